@@ -1,0 +1,38 @@
+# Flags that every target of Furrow shares: warnings, hardening, sanitizers, a compiler cache where one is installed.
+add_library(furrow_flags INTERFACE)
+target_include_directories(furrow_flags INTERFACE
+  $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/generated>)
+target_compile_options(furrow_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wno-missing-field-initializers)
+if(FURROW_WERROR)
+  target_compile_options(furrow_flags INTERFACE -Werror)
+endif()
+# fp-contract off: the same source gives the same bits in every build; kernels that want FMA say so with intrinsics.
+target_compile_options(furrow_flags INTERFACE -ffp-contract=off -fno-math-errno)
+
+if(FURROW_SANITIZE)
+  target_compile_options(furrow_flags INTERFACE -fsanitize=${FURROW_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -g1)
+  target_link_options(furrow_flags INTERFACE -fsanitize=${FURROW_SANITIZE})
+else()
+  target_compile_definitions(furrow_flags INTERFACE $<$<CONFIG:Release>:_FORTIFY_SOURCE=2>)
+  target_compile_options(furrow_flags INTERFACE -fstack-protector-strong)
+endif()
+target_compile_definitions(furrow_flags INTERFACE _GLIBCXX_ASSERTIONS)
+target_link_options(furrow_flags INTERFACE -Wl,-z,relro,-z,now)
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+endif()
+
+# furrow_library(NAME SOURCES ... LINKS ...): one folder's library.
+function(furrow_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC ${ARG_LINKS} PRIVATE $<BUILD_INTERFACE:furrow_flags>)
+  target_include_directories(${name} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/generated>
+    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/furrow>)
+  target_compile_features(${name} PUBLIC cxx_std_20)
+  set_property(GLOBAL APPEND PROPERTY FURROW_LIBRARIES ${name})
+endfunction()

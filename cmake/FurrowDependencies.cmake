@@ -1,0 +1,26 @@
+# Every third-party part, found as an installed package; nothing is downloaded at configure time.
+# Package names per distribution: scripts/setup.sh.
+find_package(Threads REQUIRED)
+
+find_library(ZLIB_STATIC libz.a REQUIRED)
+find_path(ZLIB_INCLUDE zlib.h REQUIRED)
+add_library(furrow_zlib STATIC IMPORTED)
+set_target_properties(furrow_zlib PROPERTIES IMPORTED_LOCATION ${ZLIB_STATIC} INTERFACE_INCLUDE_DIRECTORIES ${ZLIB_INCLUDE})
+
+find_path(STB_INCLUDE stb/stb_image.h REQUIRED)
+
+find_package(fmt REQUIRED)
+find_package(nlohmann_json REQUIRED)
+if(FURROW_BUILD_APPS)
+  find_package(CLI11 REQUIRED)
+endif()
+if(FURROW_BUILD_TESTS)
+  find_package(GTest REQUIRED)
+endif()
+if(FURROW_BUILD_BENCH)
+  find_package(benchmark REQUIRED)
+endif()
+
+# The frontal-face cascade of Debian's opencv-data, compacted into the library at build time.
+find_file(FURROW_CASCADE_XML haarcascade_frontalface_default.xml
+          PATHS /usr/share/opencv4/haarcascades /usr/share/opencv/haarcascades REQUIRED)

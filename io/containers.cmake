@@ -1,0 +1,1 @@
+set(FURROW_IO_CONTAINERS empty.cc)  # replaced by the checkpoint readers

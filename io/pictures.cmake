@@ -1,0 +1,1 @@
+set(FURROW_IO_PICTURES)
