@@ -1,0 +1,96 @@
+// THE page to read: every arithmetic operation of a network and its gradient, with formula and shapes.
+//
+// A Backend computes on dense NHWC tensors of one element type, dtype() (ref: f64, cpu: f32). Conventions:
+//   sizes upper case, indices lower case; x input, w weights, b bias, y output; dx dw db dy their gradients.
+//   Grad::overwrite stores the gradient, Grad::accumulate adds it to what is there.
+//   A broken precondition throws ErrorCode::internal; an operation a back-end does not have, ErrorCode::unsupported.
+// `ref` is the meaning of every operation; the others are held against it (tests/kernels).
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "kernels/planned.h"
+#include "kernels/tensor.h"
+#include "kernels/threads.h"
+
+namespace furrow {
+
+enum class Grad : uint8_t { overwrite, accumulate };
+
+// y[n,oh,ow,oc] = act(b[oc] + sum over kh,kw,ic of w[oc,kh,kw,ic] * x[n, oh*S+kh-P, ow*S+kw-P, ic]), x zero outside;
+// with two sources the channels of x0 come first, then those of x1.   w {OC,KH,KW,IC0+IC1}   b {1,1,1,OC} or empty
+struct Conv2d { const Tensor *x0 = nullptr, *x1 = nullptr, *w = nullptr, *b = nullptr; ConvGeometry geometry; Activation act = Activation::none; };
+// dx[n,ih,iw,ic] = sum over oc,kh,kw of w[oc,kh,kw,ic] * dy[n, (ih+P-kh)/S, (iw+P-kw)/S, oc] where the division is exact and in range
+struct Conv2dGradInput { const Tensor *dy = nullptr, *w = nullptr; ConvGeometry geometry; };
+// dw[oc,kh,kw,ic] = sum over n,oh,ow of dy[n,oh,ow,oc] * x[n, oh*S+kh-P, ow*S+kw-P, ic];   db[oc] = sum of dy[..,oc]
+struct Conv2dGradWeight { const Tensor *x0 = nullptr, *x1 = nullptr, *dy = nullptr; ConvGeometry geometry; };
+
+struct BatchNormStats { const Tensor *mean = nullptr, *var = nullptr; double eps = 1e-5; };           // {1,1,1,C} each
+struct BatchNormTrain { double eps = 1e-5, momentum = 0.1; Tensor *running_mean = nullptr, *running_var = nullptr; };
+
+class Backend {
+ public:
+  explicit Backend(ThreadPool* pool) : pool_(pool) {}
+  virtual ~Backend() = default;
+  virtual std::string name() const = 0;       // "ref", "cpu (avx512)"
+  virtual DType dtype() const = 0;
+
+  // -- convolution -------------------------------------------------------------------------------------------------
+  virtual void conv2d(const Conv2d& op, Tensor& y) = 0;
+  // Either of dx0, dx1 may be null; their channel counts say where x0 ends and x1 begins.
+  virtual void conv2d_grad_input(const Conv2dGradInput& op, Tensor* dx0, Tensor* dx1, Grad mode) = 0;
+  virtual void conv2d_grad_weight(const Conv2dGradWeight& op, Tensor& dw, Tensor* db, Grad mode) = 0;
+
+  // 2x2 stride-2 transposed convolution: y[n,2h+i,2w+j,oc] = b[oc] + sum over ic of w[oc,i,j,ic] * x[n,h,w,ic]
+  //   x {N,H,W,IC}   w {OC,2,2,IC}   y {N,2H,2W,OC}
+  virtual void upconv2x2(const Tensor& x, const Tensor& w, const Tensor* b, Tensor& y) = 0;
+  virtual void upconv2x2_grad_input(const Tensor& dy, const Tensor& w, Tensor& dx, Grad mode) = 0;
+  virtual void upconv2x2_grad_weight(const Tensor& x, const Tensor& dy, Tensor& dw, Tensor* db, Grad mode) = 0;
+
+  // -- batch normalisation (Ioffe and Szegedy 2015) ------------------------------------------------------------------
+  // Inference: y = gamma * (x - mean) / sqrt(var + eps) + beta, per channel
+  virtual void batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormStats& stats, Tensor& y) = 0;
+  // Training: mean and biased variance over n,h,w normalise; saved_mean and saved_rstd = 1/sqrt(var+eps) are kept for
+  // the gradient; running <- (1-momentum)*running + momentum*batch, with the unbiased variance M/(M-1).
+  virtual void batch_norm_train(const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormTrain& options,
+                                Tensor& y, Tensor& saved_mean, Tensor& saved_rstd) = 0;
+  // xh = (x-mean)*rstd, M = N*H*W:  dgamma = sum dy*xh,  dbeta = sum dy,
+  // dx = gamma*rstd*(dy - dbeta/M - xh*dgamma/M);  with `fixed_stats` (normalised by running statistics) dx = gamma*rstd*dy
+  virtual void batch_norm_grad(const Tensor& x, const Tensor& gamma, const Tensor& mean, const Tensor& rstd, bool fixed_stats,
+                               const Tensor& dy, Tensor* dx, Tensor* dgamma, Tensor* dbeta, Grad mode) = 0;
+
+  // -- elementwise ---------------------------------------------------------------------------------------------------
+  virtual void relu(const Tensor& x, Tensor& y) = 0;                                           // y = max(x, 0); NaN stays NaN
+  virtual void relu_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) = 0;        // dx = y > 0 ? dy : 0
+  virtual void sigmoid(const Tensor& x, Tensor& y) = 0;                                        // y = 1/(1+exp(-x)), stable at any x
+  virtual void sigmoid_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) = 0;     // dx = dy*y*(1-y)
+  virtual void add(const Tensor& a, const Tensor& b, Tensor& y) = 0;                           // y = a + b
+
+  // -- resampling ----------------------------------------------------------------------------------------------------
+  // y[n,h,w,c] = max over i,j in {0,1} of x[n,2h+i,2w+j,c]; an odd last row or column is dropped; NaN wins, as in PyTorch
+  virtual void max_pool2x2(const Tensor& x, Tensor& y) = 0;
+  // dy goes to the first maximum of each window in row-major order (no stored indices: x tells)
+  virtual void max_pool2x2_grad(const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode) = 0;
+  // Bilinear with align_corners: source row of oh is oh*(IH-1)/(OH-1) (0 where OH = 1), likewise columns
+  virtual void upsample_bilinear(const Tensor& x, Tensor& y) = 0;
+  virtual void upsample_bilinear_grad(const Tensor& dy, Tensor& dx, Grad mode) = 0;
+  // y[n,h,w,c] = x[n,h-top,w-left,c] where that exists, else 0: pads (top, left > 0), crops (< 0), or both; y's shape decides.
+  // Its gradient is itself with -top, -left.
+  virtual void pad(const Tensor& x, int64_t top, int64_t left, Tensor& y, Grad mode) = 0;
+
+  // -- planned inference (kernels/planned.h) -------------------------------------------------------------------------
+  // The base class serves every back-end with dense NHWC buffers and the operations above; faster ones override all of it.
+  virtual size_t placed_bytes(const Shape& shape) const;
+  virtual void place(const Tensor& dense, const Placed& to);
+  virtual void unplace(const Placed& from, Tensor& dense);
+  virtual std::string algorithm(const Step& step) const;            // a function of step and device alone, never of timing
+  virtual size_t workspace_bytes(const Step& step) const;
+  virtual std::unique_ptr<Packed> prepare(const Step& step, const StepWeights& weights);
+  virtual void run(const Step& step, const Packed* packed, const StepBuffers& buffers);
+
+ protected:
+  ThreadPool* pool_;   // null: one thread
+};
+
+}  // namespace furrow

@@ -1,0 +1,71 @@
+// Planned steps: the fused operations an inference Plan is made of, and how a back-end meets them.
+//
+// A step's activations live in `Placed` buffers, whose layout only the back-end that filled them may read (dense NHWC,
+// blocked by 16 channels, whatever is fastest there); `place` and `unplace` are the reorders, and are plan steps of
+// their own. Weights are handed over once, in float64 with batch norm already folded in, and come back as `Packed`.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <variant>
+
+#include "kernels/tensor.h"
+
+namespace furrow {
+
+enum class Activation : uint8_t { none, relu };
+
+struct ConvGeometry {
+  int64_t kernel_h = 3, kernel_w = 3, stride = 1, pad = 1;   // pad: zeros on every side
+  int64_t out(int64_t in, int64_t kernel) const { return (in + 2 * pad - kernel) / stride + 1; }
+  friend bool operator==(const ConvGeometry&, const ConvGeometry&) = default;
+};
+
+// y = act(W * [x0, x1] + b): convolution over one or two sources (two replace a concat on channels, x0 first), then as
+// asked: y itself, its 2x2/2 maximum (odd last row or column dropped), and a 1x1 convolution of y (the head).
+struct ConvStep {
+  Shape x[2];             // x[1].c == 0 where there is one source; equal n, h, w
+  int64_t oc = 0;
+  ConvGeometry geometry;
+  Activation act = Activation::none;
+  bool store_y = true;    // false where nothing reads y itself
+  bool pool = false;
+  int64_t head = 0;       // > 0: channels of the head, written as a dense NHWC tensor (no activation after it)
+  Shape y() const { return {x[0].n, geometry.out(x[0].h, geometry.kernel_h), geometry.out(x[0].w, geometry.kernel_w), oc}; }
+};
+
+// 2x2 stride-2 transposed convolution, its result laid at (top, left) of a zero y; parts outside y are dropped.
+struct UpconvStep { Shape x; Shape y; int64_t top = 0, left = 0; };
+
+// Bilinear resize of x to h x w with align_corners, laid at (top, left) of a zero y; parts outside y are dropped.
+struct UpsampleStep { Shape x; int64_t h = 0, w = 0; Shape y; int64_t top = 0, left = 0; };
+
+// 2x2/2 maximum, where no convolution could take it along.
+struct PoolStep { Shape x; Shape y() const { return {x.n, x.h / 2, x.w / 2, x.c}; } };
+
+using Step = std::variant<ConvStep, UpconvStep, UpsampleStep, PoolStep>;
+Shape output_shape(const Step& step);
+std::string op_name(const Step& step);      // "conv2d+relu+pool"
+std::string problem(const Step& step);      // "1x64x64x(64+64) -> 1x64x64x64 k3s1p1"
+uint64_t flops(const Step& step);           // 2 per multiply-add, by the formula of the op, whatever the algorithm
+uint64_t min_bytes(const Step& step, size_t element);  // each input, weight and output moved once
+
+// float64, dense: w {OC,KH,KW,IC0+IC1} (UpconvStep: {OC,2,2,IC}), b {1,1,1,OC} (empty = zeros), head_w {HEAD,1,1,OC}, head_b.
+struct StepWeights { Tensor w, b, head_w, head_b; };
+
+// Weights in a back-end's own order.
+class Packed {
+ public:
+  virtual ~Packed() = default;
+  virtual size_t bytes() const = 0;
+};
+
+struct Placed { std::byte* data = nullptr; Shape shape; };
+
+struct StepBuffers {
+  Placed x[2], y, pooled;      // those the step reads and writes
+  Tensor head;                 // dense NHWC of the back-end's dtype
+  std::byte* workspace = nullptr;
+};
+
+}  // namespace furrow
