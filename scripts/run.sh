@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# From a fresh clone to a wrinkle mask: installs packages (asks first), builds the program, segments a photo.
+#   scripts/run.sh [--yes] [PHOTO]        without PHOTO: the bundled examples/astronaut.png
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+
+yes=() photo=
+for argument in "$@"; do
+  case "$argument" in
+    --yes|-y) yes=(--yes) ;;
+    -h|--help) sed -n '2,3s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -*) echo "run.sh: unknown option '$argument' (see --help)" >&2; exit 2 ;;
+    *) photo=$argument ;;
+  esac
+done
+photo=${photo:-$root/examples/astronaut.png}
+[ -e "$photo" ] || { echo "run.sh: no such file: $photo" >&2; exit 7; }
+
+build=$root/build/run
+if [ ! -f "$build/build.ninja" ]; then
+  "$root/scripts/setup.sh" --for run "${yes[@]}"
+  cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DFURROW_BUILD_TESTS=OFF >/dev/null
+  echo "run: building the program (about a minute) ..."
+fi
+cmake --build "$build" --target furrow >"$build/build.log" 2>&1 || { tail -n 20 "$build/build.log" >&2; exit 1; }
+
+out=$root/out
+"$build/apps/furrow" segment "$photo" -o "$out" --preview --force

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands: installs packages, builds with warnings as errors, runs all tests,
+# then the sanitizer builds of kernels and io, then the install tree with a program built against it.
+#   scripts/test.sh [--no-setup] [--fast]        --fast: release build and tests only
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+
+setup=yes fast=no
+for argument in "$@"; do
+  case "$argument" in
+    --no-setup) setup=no ;;
+    --fast) fast=yes ;;
+    -h|--help) sed -n '2,4s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "test.sh: unknown argument '$argument' (see --help)" >&2; exit 2 ;;
+  esac
+done
+
+started=$SECONDS
+stage() {  # stage NAME COMMAND...: runs it, prints how long it took; output only where it fails
+  local name=$1 begin=$SECONDS log
+  shift
+  log=$(mktemp)
+  if "$@" >"$log" 2>&1; then
+    printf 'ok    %4d s  %s\n' $((SECONDS - begin)) "$name"
+  else
+    printf 'FAIL  %4d s  %s\n' $((SECONDS - begin)) "$name"
+    tail -n 60 "$log"
+    exit 1
+  fi
+  # The test runner's closing line, so that the number of tests is on record.
+  grep -hE '^[0-9]+% tests passed' "$log" | sed 's/^/                /' || true
+  rm -f "$log"
+}
+jobs=$(nproc)
+[ "$setup" = no ] || stage "packages" scripts/setup.sh --for test --yes
+
+export CTEST_OUTPUT_ON_FAILURE=1
+stage "release: configure" cmake --preset release -DFURROW_WERROR=ON
+stage "release: build" cmake --build --preset release
+stage "release: tests" ctest --test-dir build/release -j "$jobs" --timeout 300
+if [ "$fast" = no ]; then
+  stage "asan: configure" cmake --preset asan -DFURROW_WERROR=ON -DFURROW_BUILD_APPS=OFF
+  stage "asan: build" cmake --build --preset asan --target kernels_test containers_test pictures_test
+  stage "asan: tests" ctest --test-dir build/asan -j "$jobs" -L 'kernels|containers|pictures' --timeout 600
+  stage "tsan: configure" cmake --preset tsan -DFURROW_WERROR=ON -DFURROW_BUILD_APPS=OFF
+  stage "tsan: build" cmake --build --preset tsan --target kernels_test
+  stage "tsan: tests" ctest --test-dir build/tsan -j "$jobs" -L kernels --timeout 600
+  stage "install tree and a program built from it" scripts/check_install.sh build/release
+fi
+echo "all stages passed in $((SECONDS - started)) s"
+ctest --test-dir build/release -N | tail -n 1

@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""Reads every #include of the tree and checks that it points down the layers (and that heavy or private headers stay put).
+
+    kernels <- io, nn <- segment <- apps          tests, bench, fuzz, examples may include everything below apps
+"""
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+MAY_INCLUDE = {
+    "kernels": {"kernels"},
+    "io": {"kernels", "io"},
+    "nn": {"kernels", "nn"},
+    "segment": {"kernels", "io", "nn", "segment"},
+    "apps": {"kernels", "io", "nn", "segment", "apps"},
+    "examples": {"segment", "io"},
+}
+# header (prefix) -> the only folders or files that may include it
+RESTRICTED = {
+    "stb/": ["io/"],
+    "CLI/": ["apps/"],
+    "zlib.h": ["io/", "tests/", "fuzz/"],
+    "immintrin.h": ["kernels/cpu/"],
+    "cuda": ["kernels/cuda/"],
+    "cudnn": ["kernels/cuda/"],
+    "cublas": ["kernels/cuda/"],
+}
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
+
+
+def violations(path: pathlib.Path) -> list[str]:
+    relative = path.relative_to(ROOT).as_posix()
+    folder = relative.split("/")[0]
+    found = []
+    for kind, target in INCLUDE.findall(path.read_text(errors="replace")):
+        layer = target.split("/")[0]
+        if kind == '"' and folder in MAY_INCLUDE and layer in MAY_INCLUDE and layer not in MAY_INCLUDE[folder]:
+            found.append(f"{relative}: {folder}/ may not include {target}")
+        if kind == '"' and folder == "kernels" and relative.count("/") == 2 and target.count("/") == 2:
+            own, other = relative.split("/")[1], target.split("/")[1]
+            if own != other:
+                found.append(f"{relative}: kernels/{own} may not include kernels/{other}")
+        for prefix, allowed in RESTRICTED.items():
+            if target.startswith(prefix) and not any(relative.startswith(a) for a in allowed):
+                found.append(f"{relative}: {target} belongs to {', '.join(allowed)}")
+        if "nlohmann" in target and path.suffix == ".h":
+            found.append(f"{relative}: {target} is too heavy for a header")
+    return found
+
+
+def main() -> int:
+    files = [p for folder in [*MAY_INCLUDE, "tests", "bench", "fuzz"]
+             for p in sorted((ROOT / folder).rglob("*")) if p.suffix in {".h", ".cc", ".cu", ".cuh"}]
+    if len(files) < 20:
+        print(f"only {len(files)} source files found: is the tree complete?")
+        return 1
+    bad = [line for path in files for line in violations(path)]
+    print("\n".join(bad) or f"{len(files)} files: every include points down")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
