@@ -1,0 +1,112 @@
+#include "apps/cli/inputs.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+
+#include "kernels/error.h"
+
+namespace furrow::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kListLine = 4096;
+
+bool is_photo_name(const fs::path& path) {
+  std::string extension = path.extension().string();
+  std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });
+  return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
+}
+
+[[noreturn]] void cannot_read(const std::string& path, const std::error_code& error) {
+  throw Error(ErrorCode::io, "cannot read: " + error.message()).file(path);
+}
+
+void add_folder(const std::string& folder, std::vector<Input>& out) {
+  std::error_code error;
+  std::vector<fs::path> found;
+  fs::recursive_directory_iterator it(folder, error), end;
+  for (; !error && it != end; it.increment(error)) {
+    const fs::path& path = it->path();
+    if (path.filename().string().starts_with('.')) {
+      if (it->is_directory(error)) it.disable_recursion_pending();
+      continue;
+    }
+    std::error_code ignored;
+    if (is_photo_name(path) && it->is_regular_file(ignored)) found.push_back(path);
+  }
+  if (error) cannot_read(folder, error);
+  std::ranges::sort(found);
+  for (const fs::path& path : found)
+    out.push_back({path.string(), path.lexically_relative(folder).replace_extension().string(), true});
+}
+
+void add_word(const std::string& word, bool lists, std::vector<Input>& out);
+
+void add_list(const std::string& path, std::vector<Input>& out) {
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) {
+    if (error) cannot_read(path, error);
+    throw Error(ErrorCode::io, "not a list of paths: not a regular file").file(path);
+  }
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw Error(ErrorCode::io, "cannot open the list").file(path);
+  std::string line;
+  for (size_t number = 1; std::getline(file, line); ++number) {
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (line.size() > kListLine || line.find('\0') != std::string::npos)
+      throw Error(ErrorCode::malformed, "not a list of paths").file(path).in("line " + std::to_string(number)).limit(kListLine, line.size());
+    if (!line.empty()) add_word(line, false, out);
+  }
+}
+
+void add_word(const std::string& word, bool lists, std::vector<Input>& out) {
+  if (word == "-") return out.push_back({"-", "stdin"});
+  if (lists && word.starts_with('@')) return add_list(word.substr(1), out);
+  std::error_code error;
+  const fs::file_status status = fs::status(word, error);
+  if (status.type() == fs::file_type::not_found) throw Error(ErrorCode::io, "no such file or folder").file(word);
+  if (error) cannot_read(word, error);
+  if (fs::is_directory(status)) return add_folder(word, out);
+  out.push_back({word, fs::path(word).filename().replace_extension().string()});
+}
+
+// The same file under two spellings counts as one.
+void drop_repeats(std::vector<Input>& inputs) {
+  std::set<std::string> seen;
+  std::erase_if(inputs, [&](const Input& input) {
+    std::error_code error;
+    const fs::path canonical = input.path == "-" ? fs::path("-") : fs::weakly_canonical(input.path, error);
+    return !seen.insert(error ? input.path : canonical.string()).second;
+  });
+}
+
+void make_bases_unique(std::vector<Input>& inputs) {
+  std::map<std::string, int> count;
+  for (const Input& input : inputs) ++count[input.base];
+  for (Input& input : inputs)
+    if (count[input.base] > 1) input.base += fs::path(input.path).extension().string();
+  std::set<std::string> used;
+  for (Input& input : inputs) {
+    std::string base = input.base;
+    for (int n = 2; !used.insert(base).second; ++n) base = input.base + "-" + std::to_string(n);
+    input.base = base;
+  }
+}
+
+}  // namespace
+
+std::vector<Input> expand_inputs(const std::vector<std::string>& words) {
+  std::vector<Input> inputs;
+  for (const std::string& word : words) add_word(word, true, inputs);
+  drop_repeats(inputs);
+  if (inputs.empty())
+    throw Error(ErrorCode::usage, "no photo to work on").hint("name .png or .jpg files, folders that hold some, or @LIST");
+  make_bases_unique(inputs);
+  return inputs;
+}
+
+}  // namespace furrow::cli

@@ -1,0 +1,25 @@
+// Which photos a command line names, and what their results are called.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace furrow::cli {
+
+struct Input {
+  std::string path;       // "-" for standard input
+  std::string base;       // results are OUT/base.mask.png and so on; may hold folders
+  bool from_folder = false;   // found by walking a folder: finished ones are skipped, not refused
+};
+
+// Expands the words of a command line, in order:
+//   FILE     itself
+//   FOLDER   every .png .jpg .jpeg (any case) below it, sorted, hidden files and symlinked folders left out
+//   @LIST    one path per line (empty lines skipped), relative to the working directory; a list names no lists
+//   -        standard input, called "stdin"
+// The same file named twice is kept once. The base of a file is its name without the extension, with its path below
+// FOLDER; where two inputs would share a base, all of them keep their extension, and a number is added if still needed.
+// Errors: ErrorCode::io for what does not exist or cannot be read, ErrorCode::usage where nothing is left.
+std::vector<Input> expand_inputs(const std::vector<std::string>& words);
+
+}  // namespace furrow::cli

@@ -1,0 +1,80 @@
+#include "apps/cli/report.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+namespace furrow::cli {
+namespace {
+
+constexpr size_t kDetailLines = 18;
+
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t above = row[j];
+      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      diagonal = above;
+    }
+  }
+  return row.back();
+}
+
+nlohmann::ordered_json to_json(const Error& error) {
+  nlohmann::ordered_json out = {{"code", std::string(name(error.code()))}, {"exit", static_cast<int>(error.code())}};
+  if (!error.file_name().empty()) out["file"] = error.file_name();
+  if (error.byte()) out["byte"] = *error.byte();
+  if (!error.entry().empty()) out["entry"] = error.entry();
+  out["reason"] = printable(error.reason(), 2000);
+  if (!error.hint_text().empty()) out["hint"] = error.hint_text();
+  if (!error.detail_lines().empty()) {
+    auto& details = out["details"] = nlohmann::ordered_json::array();
+    for (const std::string& line : error.detail_lines()) details.push_back(printable(line, 2000));
+  }
+  return out;
+}
+
+}  // namespace
+
+int report(const Error& error, const Common& common) {
+  if (common.json) {
+    const std::string text = nlohmann::ordered_json{{"error", to_json(error)}}.dump() + "\n";
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  } else {
+    std::fprintf(stderr, "%s\n", error.line().c_str());
+    const auto& details = error.detail_lines();
+    const size_t shown = details.size() > kDetailLines ? kDetailLines - 1 : details.size();
+    for (size_t i = 0; i < shown; ++i) std::fprintf(stderr, "  %s\n", printable(details[i], 200).c_str());
+    if (shown < details.size()) std::fprintf(stderr, "  ... and %zu more (all with --json)\n", details.size() - shown);
+  }
+  return static_cast<int>(error.code());
+}
+
+void note(const Common& common, std::string_view text) {
+  if (!common.quiet) std::fprintf(stderr, "furrow: %s\n", printable(text, 2000).c_str());
+}
+
+std::string closest(std::string_view word, const std::vector<std::string>& candidates) {
+  std::string best;
+  size_t best_distance = std::max<size_t>(1, word.size() / 3) + 1;
+  for (const std::string& candidate : candidates)
+    if (const size_t distance = edit_distance(word, candidate); distance < best_distance) {
+      best = candidate;
+      best_distance = distance;
+    }
+  return best;
+}
+
+void print(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    throw Error(ErrorCode::io, std::string("cannot write the result: ") + std::strerror(errno)).file("standard output");
+}
+
+}  // namespace furrow::cli

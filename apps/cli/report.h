@@ -1,0 +1,31 @@
+// How the program speaks: results to stdout, everything else to stderr, errors on one line with their exit status.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/error.h"
+
+namespace furrow::cli {
+
+// Options every verb shares.
+struct Common {
+  bool json = false;    // machine-readable results and errors on stdout
+  bool quiet = false;   // no progress, no notes
+};
+
+// Prints `error` as the contract asks (docs/errors.md): one line on stderr and at most 18 indented ones; with json one
+// object {"error":{code,exit,file,byte,entry,reason,hint,details}} on stdout instead. Returns the exit status.
+int report(const Error& error, const Common& common);
+
+// A note on stderr: "furrow: TEXT". Silent when quiet.
+void note(const Common& common, std::string_view text);
+
+// The candidate closest to `word` by edit distance, or "" where none is within a third of its length (at least 1).
+std::string closest(std::string_view word, const std::vector<std::string>& candidates);
+
+// Writes to stdout and checks that it arrived; a closed or full stdout is ErrorCode::io.
+void print(std::string_view text);
+
+}  // namespace furrow::cli
