@@ -1,1 +1,3 @@
-set(FURROW_IO_CONTAINERS empty.cc)  # replaced by the checkpoint readers
+# Checkpoint readers and writers.
+set(FURROW_IO_CONTAINERS
+  atomic_file.cc mapped_file.cc sha256.cc)

@@ -1,1 +1,0 @@
-// Until the first source file lands.

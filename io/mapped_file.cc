@@ -1,0 +1,63 @@
+#include "io/mapped_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "kernels/checked.h"
+#include "kernels/error.h"
+
+namespace furrow::io {
+namespace {
+
+[[noreturn]] void refuse(const std::string& path, const std::string& what) {
+  throw Error(ErrorCode::io, what).file(path);
+}
+
+std::string kind_of(mode_t mode) {
+  if (S_ISDIR(mode)) return "a folder";
+  if (S_ISFIFO(mode)) return "a pipe";
+  if (S_ISSOCK(mode)) return "a socket";
+  return "a device";
+}
+
+}  // namespace
+
+std::shared_ptr<MappedFile> MappedFile::open(const std::string& path) {
+  if (path.find('\0') != std::string::npos) refuse(path, "a file name with a zero byte in it");
+  std::shared_ptr<MappedFile> file(new MappedFile);
+  file->path_ = path;
+  // O_NONBLOCK: opening a FIFO without a writer must not wait.
+  file->fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (file->fd_ < 0) refuse(path, std::string("cannot open: ") + std::strerror(errno));
+  struct stat info {};
+  if (::fstat(file->fd_, &info) != 0) refuse(path, std::string("cannot examine: ") + std::strerror(errno));
+  if (!S_ISREG(info.st_mode)) refuse(path, "is " + kind_of(info.st_mode) + ", not a regular file");
+  file->size_ = Checked::from_signed(info.st_size).size();
+  file->modified_s_ = info.st_mtim.tv_sec;
+  file->modified_ns_ = info.st_mtim.tv_nsec;
+  if (file->size_ == 0) return file;
+  void* data = ::mmap(nullptr, file->size_, PROT_READ, MAP_PRIVATE, file->fd_, 0);
+  if (data == MAP_FAILED) refuse(path, std::string("cannot map: ") + std::strerror(errno));
+  file->data_ = static_cast<const std::byte*>(data);
+  return file;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void MappedFile::check_unchanged() const {
+  struct stat info {};
+  if (::fstat(fd_, &info) != 0) refuse(path_, std::string("cannot examine: ") + std::strerror(errno));
+  if (static_cast<uint64_t>(info.st_size) != size_ || info.st_mtim.tv_sec != modified_s_ ||
+      info.st_mtim.tv_nsec != modified_ns_)
+    refuse(path_, "changed while it was read");
+}
+
+}  // namespace furrow::io

@@ -1,0 +1,28 @@
+// safetensors (https://github.com/huggingface/safetensors): u64 header length, JSON header, data without holes.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "io/checkpoint.h"
+#include "io/limits.h"
+#include "kernels/tensor.h"
+
+namespace furrow::io {
+
+// Reads `bytes`, which `owner` keeps alive; tensors point into it, in the header's order. Fills `tensors`, `metadata`
+// and `container`. Refused: what the format's specification refuses (holes, overlaps, trailing bytes, a shape that
+// does not give the byte range, duplicate names), a header that does not begin with '{', and limits exceeded.
+Checkpoint read_safetensors(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
+                            const Limits& limits = {});
+
+// Writes `tensors` atomically (io/atomic_file.h). The same input gives the same bytes: header in the order given,
+// padded with spaces to a multiple of 8; data ordered by falling element size, so that every tensor is aligned to its
+// element. Throws ErrorCode::internal for duplicate names or text that is not UTF-8, ErrorCode::io as AtomicFile.
+void write_safetensors(const std::string& path, const NamedTensors& tensors,
+                       const std::map<std::string, std::string>& metadata = {});
+
+}  // namespace furrow::io
