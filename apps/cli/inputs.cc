@@ -25,28 +25,33 @@ bool is_photo_name(const fs::path& path) {
   throw Error(ErrorCode::io, "cannot read: " + error.message()).file(path);
 }
 
-void add_folder(const std::string& folder, std::vector<Input>& out) {
-  std::error_code error;
+struct Expansion {
+  fs::path results;           // canonical; never searched for photos
+  std::vector<Input> inputs;
+};
+
+void add_folder(const std::string& folder, Expansion& out) {
+  std::error_code error, ignored;
   std::vector<fs::path> found;
   fs::recursive_directory_iterator it(folder, error), end;
   for (; !error && it != end; it.increment(error)) {
     const fs::path& path = it->path();
-    if (path.filename().string().starts_with('.')) {
-      if (it->is_directory(error)) it.disable_recursion_pending();
+    const bool is_folder = it->is_directory(ignored);
+    if (path.filename().string().starts_with('.') || (is_folder && fs::weakly_canonical(path, ignored) == out.results)) {
+      if (is_folder) it.disable_recursion_pending();
       continue;
     }
-    std::error_code ignored;
     if (is_photo_name(path) && it->is_regular_file(ignored)) found.push_back(path);
   }
   if (error) cannot_read(folder, error);
   std::ranges::sort(found);
   for (const fs::path& path : found)
-    out.push_back({path.string(), path.lexically_relative(folder).replace_extension().string(), true});
+    out.inputs.push_back({path.string(), path.lexically_relative(folder).replace_extension().string(), true});
 }
 
-void add_word(const std::string& word, bool lists, std::vector<Input>& out);
+void add_word(const std::string& word, bool lists, Expansion& out);
 
-void add_list(const std::string& path, std::vector<Input>& out) {
+void add_list(const std::string& path, Expansion& out) {
   std::error_code error;
   if (!fs::is_regular_file(path, error)) {
     if (error) cannot_read(path, error);
@@ -63,15 +68,15 @@ void add_list(const std::string& path, std::vector<Input>& out) {
   }
 }
 
-void add_word(const std::string& word, bool lists, std::vector<Input>& out) {
-  if (word == "-") return out.push_back({"-", "stdin"});
+void add_word(const std::string& word, bool lists, Expansion& out) {
+  if (word == "-") return out.inputs.push_back({"-", "stdin"});
   if (lists && word.starts_with('@')) return add_list(word.substr(1), out);
   std::error_code error;
   const fs::file_status status = fs::status(word, error);
   if (status.type() == fs::file_type::not_found) throw Error(ErrorCode::io, "no such file or folder").file(word);
   if (error) cannot_read(word, error);
   if (fs::is_directory(status)) return add_folder(word, out);
-  out.push_back({word, fs::path(word).filename().replace_extension().string()});
+  out.inputs.push_back({word, fs::path(word).filename().replace_extension().string()});
 }
 
 // The same file under two spellings counts as one.
@@ -99,9 +104,11 @@ void make_bases_unique(std::vector<Input>& inputs) {
 
 }  // namespace
 
-std::vector<Input> expand_inputs(const std::vector<std::string>& words) {
-  std::vector<Input> inputs;
-  for (const std::string& word : words) add_word(word, true, inputs);
+std::vector<Input> expand_inputs(const std::vector<std::string>& words, const std::string& results) {
+  std::error_code error;
+  Expansion expansion{fs::weakly_canonical(results, error), {}};
+  for (const std::string& word : words) add_word(word, true, expansion);
+  std::vector<Input> inputs = std::move(expansion.inputs);
   drop_repeats(inputs);
   if (inputs.empty())
     throw Error(ErrorCode::usage, "no photo to work on").hint("name .png or .jpg files, folders that hold some, or @LIST");

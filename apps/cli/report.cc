@@ -42,9 +42,11 @@ nlohmann::ordered_json to_json(const Error& error) {
 
 }  // namespace
 
+std::string error_json(const Error& error) { return nlohmann::ordered_json{{"error", to_json(error)}}.dump(); }
+
 int report(const Error& error, const Common& common) {
   if (common.json) {
-    const std::string text = nlohmann::ordered_json{{"error", to_json(error)}}.dump() + "\n";
+    const std::string text = error_json(error) + "\n";
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);
   } else {

@@ -19,6 +19,9 @@ struct Common {
 // object {"error":{code,exit,file,byte,entry,reason,hint,details}} on stdout instead. Returns the exit status.
 int report(const Error& error, const Common& common);
 
+// {"error":{...}} as above, on one line without a newline.
+std::string error_json(const Error& error);
+
 // A note on stderr: "furrow: TEXT". Silent when quiet.
 void note(const Common& common, std::string_view text);
 

@@ -1,0 +1,12 @@
+// Standard input as bytes.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+namespace furrow::cli {
+
+// Reads to the end, at most 1 GiB; throws ErrorCode::limit beyond, ErrorCode::io where reading fails.
+std::vector<std::byte> read_standard_input();
+
+}  // namespace furrow::cli

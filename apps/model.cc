@@ -1,0 +1,124 @@
+// `furrow model`: look at weight files, convert them, check and fetch published ones.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apps/cli/report.h"
+#include "apps/fetch.h"
+#include "apps/manifest.h"
+#include "apps/model_convert.h"
+#include "apps/model_show.h"
+#include "apps/verbs.h"
+
+namespace furrow::apps {
+namespace {
+
+std::vector<PublishedFile> manifest_from(const std::string& path) {
+  return path.empty() ? builtin_manifest() : read_manifest(path);
+}
+
+void add_show(CLI::App& model, Program& program) {
+  auto file = std::make_shared<std::string>();
+  CLI::App* show = model.add_subcommand("show", "Container, architecture, licence and tensors of a weight file");
+  show->add_option("FILE", *file, "A .pth or .safetensors file, or `default` for the model in the program")->required();
+  show->callback([&program, file] {
+    program.run = [&program, file] { return show_model(*file, program.limits, program.common); };
+  });
+}
+
+void add_convert(CLI::App& model, Program& program) {
+  auto options = std::make_shared<ConvertOptions>();
+  CLI::App* convert = model.add_subcommand("convert", "Rewrite a weight file: .safetensors (native) or .pth");
+  convert->add_option("IN", options->in, "A .pth or .safetensors file")->required();
+  convert->add_option("OUT", options->out, "Ends in .safetensors or .pth")->required();
+  convert->add_option("--dtype", options->dtype, "How floating-point tensors are stored: keep (default), f32, f16");
+  convert->add_option("--name", options->name, "Name of the model, for the metadata");
+  convert->add_option("--normalisation", options->normalisation, "What the network expects: none, imagenet, half ([-1,1])");
+  convert->add_option("--output", options->output, "What the network gives: logits or sigmoid");
+  convert->add_option("--threshold", options->threshold, "Probability above which a pixel is a wrinkle");
+  convert->add_option("--size", options->size, "Side in pixels that photos are resized to");
+  convert->add_option("--resize", options->resize, "How: lanczos, bilinear or nearest (as Pillow)");
+  convert->add_option("--labels", options->labels, "Face-parsing labels the training photos kept, e.g. 1,10");
+  convert->add_option("--licence", options->licence, "Licence of the weights");
+  convert->add_option("--citation", options->citation, "How to cite them");
+  convert->add_flag("--force", options->force, "Overwrite OUT");
+  convert->callback([&program, options] {
+    program.run = [&program, options] { return convert_model(*options, program.limits, program.common); };
+  });
+}
+
+void add_verify(CLI::App& model, Program& program) {
+  struct Options { std::string name, file, manifest; };
+  auto options = std::make_shared<Options>();
+  CLI::App* verify = model.add_subcommand("verify", "Check a file against the manifest of published weights");
+  verify->add_option("NAME", options->name, "Name in the manifest (`furrow model get` lists them)")->required();
+  verify->add_option("FILE", options->file, "The file; default: where `get` puts it");
+  verify->add_option("--manifest", options->manifest, "Another manifest");
+  verify->callback([&program, options] {
+    program.run = [&program, options] {
+      const auto manifest = manifest_from(options->manifest);
+      const PublishedFile& known = find_published(manifest, options->name);
+      const std::string path = options->file.empty() ? weights_folder() + "/" + known.file : options->file;
+      const std::string found = verify_file(path, known);
+      const bool proved = known.sha256 == found;
+      const std::string verdict = proved ? "is the published file" : known.sha256_prefix.empty() ? "has no published hash to compare with"
+                                                                                               : "matches the part of the hash that is published";
+      cli::print(program.common.json ? verdict_json(known, path, found, proved) : path + " " + verdict + " (sha256 " + found + ")\n");
+      return 0;
+    };
+  });
+}
+
+void add_get(CLI::App& model, Program& program) {
+  struct Options { std::string name, from, folder, manifest, sha256; };
+  auto options = std::make_shared<Options>();
+  CLI::App* get = model.add_subcommand("get", "Fetch published weights by name; without a name: list them");
+  get->add_option("NAME", options->name, "Name in the manifest");
+  get->add_option("--from", options->from, "Take a file that is here already instead of downloading");
+  get->add_option("-o,--output", options->folder, "Folder (default: $FURROW_WEIGHTS or ~/.local/share/furrow/weights)");
+  get->add_option("--sha256", options->sha256, "The hash to demand where the manifest knows none");
+  get->add_option("--manifest", options->manifest, "Another manifest");
+  get->callback([&program, options] {
+    program.run = [&program, options] {
+      const auto manifest = manifest_from(options->manifest);
+      if (options->name.empty()) {
+        cli::print(list_published(manifest, program.common.json));
+        return 0;
+      }
+      PublishedFile known = find_published(manifest, options->name);
+      if (!options->sha256.empty()) known.sha256 = options->sha256;
+      const std::string folder = options->folder.empty() ? weights_folder() : options->folder;
+      cli::note(program.common, known.name + ": licence " + known.licence + "; cite " + known.citation);
+      std::string path;
+      if (!options->from.empty()) {
+        path = take_local(options->from, known, folder);
+      } else {
+        if (!known.direct)
+          throw Error(ErrorCode::unsupported, known.name + " has no direct address").hint("fetch it from " + known.origin + ", then: furrow model get " + known.name + " --from FILE");
+        if (known.sha256.empty() && known.sha256_prefix.empty())
+          throw Error(ErrorCode::usage, "the publisher of " + known.name + " states no hash, so a download could not be checked")
+              .hint("give the hash you expect with --sha256, or fetch " + known.origin + " yourself and use --from FILE");
+        path = download(known, folder, !program.common.quiet);
+      }
+      cli::print(program.common.json ? verdict_json(known, path, verify_file(path, known), !known.sha256.empty()) : path + "\n");
+      return 0;
+    };
+  });
+}
+
+}  // namespace
+
+void add_model(CLI::App& app, Program& program) {
+  CLI::App* model = app.add_subcommand("model", "Weight files: show, convert, verify, get");
+  model->require_subcommand(1);
+  model->fallthrough();
+  add_show(*model, program);
+  add_convert(*model, program);
+  add_verify(*model, program);
+  add_get(*model, program);
+  for (CLI::App* verb : model->get_subcommands([](const CLI::App*) { return true; })) verb->fallthrough();
+}
+
+}  // namespace furrow::apps

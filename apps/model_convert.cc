@@ -1,0 +1,142 @@
+#include "apps/model_convert.h"
+
+#include <cmath>
+#include <filesystem>
+#include <sstream>
+#include <vector>
+
+#include "io/checkpoint.h"
+#include "io/pth_write.h"
+#include "io/safetensors.h"
+#include "kernels/half.h"
+#include "nn/recognise.h"
+#include "segment/model.h"
+
+namespace furrow::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+enum class Target { native, pth };
+
+Target target_of(const std::string& out) {
+  if (out.ends_with(".safetensors")) return Target::native;
+  if (out.ends_with(".pth")) return Target::pth;
+  throw Error(ErrorCode::usage, "cannot tell the format to write from the name").file(out).hint("end it in .safetensors or .pth");
+}
+
+// The metadata keys of a native file that the options set; from_metadata() then checks them like those of any file.
+std::map<std::string, std::string> with_options(std::map<std::string, std::string> metadata, const ConvertOptions& options) {
+  const auto set = [&](const char* key, const auto& value) {
+    if (!value) return;
+    std::ostringstream text;
+    text << *value;
+    metadata[std::string("furrow.") + key] = text.str();
+  };
+  set("name", options.name);
+  set("normalisation", options.normalisation);
+  set("output", options.output);
+  set("threshold", options.threshold);
+  set("kept_labels", options.labels);
+  set("licence", options.licence);
+  set("citation", options.citation);
+  if (options.resize || options.size) {
+    // One key holds both: "pillow-lanczos 512".
+    std::string& resize = metadata["furrow.resize"];
+    const size_t cut = resize.find(' ');
+    const std::string rule = options.resize ? "pillow-" + *options.resize : resize.substr(0, cut);
+    const std::string size = options.size ? std::to_string(*options.size) : resize.substr(cut + 1);
+    resize = rule + " " + size;
+  }
+  return metadata;
+}
+
+bool asks_for_metadata(const ConvertOptions& o) {
+  return o.name || o.normalisation || o.output || o.threshold || o.resize || o.size || o.labels || o.licence || o.citation;
+}
+
+// Floating tensors as `type`; the rest as they are. Shares bytes where nothing changes.
+NamedTensors stored_as(const NamedTensors& tensors, const std::string& dtype) {
+  if (dtype == "keep") return tensors;
+  NamedTensors out;
+  for (const NamedTensor& tensor : tensors) {
+    const bool floating = tensor.dtype == DType::f32 || tensor.dtype == DType::f64 || tensor.dtype == DType::f16 || tensor.dtype == DType::bf16;
+    const DType type = dtype == "f16" ? DType::f16 : DType::f32;
+    if (!floating || tensor.dtype == type) {
+      out.push_back(tensor);
+      continue;
+    }
+    const std::vector<float> values = tensor.to<float>();
+    auto bytes = std::make_shared<std::vector<std::byte>>(values.size() * size_of(type));
+    for (size_t i = 0; i < values.size(); ++i) {
+      const uint16_t half = f32_to_f16(values[i]);
+      if (type == DType::f32) std::memcpy(bytes->data() + 4 * i, &values[i], 4);
+      else if (std::isinf(f16_to_f32(half)) && !std::isinf(values[i]))
+        throw Error(ErrorCode::usage, "a value does not fit float16").in(tensor.name).hint("use --dtype f32");
+      else std::memcpy(bytes->data() + 2 * i, &half, 2);
+    }
+    out.push_back({tensor.name, type, tensor.dims, *bytes, bytes});
+  }
+  return out;
+}
+
+void check_options(const ConvertOptions& options) {
+  if (options.dtype != "keep" && options.dtype != "f32" && options.dtype != "f16")
+    throw Error(ErrorCode::usage, "--dtype " + printable(options.dtype) + ": unknown").hint("it takes keep, f32, f16");
+  std::error_code error;
+  if (fs::exists(options.out, error) && fs::equivalent(options.in, options.out, error))
+    throw Error(ErrorCode::usage, "input and output are the same file").file(options.out);
+  if (!options.force && fs::exists(fs::symlink_status(options.out, error)))
+    throw Error(ErrorCode::usage, "exists already").file(options.out).hint("--force overwrites it");
+}
+
+bool is_network(const NamedTensors& tensors) {
+  try {
+    recognise(tensors);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+std::map<std::string, std::string> native_metadata(const ConvertOptions& options, const io::Limits& limits) {
+  const Model model = Model::load(options.in, limits);
+  ModelInfo info = model.info();
+  if (info.source_sha256.empty()) info.source_sha256 = info.sha256;
+  if (info.name.empty()) info.name = fs::path(options.in).stem().string();
+  const auto metadata = with_options(to_metadata(info), options);
+  try {
+    return to_metadata(from_metadata(metadata));
+  } catch (const Error& error) {
+    throw Error(ErrorCode::usage, error.reason()).in(error.entry());
+  }
+}
+
+}  // namespace
+
+int convert_model(const ConvertOptions& options, const io::Limits& limits, const cli::Common& common) {
+  const Target target = target_of(options.out);
+  check_options(options);
+  const io::Checkpoint checkpoint = io::read_checkpoint(options.in, limits);
+  const bool network = is_network(checkpoint.tensors);
+  const NamedTensors tensors = stored_as(checkpoint.tensors, options.dtype);
+  std::string what;
+  if (target == Target::pth) {
+    if (asks_for_metadata(options)) throw Error(ErrorCode::usage, "a .pth file has no place for metadata").hint("write .safetensors");
+    io::write_pth(options.out, tensors);
+    what = "zip .pth";
+  } else if (network) {
+    io::write_safetensors(options.out, tensors, native_metadata(options, limits));
+    what = "native safetensors";
+  } else {
+    if (asks_for_metadata(options)) throw Error(ErrorCode::unsupported, "metadata describes a network, and this file holds none that Furrow knows").file(options.in);
+    io::write_safetensors(options.out, tensors, checkpoint.metadata);
+    what = "safetensors (network not recognised: tensors and metadata as they were)";
+  }
+  for (const std::string& note : checkpoint.notes) cli::note(common, note);
+  if (common.json) cli::print("{\"schema\": \"furrow.convert/1\", \"tensors\": " + std::to_string(tensors.size()) + "}\n");
+  else cli::print(printable(options.out, 400) + ": " + what + ", " + std::to_string(tensors.size()) + " tensors\n");
+  return 0;
+}
+
+}  // namespace furrow::apps

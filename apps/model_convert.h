@@ -1,0 +1,26 @@
+// `furrow model convert`.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "apps/cli/report.h"
+#include "io/limits.h"
+
+namespace furrow::apps {
+
+struct ConvertOptions {
+  std::string in, out, dtype = "keep";
+  bool force = false;
+  // Metadata of the native file; what is absent is taken from the input, or from the documented defaults.
+  std::optional<std::string> name, normalisation, output, resize, labels, licence, citation;
+  std::optional<double> threshold;
+  std::optional<int64_t> size;
+};
+
+// Writes OUT atomically. .safetensors: the native file where the architecture is recognised (its metadata carries
+// preprocessing, licence and the source's sha256), otherwise the tensors as they are. .pth: a zip that torch.load opens
+// with weights_only. Prints one line saying what was written. Errors: ErrorCode::usage for bad options or an existing OUT.
+int convert_model(const ConvertOptions& options, const io::Limits& limits, const cli::Common& common);
+
+}  // namespace furrow::apps

@@ -1,0 +1,105 @@
+// `furrow segment`: photos in, wrinkle masks, overlays and numbers out. This file is the command line only.
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <sstream>
+
+#include "apps/segment_job.h"
+#include "apps/verbs.h"
+
+namespace furrow::apps {
+namespace {
+
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  furrow segment photo.jpg -o out                    mask, overlay and JSON of the largest face\n"
+    "  furrow segment photos/ -o out --faces all          a folder; run again to go on where it stopped\n"
+    "  furrow segment crop.png -o out --crop none         a photo that is a face crop already\n"
+    "  furrow segment photo.jpg -o out --save mask,prob,overlay,json --threshold 0.4 --json";
+
+// The words as typed; checked and turned into a SegmentJob when the verb runs.
+struct Words {
+  SegmentJob job;
+  std::string save = "mask,overlay,json", faces = "largest", crop = "face", tta = "none", background = "drop", prob = "8", keep;
+  double threshold = -1;
+  int64_t size = 0;
+};
+
+template <class T>
+T choose(const std::string& option, const std::string& word, const std::vector<std::pair<std::string, T>>& choices) {
+  std::string known;
+  for (const auto& [name, value] : choices) {
+    if (name == word) return value;
+    known += (known.empty() ? "" : ", ") + name;
+  }
+  throw Error(ErrorCode::usage, option + " " + printable(word) + ": unknown").hint("it takes " + known);
+}
+
+void parse_save(const std::string& list, SegmentJob& job) {
+  job.save_mask = job.save_prob = job.save_overlay = job.save_json = false;
+  std::stringstream words(list);
+  for (std::string word; std::getline(words, word, ',');)
+    *choose<bool*>("--save", word, {{"mask", &job.save_mask}, {"prob", &job.save_prob}, {"overlay", &job.save_overlay}, {"json", &job.save_json}}) = true;
+  if (!job.save_mask && !job.save_prob && !job.save_overlay && !job.save_json)
+    throw Error(ErrorCode::usage, "--save names nothing to save").hint("it takes mask, prob, overlay, json, separated by commas");
+}
+
+std::vector<int> parse_labels(const std::string& list) {
+  std::vector<int> labels;
+  std::stringstream words(list);
+  for (std::string word; std::getline(words, word, ',');) {
+    if (word.empty() || word.size() > 3 || word.find_first_not_of("0123456789") != std::string::npos || std::stoi(word) > 255)
+      throw Error(ErrorCode::usage, "--keep " + printable(list) + ": not a list of labels").hint("write numbers from 0 to 255, e.g. --keep 1,10");
+    labels.push_back(std::stoi(word));
+  }
+  return labels;
+}
+
+SegmentJob to_job(Words words, const io::Limits& limits) {
+  SegmentJob job = std::move(words.job);
+  job.limits = limits;
+  SegmentOptions& options = job.options;
+  parse_save(words.save, job);
+  options.faces = choose<FaceChoice>("--faces", words.faces, {{"largest", FaceChoice::largest}, {"all", FaceChoice::all}});
+  options.crop = choose<CropMode>("--crop", words.crop, {{"face", CropMode::face}, {"none", CropMode::none}});
+  options.flip = choose<bool>("--tta", words.tta, {{"none", false}, {"flip", true}});
+  job.background = choose<io::Background>("--background", words.background,
+      {{"drop", io::Background::drop}, {"black", io::Background::black}, {"white", io::Background::white}});
+  options.probability = choose<ProbabilityDepth>("--prob-bits", words.prob, {{"8", ProbabilityDepth::gray8}, {"16", ProbabilityDepth::gray16}});
+  if (!job.save_prob) options.probability = ProbabilityDepth::none;
+  if (words.threshold != -1) options.threshold = words.threshold;
+  if (words.size != 0) options.size = words.size;
+  if (!words.keep.empty()) options.kept_labels = parse_labels(words.keep);
+  return job;
+}
+
+}  // namespace
+
+void add_segment(CLI::App& app, Program& program) {
+  auto words = std::make_shared<Words>();
+  CLI::App* verb = app.add_subcommand("segment", "Find the wrinkles of photos: masks, overlays, numbers");
+  verb->fallthrough();
+  verb->footer(kExamples);
+  verb->add_option("PHOTO", words->job.inputs, "PNG or JPEG files, folders, @LIST (a path per line), or - for standard input")->required();
+  verb->add_option("-o,--output", words->job.out, "Folder for the results (default: out)");
+  verb->add_option("--weights", words->job.weights, "A .safetensors or .pth file (default: the model in the program)");
+  verb->add_option("--threshold", words->threshold, "Probability above which a pixel is a wrinkle, 0..1 (default: the model's)");
+  verb->add_option("--save", words->save, "What to write: mask,prob,overlay,json (default: mask,overlay,json)");
+  verb->add_option("--prob-bits", words->prob, "Depth of the probability picture: 8 (default) or 16");
+  verb->add_option("--faces", words->faces, "largest (default) or all");
+  verb->add_option("--crop", words->crop, "face (default): find faces and cut them out; none: the photo is a crop already");
+  verb->add_option("--labels", words->job.labels, "Face-parsing label map of the photo (PNG), or a folder of them by name, or none");
+  verb->add_option("--keep", words->keep, "Labels in which marks count, e.g. 1,10 (default: the model's)");
+  verb->add_option("--size", words->size, "Side in pixels the network runs on, 32..4096 (default: the model's)");
+  verb->add_flag("--tile", words->job.options.tile, "Windows with overlap instead of one resized square: pictures of any size");
+  verb->add_option("--tta", words->tta, "flip: average with the mirrored photo");
+  verb->add_option("--background", words->background, "What transparency becomes: drop (default), black, white");
+  verb->add_option("--threads", words->job.threads, "Worker threads (default: all usable processors)");
+  verb->add_option("--device", words->job.device, "auto (default), cpu, ref");
+  verb->add_flag("--preview", words->job.preview, "Show a small picture of the result in the terminal");
+  verb->add_flag("--force", words->job.force, "Overwrite results that exist");
+  verb->callback([&program, words] {
+    program.run = [&program, words] { return run_segment(to_job(*words, program.limits), program.common); };
+  });
+}
+
+}  // namespace furrow::apps

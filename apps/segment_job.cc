@@ -1,0 +1,237 @@
+#include "apps/segment_job.h"
+
+#include <filesystem>
+#include <future>
+#include <optional>
+#include <set>
+
+#include "apps/bounded_queue.h"
+#include "apps/cli/progress.h"
+#include "apps/cli/signals.h"
+#include "apps/cli/standard_input.h"
+#include "apps/embedded_model.h"
+#include "apps/segment_output.h"
+#include "io/mapped_file.h"
+
+namespace furrow::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A photo on its way through the pipeline; an Error in place of a picture travels to the end to be listed.
+struct Work {
+  const cli::Input* input = nullptr;
+  OutputPaths files;
+  io::Picture picture;
+  std::optional<io::LabelMap> labels;
+  SegmentResult result;
+  double decode_milliseconds = 0;
+  std::optional<Error> failure;
+};
+
+// Closes a queue however its user leaves, so that nobody waits for ever at the other end.
+struct CloseAtEnd {
+  BoundedQueue<Work>& queue;
+  ~CloseAtEnd() { queue.close(); }
+};
+
+struct Tally {
+  int64_t done = 0, skipped = 0, faceless = 0;
+  std::vector<std::string> failures;
+  int64_t finished() const { return done + skipped + static_cast<int64_t>(failures.size()); }
+};
+
+std::optional<io::LabelMap> read_labels(const SegmentJob& job, const cli::Input& input) {
+  if (job.labels == "none") return std::nullopt;
+  std::error_code error;
+  const std::string path = fs::is_directory(job.labels, error) ? job.labels + "/" + input.base + ".png" : job.labels;
+  return with_file(path, [&] { return io::decode_labels(io::MappedFile::open(path)->bytes(), job.limits); });
+}
+
+void refuse_overwriting(const SegmentJob& job, const Work& work, const std::set<std::string>& inputs) {
+  std::error_code error;
+  for (const std::string& path : work.files.all()) {
+    if (inputs.contains(fs::weakly_canonical(path, error).string()))
+      throw Error(ErrorCode::usage, "a result would overwrite an input").file(path).hint("choose another folder with -o");
+    if (!job.force && fs::exists(fs::symlink_status(path, error)))
+      throw Error(ErrorCode::usage, "exists already").file(path).hint("--force overwrites results");
+  }
+}
+
+void decode(const SegmentJob& job, const std::set<std::string>& inputs, Work& work) {
+  try {
+    refuse_overwriting(job, work, inputs);
+    const Stopwatch clock;
+    const std::string shown = work.input->path == "-" ? "standard input" : work.input->path;
+    with_file(shown, [&] {
+      work.picture = work.input->path == "-" ? io::decode_picture(cli::read_standard_input(), job.background, job.limits)
+                                             : io::read_picture(work.input->path, job.background, job.limits);
+      return 0;
+    });
+    work.labels = read_labels(job, *work.input);
+    work.decode_milliseconds = clock.milliseconds();
+  } catch (const Error& error) {
+    work.failure = error;
+  }
+}
+
+// Everything that lives as long as the job.
+class Runner {
+ public:
+  Runner(const SegmentJob& job, const cli::Common& common)
+      : job_(job), common_(common), inputs_(cli::expand_inputs(job.inputs, job.out)) {
+    std::error_code error;
+    for (const cli::Input& input : inputs_)
+      if (input.path != "-") canonical_.insert(fs::weakly_canonical(input.path, error).string());
+    prepare_folder();
+    model_ = std::make_shared<Model>(load_model(job.weights, job.limits));
+    segmenter_.emplace(model_, job.device, job.threads, job.options);
+    pool_.emplace(job.threads);
+    for (const std::string& note : model_->info().notes) cli::note(common_, note);
+  }
+
+  int run() {
+    cli::Progress progress(static_cast<int64_t>(inputs_.size()), "photos", !common_.quiet && !common_.json);
+    Tally tally;
+    BoundedQueue<Work> decoded(2), computed(2);
+    auto decoder = std::async(std::launch::async, [&] {
+      const CloseAtEnd end{decoded};
+      decode_all(decoded, tally.skipped);
+    });
+    auto writer = std::async(std::launch::async, [&] {
+      const CloseAtEnd end{computed};   // a writer that fails must not leave the others waiting for room
+      write_all(computed, tally, progress);
+    });
+    {
+      const CloseAtEnd end_decoded{decoded}, end_computed{computed};
+      while (std::optional<Work> work = decoded.pop()) {
+        if (cli::interrupted() != 0) break;
+        compute(*work);
+        if (!computed.push(std::move(*work))) break;
+      }
+    }
+    writer.get();
+    decoder.get();
+    progress.clear();
+    return finish(tally);
+  }
+
+ private:
+  void prepare_folder() {
+    std::error_code error;
+    fs::create_directories(job_.out, error);
+    if (error) throw Error(ErrorCode::io, "cannot create the folder for results: " + error.message()).file(job_.out);
+  }
+
+  void decode_all(BoundedQueue<Work>& out, int64_t& skipped) {
+    for (const cli::Input& input : inputs_) {
+      if (cli::interrupted() != 0) break;
+      Work work;
+      work.input = &input;
+      work.files = output_paths(job_, input);
+      if (input.from_folder && !job_.force && finished(work.files)) {
+        ++skipped;
+        continue;
+      }
+      decode(job_, canonical_, work);
+      if (!out.push(std::move(work))) break;
+    }
+  }
+
+  // JSON is written last, so where it is asked for it alone proves that a photo is finished (a photo without a face has
+  // no other file).
+  static bool finished(const OutputPaths& files) {
+    std::error_code error;
+    if (!files.json.empty()) return fs::exists(files.json, error);
+    for (const std::string& path : files.all())
+      if (!fs::exists(path, error)) return false;
+    return true;
+  }
+
+  void compute(Work& work) {
+    if (work.failure) return;
+    try {
+      with_file(work.input->path, [&] {
+        work.result = segmenter_->run(work.picture, work.labels ? &*work.labels : nullptr);
+        return 0;
+      });
+    } catch (const Error& error) {
+      work.failure = error;
+    } catch (const std::bad_alloc&) {
+      work.failure = Error(ErrorCode::limit, "out of memory").file(work.input->path).hint("use --tile, or a smaller picture");
+    }
+  }
+
+  void write_all(BoundedQueue<Work>& in, Tally& tally, cli::Progress& progress) {
+    while (std::optional<Work> work = in.pop()) {
+      if (!work->failure) write_one(*work, tally, progress);
+      if (work->failure) {
+        if (inputs_.size() == 1) throw *work->failure;
+        tally.failures.push_back(work->failure->line());
+        if (common_.json) cli::print(cli::error_json(*work->failure) + "\n");
+      }
+      progress.update(tally.finished(), static_cast<int64_t>(tally.failures.size()));
+    }
+  }
+
+  void write_one(Work& work, Tally& tally, cli::Progress& progress) {
+    const PhotoResult photo{*work.input, work.picture, work.result, model_->info(), segmenter_->device(), work.decode_milliseconds};
+    try {
+      std::error_code error;
+      fs::create_directories(fs::path(job_.out + "/" + work.input->base).parent_path(), error);
+      write_outputs(photo, work.files, inputs_.size() == 1 ? &*pool_ : nullptr);
+    } catch (const Error& error) {
+      work.failure = error;
+      return;
+    }
+    ++tally.done;
+    if (work.result.status == SegmentResult::Status::no_face) ++tally.faceless;
+    progress.clear();
+    if (common_.json) return cli::print(result_json(photo, work.files) + "\n");
+    if (job_.preview && inputs_.size() == 1) cli::print(result_preview(photo));
+    cli::print(result_sentence(photo) + "\n");
+    if (inputs_.size() == 1 && work.result.status == SegmentResult::Status::ok) say_where(work.files);
+    for (const std::string& note : work.result.notes) cli::note(common_, note);
+  }
+
+  void say_where(const OutputPaths& files) {
+    if (common_.quiet) return;
+    std::string list;
+    for (const std::string& path : files.all()) list += (list.empty() ? "" : "  ") + path;
+    cli::note(common_, "written: " + list);
+    cli::note(common_, "weights: " + model_->info().name + ", licence " + model_->info().licence);
+    if (job_.preview) cli::note(common_, "next: furrow segment FOLDER -o " + job_.out + " --faces all   (or furrow segment --help)");
+  }
+
+  int finish(const Tally& tally) {
+    if (inputs_.size() > 1)
+      cli::note(common_, std::to_string(tally.done) + " done" + (tally.skipped > 0 ? ", " + std::to_string(tally.skipped) + " finished before" : "") +
+                             (tally.faceless > 0 ? ", " + std::to_string(tally.faceless) + " without a face" : "") +
+                             (tally.failures.empty() ? "" : ", " + std::to_string(tally.failures.size()) + " failed"));
+    if (const int status = cli::interrupted(); status != 0) {
+      cli::note(common_, "interrupted; run the same command again to go on");
+      return status;
+    }
+    if (!tally.failures.empty())
+      throw Error(ErrorCode::malformed, std::to_string(tally.failures.size()) + " of " + std::to_string(inputs_.size()) + " inputs failed")
+          .details(tally.failures);
+    if (tally.done > 0 && tally.faceless == tally.done && tally.skipped == 0)
+      throw Error(ErrorCode::no_face, inputs_.size() == 1 ? "no face found" : "no face found in any input")
+          .hint("--crop none, if the photos are face crops already");
+    return 0;
+  }
+
+  const SegmentJob& job_;
+  const cli::Common& common_;
+  std::vector<cli::Input> inputs_;
+  std::set<std::string> canonical_;
+  std::shared_ptr<Model> model_;
+  std::optional<Segmenter> segmenter_;
+  std::optional<ThreadPool> pool_;
+};
+
+}  // namespace
+
+int run_segment(const SegmentJob& job, const cli::Common& common) { return Runner(job, common).run(); }
+
+}  // namespace furrow::apps

@@ -1,0 +1,14 @@
+// Runs `furrow segment`: decode, compute and encode side by side, results written as they come, failures listed at the end.
+#pragma once
+
+#include "apps/cli/report.h"
+#include "apps/segment_options.h"
+
+namespace furrow::apps {
+
+// Returns the exit status: 0; 10 where no input has a face; 130/143 after a signal (what was finished is complete).
+// One photo: its own error is thrown. Several: the others go on, and ErrorCode::malformed lists those that failed.
+// Photos of a folder whose results all exist are skipped unless `force`; a photo named by itself is refused then.
+int run_segment(const SegmentJob& job, const cli::Common& common);
+
+}  // namespace furrow::apps

@@ -1,0 +1,27 @@
+// What `furrow segment` was asked to do.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "io/limits.h"
+#include "io/picture.h"
+#include "segment/segmenter.h"
+
+namespace furrow::apps {
+
+struct SegmentJob {
+  std::vector<std::string> inputs;
+  std::string out = "out";
+  std::string weights;                      // empty: the model compiled in
+  std::string labels = "none";              // a label map for the one photo, or a folder of NAME.png, or "none"
+  std::string device = "auto";
+  int threads = 0;
+  bool save_mask = true, save_prob = false, save_overlay = true, save_json = true;
+  bool force = false, preview = false;
+  io::Background background = io::Background::drop;
+  SegmentOptions options;
+  io::Limits limits;
+};
+
+}  // namespace furrow::apps

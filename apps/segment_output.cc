@@ -1,0 +1,177 @@
+#include "apps/segment_output.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "io/atomic_file.h"
+#include "io/png_write.h"
+#include "io/resize.h"
+#include "segment/overlay.h"
+#include "segment/preview.h"
+
+namespace furrow::apps {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Numbers people read: six significant digits, and null for what is not finite.
+Json number(double value) {
+  if (!std::isfinite(value)) return nullptr;
+  char text[32];
+  std::snprintf(text, sizeof text, "%.6g", value);
+  return Json::parse(text);
+}
+
+Json face_json(const FaceResult& face) {
+  Json out;
+  if (face.face)
+    out["box"] = {{"x", number(face.face->x)}, {"y", number(face.face->y)}, {"width", number(face.face->w)},
+                  {"height", number(face.face->h)}, {"neighbours", face.face->neighbours}};
+  out["crop"] = {{"x", face.crop.x}, {"y", face.crop.y}, {"width", face.crop.side_w}, {"height", face.crop.side_h}};
+  out["percent_of_frame"] = number(face.percent_of_frame);
+  out["percent_of_crop"] = number(face.percent_of_crop);
+  if (face.percent_of_region) out["percent_of_region"] = number(*face.percent_of_region);
+  if (face.measures) {
+    Json wrinkles = {{"count", face.measures->count}, {"length_px", number(face.measures->length)}, {"mean_width_px", number(face.measures->mean_width)}};
+    if (face.length_per_face_width) wrinkles["length_per_face_width"] = number(*face.length_per_face_width);
+    if (face.width_per_face_width) wrinkles["mean_width_per_face_width"] = number(*face.width_per_face_width);
+    out["wrinkles"] = std::move(wrinkles);
+  }
+  return out;
+}
+
+Json timings_json(const PhotoResult& photo) {
+  const SegmentTimings& t = photo.result.timings;
+  return {{"decode", number(photo.decode_milliseconds)}, {"find_faces", number(t.find_faces)}, {"crop", number(t.crop)},
+          {"resize", number(t.resize)}, {"network", number(t.network)}, {"map_back", number(t.map_back)}, {"measure", number(t.measure)}};
+}
+
+std::string percent(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f %%", value);
+  return text;
+}
+
+std::string file_name(const std::string& path) { return path.substr(path.find_last_of('/') + 1); }
+
+// The overlay row by row, so that a huge photo never has a painted copy in memory.
+std::vector<std::byte> encode_overlay(const PhotoResult& photo) {
+  const io::Image& image = photo.picture.image;
+  std::vector<std::byte> bytes;
+  io::PngWriter writer([&](std::span<const std::byte> part) { bytes.insert(bytes.end(), part.begin(), part.end()); });
+  writer.begin(image.width, image.height, io::PngType::rgb8);
+  OverlayStyle style;
+  for (const FaceResult& face : photo.result.faces)
+    if (face.face) style.rectangles.push_back({face.crop.x, face.crop.y, face.crop.side_w, face.crop.side_h});
+  std::vector<uint8_t> row(static_cast<size_t>(image.width) * 3);
+  for (int64_t y = 0; y < image.height; ++y) {
+    overlay_row(image, photo.result.mask, style, y, row);
+    writer.row(row);
+  }
+  writer.finish();
+  return bytes;
+}
+
+void write(const std::string& path, std::span<const std::byte> bytes) { io::write_file_atomically(path, bytes); }
+
+}  // namespace
+
+std::vector<std::string> OutputPaths::all() const {
+  std::vector<std::string> paths;
+  for (const std::string* path : {&mask, &prob, &overlay, &json})
+    if (!path->empty()) paths.push_back(*path);
+  return paths;
+}
+
+OutputPaths output_paths(const SegmentJob& job, const cli::Input& input) {
+  const std::string base = job.out + "/" + input.base;
+  return {job.save_mask ? base + ".mask.png" : "", job.save_prob ? base + ".prob.png" : "",
+          job.save_overlay ? base + ".overlay.png" : "", job.save_json ? base + ".json" : ""};
+}
+
+std::string result_json(const PhotoResult& photo, const OutputPaths& files) {
+  const SegmentResult& result = photo.result;
+  const bool ok = result.status == SegmentResult::Status::ok;
+  Json out = {{"schema", "furrow.segment/1"}, {"file", printable(photo.input.path, 4096)}, {"width", result.width}, {"height", result.height},
+              {"status", ok ? "ok" : "no_face"}};
+  if (ok) out["percent_of_frame"] = number(result.percent_of_frame);
+  out["faces"] = Json::array();
+  for (const FaceResult& face : result.faces) out["faces"].push_back(face_json(face));
+  out["threshold"] = number(result.threshold);
+  out["size"] = result.size;
+  out["model"] = {{"name", photo.model.name}, {"architecture", photo.model.architecture}, {"licence", photo.model.licence},
+                  {"citation", photo.model.citation}, {"sha256", photo.model.sha256}, {"source_sha256", photo.model.source_sha256}};
+  out["device"] = photo.device;
+  out["timings_ms"] = timings_json(photo);
+  out["notes"] = Json::array();
+  for (const std::vector<std::string>* notes : {&photo.picture.info.notes, &photo.model.notes, &result.notes})
+    for (const std::string& note : *notes) out["notes"].push_back(printable(note, 500));
+  if (ok) {
+    out["files"] = Json::object();
+    for (const auto& [key, path] : {std::pair{"mask", files.mask}, {"prob", files.prob}, {"overlay", files.overlay}})
+      if (!path.empty()) out["files"][key] = printable(file_name(path), 4096);
+  }
+  return out.dump();
+}
+
+std::string result_sentence(const PhotoResult& photo) {
+  const SegmentResult& result = photo.result;
+  const std::string name = printable(photo.input.path == "-" ? "standard input" : file_name(photo.input.path));
+  if (result.status == SegmentResult::Status::no_face) return name + ": no face found";
+  int64_t count = 0;
+  double length = 0;
+  for (const FaceResult& face : result.faces)
+    if (face.measures) {
+      count += face.measures->count;
+      length += face.measures->length;
+    }
+  std::string text = name + ": " + std::to_string(count) + (count == 1 ? " wrinkle, " : " wrinkles, ");
+  const FaceResult& first = result.faces.front();
+  if (first.percent_of_region) text += percent(*first.percent_of_region) + " of the labelled region, ";
+  if (first.face) text += percent(first.percent_of_crop) + " of the face crop, ";
+  text += percent(result.percent_of_frame) + " of the frame, " + std::to_string(std::llround(length)) + " px of centre line";
+  if (result.faces.size() > 1) text += ", " + std::to_string(result.faces.size()) + " faces (first numbers: the largest)";
+  return text;
+}
+
+void write_outputs(const PhotoResult& photo, const OutputPaths& files, ThreadPool* pool) {
+  const SegmentResult& result = photo.result;
+  std::vector<std::function<void()>> writers;
+  if (result.status == SegmentResult::Status::ok) {
+    if (!files.overlay.empty()) writers.emplace_back([&] { write(files.overlay, encode_overlay(photo)); });
+    if (!files.mask.empty()) writers.emplace_back([&] { write(files.mask, io::encode_png(result.mask)); });
+    if (!files.prob.empty())
+      writers.emplace_back([&] {
+        write(files.prob, result.probability16.empty() ? io::encode_png(result.probability)
+                                                       : io::encode_png_gray16(result.width, result.height, result.probability16));
+      });
+  }
+  parallel_for(pool, static_cast<int64_t>(writers.size()), [&](int64_t task, int) { writers[static_cast<size_t>(task)](); });
+  // The JSON last: it names the other files, so it must not exist without them.
+  if (!files.json.empty()) {
+    const std::string text = result_json(photo, files) + "\n";
+    write(files.json, std::as_bytes(std::span(text)));
+  }
+}
+
+std::string result_preview(const PhotoResult& photo) {
+  constexpr int kColumns = 72;
+  if (photo.result.faces.empty()) return {};
+  const io::Image& image = photo.picture.image;
+  const Crop& crop = photo.result.faces.front().crop;
+  const double left = static_cast<double>(std::max<int64_t>(crop.x, 0)), top = static_cast<double>(std::max<int64_t>(crop.y, 0));
+  const double right = static_cast<double>(std::min(crop.x + crop.side_w, image.width));
+  const double bottom = static_cast<double>(std::min(crop.y + crop.side_h, image.height));
+  const io::Box box{left, top, right, bottom};
+  const auto rows = std::max<int64_t>(2, std::llround(kColumns * (bottom - top) / (right - left)));
+  const io::Image small = io::resize(image, box, kColumns, rows, io::Filter::lanczos);
+  io::Image marks = io::resize(photo.result.mask, box, kColumns, rows, io::Filter::bilinear);
+  // A wrinkle is thinner than a character cell: a cell counts as marked from an eighth of coverage.
+  for (uint8_t& coverage : marks.pixels) coverage = coverage >= 32 ? 255 : 0;
+  return terminal_preview(overlay(small, marks, OverlayStyle{}), kColumns);
+}
+
+}  // namespace furrow::apps

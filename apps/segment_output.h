@@ -1,0 +1,39 @@
+// The files and lines that one photo's result becomes.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "apps/cli/inputs.h"
+#include "apps/segment_options.h"
+#include "segment/segmenter.h"
+
+namespace furrow::apps {
+
+// Paths of the results of one input under job.out, empty for what is not saved.
+struct OutputPaths {
+  std::string mask, prob, overlay, json;
+  std::vector<std::string> all() const;   // those that are not empty
+};
+OutputPaths output_paths(const SegmentJob& job, const cli::Input& input);
+
+// What is known of one photo when it is written down.
+struct PhotoResult {
+  const cli::Input& input;
+  const io::Picture& picture;
+  const SegmentResult& result;
+  const ModelInfo& model;
+  std::string device;
+  double decode_milliseconds = 0;
+};
+
+// The JSON of one photo, schema "furrow.segment/1" (docs/results.md), one line without a newline. `files` are listed.
+std::string result_json(const PhotoResult& photo, const OutputPaths& files);
+// One sentence for people.
+std::string result_sentence(const PhotoResult& photo);
+// Encodes and writes every file of `files` atomically; with status no_face the JSON alone. Encoders run on `pool`.
+void write_outputs(const PhotoResult& photo, const OutputPaths& files, ThreadPool* pool);
+// A picture of the first crop with its marks, about 72 columns wide, for the terminal.
+std::string result_preview(const PhotoResult& photo);
+
+}  // namespace furrow::apps
