@@ -1,0 +1,95 @@
+#include "apps/cli/inputs.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "kernels/error.h"
+
+namespace furrow::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A scratch folder that is the working directory while a test runs.
+class Inputs : public testing::Test {
+ protected:
+  void SetUp() override {
+    before_ = fs::current_path();
+    folder_ = fs::temp_directory_path() / ("furrow-inputs-" + std::to_string(::getpid()));
+    fs::create_directories(folder_);
+    fs::current_path(folder_);
+  }
+  void TearDown() override {
+    fs::current_path(before_);
+    fs::remove_all(folder_);
+  }
+  static void touch(const std::string& path) {
+    if (fs::path(path).has_parent_path()) fs::create_directories(fs::path(path).parent_path());
+    std::ofstream(path) << "x";
+  }
+  static std::vector<std::string> bases(const std::vector<std::string>& words) {
+    std::vector<std::string> out;
+    for (const Input& input : expand_inputs(words, "out")) out.push_back(input.base);
+    return out;
+  }
+  static ErrorCode refusal(const std::vector<std::string>& words) {
+    try {
+      expand_inputs(words, "out");
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return ErrorCode::internal;
+  }
+  using Names = std::vector<std::string>;
+  fs::path before_, folder_;
+};
+
+TEST_F(Inputs, AFolderGivesItsPhotosSortedWithoutHiddenOnesOthersAndResults) {
+  for (const char* path : {"d/b.PNG", "d/a.jpeg", "d/sub/c.jpg", "d/notes.txt", "d/.hidden.png", "d/.git/x.png"}) touch(path);
+  touch("d/out/a.mask.png");
+  EXPECT_EQ(bases({"d"}), (Names{"a", "b", "out/a.mask", "sub/c"}));   // results go to ./out, not to d/out
+  std::vector<std::string> names;
+  for (const Input& input : expand_inputs({"d"}, "d/out")) names.push_back(input.base);
+  EXPECT_EQ(names, (Names{"a", "b", "sub/c"}));
+}
+
+TEST_F(Inputs, EqualBasesKeepTheirExtensionsAndThenGetNumbers) {
+  for (const char* path : {"a.png", "a.jpg", "e/a.png", "f/z.png"}) touch(path);
+  EXPECT_EQ(bases({"a.png", "a.jpg", "e/a.png", "f/z.png"}), (Names{"a.png", "a.jpg", "a.png-2", "z"}));
+}
+
+TEST_F(Inputs, TheSameFileUnderTwoSpellingsCountsOnce) {
+  touch("a.png");
+  fs::create_symlink("a.png", "link.png");
+  EXPECT_EQ(bases({"a.png", "./a.png", "../" + folder_.filename().string() + "/a.png", "link.png"}), Names{"a"});
+}
+
+TEST_F(Inputs, AListNamesPathsButNoListsAndSkipsEmptyLines) {
+  touch("a.png");
+  touch("@odd.png");
+  std::ofstream("list") << "a.png\r\n\n@odd.png\n";
+  EXPECT_EQ(bases({"@list"}), (Names{"a", "@odd"}));
+  std::ofstream("binary", std::ios::binary) << std::string("a\0b\n", 4);
+  EXPECT_EQ(refusal({"@binary"}), ErrorCode::malformed);
+  std::ofstream("long") << std::string(5000, 'a') << "\n";
+  EXPECT_EQ(refusal({"@long"}), ErrorCode::malformed);
+}
+
+TEST_F(Inputs, WhatIsNotThereIsAnErrorOfInputOutput) {
+  EXPECT_EQ(refusal({"missing.png"}), ErrorCode::io);
+  EXPECT_EQ(refusal({"@missing"}), ErrorCode::io);
+  fs::create_symlink("loop", "loop");
+  EXPECT_EQ(refusal({"loop"}), ErrorCode::io);
+  EXPECT_EQ(refusal({std::string(5000, 'a')}), ErrorCode::io);
+}
+
+TEST_F(Inputs, NothingToDoIsAUsageError) {
+  fs::create_directory("empty");
+  EXPECT_EQ(refusal({"empty"}), ErrorCode::usage);
+  EXPECT_EQ(refusal({}), ErrorCode::usage);
+}
+
+}  // namespace
+}  // namespace furrow::cli

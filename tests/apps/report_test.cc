@@ -1,0 +1,60 @@
+#include "apps/cli/report.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "apps/cli/progress.h"
+#include "apps/limits_text.h"
+
+namespace furrow {
+namespace {
+
+TEST(Report, ListsAtMostEighteenLinesAndReturnsTheStatus) {
+  std::vector<std::string> lines;
+  for (int i = 0; i < 40; ++i) lines.push_back("line " + std::to_string(i));
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(cli::report(Error(ErrorCode::unsupported, "keys differ").details(lines), {}), 5);
+  const std::string text = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 19);
+  EXPECT_NE(text.find("  line 16\n  ... and 23 more (all with --json)\n"), std::string::npos);
+}
+
+TEST(Report, PrintsEverythingAsJsonOnStandardOutput) {
+  testing::internal::CaptureStdout();
+  Error error = Error(ErrorCode::malformed, "bad\nthing").at(7).in("x").hint("do y").file("f.pth").details({"a", "b"});
+  EXPECT_EQ(cli::report(error, {.json = true}), 4);
+  const auto json = nlohmann::json::parse(testing::internal::GetCapturedStdout());
+  EXPECT_EQ(json["error"]["code"], "malformed");
+  EXPECT_EQ(json["error"]["exit"], 4);
+  EXPECT_EQ(json["error"]["file"], "f.pth");
+  EXPECT_EQ(json["error"]["byte"], 7);
+  EXPECT_EQ(json["error"]["reason"], "bad\\x0athing");
+  EXPECT_EQ(json["error"]["details"].size(), 2u);
+}
+
+TEST(Closest, SuggestsWithinAThirdOfTheLength) {
+  EXPECT_EQ(cli::closest("segmnt", {"segment", "model"}), "segment");
+  EXPECT_EQ(cli::closest("--treshold", {"--threshold", "--threads"}), "--threshold");
+  EXPECT_EQ(cli::closest("xyz", {"segment", "model"}), "");
+}
+
+TEST(Progress, WritesDurationsForPeople) {
+  EXPECT_EQ(cli::duration_text(0.95), "950 ms");
+  EXPECT_EQ(cli::duration_text(12.4), "12 s");
+  EXPECT_EQ(cli::duration_text(125), "2 min 5 s");
+  EXPECT_EQ(cli::duration_text(11400), "3 h 10 min");
+}
+
+TEST(Limits, ArePrintedAndChangedByName) {
+  io::Limits limits;
+  apps::set_limit("picture_pixels=1000", limits);
+  EXPECT_EQ(limits.picture_pixels, 1000u);
+  EXPECT_EQ(nlohmann::json::parse(apps::limits_text(limits, true))["picture_pixels"], 1000);
+  EXPECT_NE(apps::limits_text(limits, false).find("jpeg_scans 100\n"), std::string::npos);
+  for (const char* bad : {"picture_pixels", "picture_pixels=", "picture_pixels=-1", "picture_pixels=1k", "nonsense=1", ""})
+    EXPECT_THROW(apps::set_limit(bad, limits), Error) << bad;
+}
+
+}  // namespace
+}  // namespace furrow
