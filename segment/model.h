@@ -18,6 +18,9 @@
 namespace furrow {
 
 class Network;
+namespace io {
+struct Checkpoint;
+}
 
 // What is done to the scaled pixel x before the network sees it.
 enum class Normalisation : uint8_t {
@@ -79,6 +82,7 @@ class Model {
 
   const ModelInfo& info() const { return info_; }
   // To say what a foreign checkpoint cannot: normalisation, output, licence ... `architecture` stays what it is.
+  // Throws as from_metadata() where the information could not be stored.
   void set_info(ModelInfo info);
 
   const Network& network() const { return *network_; }
@@ -89,6 +93,7 @@ class Model {
 
  private:
   Model() = default;
+  static Model from(io::Checkpoint file, const std::string& fallback_name);
   ModelInfo info_;
   NamedTensors tensors_;
   std::shared_ptr<const Network> network_;

@@ -1,0 +1,108 @@
+#include "segment/model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <utility>
+
+#include "io/checkpoint.h"
+#include "io/safetensors.h"
+#include "kernels/half.h"
+#include "nn/network.h"
+#include "nn/recognise.h"
+
+namespace furrow {
+namespace {
+
+std::string stem(const std::string& path) { return std::filesystem::path(path).stem().string(); }
+
+bool is_floating(DType type) { return type == DType::f32 || type == DType::f64 || type == DType::f16 || type == DType::bf16; }
+
+// Whether float16 would lose more than rounding: overflow, or a variance so small that its reciprocal root would move.
+bool suffers_in_f16(const std::string& name, const std::vector<float>& values) {
+  constexpr float kLargest = 65504.0f, kSmallestNormal = 0x1p-14f;
+  const bool variance = name.ends_with("running_var");
+  return std::ranges::any_of(values, [&](float v) {
+    return !(std::abs(v) <= kLargest) || (variance && v != 0.0f && std::abs(v) < kSmallestNormal);
+  });
+}
+
+// A tensor of the same name and dims that owns its bytes.
+template <class T> NamedTensor stored_as(const NamedTensor& tensor, DType type, std::vector<T> values) {
+  auto held = std::make_shared<const std::vector<T>>(std::move(values));
+  return {tensor.name, type, tensor.dims, std::as_bytes(std::span<const T>(*held)), held};
+}
+
+NamedTensor converted(const NamedTensor& tensor, DType type) {
+  if (!is_floating(tensor.dtype) || tensor.dtype == type) return tensor;
+  if (type == DType::f32 && tensor.dtype != DType::f64) return tensor;  // f16 and bf16 are exact as they are
+  std::vector<float> values = tensor.to<float>();
+  if (type == DType::f32 || suffers_in_f16(tensor.name, values)) return stored_as(tensor, DType::f32, std::move(values));
+  std::vector<uint16_t> halves(values.size());
+  std::ranges::transform(values, halves.begin(), f32_to_f16);
+  return stored_as(tensor, DType::f16, std::move(halves));
+}
+
+// What a checkpoint says about itself, completed by what was found.
+ModelInfo describe(const io::Checkpoint& file, const Architecture& found, const std::string& fallback_name) {
+  ModelInfo info = from_metadata(file.metadata);
+  const std::string text = found.text();
+  if (!info.architecture.empty() && info.architecture != text) {
+    throw Error(ErrorCode::malformed, "the metadata says '" + printable(info.architecture) + "', the tensors are " + text)
+        .in("furrow.architecture");
+  }
+  info.architecture = text;
+  if (info.name.empty()) info.name = fallback_name;
+  info.container = file.container;
+  info.sha256 = file.sha256;
+  info.file_bytes = file.file_bytes;
+  info.notes = file.notes;
+  return info;
+}
+
+}  // namespace
+
+Model Model::load(const std::string& path, const io::Limits& limits) {
+  return with_file(path, [&] { return from(io::read_checkpoint(path, limits), printable(stem(path))); });
+}
+
+Model Model::load(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const std::string& name,
+                  const io::Limits& limits) {
+  return with_file(name, [&] { return from(io::read_checkpoint(bytes, std::move(owner), limits), printable(name)); });
+}
+
+Model Model::from(io::Checkpoint file, const std::string& fallback_name) {
+  const Architecture architecture = recognise(file.tensors);
+  if (architecture.in_channels != 3) {
+    throw Error(ErrorCode::unsupported, "the network wants " + std::to_string(architecture.in_channels) +
+                                            " input channels (" + architecture.text() + ")")
+        .hint("this version feeds networks an RGB photo; texture maps and other extra channels are not read");
+  }
+  std::unique_ptr<Network> network = build(architecture);
+  network->load(file.tensors, DType::f32);
+  Model model;
+  model.info_ = describe(file, architecture, fallback_name);
+  model.tensors_ = std::move(file.tensors);
+  model.network_ = std::move(network);
+  model.in_channels_ = architecture.in_channels;
+  model.classes_ = architecture.classes;
+  return model;
+}
+
+void Model::set_info(ModelInfo info) {
+  // The same rules as for a file, so that whatever is set can be saved and read back.
+  from_metadata(to_metadata(info));
+  info.architecture = info_.architecture;
+  info_ = std::move(info);
+}
+
+void save_native(const std::string& path, const Model& model, DType type) {
+  require(type == DType::f16 || type == DType::f32, "save_native: float16 or float32");
+  ModelInfo info = model.info();
+  if (info.source_sha256.empty()) info.source_sha256 = info.sha256;
+  NamedTensors tensors;
+  for (const NamedTensor& tensor : model.tensors()) tensors.push_back(converted(tensor, type));
+  io::write_safetensors(path, tensors, to_metadata(info));
+}
+
+}  // namespace furrow

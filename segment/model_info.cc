@@ -1,0 +1,162 @@
+// ModelInfo to and from safetensors metadata. What comes from a file is believed only after it is checked.
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <string_view>
+#include <utility>
+
+#include "kernels/error.h"
+#include "segment/model.h"
+
+namespace furrow {
+namespace {
+
+constexpr std::string_view kPrefix = "furrow.";
+constexpr std::string_view kVersion = "1";
+constexpr size_t kTextBytes = 4096;
+constexpr int64_t kSmallestSize = 32, kLargestSize = 4096;
+
+template <class T> using Names = std::array<std::pair<std::string_view, T>, 3>;
+constexpr Names<Normalisation> kNormalisations = {{{"none", Normalisation::none},
+                                                   {"imagenet", Normalisation::imagenet},
+                                                   {"half", Normalisation::half}}};
+constexpr std::array<std::string_view, 3> kResizes = {"pillow-lanczos", "pillow-bilinear", "pillow-nearest"};
+
+// Every error names its key as the entry.
+Error bad(ErrorCode code, std::string_view key, const std::string& reason) {
+  return Error(code, "model metadata: " + reason).in(key);
+}
+
+Error unknown_value(std::string_view key, std::string_view value, const std::string& known) {
+  return bad(ErrorCode::unsupported, key, "unknown value '" + printable(value, 60) + "'").hint("known: " + known);
+}
+
+// A choice of two words.
+bool second_of(std::string_view key, std::string_view value, std::string_view first, std::string_view second) {
+  if (value == first) return false;
+  if (value == second) return true;
+  throw unknown_value(key, value, std::string(first) + ", " + std::string(second));
+}
+
+template <class T> T number(std::string_view key, std::string_view text, T low, T high, const char* range) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    throw bad(ErrorCode::malformed, key, "'" + printable(text, 60) + "' is not a number");
+  }
+  if (!(value >= low && value <= high)) {  // also refuses NaN
+    throw bad(ErrorCode::malformed, key, "'" + printable(text, 60) + "' is outside " + range);
+  }
+  return value;
+}
+
+double parse_threshold(std::string_view key, std::string_view text) {
+  const double value = number<double>(key, text, 0.0, 1.0, "(0, 1)");
+  if (value == 0.0 || value == 1.0) throw bad(ErrorCode::malformed, key, "the threshold is outside (0, 1)");
+  return value;
+}
+
+std::vector<int> parse_labels(std::string_view key, std::string_view text) {
+  std::vector<int> labels;
+  while (!text.empty()) {
+    const size_t comma = std::min(text.find(','), text.size());
+    labels.push_back(number<int>(key, text.substr(0, comma), 0, 255, "0..255"));
+    text.remove_prefix(std::min(comma + 1, text.size()));
+    if (labels.size() > 256) throw bad(ErrorCode::malformed, key, "more than 256 labels");
+  }
+  return labels;
+}
+
+void parse_resize(std::string_view key, std::string_view text, ModelInfo& info) {
+  const size_t space = std::min(text.find(' '), text.size());
+  const std::string_view rule = text.substr(0, space);
+  if (std::ranges::find(kResizes, rule) == kResizes.end()) {
+    throw unknown_value(key, text, "pillow-lanczos N, pillow-bilinear N, pillow-nearest N");
+  }
+  info.resize = rule;
+  info.size = number<int64_t>(key, text.substr(std::min(space + 1, text.size())), kSmallestSize, kLargestSize, "32..4096");
+}
+
+std::string parse_sha256(std::string_view key, std::string_view text) {
+  const bool hex = std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+  if (!text.empty() && (text.size() != 64 || !hex)) {
+    throw bad(ErrorCode::malformed, key, "not 64 lower-case hexadecimal digits");
+  }
+  return std::string(text);
+}
+
+std::string parse_text(std::string_view key, std::string_view text) {
+  if (text.size() > kTextBytes) throw bad(ErrorCode::malformed, key, "longer than 4096 bytes").limit(kTextBytes, text.size());
+  if (printable(text, kTextBytes) != text) throw bad(ErrorCode::malformed, key, "holds bytes that cannot be printed");
+  return std::string(text);
+}
+
+// Stores one "furrow.KEY"; `name` is KEY.
+void apply(std::string_view key, std::string_view name, std::string_view value, ModelInfo& info) {
+  if (name == "version") return;
+  if (name == "name") info.name = parse_text(key, value);
+  else if (name == "architecture") info.architecture = parse_text(key, value);
+  else if (name == "scale") info.raw_scale = second_of(key, value, "1/255", "1");
+  else if (name == "normalisation") {
+    const auto* found = std::ranges::find(kNormalisations, value, &std::pair<std::string_view, Normalisation>::first);
+    if (found == kNormalisations.end()) throw unknown_value(key, value, "none, imagenet, half");
+    info.normalisation = found->second;
+  } else if (name == "resize") parse_resize(key, value, info);
+  else if (name == "kept_labels") info.kept_labels = parse_labels(key, value);
+  else if (name == "input") info.masked_input = second_of(key, value, "photo", "masked");
+  else if (name == "threshold") info.threshold = parse_threshold(key, value);
+  else if (name == "output") info.output = second_of(key, value, "logits", "sigmoid") ? Output::sigmoid : Output::logits;
+  else if (name == "licence") info.licence = parse_text(key, value);
+  else if (name == "citation") info.citation = parse_text(key, value);
+  else if (name == "source_sha256") info.source_sha256 = parse_sha256(key, value);
+  else throw bad(ErrorCode::malformed, key, "unknown key");
+}
+
+// The shortest decimal that reads back as the same double.
+std::string shortest(double value) {
+  char text[32];
+  const auto [end, error] = std::to_chars(text, text + sizeof text, value);
+  require(error == std::errc(), "to_metadata: 32 bytes hold any double");
+  return std::string(text, end);
+}
+
+}  // namespace
+
+std::map<std::string, std::string> to_metadata(const ModelInfo& info) {
+  std::string labels;
+  for (int label : info.kept_labels) labels += (labels.empty() ? "" : ",") + std::to_string(label);
+  const auto* normalisation = std::ranges::find(kNormalisations, info.normalisation,
+                                                &std::pair<std::string_view, Normalisation>::second);
+  require(normalisation != kNormalisations.end(), "to_metadata: normalisation");
+  return {{"furrow.version", std::string(kVersion)},
+          {"furrow.name", info.name},
+          {"furrow.architecture", info.architecture},
+          {"furrow.scale", info.raw_scale ? "1" : "1/255"},
+          {"furrow.normalisation", std::string(normalisation->first)},
+          {"furrow.resize", info.resize + " " + std::to_string(info.size)},
+          {"furrow.kept_labels", labels},
+          {"furrow.input", info.masked_input ? "masked" : "photo"},
+          {"furrow.threshold", shortest(info.threshold)},
+          {"furrow.output", info.output == Output::sigmoid ? "sigmoid" : "logits"},
+          {"furrow.licence", info.licence},
+          {"furrow.citation", info.citation},
+          {"furrow.source_sha256", info.source_sha256}};
+}
+
+ModelInfo from_metadata(const std::map<std::string, std::string>& metadata) {
+  ModelInfo info;
+  const auto is_ours = [](const auto& entry) { return std::string_view(entry.first).starts_with(kPrefix); };
+  if (std::ranges::none_of(metadata, is_ours)) return info;
+  const auto version = metadata.find("furrow.version");
+  if (version == metadata.end()) throw bad(ErrorCode::malformed, "furrow.version", "furrow keys without a version");
+  if (version->second != kVersion) {
+    throw bad(ErrorCode::unsupported, "furrow.version", "version '" + printable(version->second, 40) + "' is not known")
+        .hint("this program reads version 1; a newer one may read the file");
+  }
+  for (const auto& entry : metadata) {
+    if (is_ours(entry)) apply(entry.first, std::string_view(entry.first).substr(kPrefix.size()), entry.second, info);
+  }
+  return info;
+}
+
+}  // namespace furrow

@@ -1,0 +1,246 @@
+#include "segment/segmenter.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "io/resize.h"
+#include "kernels/device.h"
+#include "kernels/threads.h"
+#include "kernels/trace.h"
+#include "nn/network.h"
+#include "nn/plan.h"
+#include "segment/preprocess.h"
+#include "segment/region.h"
+#include "segment/tile.h"
+
+namespace furrow {
+namespace {
+
+constexpr int64_t kSmallestSize = 32, kLargestSize = 4096;
+
+io::Filter filter_of(const std::string& rule) {
+  if (rule == "pillow-bilinear") return io::Filter::bilinear;
+  if (rule == "pillow-nearest") return io::Filter::nearest;
+  return io::Filter::lanczos;
+}
+
+void check(const SegmentOptions& options) {
+  if (options.size && (*options.size < kSmallestSize || *options.size > kLargestSize)) {
+    throw Error(ErrorCode::usage, "size " + std::to_string(*options.size) + " is outside 32..4096");
+  }
+  if (options.threshold && !(*options.threshold > 0 && *options.threshold < 1)) {
+    throw Error(ErrorCode::usage, "threshold " + std::to_string(*options.threshold) + " is outside (0, 1)");
+  }
+  for (int label : options.kept_labels.value_or(std::vector<int>{})) {
+    if (label < 0 || label > 255) throw Error(ErrorCode::usage, "label " + std::to_string(label) + " is outside 0..255");
+  }
+}
+
+// Adds the time of a scope to a sum.
+class Timed {
+ public:
+  explicit Timed(double& sum) : sum_(sum) {}
+  ~Timed() { sum_ += watch_.milliseconds(); }
+  Timed(const Timed&) = delete;
+  Timed& operator=(const Timed&) = delete;
+
+ private:
+  double& sum_;
+  Stopwatch watch_;
+};
+
+// The pixels of `picture`, scaled to width x height, of the window whose corner is (x, y); beyond the scaled picture the
+// nearest edge pixel repeats (segment/crop.h says why). Resized from the picture by box, so that no scaled copy exists.
+void window_of(const io::Image& picture, int64_t width, int64_t height, io::Filter filter, int64_t x, int64_t y,
+               io::Image& window) {
+  const int64_t w = std::min(window.width, width - x), h = std::min(window.height, height - y);
+  if (width == picture.width && height == picture.height) {
+    for (int64_t j = 0; j < h; ++j) std::copy_n(picture.row(y + j) + 3 * x, 3 * w, window.row(j));
+  } else {
+    const double fx = static_cast<double>(picture.width) / static_cast<double>(width);
+    const double fy = static_cast<double>(picture.height) / static_cast<double>(height);
+    const auto edge = [](int64_t at, double f, int64_t end) { return std::min(static_cast<double>(at) * f, static_cast<double>(end)); };
+    const io::Box box{edge(x, fx, picture.width), edge(y, fy, picture.height), edge(x + w, fx, picture.width),
+                      edge(y + h, fy, picture.height)};
+    const io::Image part = io::resize(picture, box, w, h, filter);
+    for (int64_t j = 0; j < h; ++j) std::copy_n(part.row(j), 3 * w, window.row(j));
+  }
+  for (int64_t j = 0; j < window.height; ++j) {
+    uint8_t* row = window.row(j);
+    if (j >= h) std::copy_n(window.row(h - 1), 3 * w, row);
+    for (int64_t i = w; i < window.width; ++i) std::copy_n(row + 3 * (w - 1), 3, row + 3 * i);
+  }
+}
+
+}  // namespace
+
+struct Segmenter::State {
+  State(std::shared_ptr<const Model> m, const std::string& name, int threads, SegmentOptions o)
+      : model(std::move(m)), options(std::move(o)), pool(threads), chosen(choose_device(name)),
+        backend(make_backend(chosen.device, &pool)) {}
+
+  std::shared_ptr<const Model> model;
+  SegmentOptions options;
+  ThreadPool pool;
+  ChosenDevice chosen;
+  std::unique_ptr<Backend> backend;
+  std::shared_ptr<PackedWeights> packed = std::make_shared<PackedWeights>();   // shared by the plans
+  std::map<int64_t, std::unique_ptr<Plan>> plans;                              // by size
+  std::map<int64_t, Tensor> inputs;
+
+  int64_t size() const { return options.size.value_or(model->info().size); }
+  double threshold() const { return options.threshold.value_or(model->info().threshold); }
+
+  void probabilities(const io::Image& rgb, std::span<float> plane, SegmentTimings& timings);
+  Grid grid_of(const Crop& crop) const;
+  void run_region(const io::Image& photo, const Grid& grid, const KeptPixels& kept, SegmentResult& result, RegionResult& region);
+  void add_region(const io::Image& photo, const std::optional<Face>& face, const KeptPixels& kept, SegmentResult& result);
+};
+
+// The network once, or twice with `flip`, on a size x size picture.
+void Segmenter::State::probabilities(const io::Image& rgb, std::span<float> plane, SegmentTimings& timings) {
+  Timed time(timings.network);
+  std::unique_ptr<Plan>& plan = plans[rgb.width];
+  Tensor& input = inputs[rgb.width];
+  if (plan == nullptr) {
+    const Shape shape{1, rgb.height, rgb.width, 3};
+    PlanOptions plan_options;
+    plan_options.weights = packed;
+    plan = std::make_unique<Plan>(model->network(), *backend, shape, plan_options);
+    input = Tensor(shape, backend->dtype());
+  }
+  std::ranges::fill(plane, 0.0f);
+  for (const bool mirrored : {false, true}) {
+    if (mirrored && !options.flip) continue;
+    normalise(rgb, model->info(), mirrored, input);
+    add_probability(plan->run(input), mirrored, options.flip ? 0.5f : 1.0f, plane);
+  }
+}
+
+// Without tiles size x size. With tiles the crop itself, reduced so that a face has the size the model was trained at
+// (a face crop: the model's own size, whatever the windows'), never enlarged; a photo without a found face stays as it is.
+Grid Segmenter::State::grid_of(const Crop& crop) const {
+  if (!options.tile) return {crop, size(), size()};
+  if (options.crop == CropMode::none) return {crop, crop.side_w, crop.side_h};
+  const int64_t trained = model->info().size;
+  return {crop, std::min(crop.side_w, trained), std::min(crop.side_h, trained)};
+}
+
+void Segmenter::State::run_region(const io::Image& photo, const Grid& grid, const KeptPixels& kept, SegmentResult& result,
+                                  RegionResult& region) {
+  const io::Filter filter = filter_of(model->info().resize);
+  const bool masked = model->info().masked_input && kept.limited();
+  SegmentTimings& timings = result.timings;
+  io::Image crop;   // empty where the crop is the photo
+  if (grid.crop != whole_photo(photo.width, photo.height)) {
+    Timed time(timings.crop);
+    crop = cut(photo, grid.crop);
+  }
+  const io::Image& picture = crop.pixels.empty() ? photo : crop;
+  const int64_t window = size();
+  const auto source = [&](int64_t x, int64_t y, io::Image& rgb) {
+    Timed time(timings.resize);
+    if (options.tile) window_of(picture, grid.columns, grid.rows, filter, x, y, rgb);
+    else rgb = io::resize(picture, window, window, filter);
+    if (masked) blacken(rgb, grid, x, y, kept, photo.width, photo.height);
+  };
+  const auto compute = [&](const io::Image& rgb, std::span<float> plane) { probabilities(rgb, plane, timings); };
+  const auto sink = [&](int64_t y, std::span<const float> row) {
+    Timed time(timings.map_back);
+    region.add(y, row);
+  };
+  run_tiled(grid.columns, grid.rows, window, source, compute, sink);
+}
+
+void Segmenter::State::add_region(const io::Image& photo, const std::optional<Face>& face, const KeptPixels& kept,
+                                  SegmentResult& result) {
+  const Grid grid = grid_of(face ? face_crop(*face, photo.width, photo.height) : whole_photo(photo.width, photo.height));
+  RegionResult region(grid, kept, effective_threshold(model->info(), model->classes(), result.threshold), result);
+  run_region(photo, grid, kept, result, region);
+
+  if (region.nan_pixels() > 0) {
+    result.notes.push_back("the network's output is not a number in " + std::to_string(region.nan_pixels()) +
+                           " pixels; they count as unmarked");
+  }
+  FaceResult found;
+  found.face = face;
+  found.crop = grid.crop;
+  const auto marked = static_cast<double>(region.marked());
+  found.percent_of_crop = region.model_pixels() > 0 ? 100.0 * marked / static_cast<double>(region.model_pixels()) : 0.0;
+  const Crop& visible = region.visible();
+  found.percent_of_frame = face ? found.percent_of_crop * static_cast<double>(visible.side_w * visible.side_h) /
+                                      static_cast<double>(photo.width * photo.height)
+                                : percent_as_seed(region.marked(), grid.columns * grid.rows);
+  if (kept.limited()) {
+    found.percent_of_region = region.kept_pixels() > 0 ? 100.0 * static_cast<double>(region.mask_pixels()) /
+                                                             static_cast<double>(region.kept_pixels())
+                                                       : 0.0;
+  }
+  io::Image mask = region.take_mask();
+  if (options.measures) {
+    Timed time(result.timings.measure);
+    found.measures = measure(mask);
+    if (face) {
+      found.length_per_face_width = found.measures->length / face->w;
+      found.width_per_face_width = found.measures->mean_width / face->w;
+    }
+  }
+  if (face) paste_max(mask, visible, result.mask);
+  else result.mask = std::move(mask);
+  result.percent_of_frame += found.percent_of_frame;
+  result.faces.push_back(std::move(found));
+}
+
+Segmenter::Segmenter(std::shared_ptr<const Model> model, const std::string& device, int threads, SegmentOptions options) {
+  require(model != nullptr, "Segmenter: a model");
+  check(options);
+  state_ = std::make_unique<State>(std::move(model), device, threads, std::move(options));
+}
+Segmenter::~Segmenter() = default;
+Segmenter::Segmenter(Segmenter&&) noexcept = default;
+Segmenter& Segmenter::operator=(Segmenter&&) noexcept = default;
+
+SegmentResult Segmenter::run(const io::Picture& photo, const io::LabelMap* labels) { return run(photo.image, labels); }
+
+SegmentResult Segmenter::run(const io::Image& photo, const io::LabelMap* labels) {
+  require(photo.channels == 3 && photo.width > 0 && photo.height > 0, "Segmenter::run: an RGB photo");
+  const SegmentOptions& options = state_->options;
+  const ModelInfo& info = state_->model->info();
+  SegmentResult result;
+  result.width = photo.width;
+  result.height = photo.height;
+  result.threshold = state_->threshold();
+  result.size = state_->size();
+  const Stopwatch total;
+  const KeptPixels kept(labels, options.kept_labels.value_or(info.kept_labels), photo.width, photo.height);
+  if (info.masked_input && labels == nullptr) {
+    result.notes.push_back("the model was trained on photos with everything but skin made black, and no labels were given");
+  }
+  std::vector<Face> faces;
+  if (options.crop == CropMode::face) {
+    Timed time(result.timings.find_faces);
+    faces = find_faces(photo, {}, &state_->pool);
+    if (options.faces == FaceChoice::largest && faces.size() > 1) faces.resize(1);
+    if (faces.empty()) result.status = SegmentResult::Status::no_face;
+  }
+  if (options.probability == ProbabilityDepth::gray8) result.probability = io::Image(photo.width, photo.height, 1);
+  if (options.probability == ProbabilityDepth::gray16) result.probability16.resize(static_cast<size_t>(photo.width * photo.height));
+  if (options.crop == CropMode::face) result.mask = io::Image(photo.width, photo.height, 1);
+  for (const Face& face : faces) state_->add_region(photo, face, kept, result);
+  if (options.crop == CropMode::none) state_->add_region(photo, std::nullopt, kept, result);
+  result.timings.total = total.milliseconds();
+  return result;
+}
+
+const SegmentOptions& Segmenter::options() const { return state_->options; }
+void Segmenter::set_options(SegmentOptions options) {
+  check(options);
+  state_->options = std::move(options);
+}
+const Model& Segmenter::model() const { return *state_->model; }
+std::string Segmenter::device() const { return state_->backend->name(); }
+const std::string& Segmenter::device_reason() const { return state_->chosen.reason; }
+
+}  // namespace furrow
