@@ -1,6 +1,7 @@
 // Image: 8-bit interleaved pixels as photos and masks are held between decoding and encoding.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 

@@ -1,0 +1,3 @@
+set(FURROW_SEGMENT_MEASURE
+  measure.cc measure_components.cc measure_path.cc measure_trace.cc skeleton.cc
+  overlay.cc preview.cc)
