@@ -1,0 +1,64 @@
+// Graph: a shape-only tape as the Plan's passes rewrite it: activations by number, weights beside the operation that
+// uses them. A node may come to do several things at once; what it computes is always
+//   y = act(norm(op(in))),  laid at (placement.top, placement.left) of a zero y where there is a placement;
+//   pooled = 2x2 maximum of y;   head = head_w * y + head_b.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "kernels/planned.h"
+#include "nn/network.h"
+
+namespace furrow {
+
+using ValueId = int;   // index into Graph::shapes; -1 is none
+
+// Batch norm by running statistics: gamma * (x - mean) / sqrt(var + eps) + beta. Tensors {1,1,1,C}, the network's own.
+struct Norm { Tensor gamma, beta, mean, var; double eps = 1e-5; };
+
+struct GraphNode {
+  OpKind op = OpKind::leaf;
+  Attrs attrs;
+  std::vector<ValueId> in;
+  ValueId y = -1, pooled = -1, head = -1;
+  Tensor w, b, head_w, head_b;           // shared with the network, in its element type; empty where there is none
+  std::optional<Norm> norm;
+  Activation act = Activation::none;
+  std::optional<PadAttrs> placement;
+  std::vector<const Module*> modules;    // what it covers, in order
+};
+
+struct Graph {
+  std::vector<GraphNode> nodes;          // in an order in which they can run
+  std::vector<Shape> shapes;             // by ValueId
+  ValueId input = -1, output = -1;
+
+  // How many nodes read a value, plus one where it is the output.
+  int readers(ValueId value) const;
+  // The only node that reads a value, or -1.
+  int only_reader(ValueId value) const;
+};
+
+// The graph of network(x) for a dense input. Throws ErrorCode::unsupported for a size the network cannot take and
+// ErrorCode::limit for one whose tensors would not fit 2^62 bytes.
+Graph graph_of(const Network& network, const Shape& input);
+
+// Weights of a conv2d or upconv2x2 node in float64, its norm folded in:
+//   w' = w * gamma / sqrt(var + eps),   b' = beta + (b - mean) * gamma / sqrt(var + eps)
+StepWeights folded_weights(const GraphNode& node);
+
+// -- passes: each rewrites a graph into one that computes the same output (tests/nn/passes_test.cc) -----------------------
+
+// Batch norm into the convolution before it.
+Graph fold_batch_norm(Graph graph);
+// ReLU into the epilogue of the convolution before it.
+Graph fuse_relu(Graph graph);
+// Padding into the up-sampling before it, which then writes at an offset.
+Graph merge_padding(Graph graph);
+// 2x2 maximum as a second output of the convolution before it.
+Graph fuse_pool(Graph graph);
+// The final 1x1 convolution, of any number of classes, into the convolution before it.
+Graph fuse_head(Graph graph);
+
+}  // namespace furrow

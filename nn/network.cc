@@ -1,0 +1,62 @@
+#include "nn/network.h"
+
+#include <charconv>
+
+#include "nn/unet.h"
+
+namespace furrow {
+namespace {
+
+// Takes `word` off the front of `text`; false where it does not stand there.
+bool take(std::string_view& text, std::string_view word) {
+  if (!text.starts_with(word)) return false;
+  text.remove_prefix(word.size());
+  return true;
+}
+
+bool take(std::string_view& text, int64_t& number) {
+  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (status != std::errc() || *text.data() == '-') return false;
+  text.remove_prefix(static_cast<size_t>(end - text.data()));
+  return true;
+}
+
+void check_range(int64_t value, const char* what) {
+  if (value < 1 || value > Architecture::kMaxChannels)
+    throw Error(ErrorCode::limit, std::string("a network with ") + std::to_string(value) + " " + what + " (1.." +
+                                      std::to_string(Architecture::kMaxChannels) + " are supported)");
+}
+
+void check_ranges(const Architecture& a) {
+  check_range(a.base, "base channels");
+  check_range(a.in_channels, "input channels");
+  check_range(a.classes, "classes");
+}
+
+}  // namespace
+
+std::string Architecture::text() const {
+  return family + " base " + std::to_string(base) + ", " + std::to_string(in_channels) + " -> " + std::to_string(classes) +
+         (bilinear ? ", bilinear" : ", transposed");
+}
+
+Architecture Architecture::parse(std::string_view text) {
+  Architecture a;
+  std::string_view rest = text;
+  const bool numbers = take(rest, "unet base ") && take(rest, a.base) && take(rest, ", ") && take(rest, a.in_channels) &&
+                       take(rest, " -> ") && take(rest, a.classes) && take(rest, ", ");
+  a.bilinear = rest == "bilinear";
+  if (!numbers || !(a.bilinear || rest == "transposed"))
+    throw Error(ErrorCode::unsupported, "architecture \"" + printable(text) + "\" is not one this version has")
+        .hint("known: \"unet base B, IN -> OUT, transposed|bilinear\"");
+  check_ranges(a);
+  return a;
+}
+
+std::unique_ptr<Network> build(const Architecture& a) {
+  if (a.family != "unet") throw Error(ErrorCode::unsupported, "no network family \"" + printable(a.family) + "\"");
+  check_ranges(a);
+  return std::make_unique<UNet>(a);
+}
+
+}  // namespace furrow

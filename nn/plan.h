@@ -1,0 +1,89 @@
+// Plan: a network ready to run at one input size. Built from the shape-only tape: batch norm folded, ReLU, pooling and
+// head fused, concats and paddings gone (nn/graph.h), weights packed by the back-end, every buffer placed in one arena.
+// After that, run() allocates nothing and touches no module.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "kernels/arena.h"
+#include "kernels/backend.h"
+#include "kernels/trace.h"
+#include "nn/network.h"
+
+namespace furrow {
+
+// Packed weights of one network on one back-end, shared by its plans: a second size or batch neither folds nor packs again.
+// Two steps share an entry where module, operation and algorithm agree, so Packed may depend on nothing else of the step.
+// Must not outlive a change of the network's values. Thread-safe.
+class PackedWeights {
+ public:
+  std::shared_ptr<const Packed> get(const std::string& key, const std::function<std::unique_ptr<Packed>()>& prepare);
+  size_t bytes() const;      // of all entries
+  size_t prepared() const;   // how many times anything was packed
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<const Packed>> entries_;
+};
+
+struct PlanOptions {
+  std::shared_ptr<PackedWeights> weights;        // null: of this plan alone
+  bool fuse_pool = true, fuse_head = true;       // off: for comparison
+};
+
+class Plan {
+ public:
+  // `input` {N,H,W,in_channels}. The back-end must outlive the plan; the network need not (its weights are packed).
+  // Throws ErrorCode::unsupported for a size or operation that cannot be planned, ErrorCode::limit for want of memory.
+  Plan(const Network& network, Backend& backend, const Shape& input, PlanOptions options = {});
+  Plan(Plan&&) = default;
+
+  // Dense NHWC input of the planned shape and the back-end's element type -> logits {N,H,W,classes}, dense. The result is a
+  // window onto the plan's memory, valid until the next run. One caller at a time. With `trace`, one record per step.
+  Tensor run(const Tensor& input, Trace* trace = nullptr);
+
+  // One row of the plan.
+  struct StepInfo {
+    std::string where;          // the modules it covers: "inc.double_conv.3+4+5 down1.maxpool_conv.0"
+    std::string op, problem, algorithm;
+    uint64_t bytes = 0, flops = 0;
+    size_t offset = 0;          // of what it writes (the first of several) in the arena
+  };
+  const std::vector<StepInfo>& steps() const { return infos_; }
+  // The plan as a table, one line per step, and a line of totals.
+  std::string describe() const;
+
+  const Shape& input_shape() const { return input_; }
+  const Shape& output_shape() const { return output_.shape(); }
+  size_t peak_bytes() const { return arena_.capacity(); }       // activations and workspace
+  size_t activation_bytes() const { return activation_bytes_; }
+  size_t activation_bound() const { return activation_bound_; } // no placement could need less than this
+  size_t workspace_bytes() const { return workspace_bytes_; }   // the largest step's; all share it
+  const PackedWeights& weights() const { return *weights_; }
+
+ private:
+  enum class Action : uint8_t { place, run, unplace };
+  struct PlannedStep {
+    Action action = Action::run;
+    Step step;
+    std::shared_ptr<const Packed> packed;
+    StepBuffers buffers;        // place fills y; unplace reads x[0]
+  };
+  struct Builder;
+
+  Backend* backend_;
+  Shape input_;
+  std::shared_ptr<PackedWeights> weights_;
+  Arena arena_;
+  Tensor output_;
+  std::vector<PlannedStep> steps_;
+  std::vector<StepInfo> infos_;   // parallel to steps_
+  size_t activation_bytes_ = 0, activation_bound_ = 0, workspace_bytes_ = 0;
+};
+
+}  // namespace furrow
