@@ -93,6 +93,10 @@ void Model::set_info(ModelInfo info) {
   // The same rules as for a file, so that whatever is set can be saved and read back.
   from_metadata(to_metadata(info));
   info.architecture = info_.architecture;
+  info.container = info_.container;
+  info.sha256 = info_.sha256;
+  info.file_bytes = info_.file_bytes;
+  info.notes = info_.notes;
   info_ = std::move(info);
 }
 

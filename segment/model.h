@@ -81,7 +81,8 @@ class Model {
                     const io::Limits& limits = {});
 
   const ModelInfo& info() const { return info_; }
-  // To say what a foreign checkpoint cannot: normalisation, output, licence ... `architecture` stays what it is.
+  // To say what a foreign checkpoint cannot: normalisation, output, licence ... What was found while loading stays:
+  // `architecture` and the second group of ModelInfo.
   // Throws as from_metadata() where the information could not be stored.
   void set_info(ModelInfo info);
 

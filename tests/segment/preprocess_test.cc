@@ -1,0 +1,116 @@
+// Normalisation against its formulas, probabilities against theirs, thresholds of both kinds of output.
+#include "segment/preprocess.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "tests/segment/pass_through.h"
+
+namespace furrow {
+namespace {
+
+TEST(Normalise, FollowsTheFormulaInBothDtypesAndDirections) {
+  const io::Image image = test::pattern(13, 7);
+  const double mean[] = {.485, .456, .406}, deviation[] = {.229, .224, .225};
+  for (const Normalisation kind : {Normalisation::none, Normalisation::imagenet, Normalisation::half}) {
+    for (const bool raw : {false, true}) {
+      for (const bool mirrored : {false, true}) {
+        ModelInfo info;
+        info.normalisation = kind;
+        info.raw_scale = raw;
+        Tensor f32({1, 7, 13, 3}, DType::f32), f64({1, 7, 13, 3}, DType::f64);
+        normalise(image, info, mirrored, f32);
+        normalise(image, info, mirrored, f64);
+        for (int64_t y = 0; y < 7; ++y) {
+          for (int64_t x = 0; x < 13; ++x) {
+            for (int64_t c = 0; c < 3; ++c) {
+              const int64_t from = mirrored ? 12 - x : x;
+              double want = image.row(y)[3 * from + c] / (raw ? 1.0 : 255.0);
+              if (kind == Normalisation::imagenet) want = (want - mean[c]) / deviation[c];
+              if (kind == Normalisation::half) want = 2 * want - 1;
+              const size_t at = static_cast<size_t>((y * 13 + x) * 3 + c);
+              ASSERT_EQ(f64.values<double>()[at], want);
+              ASSERT_EQ(f32.values<float>()[at], static_cast<float>(want));
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Probability, OneClassIsTheSigmoidAtAnyLogit) {
+  const float z[] = {0, 3, -3, 88, -88, 1000, -1000, std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
+                     std::numeric_limits<float>::quiet_NaN()};
+  Tensor logits({1, 1, 10, 1});
+  std::copy(std::begin(z), std::end(z), logits.values<float>().begin());
+  std::vector<float> plane(10, 0.0f);
+  add_probability(logits, false, 1.0f, plane);
+  for (size_t i = 0; i < 9; ++i) EXPECT_NEAR(plane[i], 1 / (1 + std::exp(-static_cast<double>(z[i]))), 1e-7) << z[i];
+  EXPECT_TRUE(std::isnan(plane[9]));
+}
+
+TEST(Probability, TwoClassesAreTheSoftmaxOfTheSecond) {
+  Tensor logits({1, 1, 3, 2}, DType::f64);
+  const double z[] = {1, 2, 0, 0, 500, -500};
+  std::copy(std::begin(z), std::end(z), logits.values<double>().begin());
+  std::vector<float> plane(3, 0.0f);
+  add_probability(logits, false, 1.0f, plane);
+  EXPECT_NEAR(plane[0], std::exp(2.0) / (std::exp(1.0) + std::exp(2.0)), 1e-7);
+  EXPECT_EQ(plane[1], 0.5f);  // a tie: argmax takes class 0, and 1/2 is not above 1/2
+  EXPECT_EQ(plane[2], 0.0f);
+}
+
+TEST(Probability, OfMoreClassesPassesAHalfExactlyWhereClassOneIsTheArgmax) {
+  Tensor logits({1, 8, 8, 4});
+  uint32_t state = 7;
+  for (float& z : logits.values<float>()) {
+    state = state * 1664525u + 1013904223u;
+    z = static_cast<float>(state >> 28);
+  }
+  std::vector<float> plane(64, 0.0f);
+  add_probability(logits, false, 1.0f, plane);
+  int ones = 0;
+  for (size_t i = 0; i < 64; ++i) {
+    const float* z = logits.values<float>().data() + 4 * i;
+    const bool wins = z[1] > z[0] && z[1] > z[2] && z[1] > z[3];
+    EXPECT_EQ(plane[i] > 0.5f, wins);
+    ones += wins;
+  }
+  EXPECT_GT(ones, 4);
+}
+
+TEST(Probability, MirroredLogitsAreTurnedBackAndWeighted) {
+  Tensor logits({1, 1, 3, 1});
+  logits.values<float>()[0] = 100;  // left of the mirror image is right of the photo
+  logits.values<float>()[1] = -100;
+  logits.values<float>()[2] = 0;
+  std::vector<float> plane(3, 0.25f);
+  add_probability(logits, true, 0.5f, plane);
+  EXPECT_FLOAT_EQ(plane[0], 0.25f + 0.25f);
+  EXPECT_FLOAT_EQ(plane[1], 0.25f);
+  EXPECT_FLOAT_EQ(plane[2], 0.25f + 0.5f);
+}
+
+TEST(Threshold, OfASigmoidModelMeansItsOwnSecondSigmoid) {
+  ModelInfo info;
+  EXPECT_EQ(effective_threshold(info, 1, 0.6), 0.6);
+  info.output = Output::sigmoid;
+  EXPECT_EQ(effective_threshold(info, 2, 0.6), 0.6);
+  // The program of such a model computes both sigmoids in float32 and asks for more than the threshold.
+  for (const double threshold : {0.5, 0.55, 0.6, 0.7, 0.4}) {
+    const double limit = effective_threshold(info, 1, threshold);
+    for (float z = -30; z < 30; z += 0.37f) {
+      const float q = 1.0f / (1.0f + std::exp(-z)), twice = 1.0f / (1.0f + std::exp(-q));
+      EXPECT_EQ(q > limit, twice > static_cast<float>(threshold)) << z << " at " << threshold;
+    }
+  }
+  // Known: with 1/2 it passes from z = -16.23 on.
+  const double q = effective_threshold(info, 1, 0.5);
+  EXPECT_NEAR(std::log(q / (1 - q)), -16.23, 0.01);
+}
+
+}  // namespace
+}  // namespace furrow
