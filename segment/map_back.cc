@@ -32,7 +32,11 @@ std::vector<PlaneResizer::Taps> PlaneResizer::taps(int64_t in, int64_t out) {
 }
 
 PlaneResizer::PlaneResizer(int64_t in_width, int64_t in_height, int64_t out_width, int64_t out_height, Sink sink)
-    : in_width_(in_width), in_height_(in_height), out_width_(out_width), out_height_(out_height), sink_(std::move(sink)) {
+    : in_width_(in_width),
+      in_height_(in_height),
+      out_width_(out_width),
+      out_height_(out_height),
+      sink_(std::move(sink)) {
   require(in_width > 0 && in_height > 0 && out_width > 0 && out_height > 0, "PlaneResizer: empty plane");
   if (in_width_ != out_width_) columns_ = taps(in_width_, out_width_);
   const double half = std::max(static_cast<double>(in_height_) / static_cast<double>(out_height_), 1.0);
@@ -50,7 +54,8 @@ void PlaneResizer::push(std::span<const float> row) {
     for (int64_t x = 0; x < out_width_; ++x) {
       const Taps& column = columns_[static_cast<size_t>(x)];
       float sum = 0;
-      for (size_t k = 0; k < column.weights.size(); ++k) sum += column.weights[k] * row[static_cast<size_t>(column.first) + k];
+      for (size_t k = 0; k < column.weights.size(); ++k)
+        sum += column.weights[k] * row[static_cast<size_t>(column.first) + k];
       to[x] = sum;
     }
   }

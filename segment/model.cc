@@ -16,7 +16,9 @@ namespace {
 
 std::string stem(const std::string& path) { return std::filesystem::path(path).stem().string(); }
 
-bool is_floating(DType type) { return type == DType::f32 || type == DType::f64 || type == DType::f16 || type == DType::bf16; }
+bool is_floating(DType type) {
+  return type == DType::f32 || type == DType::f64 || type == DType::f16 || type == DType::bf16;
+}
 
 // Whether float16 would lose more than rounding: overflow, or a variance so small that its reciprocal root would move.
 bool suffers_in_f16(const std::string& name, const std::vector<float>& values) {
@@ -28,7 +30,8 @@ bool suffers_in_f16(const std::string& name, const std::vector<float>& values) {
 }
 
 // A tensor of the same name and dims that owns its bytes.
-template <class T> NamedTensor stored_as(const NamedTensor& tensor, DType type, std::vector<T> values) {
+template <class T>
+NamedTensor stored_as(const NamedTensor& tensor, DType type, std::vector<T> values) {
   auto held = std::make_shared<const std::vector<T>>(std::move(values));
   return {tensor.name, type, tensor.dims, std::as_bytes(std::span<const T>(*held)), held};
 }
@@ -37,7 +40,8 @@ NamedTensor converted(const NamedTensor& tensor, DType type) {
   if (!is_floating(tensor.dtype) || tensor.dtype == type) return tensor;
   if (type == DType::f32 && tensor.dtype != DType::f64) return tensor;  // f16 and bf16 are exact as they are
   std::vector<float> values = tensor.to<float>();
-  if (type == DType::f32 || suffers_in_f16(tensor.name, values)) return stored_as(tensor, DType::f32, std::move(values));
+  if (type == DType::f32 || suffers_in_f16(tensor.name, values))
+    return stored_as(tensor, DType::f32, std::move(values));
   std::vector<uint16_t> halves(values.size());
   std::ranges::transform(values, halves.begin(), f32_to_f16);
   return stored_as(tensor, DType::f16, std::move(halves));
@@ -48,7 +52,8 @@ ModelInfo describe(const io::Checkpoint& file, const Architecture& found, const 
   ModelInfo info = from_metadata(file.metadata);
   const std::string text = found.text();
   if (!info.architecture.empty() && info.architecture != text) {
-    throw Error(ErrorCode::malformed, "the metadata says '" + printable(info.architecture) + "', the tensors are " + text)
+    throw Error(ErrorCode::malformed,
+                "the metadata says '" + printable(info.architecture) + "', the tensors are " + text)
         .in("furrow.architecture");
   }
   info.architecture = text;

@@ -1,7 +1,7 @@
 // Model: weights, the network they belong to, and how a photo must be prepared for them.
 //
-// A native file is safetensors whose string metadata says everything that weights alone do not: see weights/README.md and
-// to_metadata() below. A PyTorch checkpoint has none of it and gets the defaults of ModelInfo.
+// A native file is safetensors whose string metadata says everything that weights alone do not: see weights/README.md
+// and to_metadata() below. A PyTorch checkpoint has none of it and gets the defaults of ModelInfo.
 #pragma once
 
 #include <cstddef>
@@ -37,24 +37,25 @@ enum class Output : uint8_t {
 
 // The facts that travel with weights. The first group is stored in a native file, the second is found while loading.
 struct ModelInfo {
-  std::string name;                        // short, for people: "furrow-mini"
-  std::string architecture;                // Architecture::text(): "unet base 16, 3 -> 1, transposed"
-  bool raw_scale = false;                  // pixels enter as 0..255 (scale "1") instead of 0..1 (scale "1/255")
+  std::string name;          // short, for people: "furrow-mini"
+  std::string architecture;  // Architecture::text(): "unet base 16, 3 -> 1, transposed"
+  bool raw_scale = false;    // pixels enter as 0..255 (scale "1") instead of 0..1 (scale "1/255")
   Normalisation normalisation = Normalisation::imagenet;
-  std::string resize = "pillow-lanczos";   // also "pillow-bilinear", "pillow-nearest"
-  int64_t size = 512;                      // side of the square the network was trained on, pixels
-  std::vector<int> kept_labels = {1, 10};  // face-parsing classes in which marks count, where labels are given: skin, nose
-  bool masked_input = false;               // trained on photos whose pixels outside kept_labels are black
-  double threshold = 0.5;                  // wrinkle where probability > threshold
+  std::string resize = "pillow-lanczos";  // also "pillow-bilinear", "pillow-nearest"
+  int64_t size = 512;                     // side of the square the network was trained on, pixels
+  std::vector<int> kept_labels = {1,
+                                  10};  // face-parsing classes in which marks count, where labels are given: skin, nose
+  bool masked_input = false;            // trained on photos whose pixels outside kept_labels are black
+  double threshold = 0.5;               // wrinkle where probability > threshold
   Output output = Output::logits;
   std::string licence = "unknown";
   std::string citation;
-  std::string source_sha256;               // of the file the weights were first taken from, 64 hex digits or ""
+  std::string source_sha256;  // of the file the weights were first taken from, 64 hex digits or ""
 
-  std::string container;                   // "safetensors", "zip .pth"
-  std::string sha256;                      // of the whole file read, 64 hex digits
+  std::string container;  // "safetensors", "zip .pth"
+  std::string sha256;     // of the whole file read, 64 hex digits
   uint64_t file_bytes = 0;
-  std::vector<std::string> notes;          // warnings in words
+  std::vector<std::string> notes;  // warnings in words
 };
 
 // The first group as safetensors string metadata: keys "furrow.version" ("1"), "furrow.name", "furrow.architecture",

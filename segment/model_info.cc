@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
@@ -16,10 +17,10 @@ constexpr std::string_view kVersion = "1";
 constexpr size_t kTextBytes = 4096;
 constexpr int64_t kSmallestSize = 32, kLargestSize = 4096;
 
-template <class T> using Names = std::array<std::pair<std::string_view, T>, 3>;
-constexpr Names<Normalisation> kNormalisations = {{{"none", Normalisation::none},
-                                                   {"imagenet", Normalisation::imagenet},
-                                                   {"half", Normalisation::half}}};
+template <class T>
+using Names = std::array<std::pair<std::string_view, T>, 3>;
+constexpr Names<Normalisation> kNormalisations = {
+    {{"none", Normalisation::none}, {"imagenet", Normalisation::imagenet}, {"half", Normalisation::half}}};
 constexpr std::array<std::string_view, 3> kResizes = {"pillow-lanczos", "pillow-bilinear", "pillow-nearest"};
 
 // Every error names its key as the entry.
@@ -38,7 +39,8 @@ bool second_of(std::string_view key, std::string_view value, std::string_view fi
   throw unknown_value(key, value, std::string(first) + ", " + std::string(second));
 }
 
-template <class T> T number(std::string_view key, std::string_view text, T low, T high, const char* range) {
+template <class T>
+T number(std::string_view key, std::string_view text, T low, T high, const char* range) {
   T value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) {
@@ -74,7 +76,8 @@ void parse_resize(std::string_view key, std::string_view text, ModelInfo& info) 
     throw unknown_value(key, text, "pillow-lanczos N, pillow-bilinear N, pillow-nearest N");
   }
   info.resize = rule;
-  info.size = number<int64_t>(key, text.substr(std::min(space + 1, text.size())), kSmallestSize, kLargestSize, "32..4096");
+  info.size =
+      number<int64_t>(key, text.substr(std::min(space + 1, text.size())), kSmallestSize, kLargestSize, "32..4096");
 }
 
 std::string parse_sha256(std::string_view key, std::string_view text) {
@@ -86,30 +89,10 @@ std::string parse_sha256(std::string_view key, std::string_view text) {
 }
 
 std::string parse_text(std::string_view key, std::string_view text) {
-  if (text.size() > kTextBytes) throw bad(ErrorCode::malformed, key, "longer than 4096 bytes").limit(kTextBytes, text.size());
+  if (text.size() > kTextBytes)
+    throw bad(ErrorCode::malformed, key, "longer than 4096 bytes").limit(kTextBytes, text.size());
   if (printable(text, kTextBytes) != text) throw bad(ErrorCode::malformed, key, "holds bytes that cannot be printed");
   return std::string(text);
-}
-
-// Stores one "furrow.KEY"; `name` is KEY.
-void apply(std::string_view key, std::string_view name, std::string_view value, ModelInfo& info) {
-  if (name == "version") return;
-  if (name == "name") info.name = parse_text(key, value);
-  else if (name == "architecture") info.architecture = parse_text(key, value);
-  else if (name == "scale") info.raw_scale = second_of(key, value, "1/255", "1");
-  else if (name == "normalisation") {
-    const auto* found = std::ranges::find(kNormalisations, value, &std::pair<std::string_view, Normalisation>::first);
-    if (found == kNormalisations.end()) throw unknown_value(key, value, "none, imagenet, half");
-    info.normalisation = found->second;
-  } else if (name == "resize") parse_resize(key, value, info);
-  else if (name == "kept_labels") info.kept_labels = parse_labels(key, value);
-  else if (name == "input") info.masked_input = second_of(key, value, "photo", "masked");
-  else if (name == "threshold") info.threshold = parse_threshold(key, value);
-  else if (name == "output") info.output = second_of(key, value, "logits", "sigmoid") ? Output::sigmoid : Output::logits;
-  else if (name == "licence") info.licence = parse_text(key, value);
-  else if (name == "citation") info.citation = parse_text(key, value);
-  else if (name == "source_sha256") info.source_sha256 = parse_sha256(key, value);
-  else throw bad(ErrorCode::malformed, key, "unknown key");
 }
 
 // The shortest decimal that reads back as the same double.
@@ -120,27 +103,65 @@ std::string shortest(double value) {
   return std::string(text, end);
 }
 
+std::string labels_text(const std::vector<int>& labels) {
+  std::string text;
+  for (int label : labels) text += (text.empty() ? "" : ",") + std::to_string(label);
+  return text;
+}
+
+Normalisation parse_normalisation(std::string_view key, std::string_view value) {
+  const auto* found = std::ranges::find(kNormalisations, value, &std::pair<std::string_view, Normalisation>::first);
+  if (found == kNormalisations.end()) throw unknown_value(key, value, "none, imagenet, half");
+  return found->second;
+}
+
+std::string_view text_of(Normalisation normalisation) {
+  const auto* found =
+      std::ranges::find(kNormalisations, normalisation, &std::pair<std::string_view, Normalisation>::second);
+  require(found != kNormalisations.end(), "to_metadata: normalisation");
+  return found->first;
+}
+
+// One line per key: how its text is made, and how it is checked and understood.
+using View = std::string_view;
+using Info = ModelInfo;
+struct Field {
+  std::string_view name;
+  std::string (*get)(const ModelInfo& info);
+  void (*set)(std::string_view key, std::string_view value, ModelInfo& info);
+};
+// clang-format off
+const Field kFields[] = {
+    {"name", [](const Info& i) { return i.name; }, [](View k, View v, Info& i) { i.name = parse_text(k, v); }},
+    {"architecture", [](const Info& i) { return i.architecture; },
+     [](View k, View v, Info& i) { i.architecture = parse_text(k, v); }},
+    {"scale", [](const Info& i) { return std::string(i.raw_scale ? "1" : "1/255"); },
+     [](View k, View v, Info& i) { i.raw_scale = second_of(k, v, "1/255", "1"); }},
+    {"normalisation", [](const Info& i) { return std::string(text_of(i.normalisation)); },
+     [](View k, View v, Info& i) { i.normalisation = parse_normalisation(k, v); }},
+    {"resize", [](const Info& i) { return i.resize + " " + std::to_string(i.size); }, parse_resize},
+    {"kept_labels", [](const Info& i) { return labels_text(i.kept_labels); },
+     [](View k, View v, Info& i) { i.kept_labels = parse_labels(k, v); }},
+    {"input", [](const Info& i) { return std::string(i.masked_input ? "masked" : "photo"); },
+     [](View k, View v, Info& i) { i.masked_input = second_of(k, v, "photo", "masked"); }},
+    {"threshold", [](const Info& i) { return shortest(i.threshold); },
+     [](View k, View v, Info& i) { i.threshold = parse_threshold(k, v); }},
+    {"output", [](const Info& i) { return std::string(i.output == Output::sigmoid ? "sigmoid" : "logits"); },
+     [](View k, View v, Info& i) { i.output = second_of(k, v, "logits", "sigmoid") ? Output::sigmoid : Output::logits; }},
+    {"licence", [](const Info& i) { return i.licence; }, [](View k, View v, Info& i) { i.licence = parse_text(k, v); }},
+    {"citation", [](const Info& i) { return i.citation; },
+     [](View k, View v, Info& i) { i.citation = parse_text(k, v); }},
+    {"source_sha256", [](const Info& i) { return i.source_sha256; },
+     [](View k, View v, Info& i) { i.source_sha256 = parse_sha256(k, v); }},
+};
+// clang-format on
+
 }  // namespace
 
 std::map<std::string, std::string> to_metadata(const ModelInfo& info) {
-  std::string labels;
-  for (int label : info.kept_labels) labels += (labels.empty() ? "" : ",") + std::to_string(label);
-  const auto* normalisation = std::ranges::find(kNormalisations, info.normalisation,
-                                                &std::pair<std::string_view, Normalisation>::second);
-  require(normalisation != kNormalisations.end(), "to_metadata: normalisation");
-  return {{"furrow.version", std::string(kVersion)},
-          {"furrow.name", info.name},
-          {"furrow.architecture", info.architecture},
-          {"furrow.scale", info.raw_scale ? "1" : "1/255"},
-          {"furrow.normalisation", std::string(normalisation->first)},
-          {"furrow.resize", info.resize + " " + std::to_string(info.size)},
-          {"furrow.kept_labels", labels},
-          {"furrow.input", info.masked_input ? "masked" : "photo"},
-          {"furrow.threshold", shortest(info.threshold)},
-          {"furrow.output", info.output == Output::sigmoid ? "sigmoid" : "logits"},
-          {"furrow.licence", info.licence},
-          {"furrow.citation", info.citation},
-          {"furrow.source_sha256", info.source_sha256}};
+  std::map<std::string, std::string> metadata = {{"furrow.version", std::string(kVersion)}};
+  for (const Field& field : kFields) metadata[std::string(kPrefix) + std::string(field.name)] = field.get(info);
+  return metadata;
 }
 
 ModelInfo from_metadata(const std::map<std::string, std::string>& metadata) {
@@ -153,8 +174,11 @@ ModelInfo from_metadata(const std::map<std::string, std::string>& metadata) {
     throw bad(ErrorCode::unsupported, "furrow.version", "version '" + printable(version->second, 40) + "' is not known")
         .hint("this program reads version 1; a newer one may read the file");
   }
-  for (const auto& entry : metadata) {
-    if (is_ours(entry)) apply(entry.first, std::string_view(entry.first).substr(kPrefix.size()), entry.second, info);
+  for (const auto& [key, value] : metadata) {
+    if (!std::string_view(key).starts_with(kPrefix) || key == "furrow.version") continue;
+    const auto* field = std::ranges::find(kFields, std::string_view(key).substr(kPrefix.size()), &Field::name);
+    if (field == std::end(kFields)) throw bad(ErrorCode::malformed, key, "unknown key");
+    field->set(key, value, info);
   }
   return info;
 }

@@ -1,7 +1,7 @@
 #include "segment/preprocess.h"
 
-#include <array>
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "kernels/error.h"
@@ -27,7 +27,8 @@ Table table_of(const ModelInfo& info) {
   return table;
 }
 
-template <class T> void fill(const io::Image& rgb, const Table& table, bool mirrored, std::span<T> out) {
+template <class T>
+void fill(const io::Image& rgb, const Table& table, bool mirrored, std::span<T> out) {
   std::array<std::array<T, 256>, 3> rounded;
   for (size_t c = 0; c < 3; ++c) {
     for (size_t v = 0; v < 256; ++v) rounded[c][v] = static_cast<T>(table[c][v]);
@@ -42,7 +43,8 @@ template <class T> void fill(const io::Image& rgb, const Table& table, bool mirr
   }
 }
 
-template <class T> T probability(const T* z, int64_t classes) {
+template <class T>
+T probability(const T* z, int64_t classes) {
   if (classes == 1) return T(1) / (T(1) + std::exp(-z[0]));
   T rival = z[0];
   for (int64_t c = 2; c < classes; ++c) {
@@ -51,7 +53,8 @@ template <class T> T probability(const T* z, int64_t classes) {
   return T(1) / (T(1) + std::exp(rival - z[1]));
 }
 
-template <class T> void accumulate(const Tensor& logits, bool mirrored, float weight, std::span<float> plane) {
+template <class T>
+void accumulate(const Tensor& logits, bool mirrored, float weight, std::span<float> plane) {
   const Shape& s = logits.shape();
   const T* z = logits.values<T>().data();
   for (int64_t y = 0; y < s.h; ++y) {
@@ -67,14 +70,19 @@ template <class T> void accumulate(const Tensor& logits, bool mirrored, float we
 void normalise(const io::Image& rgb, const ModelInfo& info, bool mirrored, Tensor& input) {
   require(rgb.channels == 3 && input.shape() == Shape{1, rgb.height, rgb.width, 3}, "normalise: shapes");
   const Table table = table_of(info);
-  if (input.dtype() == DType::f64) fill(rgb, table, mirrored, input.values<double>());
-  else fill(rgb, table, mirrored, input.values<float>());
+  if (input.dtype() == DType::f64)
+    fill(rgb, table, mirrored, input.values<double>());
+  else
+    fill(rgb, table, mirrored, input.values<float>());
 }
 
 void add_probability(const Tensor& logits, bool mirrored, float weight, std::span<float> plane) {
-  require(logits.shape().n == 1 && static_cast<int64_t>(plane.size()) == logits.shape().pixels(), "add_probability: shapes");
-  if (logits.dtype() == DType::f64) accumulate<double>(logits, mirrored, weight, plane);
-  else accumulate<float>(logits, mirrored, weight, plane);
+  require(logits.shape().n == 1 && static_cast<int64_t>(plane.size()) == logits.shape().pixels(),
+          "add_probability: shapes");
+  if (logits.dtype() == DType::f64)
+    accumulate<double>(logits, mirrored, weight, plane);
+  else
+    accumulate<float>(logits, mirrored, weight, plane);
 }
 
 double effective_threshold(const ModelInfo& info, int64_t classes, double threshold) {

@@ -10,21 +10,23 @@
 
 namespace furrow {
 
-// Scales and normalises: x = v/255 (or v with raw_scale), then Normalisation, per channel, computed in double and rounded
-// once. `input` is {1,h,w,3}, f32 or f64; with `mirrored` the picture is flipped left to right.
-// Source: the input convention of the published checkpoints; torchvision's Normalize for `imagenet`.
+// Scales and normalises: x = v/255 (or v with raw_scale), then Normalisation, per channel, computed in double and
+// rounded once. `input` is {1,h,w,3}, f32 or f64; with `mirrored` the picture is flipped left to right. Source: the
+// input convention of the published checkpoints; torchvision's Normalize for `imagenet`.
 void normalise(const io::Image& rgb, const ModelInfo& info, bool mirrored, Tensor& input);
 
 // Probability of a wrinkle per pixel from the network's output {1,h,w,classes}, f32 or f64:
 //   one class    1/(1+exp(-z))
-//   more         class 1 against its strongest rival, e^z1/(e^z1 + e^zr): for two classes the softmax of class 1, and in
+//   more         class 1 against its strongest rival, e^z1/(e^z1 + e^zr): for two classes the softmax of class 1, and
+//   in
 //                any case above 1/2 exactly where class 1 is the (only) argmax.
 // NaN stays NaN. With `mirrored` the columns are flipped back. plane[i] += weight * p.
 void add_probability(const Tensor& logits, bool mirrored, float weight, std::span<float> plane);
 
 // The number a probability of add_probability() must exceed for `threshold` to mean what it means to the model.
 //   Output::logits   threshold itself
-//   Output::sigmoid  the model's program asks sigmoid(q) > threshold of q = sigmoid(z), which is q > ln(t/(1-t)); in its
+//   Output::sigmoid  the model's program asks sigmoid(q) > threshold of q = sigmoid(z), which is q > ln(t/(1-t)); in
+//   its
 //                    float32 arithmetic sigmoid(q) > 1/2 first holds at q = 8.9e-8. Below 1/2 every pixel passes (-1).
 // With several classes `output` makes no difference.
 double effective_threshold(const ModelInfo& info, int64_t classes, double threshold);

@@ -27,8 +27,8 @@ KeptPixels::KeptPixels(const io::LabelMap* labels, const std::vector<int>& kept,
   const bool same = labels->width == photo_w && labels->height == photo_h;
   scaled_ = !same && labels->width == kParserSide && labels->height == kParserSide && photo_w == photo_h;
   if (!same && !scaled_) {
-    throw Error(ErrorCode::malformed, "the label map is " + size_text(labels->width, labels->height) + ", the photo is " +
-                                          size_text(photo_w, photo_h))
+    throw Error(ErrorCode::malformed, "the label map is " + size_text(labels->width, labels->height) +
+                                          ", the photo is " + size_text(photo_w, photo_h))
         .hint("labels must have the photo's size (or be 512x512 for a square photo)");
   }
   if (static_cast<int64_t>(labels->labels.size()) != labels->width * labels->height) {
@@ -37,7 +37,8 @@ KeptPixels::KeptPixels(const io::LabelMap* labels, const std::vector<int>& kept,
   }
 }
 
-void blacken(io::Image& rgb, const Grid& grid, int64_t x0, int64_t y0, const KeptPixels& kept, int64_t photo_w, int64_t photo_h) {
+void blacken(io::Image& rgb, const Grid& grid, int64_t x0, int64_t y0, const KeptPixels& kept, int64_t photo_w,
+             int64_t photo_h) {
   for (int64_t j = 0; j < rgb.height; ++j) {
     const int64_t y = grid.photo_y(y0 + j);
     for (int64_t i = 0; i < rgb.width; ++i) {
@@ -49,8 +50,12 @@ void blacken(io::Image& rgb, const Grid& grid, int64_t x0, int64_t y0, const Kep
 }
 
 RegionResult::RegionResult(const Grid& grid, const KeptPixels& kept, double threshold, SegmentResult& result)
-    : grid_(grid), kept_(kept), threshold_(threshold), result_(result),
-      visible_(inside(grid.crop, result.width, result.height)), mask_(visible_.side_w, visible_.side_h, 1),
+    : grid_(grid),
+      kept_(kept),
+      threshold_(threshold),
+      result_(result),
+      visible_(inside(grid.crop, result.width, result.height)),
+      mask_(visible_.side_w, visible_.side_h, 1),
       resizer_(grid.columns, grid.rows, grid.crop.side_w, grid.crop.side_h,
                [this](int64_t y, std::span<const float> row) { add_photo_row(y, row); }) {}
 
@@ -83,11 +88,13 @@ void RegionResult::add_photo_row(int64_t crop_y, std::span<const float> row) {
   const int64_t at = y * result_.width + visible_.x;
   if (!result_.probability.pixels.empty()) {
     uint8_t* out = result_.probability.pixels.data() + at;
-    for (int64_t i = 0; i < visible_.side_w; ++i) out[i] = std::max(out[i], static_cast<uint8_t>(quantise(p[i], 255.0f)));
+    for (int64_t i = 0; i < visible_.side_w; ++i)
+      out[i] = std::max(out[i], static_cast<uint8_t>(quantise(p[i], 255.0f)));
   }
   if (!result_.probability16.empty()) {
     uint16_t* out = result_.probability16.data() + at;
-    for (int64_t i = 0; i < visible_.side_w; ++i) out[i] = std::max(out[i], static_cast<uint16_t>(quantise(p[i], 65535.0f)));
+    for (int64_t i = 0; i < visible_.side_w; ++i)
+      out[i] = std::max(out[i], static_cast<uint16_t>(quantise(p[i], 65535.0f)));
   }
 }
 

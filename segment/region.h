@@ -16,8 +16,8 @@ namespace furrow {
 // Which pixels of a photo count: all, or those whose label is one of the kept.
 class KeptPixels {
  public:
-  // labels: null keeps every pixel. Throws ErrorCode::malformed where its size fits neither rule of Segmenter::run, or its
-  // label count differs from its size. Must outlive this object.
+  // labels: null keeps every pixel. Throws ErrorCode::malformed where its size fits neither rule of Segmenter::run, or
+  // its label count differs from its size. Must outlive this object.
   KeptPixels(const io::LabelMap* labels, const std::vector<int>& kept, int64_t photo_w, int64_t photo_h);
 
   bool limited() const { return labels_ != nullptr; }
@@ -47,10 +47,11 @@ struct Grid {
 
 // Blackens the model pixels of `rgb`, whose upper left corner is grid pixel (x0, y0), that lie outside the photo or are
 // not kept: the input of models trained on masked photos.
-void blacken(io::Image& rgb, const Grid& grid, int64_t x0, int64_t y0, const KeptPixels& kept, int64_t photo_w, int64_t photo_h);
+void blacken(io::Image& rgb, const Grid& grid, int64_t x0, int64_t y0, const KeptPixels& kept, int64_t photo_w,
+             int64_t photo_h);
 
-// Takes the probabilities of a grid row by row; counts marks on the grid, carries rows back into the photo and thresholds
-// them there.
+// Takes the probabilities of a grid row by row; counts marks on the grid, carries rows back into the photo and
+// thresholds them there.
 class RegionResult {
  public:
   // `threshold`: probability a mark must exceed. The result's planes (probability, probability16) are written as rows
@@ -62,12 +63,12 @@ class RegionResult {
 
   // After the last row. The mask of inside(crop), gray 0 | 255; may be called once.
   io::Image take_mask() { return std::move(mask_); }
-  int64_t marked() const { return marked_; }                // model pixels of the photo that are marked
-  int64_t model_pixels() const { return model_pixels_; }    // model pixels of the photo
-  int64_t nan_pixels() const { return nan_pixels_; }        // model pixels whose probability is not a number
-  int64_t mask_pixels() const { return mask_pixels_; }      // of the mask
-  int64_t kept_pixels() const { return kept_pixels_; }      // of inside(crop)
-  const Crop& visible() const { return visible_; }          // inside(crop)
+  int64_t marked() const { return marked_; }              // model pixels of the photo that are marked
+  int64_t model_pixels() const { return model_pixels_; }  // model pixels of the photo
+  int64_t nan_pixels() const { return nan_pixels_; }      // model pixels whose probability is not a number
+  int64_t mask_pixels() const { return mask_pixels_; }    // of the mask
+  int64_t kept_pixels() const { return kept_pixels_; }    // of inside(crop)
+  const Crop& visible() const { return visible_; }        // inside(crop)
 
  private:
   void add_photo_row(int64_t y, std::span<const float> row);

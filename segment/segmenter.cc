@@ -34,7 +34,8 @@ void check(const SegmentOptions& options) {
     throw Error(ErrorCode::usage, "threshold " + std::to_string(*options.threshold) + " is outside (0, 1)");
   }
   for (int label : options.kept_labels.value_or(std::vector<int>{})) {
-    if (label < 0 || label > 255) throw Error(ErrorCode::usage, "label " + std::to_string(label) + " is outside 0..255");
+    if (label < 0 || label > 255)
+      throw Error(ErrorCode::usage, "label " + std::to_string(label) + " is outside 0..255");
   }
 }
 
@@ -51,8 +52,9 @@ class Timed {
   Stopwatch watch_;
 };
 
-// The pixels of `picture`, scaled to width x height, of the window whose corner is (x, y); beyond the scaled picture the
-// nearest edge pixel repeats (segment/crop.h says why). Resized from the picture by box, so that no scaled copy exists.
+// The pixels of `picture`, scaled to width x height, of the window whose corner is (x, y); beyond the scaled picture
+// the nearest edge pixel repeats (segment/crop.h says why). Resized from the picture by box, so that no scaled copy
+// exists.
 void window_of(const io::Image& picture, int64_t width, int64_t height, io::Filter filter, int64_t x, int64_t y,
                io::Image& window) {
   const int64_t w = std::min(window.width, width - x), h = std::min(window.height, height - y);
@@ -61,7 +63,9 @@ void window_of(const io::Image& picture, int64_t width, int64_t height, io::Filt
   } else {
     const double fx = static_cast<double>(picture.width) / static_cast<double>(width);
     const double fy = static_cast<double>(picture.height) / static_cast<double>(height);
-    const auto edge = [](int64_t at, double f, int64_t end) { return std::min(static_cast<double>(at) * f, static_cast<double>(end)); };
+    const auto edge = [](int64_t at, double f, int64_t end) {
+      return std::min(static_cast<double>(at) * f, static_cast<double>(end));
+    };
     const io::Box box{edge(x, fx, picture.width), edge(y, fy, picture.height), edge(x + w, fx, picture.width),
                       edge(y + h, fy, picture.height)};
     const io::Image part = io::resize(picture, box, w, h, filter);
@@ -78,7 +82,10 @@ void window_of(const io::Image& picture, int64_t width, int64_t height, io::Filt
 
 struct Segmenter::State {
   State(std::shared_ptr<const Model> m, const std::string& name, int threads, SegmentOptions o)
-      : model(std::move(m)), options(std::move(o)), pool(threads), chosen(choose_device(name)),
+      : model(std::move(m)),
+        options(std::move(o)),
+        pool(threads),
+        chosen(choose_device(name)),
         backend(make_backend(chosen.device, &pool)) {}
 
   std::shared_ptr<const Model> model;
@@ -86,8 +93,8 @@ struct Segmenter::State {
   ThreadPool pool;
   ChosenDevice chosen;
   std::unique_ptr<Backend> backend;
-  std::shared_ptr<PackedWeights> packed = std::make_shared<PackedWeights>();   // shared by the plans
-  std::map<int64_t, std::unique_ptr<Plan>> plans;                              // by size
+  std::shared_ptr<PackedWeights> packed = std::make_shared<PackedWeights>();  // shared by the plans
+  std::map<int64_t, std::unique_ptr<Plan>> plans;                             // by size
   std::map<int64_t, Tensor> inputs;
 
   int64_t size() const { return options.size.value_or(model->info().size); }
@@ -95,8 +102,10 @@ struct Segmenter::State {
 
   void probabilities(const io::Image& rgb, std::span<float> plane, SegmentTimings& timings);
   Grid grid_of(const Crop& crop) const;
-  void run_region(const io::Image& photo, const Grid& grid, const KeptPixels& kept, SegmentResult& result, RegionResult& region);
-  void add_region(const io::Image& photo, const std::optional<Face>& face, const KeptPixels& kept, SegmentResult& result);
+  void run_region(const io::Image& photo, const Grid& grid, const KeptPixels& kept, SegmentResult& result,
+                  RegionResult& region);
+  void add_region(const io::Image& photo, const std::optional<Face>& face, const KeptPixels& kept,
+                  SegmentResult& result);
 };
 
 // The network once, or twice with `flip`, on a size x size picture.
@@ -120,7 +129,8 @@ void Segmenter::State::probabilities(const io::Image& rgb, std::span<float> plan
 }
 
 // Without tiles size x size. With tiles the crop itself, reduced so that a face has the size the model was trained at
-// (a face crop: the model's own size, whatever the windows'), never enlarged; a photo without a found face stays as it is.
+// (a face crop: the model's own size, whatever the windows'), never enlarged; a photo without a found face stays as it
+// is.
 Grid Segmenter::State::grid_of(const Crop& crop) const {
   if (!options.tile) return {crop, size(), size()};
   if (options.crop == CropMode::none) return {crop, crop.side_w, crop.side_h};
@@ -128,12 +138,12 @@ Grid Segmenter::State::grid_of(const Crop& crop) const {
   return {crop, std::min(crop.side_w, trained), std::min(crop.side_h, trained)};
 }
 
-void Segmenter::State::run_region(const io::Image& photo, const Grid& grid, const KeptPixels& kept, SegmentResult& result,
-                                  RegionResult& region) {
+void Segmenter::State::run_region(const io::Image& photo, const Grid& grid, const KeptPixels& kept,
+                                  SegmentResult& result, RegionResult& region) {
   const io::Filter filter = filter_of(model->info().resize);
   const bool masked = model->info().masked_input && kept.limited();
   SegmentTimings& timings = result.timings;
-  io::Image crop;   // empty where the crop is the photo
+  io::Image crop;  // empty where the crop is the photo
   if (grid.crop != whole_photo(photo.width, photo.height)) {
     Timed time(timings.crop);
     crop = cut(photo, grid.crop);
@@ -142,8 +152,10 @@ void Segmenter::State::run_region(const io::Image& photo, const Grid& grid, cons
   const int64_t window = size();
   const auto source = [&](int64_t x, int64_t y, io::Image& rgb) {
     Timed time(timings.resize);
-    if (options.tile) window_of(picture, grid.columns, grid.rows, filter, x, y, rgb);
-    else rgb = io::resize(picture, window, window, filter);
+    if (options.tile)
+      window_of(picture, grid.columns, grid.rows, filter, x, y, rgb);
+    else
+      rgb = io::resize(picture, window, window, filter);
     if (masked) blacken(rgb, grid, x, y, kept, photo.width, photo.height);
   };
   const auto compute = [&](const io::Image& rgb, std::span<float> plane) { probabilities(rgb, plane, timings); };
@@ -156,7 +168,8 @@ void Segmenter::State::run_region(const io::Image& photo, const Grid& grid, cons
 
 void Segmenter::State::add_region(const io::Image& photo, const std::optional<Face>& face, const KeptPixels& kept,
                                   SegmentResult& result) {
-  const Grid grid = grid_of(face ? face_crop(*face, photo.width, photo.height) : whole_photo(photo.width, photo.height));
+  const Grid grid =
+      grid_of(face ? face_crop(*face, photo.width, photo.height) : whole_photo(photo.width, photo.height));
   RegionResult region(grid, kept, effective_threshold(model->info(), model->classes(), result.threshold), result);
   run_region(photo, grid, kept, result, region);
 
@@ -187,13 +200,16 @@ void Segmenter::State::add_region(const io::Image& photo, const std::optional<Fa
       found.width_per_face_width = found.measures->mean_width / face->w;
     }
   }
-  if (face) paste_max(mask, visible, result.mask);
-  else result.mask = std::move(mask);
+  if (face)
+    paste_max(mask, visible, result.mask);
+  else
+    result.mask = std::move(mask);
   result.percent_of_frame += found.percent_of_frame;
   result.faces.push_back(std::move(found));
 }
 
-Segmenter::Segmenter(std::shared_ptr<const Model> model, const std::string& device, int threads, SegmentOptions options) {
+Segmenter::Segmenter(std::shared_ptr<const Model> model, const std::string& device, int threads,
+                     SegmentOptions options) {
   require(model != nullptr, "Segmenter: a model");
   check(options);
   state_ = std::make_unique<State>(std::move(model), device, threads, std::move(options));
@@ -216,7 +232,8 @@ SegmentResult Segmenter::run(const io::Image& photo, const io::LabelMap* labels)
   const Stopwatch total;
   const KeptPixels kept(labels, options.kept_labels.value_or(info.kept_labels), photo.width, photo.height);
   if (info.masked_input && labels == nullptr) {
-    result.notes.push_back("the model was trained on photos with everything but skin made black, and no labels were given");
+    result.notes.push_back(
+        "the model was trained on photos with everything but skin made black, and no labels were given");
   }
   std::vector<Face> faces;
   if (options.crop == CropMode::face) {
@@ -226,7 +243,8 @@ SegmentResult Segmenter::run(const io::Image& photo, const io::LabelMap* labels)
     if (faces.empty()) result.status = SegmentResult::Status::no_face;
   }
   if (options.probability == ProbabilityDepth::gray8) result.probability = io::Image(photo.width, photo.height, 1);
-  if (options.probability == ProbabilityDepth::gray16) result.probability16.resize(static_cast<size_t>(photo.width * photo.height));
+  if (options.probability == ProbabilityDepth::gray16)
+    result.probability16.resize(static_cast<size_t>(photo.width * photo.height));
   if (options.crop == CropMode::face) result.mask = io::Image(photo.width, photo.height, 1);
   for (const Face& face : faces) state_->add_region(photo, face, kept, result);
   if (options.crop == CropMode::none) state_->add_region(photo, std::nullopt, kept, result);

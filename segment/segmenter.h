@@ -25,15 +25,15 @@ enum class FaceChoice : uint8_t { largest, all };
 enum class ProbabilityDepth : uint8_t { none, gray8, gray16 };
 
 struct SegmentOptions {
-  std::optional<double> threshold;              // (0,1); default the model's
-  std::optional<int64_t> size;                  // 32..4096, side of the square the network runs on; default the model's
+  std::optional<double> threshold;  // (0,1); default the model's
+  std::optional<int64_t> size;      // 32..4096, side of the square the network runs on; default the model's
   CropMode crop = CropMode::face;
   FaceChoice faces = FaceChoice::largest;
   bool flip = false;                            // average the probabilities of the crop and of its mirror image
   bool tile = false;                            // windows instead of squashing: segment/tile.h
   std::optional<std::vector<int>> kept_labels;  // used where labels are given; default the model's
   ProbabilityDepth probability = ProbabilityDepth::gray8;
-  bool measures = true;                         // count, lengths and widths
+  bool measures = true;  // count, lengths and widths
 };
 
 // One face, or the whole frame under CropMode::none. Rectangles are in pixels of the photo.
@@ -43,14 +43,15 @@ struct SegmentOptions {
 // the kept. It is marked where its probability exceeds the threshold and it is kept. With tiles the grid is the scaled
 // picture (or crop) instead.
 struct FaceResult {
-  std::optional<Face> face;   // empty under CropMode::none
-  Crop crop;                  // may reach outside the photo
+  std::optional<Face> face;  // empty under CropMode::none
+  Crop crop;                 // may reach outside the photo
   // 100 * marked / model pixels of the photo.
   double percent_of_crop = 0;
   // CropMode::none: round(100 * marked / size^2, 2), the seed's number. Otherwise percent_of_crop times the part of
   // the frame's area that the crop covers, unrounded.
   double percent_of_frame = 0;
-  // Where labels are given: 100 * mask pixels / pixels of the photo inside the crop with a kept label (0 if there are none).
+  // Where labels are given: 100 * mask pixels / pixels of the photo inside the crop with a kept label (0 if there are
+  // none).
   std::optional<double> percent_of_region;
   std::optional<MaskMeasures> measures;         // of the mask inside the crop, in pixels of the photo
   std::optional<double> length_per_face_width;  // measures->length / face->w
@@ -65,16 +66,16 @@ struct SegmentTimings {
 struct SegmentResult {
   enum class Status : uint8_t { ok, no_face };
   Status status = Status::ok;
-  int64_t width = 0, height = 0;         // of the photo
-  std::vector<FaceResult> faces;         // largest first; empty with no_face
+  int64_t width = 0, height = 0;  // of the photo
+  std::vector<FaceResult> faces;  // largest first; empty with no_face
   // Of all faces together: with one face its own number, else the sum (overlapping crops count twice).
   double percent_of_frame = 0;
-  io::Image mask;                        // gray 0 | 255, photo's size; all 0 with no_face. Where crops overlap: either
-  io::Image probability;                 // gray8: round(255 p); 0 outside the crops. Where crops overlap: the larger
-  std::vector<uint16_t> probability16;   // gray16: round(65535 p), row-major
-  double threshold = 0;                  // as used
-  int64_t size = 0;                      // as used
-  std::vector<std::string> notes;        // warnings in words: "the model wants masked photos, no labels were given"
+  io::Image mask;                       // gray 0 | 255, photo's size; all 0 with no_face. Where crops overlap: either
+  io::Image probability;                // gray8: round(255 p); 0 outside the crops. Where crops overlap: the larger
+  std::vector<uint16_t> probability16;  // gray16: round(65535 p), row-major
+  double threshold = 0;                 // as used
+  int64_t size = 0;                     // as used
+  std::vector<std::string> notes;       // warnings in words: "the model wants masked photos, no labels were given"
   SegmentTimings timings;
 };
 
@@ -98,7 +99,7 @@ class Segmenter {
   const SegmentOptions& options() const;
   void set_options(SegmentOptions options);
   const Model& model() const;
-  std::string device() const;             // "cpu (avx512)"
+  std::string device() const;                // "cpu (avx512)"
   const std::string& device_reason() const;  // why `auto` chose it
 
  private:

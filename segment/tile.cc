@@ -30,7 +30,8 @@ std::vector<double> window_weights(int64_t window) {
 namespace {
 
 // Sum of the weights of all windows over each pixel of one axis; the sum of the product weights is a product of these.
-std::vector<double> weight_sums(int64_t length, const std::vector<int64_t>& starts, const std::vector<double>& weights) {
+std::vector<double> weight_sums(int64_t length, const std::vector<int64_t>& starts,
+                                const std::vector<double>& weights) {
   std::vector<double> sums(static_cast<size_t>(length));
   for (int64_t start : starts) {
     for (size_t i = 0; i < weights.size(); ++i) {
@@ -65,7 +66,8 @@ class Band {
 };
 
 // What each pixel of one window contributes along one axis: its weight over the sum of weights.
-std::vector<double> shares_of(int64_t start, int64_t length, const std::vector<double>& weights, const std::vector<double>& sums) {
+std::vector<double> shares_of(int64_t start, int64_t length, const std::vector<double>& weights,
+                              const std::vector<double>& sums) {
   std::vector<double> shares(std::min(weights.size(), static_cast<size_t>(length)));
   for (size_t i = 0; i < shares.size(); ++i) shares[i] = weights[i] / sums[static_cast<size_t>(start) + i];
   return shares;
@@ -86,7 +88,8 @@ void run_tiled(int64_t width, int64_t height, int64_t window, const WindowSource
     return;
   }
   const std::vector<double> weights = window_weights(window);
-  const std::vector<double> column_sums = weight_sums(width, columns, weights), row_sums = weight_sums(height, rows, weights);
+  const std::vector<double> column_sums = weight_sums(width, columns, weights),
+                            row_sums = weight_sums(height, rows, weights);
   Band band(width, window);
   for (size_t r = 0; r < rows.size(); ++r) {
     const std::vector<double> row_shares = shares_of(rows[r], height, weights, row_sums);

@@ -14,8 +14,9 @@ namespace furrow {
 // neighbours overlapping by at least a quarter of `window`. One window at 0 where length <= window.
 std::vector<int64_t> window_starts(int64_t length, int64_t window);
 
-// Weight of each pixel of a window along one axis: a raised cosine, sin^2(pi (i + 1/2) / window), never zero. The weight
-// of a pixel is the product of both axes; sums are divided by the sum of weights, so equal inputs blend to themselves.
+// Weight of each pixel of a window along one axis: a raised cosine, sin^2(pi (i + 1/2) / window), never zero. The
+// weight of a pixel is the product of both axes; sums are divided by the sum of weights, so equal inputs blend to
+// themselves.
 std::vector<double> window_weights(int64_t window);
 
 // Computes the probability plane of one window: `rgb` is window x window x 3, `plane` window x window.

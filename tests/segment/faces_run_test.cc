@@ -31,14 +31,18 @@ bool contains(const Crop& crop, int64_t x, int64_t y) {
 }
 
 // The seed-like count over the crop, cut, squashed and thresholded by loops; `in` counts model pixels of the photo.
-struct Count { int64_t marked = 0, in = 0; };
+struct Count {
+  int64_t marked = 0, in = 0;
+};
 Count count(const io::Image& photo, const Crop& crop, int64_t size) {
   const io::Image model_sized = io::resize(cut(photo, crop), size, size, io::Filter::lanczos);
   Count c;
   for (int64_t j = 0; j < size; ++j) {
     for (int64_t i = 0; i < size; ++i) {
-      const double x = static_cast<double>(crop.x) + (static_cast<double>(i) + 0.5) * static_cast<double>(crop.side_w) / static_cast<double>(size);
-      const double y = static_cast<double>(crop.y) + (static_cast<double>(j) + 0.5) * static_cast<double>(crop.side_h) / static_cast<double>(size);
+      const double x = static_cast<double>(crop.x) +
+                       (static_cast<double>(i) + 0.5) * static_cast<double>(crop.side_w) / static_cast<double>(size);
+      const double y = static_cast<double>(crop.y) +
+                       (static_cast<double>(j) + 0.5) * static_cast<double>(crop.side_h) / static_cast<double>(size);
       if (x < 0 || x >= static_cast<double>(photo.width) || y < 0 || y >= static_cast<double>(photo.height)) continue;
       ++c.in;
       c.marked += model_sized.row(j)[3 * i] > 100;
@@ -64,7 +68,8 @@ void expect_consistent(const io::Image& photo, const SegmentResult& result) {
     const Count want = count(photo, face.crop, result.size);
     EXPECT_DOUBLE_EQ(face.percent_of_crop, 100.0 * static_cast<double>(want.marked) / static_cast<double>(want.in));
     const Crop visible = inside(face.crop, photo.width, photo.height);
-    EXPECT_DOUBLE_EQ(face.percent_of_frame, face.percent_of_crop * static_cast<double>(visible.side_w * visible.side_h) /
+    EXPECT_DOUBLE_EQ(face.percent_of_frame, face.percent_of_crop *
+                                                static_cast<double>(visible.side_w * visible.side_h) /
                                                 static_cast<double>(photo.width * photo.height));
     sum += face.percent_of_frame;
   }
@@ -94,7 +99,8 @@ TEST(FacesRun, AFaceAtTheBorderCountsOnlyWhatThePhotoShows) {
   const std::vector<Face> found = find_faces(astronaut());
   ASSERT_FALSE(found.empty());
   const Face& f = found[0];
-  const Crop tight{static_cast<int64_t>(f.x) - 8, static_cast<int64_t>(f.y) - 8, static_cast<int64_t>(f.w) + 16, static_cast<int64_t>(f.h) + 16};
+  const Crop tight{static_cast<int64_t>(f.x) - 8, static_cast<int64_t>(f.y) - 8, static_cast<int64_t>(f.w) + 16,
+                   static_cast<int64_t>(f.h) + 16};
   const io::Image photo = cut(astronaut(), tight);
   SegmentOptions options;
   options.size = 96;
@@ -155,11 +161,16 @@ TEST(FacesRun, TilesKeepSmallFacesAtTheirSizeAndBringLargeOnesToTheModels) {
   ASSERT_GT(crop.side_w, 64);
   // Counted on the crop reduced to 64 x 64, whatever the windows: boxes are resized apart, so a gray level may differ.
   const Count want = count(astronaut(), crop, 64);
-  EXPECT_NEAR(large.faces[0].percent_of_crop, 100.0 * static_cast<double>(want.marked) / static_cast<double>(want.in), 0.5);
+  EXPECT_NEAR(large.faces[0].percent_of_crop, 100.0 * static_cast<double>(want.marked) / static_cast<double>(want.in),
+              0.5);
 
   test::PassThrough p;
   p.info.size = 512;  // larger than the crop: not enlarged, so the mask is the threshold of the photo itself
-  Segmenter whole(pass_through(p), "cpu", 1, [&] { SegmentOptions o; o.tile = true; return o; }());
+  Segmenter whole(pass_through(p), "cpu", 1, [&] {
+    SegmentOptions o;
+    o.tile = true;
+    return o;
+  }());
   const SegmentResult small = whole.run(astronaut());
   ASSERT_LT(crop.side_w, 512);
   for (int64_t y = crop.y; y < crop.y + crop.side_h; ++y) {

@@ -1,6 +1,8 @@
 // Face-parsing labels: what counts, what is refused, and models trained on masked photos.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "io/resize.h"
 #include "tests/segment/pass_through.h"
 
@@ -37,7 +39,8 @@ TEST(Labels, MaskAndPercentsAreRestrictedToKeptLabels) {
   const io::Image photo = pattern(64, 64);  // of the model's size: nothing is resized
   const io::LabelMap map = patches(64, 64);
   SegmentOptions options = whole_frame();
-  for (const std::vector<int>& labels : {std::vector<int>{1, 10}, std::vector<int>{0, 3, 19}, std::vector<int>{}, std::vector<int>{200}}) {
+  for (const std::vector<int>& labels :
+       {std::vector<int>{1, 10}, std::vector<int>{0, 3, 19}, std::vector<int>{}, std::vector<int>{200}}) {
     if (labels != std::vector<int>{1, 10}) options.kept_labels = labels;  // {1,10} is the model's own
     Segmenter segmenter(pass_through(), "ref", 1, options);
     const SegmentResult result = segmenter.run(photo, &map);
@@ -64,7 +67,8 @@ TEST(Labels, OfTheParsersSizeServeASquarePhotoByReplication) {
     io::LabelMap same;
     same.width = same.height = side;
     for (int64_t y = 0; y < side; ++y) {
-      for (int64_t x = 0; x < side; ++x) same.labels.push_back(small.labels[static_cast<size_t>(y * 512 / side * 512 + x * 512 / side)]);
+      for (int64_t x = 0; x < side; ++x)
+        same.labels.push_back(small.labels[static_cast<size_t>(y * 512 / side * 512 + x * 512 / side)]);
     }
     SegmentOptions options = whole_frame();
     options.measures = false;

@@ -24,7 +24,8 @@ std::vector<float> resized(const std::vector<float>& plane, int64_t w, int64_t h
     EXPECT_EQ(y * to_w, static_cast<int64_t>(out.size()));
     out.insert(out.end(), row.begin(), row.end());
   });
-  for (int64_t y = 0; y < h; ++y) resizer.push(std::span<const float>(plane).subspan(static_cast<size_t>(y * w), static_cast<size_t>(w)));
+  for (int64_t y = 0; y < h; ++y)
+    resizer.push(std::span<const float>(plane).subspan(static_cast<size_t>(y * w), static_cast<size_t>(w)));
   EXPECT_EQ(static_cast<int64_t>(out.size()), to_w * to_h);
   return out;
 }
@@ -34,7 +35,8 @@ double sample(const std::vector<double>& line, int64_t out, int64_t i) {
   const double scale = static_cast<double>(line.size()) / static_cast<double>(out), half = std::max(scale, 1.0);
   double sum = 0, weights = 0;
   for (size_t x = 0; x < line.size(); ++x) {
-    const double w = std::max(0.0, 1 - std::abs(static_cast<double>(x) + 0.5 - (static_cast<double>(i) + 0.5) * scale) / half);
+    const double w =
+        std::max(0.0, 1 - std::abs(static_cast<double>(x) + 0.5 - (static_cast<double>(i) + 0.5) * scale) / half);
     sum += w * line[x];
     weights += w;
   }
@@ -42,7 +44,8 @@ double sample(const std::vector<double>& line, int64_t out, int64_t i) {
 }
 
 TEST(PlaneResizer, EqualsTheFormula) {
-  const int64_t cases[][4] = {{8, 8, 13, 21}, {16, 9, 5, 40}, {31, 17, 30, 16}, {1, 1, 7, 5}, {7, 5, 1, 1}, {64, 64, 3, 64}, {5, 64, 5, 4}};
+  const int64_t cases[][4] = {{8, 8, 13, 21}, {16, 9, 5, 40},  {31, 17, 30, 16}, {1, 1, 7, 5},
+                              {7, 5, 1, 1},   {64, 64, 3, 64}, {5, 64, 5, 4}};
   for (const auto& c : cases) {
     const int64_t w = c[0], h = c[1], to_w = c[2], to_h = c[3];
     const std::vector<float> plane = random_plane(w, h, static_cast<uint32_t>(w * h));
@@ -54,7 +57,8 @@ TEST(PlaneResizer, EqualsTheFormula) {
           column.push_back(sample(std::vector<double>(plane.begin() + j * w, plane.begin() + (j + 1) * w), to_w, x));
         }
         // float weights and sums of at most 130 terms that add to 1: a few 2^-24
-        ASSERT_NEAR(out[static_cast<size_t>(y * to_w + x)], sample(column, to_h, y), 1e-6) << w << "x" << h << " -> " << to_w << "x" << to_h;
+        ASSERT_NEAR(out[static_cast<size_t>(y * to_w + x)], sample(column, to_h, y), 1e-6)
+            << w << "x" << h << " -> " << to_w << "x" << to_h;
       }
     }
   }

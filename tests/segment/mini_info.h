@@ -19,7 +19,8 @@ inline ModelInfo mini_info() {
   info.threshold = 0.6;
   info.output = Output::logits;
   info.licence = "CC BY-NC-SA 4.0 (research use only; trained on FFHQ-like photos)";
-  info.citation = "Furrow mini model: classic U-Net (Ronneberger et al. 2015), base width 16, trained on 100 annotated face photos";
+  info.citation =
+      "Furrow mini model: classic U-Net (Ronneberger et al. 2015), base width 16, trained on 100 annotated face photos";
   return info;
 }
 

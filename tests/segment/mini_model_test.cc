@@ -47,7 +47,9 @@ std::vector<float> golden_subset() {
   return values;
 }
 
-struct Distance { double rms = 0, largest = 0, golden_rms = 0; };
+struct Distance {
+  double rms = 0, largest = 0, golden_rms = 0;
+};
 
 // Of `logits` from the golden subset; golden_rms is that of all golden logits, as the script prints it.
 Distance distance(const std::vector<double>& logits) {
@@ -69,7 +71,8 @@ int64_t flipped(const std::vector<double>& logits) {
   const std::vector<char> marks = bytes_of(FURROW_TEST_DATA "/segment/mini_marks.bits");
   EXPECT_EQ(marks.size(), logits.size() / 8);
   int64_t count = 0;
-  for (size_t i = 0; i < logits.size(); ++i) count += (logits[i] > kMarkLogit) != ((marks[i / 8] >> (7 - i % 8) & 1) != 0);
+  for (size_t i = 0; i < logits.size(); ++i)
+    count += (logits[i] > kMarkLogit) != ((marks[i / 8] >> (7 - i % 8) & 1) != 0);
   return count;
 }
 

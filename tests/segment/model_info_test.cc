@@ -126,9 +126,7 @@ TEST(ModelInfo, OurKeysWithoutAVersionAreRefused) {
   try {
     from_metadata({{"furrow.name", "x"}});
     FAIL() << "accepted";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::malformed);
-  }
+  } catch (const Error& error) { EXPECT_EQ(error.code(), ErrorCode::malformed); }
 }
 
 TEST(ModelInfo, AnEmptyListOfKeptLabelsKeepsNothingAndRoundTrips) {

@@ -21,7 +21,8 @@ std::vector<char> bytes_of(const std::string& path) {
 }
 
 // A base-2 U-Net with ordinary random values, written with `change` applied to tensors and metadata.
-template <class Change> void write(const std::string& path, Change change, Architecture architecture = {.base = 2}) {
+template <class Change>
+void write(const std::string& path, Change change, Architecture architecture = {.base = 2}) {
   const std::unique_ptr<Network> network = build(architecture);
   network->initialise(3);
   NamedTensors tensors = network->state();
@@ -69,7 +70,8 @@ TEST(Model, FromMemoryEqualsFromTheFile) {
 }
 
 TEST(Model, NativeFilesKeepValuesNamesOrderAndInformation) {
-  const TemporaryFile source("source.safetensors"), f32("f32.safetensors"), f16("f16.safetensors"), again("again.safetensors");
+  const TemporaryFile source("source.safetensors"), f32("f32.safetensors"), f16("f16.safetensors"),
+      again("again.safetensors");
   write(source.path(), kUnchanged);
   Model model = Model::load(source.path());
   ModelInfo info = model.info();
@@ -97,7 +99,8 @@ TEST(Model, NativeFilesKeepValuesNamesOrderAndInformation) {
     EXPECT_EQ(wide.tensors()[i].to<double>(), want.to<double>());
     const std::vector<double> got = narrow.tensors()[i].to<double>(), exact = want.to<double>();
     // Half an ulp: 2^-11 of the value, 2^-25 below float16's normal range.
-    for (size_t k = 0; k < got.size(); ++k) ASSERT_NEAR(got[k], exact[k], std::max(std::abs(exact[k]) * 0x1p-11, 0x1p-25));
+    for (size_t k = 0; k < got.size(); ++k)
+      ASSERT_NEAR(got[k], exact[k], std::max(std::abs(exact[k]) * 0x1p-11, 0x1p-25));
   }
   // Saved again, a native file keeps its first source, and equal models give equal bytes.
   save_native(again.path(), narrow, DType::f16);
@@ -114,7 +117,7 @@ TEST(Model, TensorsThatFloat16WouldHarmStayFloat32) {
   write(source.path(), [&](NamedTensors& tensors, auto&) {
     set_first(named(tensors, "inc.double_conv.0.weight"), 65505.0f);
     set_first(named(tensors, "inc.double_conv.1.running_var"), 1e-5f);
-    set_first(named(tensors, "inc.double_conv.1.running_mean"), 1e-5f);          // harmless: an offset of 3e-8
+    set_first(named(tensors, "inc.double_conv.1.running_mean"), 1e-5f);                 // harmless: an offset of 3e-8
     set_first(named(tensors, "down1.maxpool_conv.1.double_conv.1.running_var"), 0.0f);  // exact
   });
   save_native(out.path(), Model::load(source.path()), DType::f16);
@@ -126,12 +129,11 @@ TEST(Model, TensorsThatFloat16WouldHarmStayFloat32) {
   }
 }
 
-template <class Body> Error refusal(Body body) {
+template <class Body>
+Error refusal(Body body) {
   try {
     body();
-  } catch (const Error& error) {
-    return error;
-  }
+  } catch (const Error& error) { return error; }
   ADD_FAILURE() << "accepted";
   return Error(ErrorCode::internal, "accepted");
 }

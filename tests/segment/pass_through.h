@@ -23,7 +23,7 @@ namespace furrow::test {
 struct PassThrough {
   float gain = 40, level = 100.5f / 255;
   int64_t classes = 1;
-  int64_t tap = 1;       // column of the first 3x3 filter that is 1: 1 = the pixel itself, 0 = its left neighbour
+  int64_t tap = 1;  // column of the first 3x3 filter that is 1: 1 = the pixel itself, 0 = its left neighbour
   ModelInfo info = plain_info();
 
   static ModelInfo plain_info() {
@@ -40,7 +40,10 @@ class TemporaryFile {
  public:
   explicit TemporaryFile(const std::string& name)
       : path_(std::filesystem::temp_directory_path() / ("furrow_" + std::to_string(::getpid()) + "_" + name)) {}
-  ~TemporaryFile() { std::error_code ignored; std::filesystem::remove(path_, ignored); }
+  ~TemporaryFile() {
+    std::error_code ignored;
+    std::filesystem::remove(path_, ignored);
+  }
   std::string path() const { return path_.string(); }
 
  private:
@@ -61,12 +64,12 @@ inline NamedTensors pass_through_tensors(const PassThrough& p) {
     std::vector<float> values(static_cast<size_t>(t.elements()), 0.0f);
     const bool norm = t.dims.size() == 1 && (t.name.ends_with(".weight") || t.name.ends_with("running_var"));
     if (norm) std::fill(values.begin(), values.end(), t.name.ends_with(".weight") ? 1.0f : 1.0f - 1e-5f);
-    if (t.name == "inc.double_conv.0.weight") values[static_cast<size_t>(3 + p.tap)] = 1;   // [0][red][1][tap]
+    if (t.name == "inc.double_conv.0.weight") values[static_cast<size_t>(3 + p.tap)] = 1;  // [0][red][1][tap]
     if (t.name == "inc.double_conv.3.weight" || t.name == "up4.conv.double_conv.0.weight" ||
         t.name == "up4.conv.double_conv.3.weight") {
-      values[4] = 1;                                                                        // [0][0][1][1]
+      values[4] = 1;  // [0][0][1][1]
     }
-    if (t.name == "outc.conv.weight") values.back() = p.gain;                               // of the last class
+    if (t.name == "outc.conv.weight") values.back() = p.gain;  // of the last class
     if (t.name == "outc.conv.bias") values.back() = -p.gain * p.level;
     t = f32_tensor(t, values);
   }

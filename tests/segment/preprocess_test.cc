@@ -42,7 +42,15 @@ TEST(Normalise, FollowsTheFormulaInBothDtypesAndDirections) {
 }
 
 TEST(Probability, OneClassIsTheSigmoidAtAnyLogit) {
-  const float z[] = {0, 3, -3, 88, -88, 1000, -1000, std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
+  const float z[] = {0,
+                     3,
+                     -3,
+                     88,
+                     -88,
+                     1000,
+                     -1000,
+                     std::numeric_limits<float>::infinity(),
+                     -std::numeric_limits<float>::infinity(),
                      std::numeric_limits<float>::quiet_NaN()};
   Tensor logits({1, 1, 10, 1});
   std::copy(std::begin(z), std::end(z), logits.values<float>().begin());

@@ -13,8 +13,8 @@
 namespace furrow {
 namespace {
 
-using test::PassThrough;
 using test::pass_through;
+using test::PassThrough;
 using test::pattern;
 
 constexpr int kLevel = 100;  // red above it is a mark
@@ -111,7 +111,9 @@ TEST_P(OnDevice, FlipAveragesWithTheMirrorImage) {
   options.probability = ProbabilityDepth::gray16;
   Segmenter segmenter(pass_through(p), GetParam(), 1, options);
   const SegmentResult result = segmenter.run(photo);
-  const auto at = [&](int64_t x, int64_t y) { return x < 0 || x > 63 ? probability_of(0) : probability_of(photo.row(y)[3 * x]); };
+  const auto at = [&](int64_t x, int64_t y) {
+    return x < 0 || x > 63 ? probability_of(0) : probability_of(photo.row(y)[3 * x]);
+  };
   for (int64_t y = 0; y < 64; ++y) {
     for (int64_t x = 0; x < 64; ++x) {
       const float want = 0.5f * (at(x - 1, y) + at(x + 1, y));
@@ -150,7 +152,8 @@ TEST_P(OnDevice, TheSameBytesForAnyNumberOfThreads) {
   for (const int threads : {1, 2, 3}) {
     Segmenter segmenter(pass_through(), GetParam(), threads, options);
     SegmentResult result = segmenter.run(pattern(133, 90));
-    if (!first) first = std::move(result);
+    if (!first)
+      first = std::move(result);
     else {
       EXPECT_EQ(result.mask.pixels, first->mask.pixels);
       EXPECT_EQ(result.probability.pixels, first->probability.pixels);
@@ -199,9 +202,7 @@ TEST(Segmenter, OptionsOutOfRangeAreRefused) {
     change(options);
     try {
       Segmenter segmenter(model, "ref", 1, options);
-    } catch (const Error& error) {
-      return error.code() == ErrorCode::usage;
-    }
+    } catch (const Error& error) { return error.code() == ErrorCode::usage; }
     return false;
   };
   EXPECT_TRUE(refused([](SegmentOptions& o) { o.size = 31; }));

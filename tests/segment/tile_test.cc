@@ -42,8 +42,10 @@ struct Tiled {
   int64_t windows = 0;
 };
 
-// Runs a w x h picture whose window at (x, y) is computed by `value(px, py, x, y)`, pixels and corner in picture coordinates.
-template <class Value> Tiled tiled(int64_t w, int64_t h, int64_t window, Value value) {
+// Runs a w x h picture whose window at (x, y) is computed by `value(px, py, x, y)`, pixels and corner in picture
+// coordinates.
+template <class Value>
+Tiled tiled(int64_t w, int64_t h, int64_t window, Value value) {
   Tiled run;
   int64_t x0 = 0, y0 = 0, next = 0;
   run_tiled(
@@ -51,7 +53,8 @@ template <class Value> Tiled tiled(int64_t w, int64_t h, int64_t window, Value v
       [&](const io::Image&, std::span<float> plane) {
         ++run.windows;
         for (int64_t j = 0; j < window; ++j) {
-          for (int64_t i = 0; i < window; ++i) plane[static_cast<size_t>(j * window + i)] = value(x0 + i, y0 + j, x0, y0);
+          for (int64_t i = 0; i < window; ++i)
+            plane[static_cast<size_t>(j * window + i)] = value(x0 + i, y0 + j, x0, y0);
         }
       },
       [&](int64_t y, std::span<const float> row) {
