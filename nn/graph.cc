@@ -18,19 +18,19 @@ int Graph::only_reader(ValueId value) const {
   for (size_t i = 0; i < nodes.size(); ++i)
     for (ValueId in : nodes[i].in)
       if (in == value) return static_cast<int>(i);
-  return -1;   // the output
+  return -1;  // the output
 }
 
 namespace {
 
 void check_size(const Shape& s) {
-  constexpr uint64_t kMaxElements = uint64_t{1} << 59;   // of eight bytes
+  constexpr uint64_t kMaxElements = uint64_t{1} << 59;  // of eight bytes
   uint64_t elements = 0;
   try {
-    elements = (Checked::from_signed(s.n) * Checked::from_signed(s.h) * Checked::from_signed(s.w) * Checked::from_signed(s.c)).value();
-  } catch (const Error&) {
-    elements = UINT64_MAX;
-  }
+    elements =
+        (Checked::from_signed(s.n) * Checked::from_signed(s.h) * Checked::from_signed(s.w) * Checked::from_signed(s.c))
+            .value();
+  } catch (const Error&) { elements = UINT64_MAX; }
   if (elements > kMaxElements)
     throw Error(ErrorCode::limit, "a tensor of the network would have too many elements").limit(kMaxElements, elements);
 }
@@ -41,11 +41,14 @@ GraphNode convert(const Node& node, const std::vector<Node>& tape, ValueId id) {
   std::vector<Tensor> constants;
   for (VarId in : node.in) {
     const Node& source = tape[static_cast<size_t>(in)];
-    if (source.parameter != nullptr) constants.push_back(source.value);
-    else out.in.push_back(in);
+    if (source.parameter != nullptr)
+      constants.push_back(source.value);
+    else
+      out.in.push_back(in);
   }
   if (node.op == OpKind::batch_norm) {
-    out.norm = Norm{constants.at(0), constants.at(1), constants.at(2), constants.at(3), std::get<BatchNormAttrs>(node.attrs).eps};
+    out.norm = Norm{constants.at(0), constants.at(1), constants.at(2), constants.at(3),
+                    std::get<BatchNormAttrs>(node.attrs).eps};
   } else if (!constants.empty()) {
     out.w = constants[0];
     if (constants.size() > 1) out.b = constants[1];
@@ -57,7 +60,8 @@ GraphNode convert(const Node& node, const std::vector<Node>& tape, ValueId id) {
 
 Graph graph_of(const Network& network, const Shape& input) {
   require(network.loaded(), "graph_of: the network has no values yet");
-  if (input.n < 1 || input.h < 1 || input.w < 1) throw Error(ErrorCode::unsupported, "an input of " + to_string(input) + " holds no picture");
+  if (input.n < 1 || input.h < 1 || input.w < 1)
+    throw Error(ErrorCode::unsupported, "an input of " + to_string(input) + " holds no picture");
   check_size(input);
   Tape tape;
   Graph graph;
@@ -81,14 +85,15 @@ StepWeights folded_weights(const GraphNode& node) {
   out.b = node.b.empty() ? Tensor({1, 1, 1, channels}, DType::f64) : node.b.to(DType::f64);
   if (!node.head_w.empty()) {
     out.head_w = node.head_w.to(DType::f64);
-    out.head_b = node.head_b.empty() ? Tensor({1, 1, 1, node.head_w.shape().n}, DType::f64) : node.head_b.to(DType::f64);
+    out.head_b =
+        node.head_b.empty() ? Tensor({1, 1, 1, node.head_w.shape().n}, DType::f64) : node.head_b.to(DType::f64);
   }
   if (!node.norm) return out;
   const Tensor gamma = node.norm->gamma.to(DType::f64), beta = node.norm->beta.to(DType::f64);
   const Tensor mean = node.norm->mean.to(DType::f64), var = node.norm->var.to(DType::f64);
   auto w = out.w.values<double>();
   auto b = out.b.values<double>();
-  const size_t row = w.size() / static_cast<size_t>(channels);   // weights of one output channel
+  const size_t row = w.size() / static_cast<size_t>(channels);  // weights of one output channel
   for (size_t oc = 0; oc < b.size(); ++oc) {
     const double scale = gamma.values<double>()[oc] / std::sqrt(var.values<double>()[oc] + node.norm->eps);
     for (size_t i = 0; i < row; ++i) w[oc * row + i] *= scale;

@@ -12,26 +12,29 @@
 
 namespace furrow {
 
-using ValueId = int;   // index into Graph::shapes; -1 is none
+using ValueId = int;  // index into Graph::shapes; -1 is none
 
 // Batch norm by running statistics: gamma * (x - mean) / sqrt(var + eps) + beta. Tensors {1,1,1,C}, the network's own.
-struct Norm { Tensor gamma, beta, mean, var; double eps = 1e-5; };
+struct Norm {
+  Tensor gamma, beta, mean, var;
+  double eps = 1e-5;
+};
 
 struct GraphNode {
   OpKind op = OpKind::leaf;
   Attrs attrs;
   std::vector<ValueId> in;
   ValueId y = -1, pooled = -1, head = -1;
-  Tensor w, b, head_w, head_b;           // shared with the network, in its element type; empty where there is none
+  Tensor w, b, head_w, head_b;  // shared with the network, in its element type; empty where there is none
   std::optional<Norm> norm;
   Activation act = Activation::none;
   std::optional<PadAttrs> placement;
-  std::vector<const Module*> modules;    // what it covers, in order
+  std::vector<const Module*> modules;  // what it covers, in order
 };
 
 struct Graph {
-  std::vector<GraphNode> nodes;          // in an order in which they can run
-  std::vector<Shape> shapes;             // by ValueId
+  std::vector<GraphNode> nodes;  // in an order in which they can run
+  std::vector<Shape> shapes;     // by ValueId
   ValueId input = -1, output = -1;
 
   // How many nodes read a value, plus one where it is the output.
@@ -48,7 +51,8 @@ Graph graph_of(const Network& network, const Shape& input);
 //   w' = w * gamma / sqrt(var + eps),   b' = beta + (b - mean) * gamma / sqrt(var + eps)
 StepWeights folded_weights(const GraphNode& node);
 
-// -- passes: each rewrites a graph into one that computes the same output (tests/nn/passes_test.cc) -----------------------
+// -- passes: each rewrites a graph into one that computes the same output (tests/nn/passes_test.cc)
+// -----------------------
 
 // Batch norm into the convolution before it.
 Graph fold_batch_norm(Graph graph);

@@ -9,7 +9,10 @@ namespace furrow {
 // y = w * x (+ b); key "weight" [oc, ic, k, k], and "bias" [oc] where there is one.
 class Conv2dLayer : public Module {
  public:
-  struct Options { int64_t in = 0, out = 0, kernel = 3, stride = 1, pad = 1; bool bias = false; };
+  struct Options {
+    int64_t in = 0, out = 0, kernel = 3, stride = 1, pad = 1;
+    bool bias = false;
+  };
   Conv2dLayer(Module* parent, std::string name, const Options& options);
   Var forward(Tape& tape, Var x) const;
   // Over the channels of x0, then those of x1: PyTorch's concat([x0, x1]) and this convolution, without the concat.
@@ -48,13 +51,13 @@ class ReluLayer : public Module {
   Var forward(Tape& tape, Var x) const { return tape.record(OpKind::relu, NoAttrs{}, {x}, this); }
 };
 
-class MaxPool2dLayer : public Module {   // 2x2, stride 2
+class MaxPool2dLayer : public Module {  // 2x2, stride 2
  public:
   using Module::Module;
   Var forward(Tape& tape, Var x) const { return tape.record(OpKind::max_pool2x2, NoAttrs{}, {x}, this); }
 };
 
-class UpsampleLayer : public Module {   // twice the size, align_corners
+class UpsampleLayer : public Module {  // twice the size, align_corners
  public:
   using Module::Module;
   Var forward(Tape& tape, Var x) const {

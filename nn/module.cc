@@ -54,7 +54,8 @@ DType Module::dtype() const {
 namespace {
 
 // Values are drawn in memory order: the draw of an element is a function of (seed, parameter, element) alone.
-template <class T> void fill(Parameter& p, const Philox& generator, uint64_t stream) {
+template <class T>
+void fill(Parameter& p, const Philox& generator, uint64_t stream) {
   auto values = p.value.values<T>();
   for (size_t i = 0; i < values.size(); ++i)
     values[i] = static_cast<T>(p.bound == 0 ? p.constant : p.bound * (2 * generator.uniform(stream, i) - 1));
@@ -70,8 +71,10 @@ void Module::initialise(uint64_t seed, DType type) {
     Parameter& p = *k.parameter;
     p.value = Tensor(p.shape(), p.kind == ParameterKind::counter ? DType::i64 : type);
     if (p.kind != ParameterKind::counter) {
-      if (type == DType::f64) fill<double>(p, generator, stream);
-      else fill<float>(p, generator, stream);
+      if (type == DType::f64)
+        fill<double>(p, generator, stream);
+      else
+        fill<float>(p, generator, stream);
     }
     ++stream;
   }

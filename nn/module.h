@@ -1,5 +1,5 @@
-// Module and Parameter: a network as a tree of names. A child's name is the checkpoint's key, part by part, so nothing is
-// ever renamed on import: UNet -> "down1" -> "maxpool_conv" -> "1" -> "double_conv" -> "0" -> "weight".
+// Module and Parameter: a network as a tree of names. A child's name is the checkpoint's key, part by part, so nothing
+// is ever renamed on import: UNet -> "down1" -> "maxpool_conv" -> "1" -> "double_conv" -> "0" -> "weight".
 #pragma once
 
 #include <memory>
@@ -19,14 +19,14 @@ enum class ParameterKind : uint8_t {
 };
 
 struct Parameter {
-  std::string name;                 // last part of the key: "weight"
+  std::string name;  // last part of the key: "weight"
   ParameterKind kind = ParameterKind::vector;
-  std::vector<int64_t> dims;        // as PyTorch prints them
-  bool trainable = true;            // false: a buffer (running statistics, counter)
-  double bound = 0, constant = 0;   // initial values: uniform in (-bound, bound), or the constant where bound is 0
-  Tensor value;                     // empty until loaded or initialised
+  std::vector<int64_t> dims;       // as PyTorch prints them
+  bool trainable = true;           // false: a buffer (running statistics, counter)
+  double bound = 0, constant = 0;  // initial values: uniform in (-bound, bound), or the constant where bound is 0
+  Tensor value;                    // empty until loaded or initialised
 
-  Shape shape() const;              // of `value`
+  Shape shape() const;  // of `value`
 };
 
 // A node of the tree. Modules hold pointers to each other, so they neither copy nor move; a network lives on the heap.
@@ -39,17 +39,20 @@ class Module {
   Module& operator=(const Module&) = delete;
 
   const std::string& name() const { return name_; }
-  std::string path() const;         // "down1.maxpool_conv.1.double_conv.0"; of the root: ""
+  std::string path() const;  // "down1.maxpool_conv.1.double_conv.0"; of the root: ""
 
   // Every parameter and buffer below this module in PyTorch's order: own ones first, then the children's, each in the
   // order of construction. Keys are relative to this module.
-  struct Keyed { std::string key; Parameter* parameter; };
+  struct Keyed {
+    std::string key;
+    Parameter* parameter;
+  };
   std::vector<Keyed> parameters() const;
 
-  // Strict: `tensors` holds exactly the keys of parameters(), each with its dims; order does not matter. Otherwise throws
-  // ErrorCode::unsupported that counts *all* missing, unexpected and misshapen keys, and lists them as detail lines:
-  // the first 5 of each kind first, then the rest. Every float dtype converts to `type` (f32 or f64).
-  // Nothing of the module changes unless everything fits.
+  // Strict: `tensors` holds exactly the keys of parameters(), each with its dims; order does not matter. Otherwise
+  // throws ErrorCode::unsupported that counts *all* missing, unexpected and misshapen keys, and lists them as detail
+  // lines: the first 5 of each kind first, then the rest. Every float dtype converts to `type` (f32 or f64). Nothing of
+  // the module changes unless everything fits.
   void load(const NamedTensors& tensors, DType type = DType::f32);
 
   // Copies of all values under their keys, dims and order as PyTorch's state_dict() has them; floats keep this module's
@@ -60,8 +63,8 @@ class Module {
   // a function of seed and key order alone, the same on every machine.
   void initialise(uint64_t seed, DType type = DType::f32);
 
-  bool loaded() const;              // every parameter has a value
-  DType dtype() const;              // of the floating parameters; f32 where nothing is loaded
+  bool loaded() const;  // every parameter has a value
+  DType dtype() const;  // of the floating parameters; f32 where nothing is loaded
 
  protected:
   // For constructors of layers; the reference stays valid as long as the module.

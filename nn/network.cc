@@ -36,15 +36,15 @@ void check_ranges(const Architecture& a) {
 }  // namespace
 
 std::string Architecture::text() const {
-  return family + " base " + std::to_string(base) + ", " + std::to_string(in_channels) + " -> " + std::to_string(classes) +
-         (bilinear ? ", bilinear" : ", transposed");
+  return family + " base " + std::to_string(base) + ", " + std::to_string(in_channels) + " -> " +
+         std::to_string(classes) + (bilinear ? ", bilinear" : ", transposed");
 }
 
 Architecture Architecture::parse(std::string_view text) {
   Architecture a;
   std::string_view rest = text;
-  const bool numbers = take(rest, "unet base ") && take(rest, a.base) && take(rest, ", ") && take(rest, a.in_channels) &&
-                       take(rest, " -> ") && take(rest, a.classes) && take(rest, ", ");
+  const bool numbers = take(rest, "unet base ") && take(rest, a.base) && take(rest, ", ") &&
+                       take(rest, a.in_channels) && take(rest, " -> ") && take(rest, a.classes) && take(rest, ", ");
   a.bilinear = rest == "bilinear";
   if (!numbers || !(a.bilinear || rest == "transposed"))
     throw Error(ErrorCode::unsupported, "architecture \"" + printable(text) + "\" is not one this version has")

@@ -12,9 +12,9 @@ namespace furrow {
 
 // Everything that fixes a network's keys and shapes.
 struct Architecture {
-  std::string family = "unet";                       // the only one of this version: the classic U-Net
-  int64_t base = 64, in_channels = 3, classes = 1;   // channels of the first level; of the input; of the output
-  bool bilinear = false;                             // up-sampling: bilinear, or transposed convolution
+  std::string family = "unet";                      // the only one of this version: the classic U-Net
+  int64_t base = 64, in_channels = 3, classes = 1;  // channels of the first level; of the input; of the output
+  bool bilinear = false;                            // up-sampling: bilinear, or transposed convolution
   // "unet base 16, 3 -> 1, transposed": what native files store and `model show` prints.
   std::string text() const;
   // The inverse. Throws ErrorCode::unsupported for anything else, ErrorCode::limit for numbers outside 1..kMaxChannels.
@@ -26,8 +26,9 @@ struct Architecture {
 
 class Network : public Module {
  public:
-  // x {N,H,W,in_channels} -> logits {N,H,W,classes}. Written once: on a tape with a back-end it computes and records, on a
-  // tape of shapes it yields the graph of the inference Plan. Throws ErrorCode::unsupported for a picture it cannot take.
+  // x {N,H,W,in_channels} -> logits {N,H,W,classes}. Written once: on a tape with a back-end it computes and records,
+  // on a tape of shapes it yields the graph of the inference Plan. Throws ErrorCode::unsupported for a picture it
+  // cannot take.
   virtual Var forward(Tape& tape, Var x) const = 0;
   virtual const Architecture& architecture() const = 0;
   // Smallest height and width that forward takes.

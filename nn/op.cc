@@ -8,10 +8,13 @@ namespace {
 
 using Shapes = std::span<const Shape>;
 
-// -- conv2d ------------------------------------------------------------------------------------------------------------
+// -- conv2d
+// ------------------------------------------------------------------------------------------------------------
 
 // Positions of the inputs of a convolution, which depend on how many sources it has.
-struct ConvIn { size_t w, b; };
+struct ConvIn {
+  size_t w, b;
+};
 ConvIn conv_in(const ConvAttrs& a) { return a.two_sources ? ConvIn{2, 3} : ConvIn{1, 2}; }
 
 Shape conv_infer(const Attrs& attrs, Shapes in) {
@@ -22,18 +25,24 @@ Shape conv_infer(const Attrs& attrs, Shapes in) {
   const int64_t channels = x.c + (a.two_sources ? in[1].c : 0);
   require(w.c == channels, "conv2d: the weight's input channels are not the sources'");
   require(w.h == a.geometry.kernel_h && w.w == a.geometry.kernel_w, "conv2d: kernel size");
-  if (a.two_sources) require(in[1].n == x.n && in[1].h == x.h && in[1].w == x.w, "conv2d: the two sources differ in size");
+  if (a.two_sources)
+    require(in[1].n == x.n && in[1].h == x.h && in[1].w == x.w, "conv2d: the two sources differ in size");
   if (in.size() > at.b) require(in[at.b] == Shape{1, 1, 1, w.n}, "conv2d: bias shape");
   const Shape y{x.n, a.geometry.out(x.h, w.h), a.geometry.out(x.w, w.w), w.n};
-  require(x.h + 2 * a.geometry.pad >= w.h && x.w + 2 * a.geometry.pad >= w.w, "conv2d: the kernel is larger than the input");
+  require(x.h + 2 * a.geometry.pad >= w.h && x.w + 2 * a.geometry.pad >= w.w,
+          "conv2d: the kernel is larger than the input");
   return y;
 }
 
 void conv_run(const OpCall& c) {
   const auto& a = std::get<ConvAttrs>(c.attrs);
   const ConvIn at = conv_in(a);
-  c.backend.conv2d({.x0 = c.in[0], .x1 = a.two_sources ? c.in[1] : nullptr, .w = c.in[at.w],
-                    .b = c.in.size() > at.b ? c.in[at.b] : nullptr, .geometry = a.geometry}, c.y);
+  c.backend.conv2d({.x0 = c.in[0],
+                    .x1 = a.two_sources ? c.in[1] : nullptr,
+                    .w = c.in[at.w],
+                    .b = c.in.size() > at.b ? c.in[at.b] : nullptr,
+                    .geometry = a.geometry},
+                   c.y);
 }
 
 void conv_vjp(const VjpCall& c) {
@@ -44,10 +53,11 @@ void conv_vjp(const VjpCall& c) {
     c.backend.conv2d_grad_input({.dy = &c.dy, .w = c.in[at.w], .geometry = a.geometry}, c.grads[0], dx1, c.mode);
   Tensor* db = c.grads.size() > at.b ? c.grads[at.b] : nullptr;
   if (c.grads[at.w] == nullptr && db == nullptr) return;
-  Tensor unwanted;   // a frozen weight under a trained bias: the page computes both or neither
+  Tensor unwanted;  // a frozen weight under a trained bias: the page computes both or neither
   if (c.grads[at.w] == nullptr) unwanted = Tensor(c.in[at.w]->shape(), c.dy.dtype());
-  c.backend.conv2d_grad_weight({.x0 = c.in[0], .x1 = a.two_sources ? c.in[1] : nullptr, .dy = &c.dy, .geometry = a.geometry},
-                               c.grads[at.w] != nullptr ? *c.grads[at.w] : unwanted, db, c.mode);
+  c.backend.conv2d_grad_weight(
+      {.x0 = c.in[0], .x1 = a.two_sources ? c.in[1] : nullptr, .dy = &c.dy, .geometry = a.geometry},
+      c.grads[at.w] != nullptr ? *c.grads[at.w] : unwanted, db, c.mode);
 }
 
 uint64_t conv_flops(const Attrs& attrs, Shapes in, const Shape& y) {
@@ -55,7 +65,8 @@ uint64_t conv_flops(const Attrs& attrs, Shapes in, const Shape& y) {
   return static_cast<uint64_t>(2 * y.elements() * w.h * w.w * w.c);
 }
 
-// -- upconv2x2 ---------------------------------------------------------------------------------------------------------
+// -- upconv2x2
+// ---------------------------------------------------------------------------------------------------------
 
 Shape upconv_infer(const Attrs&, Shapes in) {
   require(in.size() == 2 || in.size() == 3, "upconv2x2: number of inputs");
@@ -75,9 +86,12 @@ void upconv_vjp(const VjpCall& c) {
   c.backend.upconv2x2_grad_weight(*c.in[0], c.dy, c.grads[1] != nullptr ? *c.grads[1] : unwanted, db, c.mode);
 }
 
-uint64_t upconv_flops(const Attrs&, Shapes in, const Shape& y) { return static_cast<uint64_t>(2 * y.elements() * in[0].c); }
+uint64_t upconv_flops(const Attrs&, Shapes in, const Shape& y) {
+  return static_cast<uint64_t>(2 * y.elements() * in[0].c);
+}
 
-// -- batch_norm --------------------------------------------------------------------------------------------------------
+// -- batch_norm
+// --------------------------------------------------------------------------------------------------------
 
 Shape norm_infer(const Attrs&, Shapes in) {
   require(in.size() == 5, "batch_norm: number of inputs");
@@ -85,7 +99,8 @@ Shape norm_infer(const Attrs&, Shapes in) {
   return in[0];
 }
 
-template <class T> void reciprocal_std(const Tensor& var, double eps, Tensor& rstd) {
+template <class T>
+void reciprocal_std(const Tensor& var, double eps, Tensor& rstd) {
   const auto from = var.values<T>();
   auto to = rstd.values<T>();
   for (size_t i = 0; i < to.size(); ++i) to[i] = static_cast<T>(1.0 / std::sqrt(static_cast<double>(from[i]) + eps));
@@ -95,27 +110,32 @@ template <class T> void reciprocal_std(const Tensor& var, double eps, Tensor& rs
 void norm_run(const OpCall& c) {
   const auto& a = std::get<BatchNormAttrs>(c.attrs);
   const Tensor &x = *c.in[0], &gamma = *c.in[1], &beta = *c.in[2];
-  Tensor mean = *c.in[3], var = *c.in[4];   // windows: training writes through them
+  Tensor mean = *c.in[3], var = *c.in[4];  // windows: training writes through them
   Tensor rstd(var.shape(), var.dtype());
   if (a.training) {
     Tensor batch_mean(var.shape(), var.dtype());
-    c.backend.batch_norm_train(x, gamma, beta, {.eps = a.eps, .momentum = a.momentum, .running_mean = &mean, .running_var = &var},
-                               c.y, batch_mean, rstd);
+    c.backend.batch_norm_train(x, gamma, beta,
+                               {.eps = a.eps, .momentum = a.momentum, .running_mean = &mean, .running_var = &var}, c.y,
+                               batch_mean, rstd);
     mean = batch_mean;
   } else {
     c.backend.batch_norm(x, gamma, beta, {.mean = &mean, .var = &var, .eps = a.eps}, c.y);
-    if (var.dtype() == DType::f64) reciprocal_std<double>(var, a.eps, rstd);
-    else reciprocal_std<float>(var, a.eps, rstd);
+    if (var.dtype() == DType::f64)
+      reciprocal_std<double>(var, a.eps, rstd);
+    else
+      reciprocal_std<float>(var, a.eps, rstd);
   }
   c.saved = {mean, rstd};
 }
 
 void norm_vjp(const VjpCall& c) {
   const bool fixed = !std::get<BatchNormAttrs>(c.attrs).training;
-  c.backend.batch_norm_grad(*c.in[0], *c.in[1], c.saved[0], c.saved[1], fixed, c.dy, c.grads[0], c.grads[1], c.grads[2], c.mode);
+  c.backend.batch_norm_grad(*c.in[0], *c.in[1], c.saved[0], c.saved[1], fixed, c.dy, c.grads[0], c.grads[1], c.grads[2],
+                            c.mode);
 }
 
-// -- elementwise and resampling ------------------------------------------------------------------------------------------
+// -- elementwise and resampling
+// ------------------------------------------------------------------------------------------
 
 Shape same_infer(const Attrs&, Shapes in) {
   require(in.size() == 1, "an elementwise operation takes one input");
@@ -135,7 +155,7 @@ Shape add_infer(const Attrs&, Shapes in) {
 void add_run(const OpCall& c) { c.backend.add(*c.in[0], *c.in[1], c.y); }
 void add_vjp(const VjpCall& c) {
   for (Tensor* dx : c.grads)
-    if (dx != nullptr) c.backend.pad(c.dy, 0, 0, *dx, c.mode);   // a padding by nothing: copies, or adds
+    if (dx != nullptr) c.backend.pad(c.dy, 0, 0, *dx, c.mode);  // a padding by nothing: copies, or adds
 }
 
 Shape pool_infer(const Attrs&, Shapes in) {
@@ -170,13 +190,15 @@ void pad_vjp(const VjpCall& c) {
 }
 uint64_t no_flops(const Attrs&, Shapes, const Shape&) { return 0; }
 
-// -- the table, in the order of OpKind -----------------------------------------------------------------------------------
+// -- the table, in the order of OpKind
+// -----------------------------------------------------------------------------------
 
 constexpr std::array<OpDef, 10> kOps = {{
     {"leaf", nullptr, nullptr, nullptr, no_flops},
     {"conv2d", conv_infer, conv_run, conv_vjp, conv_flops},
     {"upconv2x2", upconv_infer, upconv_run, upconv_vjp, upconv_flops},
-    {"batch_norm", norm_infer, norm_run, norm_vjp, [](const Attrs&, Shapes, const Shape& y) { return static_cast<uint64_t>(2 * y.elements()); }},
+    {"batch_norm", norm_infer, norm_run, norm_vjp,
+     [](const Attrs&, Shapes, const Shape& y) { return static_cast<uint64_t>(2 * y.elements()); }},
     {"relu", same_infer, relu_run, relu_vjp, per_output_flops},
     {"sigmoid", same_infer, sigmoid_run, sigmoid_vjp, per_output_flops},
     {"add", add_infer, add_run, add_vjp, per_output_flops},

@@ -28,10 +28,20 @@ enum class OpKind : uint8_t {
 };
 
 struct NoAttrs {};
-struct ConvAttrs { ConvGeometry geometry; bool two_sources = false; };
-struct BatchNormAttrs { double eps = 1e-5, momentum = 0.1; bool training = false; };
-struct ResizeAttrs { int64_t h = 0, w = 0; };                          // size of the output
-struct PadAttrs { int64_t top = 0, left = 0, h = 0, w = 0; };          // x lies at (top, left) of an h x w output
+struct ConvAttrs {
+  ConvGeometry geometry;
+  bool two_sources = false;
+};
+struct BatchNormAttrs {
+  double eps = 1e-5, momentum = 0.1;
+  bool training = false;
+};
+struct ResizeAttrs {
+  int64_t h = 0, w = 0;
+};  // size of the output
+struct PadAttrs {
+  int64_t top = 0, left = 0, h = 0, w = 0;
+};  // x lies at (top, left) of an h x w output
 using Attrs = std::variant<NoAttrs, ConvAttrs, BatchNormAttrs, ResizeAttrs, PadAttrs>;
 
 // What an operation is computed from. `saved` is what the gradient will want besides inputs and output.
@@ -57,10 +67,10 @@ struct VjpCall {
 
 struct OpDef {
   std::string_view name;
-  Shape (*infer)(const Attrs& attrs, std::span<const Shape> in);   // shape of the output; throws ErrorCode::internal
+  Shape (*infer)(const Attrs& attrs, std::span<const Shape> in);  // shape of the output; throws ErrorCode::internal
   void (*run)(const OpCall& call);
-  void (*vjp)(const VjpCall& call);                                // vector-Jacobian product
-  uint64_t (*flops)(const Attrs& attrs, std::span<const Shape> in, const Shape& y);   // 2 per multiply-add
+  void (*vjp)(const VjpCall& call);                                                  // vector-Jacobian product
+  uint64_t (*flops)(const Attrs& attrs, std::span<const Shape> in, const Shape& y);  // 2 per multiply-add
 };
 
 const OpDef& op_def(OpKind kind);

@@ -15,7 +15,8 @@ int producer(const Graph& graph, ValueId value) {
 
 // For every node that `wanted` and has one input, asks `merge` to take it into the node that produces that input; where
 // merge says yes, the node is gone and its producer covers its modules too.
-template <class Wanted, class Merge> Graph fuse(Graph graph, Wanted wanted, Merge merge) {
+template <class Wanted, class Merge>
+Graph fuse(Graph graph, Wanted wanted, Merge merge) {
   for (size_t i = 0; i < graph.nodes.size();) {
     const GraphNode& node = graph.nodes[i];
     const int before = wanted(node) && node.in.size() == 1 ? producer(graph, node.in[0]) : -1;
@@ -33,49 +34,55 @@ template <class Wanted, class Merge> Graph fuse(Graph graph, Wanted wanted, Merg
 bool is(const GraphNode& node, OpKind op) { return node.op == op; }
 
 // Nothing but the plain operation yet, so that something may follow it inside the same node.
-bool ends_plain(const GraphNode& node) { return node.act == Activation::none && !node.placement && node.pooled < 0 && node.head < 0; }
+bool ends_plain(const GraphNode& node) {
+  return node.act == Activation::none && !node.placement && node.pooled < 0 && node.head < 0;
+}
 
 }  // namespace
 
 Graph fold_batch_norm(Graph graph) {
-  return fuse(std::move(graph), [](const GraphNode& n) { return is(n, OpKind::batch_norm); },
-              [](const Graph& g, GraphNode& before, const GraphNode& norm) {
-                const bool conv = is(before, OpKind::conv2d) || is(before, OpKind::upconv2x2);
-                if (!conv || before.norm || !ends_plain(before) || g.only_reader(before.y) < 0) return false;
-                before.norm = norm.norm;
-                before.y = norm.y;
-                return true;
-              });
+  return fuse(
+      std::move(graph), [](const GraphNode& n) { return is(n, OpKind::batch_norm); },
+      [](const Graph& g, GraphNode& before, const GraphNode& norm) {
+        const bool conv = is(before, OpKind::conv2d) || is(before, OpKind::upconv2x2);
+        if (!conv || before.norm || !ends_plain(before) || g.only_reader(before.y) < 0) return false;
+        before.norm = norm.norm;
+        before.y = norm.y;
+        return true;
+      });
 }
 
 Graph fuse_relu(Graph graph) {
-  return fuse(std::move(graph), [](const GraphNode& n) { return is(n, OpKind::relu); },
-              [](const Graph& g, GraphNode& before, const GraphNode& relu) {
-                if (!is(before, OpKind::conv2d) || !ends_plain(before) || g.only_reader(before.y) < 0) return false;
-                before.act = Activation::relu;
-                before.y = relu.y;
-                return true;
-              });
+  return fuse(
+      std::move(graph), [](const GraphNode& n) { return is(n, OpKind::relu); },
+      [](const Graph& g, GraphNode& before, const GraphNode& relu) {
+        if (!is(before, OpKind::conv2d) || !ends_plain(before) || g.only_reader(before.y) < 0) return false;
+        before.act = Activation::relu;
+        before.y = relu.y;
+        return true;
+      });
 }
 
 Graph merge_padding(Graph graph) {
-  return fuse(std::move(graph), [](const GraphNode& n) { return is(n, OpKind::pad); },
-              [](const Graph& g, GraphNode& before, const GraphNode& pad) {
-                const bool up = is(before, OpKind::upconv2x2) || is(before, OpKind::upsample_bilinear);
-                if (!up || !ends_plain(before) || g.only_reader(before.y) < 0) return false;
-                before.placement = std::get<PadAttrs>(pad.attrs);
-                before.y = pad.y;
-                return true;
-              });
+  return fuse(
+      std::move(graph), [](const GraphNode& n) { return is(n, OpKind::pad); },
+      [](const Graph& g, GraphNode& before, const GraphNode& pad) {
+        const bool up = is(before, OpKind::upconv2x2) || is(before, OpKind::upsample_bilinear);
+        if (!up || !ends_plain(before) || g.only_reader(before.y) < 0) return false;
+        before.placement = std::get<PadAttrs>(pad.attrs);
+        before.y = pad.y;
+        return true;
+      });
 }
 
 Graph fuse_pool(Graph graph) {
-  return fuse(std::move(graph), [](const GraphNode& n) { return is(n, OpKind::max_pool2x2); },
-              [](const Graph&, GraphNode& before, const GraphNode& pool) {
-                if (!is(before, OpKind::conv2d) || before.pooled >= 0) return false;
-                before.pooled = pool.y;
-                return true;
-              });
+  return fuse(
+      std::move(graph), [](const GraphNode& n) { return is(n, OpKind::max_pool2x2); },
+      [](const Graph&, GraphNode& before, const GraphNode& pool) {
+        if (!is(before, OpKind::conv2d) || before.pooled >= 0) return false;
+        before.pooled = pool.y;
+        return true;
+      });
 }
 
 Graph fuse_head(Graph graph) {

@@ -9,11 +9,13 @@ namespace {
 
 size_t round_up(size_t value, size_t step) { return (value + step - 1) / step * step; }
 
-struct Extent { size_t begin, end; };
+struct Extent {
+  size_t begin, end;
+};
 
 // Smallest gap of at least `bytes` below the last of `taken` (sorted by begin), else the place behind them all.
 size_t best_fit(const std::vector<Extent>& taken, size_t bytes) {
-  size_t best = 0, best_gap = SIZE_MAX, covered = 0;   // covered: end of everything seen so far
+  size_t best = 0, best_gap = SIZE_MAX, covered = 0;  // covered: end of everything seen so far
   for (const Extent& e : taken) {
     const size_t gap = e.begin > covered ? e.begin - covered : 0;
     if (gap >= bytes && gap < best_gap) {
@@ -35,7 +37,7 @@ BlockPlacement place_blocks(std::span<const LiveBlock> blocks, size_t alignment)
   BlockPlacement out{std::vector<size_t>(blocks.size()), 0};
   std::vector<size_t> placed;
   for (const size_t i : order) {
-    std::vector<Extent> taken;   // by blocks that live together with block i
+    std::vector<Extent> taken;  // by blocks that live together with block i
     for (const size_t j : placed)
       if (blocks[j].first <= blocks[i].last && blocks[i].first <= blocks[j].last)
         taken.push_back({out.offsets[j], out.offsets[j] + round_up(blocks[j].bytes, alignment)});
@@ -50,7 +52,7 @@ BlockPlacement place_blocks(std::span<const LiveBlock> blocks, size_t alignment)
 
 size_t live_bytes_bound(std::span<const LiveBlock> blocks, size_t alignment) {
   size_t bound = 0;
-  for (const LiveBlock& at : blocks) {   // the most is reached where some block begins
+  for (const LiveBlock& at : blocks) {  // the most is reached where some block begins
     size_t live = 0;
     for (const LiveBlock& b : blocks)
       if (b.first <= at.first && at.first <= b.last) live += round_up(b.bytes, alignment);

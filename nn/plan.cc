@@ -8,7 +8,8 @@
 
 namespace furrow {
 
-std::shared_ptr<const Packed> PackedWeights::get(const std::string& key, const std::function<std::unique_ptr<Packed>()>& prepare) {
+std::shared_ptr<const Packed> PackedWeights::get(const std::string& key,
+                                                 const std::function<std::unique_ptr<Packed>()>& prepare) {
   const std::lock_guard lock(mutex_);
   auto& entry = entries_[key];
   if (entry == nullptr) entry = prepare();
@@ -41,8 +42,10 @@ std::string join_paths(const std::vector<const Module*>& modules) {
     const size_t dot = path.rfind('.');
     const std::string above = dot == std::string::npos ? "" : path.substr(0, dot);
     const std::string last = dot == std::string::npos ? path : path.substr(dot + 1);
-    if (out.empty()) out = path;
-    else out += above == parent ? "+" + last : " " + path;
+    if (out.empty())
+      out = path;
+    else
+      out += above == parent ? "+" + last : " " + path;
     parent = above;
   }
   return out;
@@ -73,7 +76,8 @@ Step lower(const GraphNode& node, const Graph& graph) {
     case OpKind::max_pool2x2: return PoolStep{shape(node.in[0])};
     default: break;
   }
-  throw Error(ErrorCode::unsupported, "no planned step for " + std::string(op_def(node.op).name) + " at " + join_paths(node.modules));
+  throw Error(ErrorCode::unsupported,
+              "no planned step for " + std::string(op_def(node.op).name) + " at " + join_paths(node.modules));
 }
 
 Graph optimise(Graph graph, const PlanOptions& options) {
@@ -92,8 +96,8 @@ struct Plan::Builder {
   Backend& backend;
   Graph graph;
   std::vector<LiveBlock> blocks = {};
-  std::vector<int> block_of = std::vector<int>(graph.shapes.size(), -1);   // by ValueId
-  int dense_output = -1;                                                   // block of the result
+  std::vector<int> block_of = std::vector<int>(graph.shapes.size(), -1);  // by ValueId
+  int dense_output = -1;                                                  // block of the result
 
   int open(size_t bytes, size_t step) {
     blocks.push_back({bytes, static_cast<int>(step), static_cast<int>(step)});
@@ -117,17 +121,23 @@ struct Plan::Builder {
 
   void add_reorder(Action action, ValueId v) {
     const Shape& s = graph.shapes[static_cast<size_t>(v)];
-    add(action, PoolStep{}, {.where = action == Action::place ? "(input)" : "(output)",
-                             .op = action == Action::place ? "place" : "unplace",
-                             .problem = to_string(s), .algorithm = "copy",
-                             .bytes = dense_bytes(v) + backend.placed_bytes(s)});
+    add(action, PoolStep{},
+        {.where = action == Action::place ? "(input)" : "(output)",
+         .op = action == Action::place ? "place" : "unplace",
+         .problem = to_string(s),
+         .algorithm = "copy",
+         .bytes = dense_bytes(v) + backend.placed_bytes(s)});
   }
 
   void add_node(const GraphNode& node) {
     const size_t at = plan.steps_.size();
     const Step step = lower(node, graph);
-    StepInfo info{.where = join_paths(node.modules), .op = op_name(step), .problem = problem(step), .algorithm = backend.algorithm(step),
-                  .bytes = min_bytes(step, size_of(backend.dtype())), .flops = flops(step)};
+    StepInfo info{.where = join_paths(node.modules),
+                  .op = op_name(step),
+                  .problem = problem(step),
+                  .algorithm = backend.algorithm(step),
+                  .bytes = min_bytes(step, size_of(backend.dtype())),
+                  .flops = flops(step)};
     plan.workspace_bytes_ = std::max(plan.workspace_bytes_, backend.workspace_bytes(step));
     const auto* conv = std::get_if<ConvStep>(&step);
     if (conv == nullptr || conv->store_y) write(node.y, at);
@@ -165,7 +175,8 @@ struct Plan::Builder {
       const int block = v < 0 ? -1 : block_of[static_cast<size_t>(v)];
       return block < 0 ? Placed{} : Placed{base + offset(block), graph.shapes[static_cast<size_t>(v)]};
     };
-    plan.output_ = Tensor(graph.shapes[static_cast<size_t>(graph.output)], backend.dtype(), base + offset(dense_output), plan.arena_.owner());
+    plan.output_ = Tensor(graph.shapes[static_cast<size_t>(graph.output)], backend.dtype(), base + offset(dense_output),
+                          plan.arena_.owner());
     plan.steps_[0].buffers.y = placed(graph.input);
     if (plan.steps_.back().action == Action::unplace) plan.steps_.back().buffers.x[0] = placed(graph.output);
     for (size_t i = 0; i < graph.nodes.size(); ++i) {
@@ -180,19 +191,22 @@ struct Plan::Builder {
     for (size_t i = 0; i < plan.steps_.size(); ++i) {
       const StepBuffers& b = plan.steps_[i].buffers;
       const std::byte* first = b.y.data != nullptr ? b.y.data : b.pooled.data;
-      plan.infos_[i].offset = static_cast<size_t>(first != nullptr ? first - base : static_cast<std::ptrdiff_t>(offset(dense_output)));
+      plan.infos_[i].offset =
+          static_cast<size_t>(first != nullptr ? first - base : static_cast<std::ptrdiff_t>(offset(dense_output)));
     }
   }
 };
 
 Plan::Plan(const Network& network, Backend& backend, const Shape& input, PlanOptions options)
-    : backend_(&backend), input_(input),
+    : backend_(&backend),
+      input_(input),
       weights_(options.weights != nullptr ? options.weights : std::make_shared<PackedWeights>()) {
   Builder{*this, backend, optimise(graph_of(network, input), options)}.build();
 }
 
 Tensor Plan::run(const Tensor& input, Trace* trace) {
-  require(input.shape() == input_ && input.dtype() == backend_->dtype(), "Plan::run: the planned shape and element type");
+  require(input.shape() == input_ && input.dtype() == backend_->dtype(),
+          "Plan::run: the planned shape and element type");
   for (size_t i = 0; i < steps_.size(); ++i) {
     const Stopwatch watch;
     const PlannedStep& s = steps_[i];
@@ -228,7 +242,8 @@ std::string Plan::describe() const {
   uint64_t total_bytes = 0, total_flops = 0;
   for (size_t i = 0; i < infos_.size(); ++i) {
     const StepInfo& s = infos_[i];
-    rows.push_back({std::to_string(i), s.where, s.op, s.problem, s.algorithm, std::to_string(s.bytes), std::to_string(s.flops), std::to_string(s.offset)});
+    rows.push_back({std::to_string(i), s.where, s.op, s.problem, s.algorithm, std::to_string(s.bytes),
+                    std::to_string(s.flops), std::to_string(s.offset)});
     total_bytes += s.bytes;
     total_flops += s.flops;
   }
@@ -242,9 +257,9 @@ std::string Plan::describe() const {
     }
     out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
   }
-  return out + std::to_string(infos_.size()) + " steps, " + std::to_string(total_flops) + " flops, " + std::to_string(total_bytes) +
-         " bytes; activations " + mib(activation_bytes_) + ", workspace " + mib(workspace_bytes_) + ", packed weights " +
-         mib(weights_->bytes()) + "\n";
+  return out + std::to_string(infos_.size()) + " steps, " + std::to_string(total_flops) + " flops, " +
+         std::to_string(total_bytes) + " bytes; activations " + mib(activation_bytes_) + ", workspace " +
+         mib(workspace_bytes_) + ", packed weights " + mib(weights_->bytes()) + "\n";
 }
 
 }  // namespace furrow

@@ -17,14 +17,14 @@
 
 namespace furrow {
 
-// Packed weights of one network on one back-end, shared by its plans: a second size or batch neither folds nor packs again.
-// Two steps share an entry where module, operation and algorithm agree, so Packed may depend on nothing else of the step.
-// Must not outlive a change of the network's values. Thread-safe.
+// Packed weights of one network on one back-end, shared by its plans: a second size or batch neither folds nor packs
+// again. Two steps share an entry where module, operation and algorithm agree, so Packed may depend on nothing else of
+// the step. Must not outlive a change of the network's values. Thread-safe.
 class PackedWeights {
  public:
   std::shared_ptr<const Packed> get(const std::string& key, const std::function<std::unique_ptr<Packed>()>& prepare);
-  size_t bytes() const;      // of all entries
-  size_t prepared() const;   // how many times anything was packed
+  size_t bytes() const;     // of all entries
+  size_t prepared() const;  // how many times anything was packed
 
  private:
   mutable std::mutex mutex_;
@@ -32,8 +32,8 @@ class PackedWeights {
 };
 
 struct PlanOptions {
-  std::shared_ptr<PackedWeights> weights;        // null: of this plan alone
-  bool fuse_pool = true, fuse_head = true;       // off: for comparison
+  std::shared_ptr<PackedWeights> weights;   // null: of this plan alone
+  bool fuse_pool = true, fuse_head = true;  // off: for comparison
 };
 
 class Plan {
@@ -43,16 +43,17 @@ class Plan {
   Plan(const Network& network, Backend& backend, const Shape& input, PlanOptions options = {});
   Plan(Plan&&) = default;
 
-  // Dense NHWC input of the planned shape and the back-end's element type -> logits {N,H,W,classes}, dense. The result is a
-  // window onto the plan's memory, valid until the next run. One caller at a time. With `trace`, one record per step.
+  // Dense NHWC input of the planned shape and the back-end's element type -> logits {N,H,W,classes}, dense. The result
+  // is a window onto the plan's memory, valid until the next run. One caller at a time. With `trace`, one record per
+  // step.
   Tensor run(const Tensor& input, Trace* trace = nullptr);
 
   // One row of the plan.
   struct StepInfo {
-    std::string where;          // the modules it covers: "inc.double_conv.3+4+5 down1.maxpool_conv.0"
+    std::string where;  // the modules it covers: "inc.double_conv.3+4+5 down1.maxpool_conv.0"
     std::string op, problem, algorithm;
     uint64_t bytes = 0, flops = 0;
-    size_t offset = 0;          // of what it writes (the first of several) in the arena
+    size_t offset = 0;  // of what it writes (the first of several) in the arena
   };
   const std::vector<StepInfo>& steps() const { return infos_; }
   // The plan as a table, one line per step, and a line of totals.
@@ -60,10 +61,10 @@ class Plan {
 
   const Shape& input_shape() const { return input_; }
   const Shape& output_shape() const { return output_.shape(); }
-  size_t peak_bytes() const { return arena_.capacity(); }       // activations and workspace
+  size_t peak_bytes() const { return arena_.capacity(); }  // activations and workspace
   size_t activation_bytes() const { return activation_bytes_; }
-  size_t activation_bound() const { return activation_bound_; } // no placement could need less than this
-  size_t workspace_bytes() const { return workspace_bytes_; }   // the largest step's; all share it
+  size_t activation_bound() const { return activation_bound_; }  // no placement could need less than this
+  size_t workspace_bytes() const { return workspace_bytes_; }    // the largest step's; all share it
   const PackedWeights& weights() const { return *weights_; }
 
  private:
@@ -72,7 +73,7 @@ class Plan {
     Action action = Action::run;
     Step step;
     std::shared_ptr<const Packed> packed;
-    StepBuffers buffers;        // place fills y; unplace reads x[0]
+    StepBuffers buffers;  // place fills y; unplace reads x[0]
   };
   struct Builder;
 
@@ -82,7 +83,7 @@ class Plan {
   Arena arena_;
   Tensor output_;
   std::vector<PlannedStep> steps_;
-  std::vector<StepInfo> infos_;   // parallel to steps_
+  std::vector<StepInfo> infos_;  // parallel to steps_
   size_t activation_bytes_ = 0, activation_bound_ = 0, workspace_bytes_ = 0;
 };
 

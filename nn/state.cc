@@ -11,9 +11,10 @@ namespace furrow {
 namespace {
 
 // Calls visit(index in PyTorch's order, index in memory) for every element of a parameter.
-template <class Visit> void for_each_element(const Parameter& p, Visit visit) {
+template <class Visit>
+void for_each_element(const Parameter& p, Visit visit) {
   const bool conv = p.kind == ParameterKind::conv, transposed = p.kind == ParameterKind::transposed_conv;
-  const Shape s = p.shape();   // {oc, kh, kw, ic} for weights; vectors and counters keep their order
+  const Shape s = p.shape();  // {oc, kh, kw, ic} for weights; vectors and counters keep their order
   if (!conv && !transposed) {
     for (int64_t i = 0; i < s.elements(); ++i) visit(static_cast<size_t>(i), static_cast<size_t>(i));
     return;
@@ -28,7 +29,8 @@ template <class Visit> void for_each_element(const Parameter& p, Visit visit) {
         }
 }
 
-template <class T> Tensor from_checkpoint(const Parameter& p, const NamedTensor& t, DType type) {
+template <class T>
+Tensor from_checkpoint(const Parameter& p, const NamedTensor& t, DType type) {
   Tensor value(p.shape(), type);
   const std::vector<T> from = t.to<T>();
   auto to = value.values<T>();
@@ -48,7 +50,9 @@ int64_t counter_value(const NamedTensor& t) {
   return value >= 0 && value < 0x1p62 && value == std::floor(value) ? static_cast<int64_t>(value) : -1;
 }
 
-bool is_float(DType type) { return type == DType::f32 || type == DType::f64 || type == DType::f16 || type == DType::bf16; }
+bool is_float(DType type) {
+  return type == DType::f32 || type == DType::f64 || type == DType::f16 || type == DType::bf16;
+}
 
 // Why `t` cannot become `p`; empty where it can.
 std::string mismatch(const Parameter& p, const NamedTensor& t) {
@@ -66,21 +70,27 @@ struct Differences {
 
 [[noreturn]] void report(const Differences& d) {
   constexpr size_t kFirst = 5;
-  struct Group { const char* word; const std::vector<std::string>& keys; };
+  struct Group {
+    const char* word;
+    const std::vector<std::string>& keys;
+  };
   const Group groups[] = {{"missing", d.missing}, {"unexpected", d.unexpected}, {"misshapen", d.misshapen}};
   std::vector<std::string> lines;
   std::string reason = "the weights do not fit the network:";
   for (const Group& g : groups) {
     reason += std::string(" ") + std::to_string(g.keys.size()) + " " + g.word + (&g == &groups[2] ? " keys" : ",");
-    for (size_t i = 0; i < std::min(kFirst, g.keys.size()); ++i) lines.push_back(std::string(g.word) + ": " + g.keys[i]);
-    if (g.keys.size() > kFirst) lines.push_back("... and " + std::to_string(g.keys.size() - kFirst) + " more " + g.word);
+    for (size_t i = 0; i < std::min(kFirst, g.keys.size()); ++i)
+      lines.push_back(std::string(g.word) + ": " + g.keys[i]);
+    if (g.keys.size() > kFirst)
+      lines.push_back("... and " + std::to_string(g.keys.size() - kFirst) + " more " + g.word);
   }
   for (const Group& g : groups)
     for (size_t i = kFirst; i < g.keys.size(); ++i) lines.push_back(std::string(g.word) + ": " + g.keys[i]);
   throw Error(ErrorCode::unsupported, reason).details(std::move(lines));
 }
 
-template <class T> std::vector<std::byte> to_checkpoint(const Parameter& p) {
+template <class T>
+std::vector<std::byte> to_checkpoint(const Parameter& p) {
   std::vector<std::byte> bytes(p.value.bytes());
   const auto from = p.value.values<T>();
   for_each_element(p, [&](size_t torch_index, size_t index) {
@@ -99,7 +109,7 @@ void Module::load(const NamedTensors& tensors, DType type) {
   for (const NamedTensor& t : tensors)
     if (!by_name.emplace(t.name, &t).second) differences.unexpected.push_back(printable(t.name) + " (a second time)");
 
-  std::vector<const NamedTensor*> sources;   // parallel to `wanted`
+  std::vector<const NamedTensor*> sources;  // parallel to `wanted`
   for (const Keyed& k : wanted) {
     const auto found = by_name.find(k.key);
     if (found == by_name.end()) {
@@ -112,7 +122,7 @@ void Module::load(const NamedTensors& tensors, DType type) {
     if (!why.empty()) differences.misshapen.push_back(k.key + " " + why);
   }
   if (!by_name.empty())
-    for (const NamedTensor& t : tensors)   // in file order
+    for (const NamedTensor& t : tensors)  // in file order
       if (const auto left = by_name.find(t.name); left != by_name.end() && left->second == &t)
         differences.unexpected.push_back(printable(t.name) + " " + dims_to_string(t.dims));
   if (!differences.empty()) report(differences);
@@ -123,7 +133,8 @@ void Module::load(const NamedTensors& tensors, DType type) {
     if (p.kind == ParameterKind::counter) {
       fresh.emplace_back(p.shape(), DType::i64).values<int64_t>()[0] = counter_value(*sources[i]);
     } else {
-      fresh.push_back(type == DType::f64 ? from_checkpoint<double>(p, *sources[i], type) : from_checkpoint<float>(p, *sources[i], type));
+      fresh.push_back(type == DType::f64 ? from_checkpoint<double>(p, *sources[i], type)
+                                         : from_checkpoint<float>(p, *sources[i], type));
     }
   }
   for (size_t i = 0; i < wanted.size(); ++i) wanted[i].parameter->value = std::move(fresh[i]);

@@ -13,7 +13,8 @@ Var Tape::append(Node node) {
 }
 
 Var Tape::input(Tensor value, bool wants_grad) {
-  require(backend_ != nullptr && value.dtype() == backend_->dtype(), "Tape::input: a value of the back-end's element type");
+  require(backend_ != nullptr && value.dtype() == backend_->dtype(),
+          "Tape::input: a value of the back-end's element type");
   const Shape shape = value.shape();
   return append({.shape = shape, .value = std::move(value), .wants_grad = wants_grad});
 }
@@ -26,7 +27,8 @@ Var Tape::input(Shape shape) {
 Var Tape::parameter(const Parameter& p) {
   if (const auto found = parameters_.find(&p); found != parameters_.end()) return {this, found->second};
   if (backend_ != nullptr)
-    require(!p.value.empty() && p.value.dtype() == backend_->dtype(), "Tape: a parameter of the back-end's element type");
+    require(!p.value.empty() && p.value.dtype() == backend_->dtype(),
+            "Tape: a parameter of the back-end's element type");
   const Var leaf = append({.shape = p.shape(), .value = p.value, .parameter = &p, .wants_grad = p.trainable});
   parameters_.emplace(&p, leaf.id);
   return leaf;
@@ -64,15 +66,17 @@ void Tape::backward(Var y, const Tensor& dy) {
     Tensor& grad = grads_[static_cast<size_t>(id)];
     if (node.op == OpKind::leaf || !node.wants_grad || grad.empty()) continue;
     propagate(node, id);
-    grad = Tensor();   // every reader of this value has been walked, so nobody adds to it any more
+    grad = Tensor();  // every reader of this value has been walked, so nobody adds to it any more
   }
 }
 
 void Tape::backward(Var y) {
   require(backend_ != nullptr && y.shape().elements() == 1, "Tape::backward: y is not a single number");
   Tensor one(y.shape(), backend_->dtype());
-  if (one.dtype() == DType::f64) one.values<double>()[0] = 1;
-  else one.values<float>()[0] = 1;
+  if (one.dtype() == DType::f64)
+    one.values<double>()[0] = 1;
+  else
+    one.values<float>()[0] = 1;
   backward(y, one);
 }
 
@@ -86,8 +90,10 @@ void Tape::propagate(const Node& node, VarId id) {
     values.push_back(&source.value);
     grads.push_back(source.wants_grad ? &grad : nullptr);
     if (!source.wants_grad) continue;
-    if (grad.empty()) grad = Tensor(source.shape, backend_->dtype());   // zeros: adding to them is storing
-    else all_first = false;
+    if (grad.empty())
+      grad = Tensor(source.shape, backend_->dtype());  // zeros: adding to them is storing
+    else
+      all_first = false;
   }
   op_def(node.op).vjp({*backend_, node.attrs, values, node.value, node.saved, grads_[static_cast<size_t>(id)], grads,
                        all_first ? Grad::overwrite : Grad::accumulate});

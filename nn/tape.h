@@ -28,7 +28,7 @@ struct Var {
   Tape* tape = nullptr;
   VarId id = -1;
   const Shape& shape() const;
-  const Tensor& value() const;   // empty on a tape of shapes
+  const Tensor& value() const;  // empty on a tape of shapes
 };
 
 struct Node {
@@ -36,14 +36,15 @@ struct Node {
   Attrs attrs;
   std::vector<VarId> in;
   Shape shape;
-  Tensor value;                  // of leaves that are parameters even on a tape of shapes
-  std::vector<Tensor> saved;     // see OpCall
-  const Module* where = nullptr; // whose forward recorded it
+  Tensor value;                   // of leaves that are parameters even on a tape of shapes
+  std::vector<Tensor> saved;      // see OpCall
+  const Module* where = nullptr;  // whose forward recorded it
   const Parameter* parameter = nullptr;
-  bool wants_grad = false;       // itself or something it depends on is trained
+  bool wants_grad = false;  // itself or something it depends on is trained
 };
 
-enum class Mode : uint8_t { inference, training };   // training: batch norm uses the batch's statistics and moves its own
+// training: batch norm normalises by the batch and moves its running statistics.
+enum class Mode : uint8_t { inference, training };
 
 class Tape {
  public:
@@ -57,15 +58,16 @@ class Tape {
 
   // A leaf with a value, of the back-end's element type; with `wants_grad`, backward() gives its gradient too.
   Var input(Tensor value, bool wants_grad = false);
-  Var input(Shape shape);                        // on a tape of shapes
+  Var input(Shape shape);  // on a tape of shapes
   // The leaf of a parameter; the same one each time.
   Var parameter(const Parameter& parameter);
 
-  // Appends one operation and, with a back-end, computes it. Inputs are distinct. `where`: the recording module, or null.
+  // Appends one operation and, with a back-end, computes it. Inputs are distinct. `where`: the recording module, or
+  // null.
   Var record(OpKind op, Attrs attrs, std::initializer_list<Var> in, const Module* where);
 
-  // Gradients of sum(y * dy) with respect to every trained leaf that y depends on. The walk is the recording reversed; into
-  // each gradient the first writer stores and later ones add. Gradients of an earlier call are dropped.
+  // Gradients of sum(y * dy) with respect to every trained leaf that y depends on. The walk is the recording reversed;
+  // into each gradient the first writer stores and later ones add. Gradients of an earlier call are dropped.
   void backward(Var y, const Tensor& dy);
   // Of a single number y: dy = 1.
   void backward(Var y);
@@ -83,7 +85,7 @@ class Tape {
   Backend* backend_ = nullptr;
   Mode mode_ = Mode::inference;
   std::vector<Node> nodes_;
-  std::vector<Tensor> grads_;                                  // by VarId
+  std::vector<Tensor> grads_;  // by VarId
   std::unordered_map<const Parameter*, VarId> parameters_;
 };
 

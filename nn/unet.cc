@@ -53,8 +53,8 @@ UNet::UNet(const Architecture& a)
 Var UNet::forward(Tape& tape, Var x) const {
   const Shape& s = x.shape();
   if (s.c != architecture_.in_channels)
-    throw Error(ErrorCode::unsupported, "the network takes " + std::to_string(architecture_.in_channels) + " input channels, not " +
-                                            std::to_string(s.c));
+    throw Error(ErrorCode::unsupported, "the network takes " + std::to_string(architecture_.in_channels) +
+                                            " input channels, not " + std::to_string(s.c));
   if (std::min(s.h, s.w) < min_side())
     throw Error(ErrorCode::unsupported, "a picture of " + std::to_string(s.w) + "x" + std::to_string(s.h) +
                                             " is too small for the network: each side needs " +

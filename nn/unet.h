@@ -43,8 +43,8 @@ class Down : public Module {
   DoubleConv conv_;
 };
 
-// "up" doubles the size, zeros (or a cut, where it is larger) bring it to the skip's size with the odd pixel at the bottom
-// and right, "conv" reads [skip, up]. Transposed: `up` halves the channels. Bilinear: `up` has no keys, and the
+// "up" doubles the size, zeros (or a cut, where it is larger) bring it to the skip's size with the odd pixel at the
+// bottom and right, "conv" reads [skip, up]. Transposed: `up` halves the channels. Bilinear: `up` has no keys, and the
 // DoubleConv's middle has half of `in`.
 class Up : public Module {
  public:
@@ -53,8 +53,8 @@ class Up : public Module {
   Var forward(Tape& tape, Var deep, Var skip) const;
 
  private:
-  std::unique_ptr<ConvTranspose2dLayer> transposed_;   // either this
-  std::unique_ptr<UpsampleLayer> bilinear_;  // or this
+  std::unique_ptr<ConvTranspose2dLayer> transposed_;  // either this
+  std::unique_ptr<UpsampleLayer> bilinear_;           // or this
   DoubleConv conv_;
 };
 
@@ -62,7 +62,8 @@ class Up : public Module {
 class OutConv : public Module {
  public:
   OutConv(Module* parent, std::string name, int64_t in, int64_t classes)
-      : Module(parent, std::move(name)), conv_(this, "conv", {.in = in, .out = classes, .kernel = 1, .pad = 0, .bias = true}) {}
+      : Module(parent, std::move(name)),
+        conv_(this, "conv", {.in = in, .out = classes, .kernel = 1, .pad = 0, .bias = true}) {}
   Var forward(Tape& tape, Var x) const { return conv_.forward(tape, x); }
 
  private:
@@ -75,7 +76,7 @@ class UNet : public Network {
   explicit UNet(const Architecture& architecture);
   Var forward(Tape& tape, Var x) const override;
   const Architecture& architecture() const override { return architecture_; }
-  int64_t min_side() const override { return 16; }   // four halvings leave at least one pixel
+  int64_t min_side() const override { return 16; }  // four halvings leave at least one pixel
 
  private:
   Architecture architecture_;

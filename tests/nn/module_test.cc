@@ -50,22 +50,27 @@ TEST(Initialise, DrawsPyTorchsDefaults) {
   double largest_up = 0;
   for (const Module::Keyed& k : network->parameters()) {
     const Parameter& p = *k.parameter;
-    if (p.kind == ParameterKind::counter) { EXPECT_EQ(p.value.values<int64_t>()[0], 0); continue; }
+    if (p.kind == ParameterKind::counter) {
+      EXPECT_EQ(p.value.values<int64_t>()[0], 0);
+      continue;
+    }
     double sum = 0, squares = 0, largest = 0;
-    for (float v : p.value.values<float>()) sum += v, squares += double{v} * v, largest = std::max(largest, std::abs(double{v}));
+    for (float v : p.value.values<float>())
+      sum += v, squares += double{v} * v, largest = std::max(largest, std::abs(double{v}));
     const auto n = static_cast<double>(p.value.shape().elements());
     if (k.key == "inc.double_conv.1.weight" || k.key == "inc.double_conv.1.running_var") { EXPECT_EQ(sum, n); }
     if (k.key == "inc.double_conv.1.bias" || k.key == "inc.double_conv.1.running_mean") { EXPECT_EQ(squares, 0); }
-    if (p.kind == ParameterKind::conv && n > 4000) {   // uniform: mean 0, variance bound^2 / 3
+    if (p.kind == ParameterKind::conv && n > 4000) {  // uniform: mean 0, variance bound^2 / 3
       const double bound = 1 / std::sqrt(static_cast<double>(p.dims[1] * p.dims[2] * p.dims[3]));
       EXPECT_LE(largest, bound) << k.key;
       EXPECT_GT(largest, 0.99 * bound) << k.key;
-      EXPECT_LT(std::abs(sum / n), 5 * bound / std::sqrt(3 * n)) << k.key;                  // five standard errors
+      EXPECT_LT(std::abs(sum / n), 5 * bound / std::sqrt(3 * n)) << k.key;  // five standard errors
       EXPECT_NEAR(squares / n, bound * bound / 3, 5 * bound * bound * std::sqrt(4.0 / 45 / n)) << k.key;
     }
     if (k.key == "up1.up.weight") largest_up = largest;
   }
-  EXPECT_NEAR(largest_up, 1 / std::sqrt(64 * 4), 1e-4);   // fan_in of a transposed convolution: its output channels, times 4
+  EXPECT_NEAR(largest_up, 1 / std::sqrt(64 * 4),
+              1e-4);  // fan_in of a transposed convolution: its output channels, times 4
 }
 
 TEST(Initialise, IsAFunctionOfTheSeed) {
@@ -113,7 +118,8 @@ TEST(State, KeepsPyTorchsOrderOfElements) {
           for (int64_t x = 0; x < d[3]; ++x) {
             const int64_t oc = transposed ? b : a, ic = transposed ? a : b;
             ASSERT_EQ(torch[static_cast<size_t>(((a * d[1] + b) * d[2] + y) * d[3] + x)],
-                      value.values<double>()[static_cast<size_t>(((oc * s.h + y) * s.w + x) * s.c + ic)]) << state[i].name;
+                      value.values<double>()[static_cast<size_t>(((oc * s.h + y) * s.w + x) * s.c + ic)])
+                << state[i].name;
           }
   }
 }
@@ -142,11 +148,11 @@ TEST(Load, ListsEveryDifferenceAndChangesNothing) {
   auto network = random_network({.base = 2}, 7);
   const NamedTensors before = network->state();
   NamedTensors other = random_network({.base = 2}, 8)->state();
-  for (size_t i = 20; i < 27; ++i) other[i].dims.push_back(1);                         // 7 misshapen
-  other.erase(other.begin() + 40, other.begin() + 52);                                 // 12 missing
+  for (size_t i = 20; i < 27; ++i) other[i].dims.push_back(1);  // 7 misshapen
+  other.erase(other.begin() + 40, other.begin() + 52);          // 12 missing
   for (int i = 0; i < 6; ++i) other.push_back({"extra." + std::to_string(i), DType::f32, {0}, {}, nullptr});
   other.push_back({"bad\nname", DType::f32, {0}, {}, nullptr});
-  other.push_back(other.front());                                                      // 8 unexpected
+  other.push_back(other.front());  // 8 unexpected
   try {
     network->load(other, DType::f64);
     FAIL() << "loaded";
@@ -164,7 +170,8 @@ TEST(Load, ListsEveryDifferenceAndChangesNothing) {
     EXPECT_EQ(line_starting(lines, "unexpected: bad"), "unexpected: bad\\x0aname 0");
     for (size_t i = 20; i < 27; ++i)
       EXPECT_NE(line_starting(lines, "misshapen: " + before[i].name + " is "), "") << before[i].name;
-    for (size_t i = 40; i < 52; ++i) EXPECT_NE(line_starting(lines, "missing: " + before[i].name + " "), "") << before[i].name;
+    for (size_t i = 40; i < 52; ++i)
+      EXPECT_NE(line_starting(lines, "missing: " + before[i].name + " "), "") << before[i].name;
   }
   const NamedTensors after = network->state();
   for (size_t i = 0; i < after.size(); ++i) EXPECT_TRUE(std::ranges::equal(after[i].bytes, before[i].bytes));
@@ -172,7 +179,7 @@ TEST(Load, ListsEveryDifferenceAndChangesNothing) {
 
 TEST(Load, RefusesIntegersAsWeightsAndFractionsAsCounts) {
   auto network = random_network({.base = 1}, 7);
-  for (const size_t at : {size_t{0}, size_t{5}}) {   // a weight, a counter
+  for (const size_t at : {size_t{0}, size_t{5}}) {  // a weight, a counter
     NamedTensors state = network->state();
     const auto bytes = std::make_shared<std::vector<std::byte>>(static_cast<size_t>(state[at].elements()) * 4);
     const float half = 0.5f;
@@ -184,12 +191,14 @@ TEST(Load, RefusesIntegersAsWeightsAndFractionsAsCounts) {
 }
 
 TEST(Architecture, ReadsItsOwnText) {
-  for (const Architecture& a : {Architecture{}, Architecture{"unet", 16, 3, 1, true}, Architecture{"unet", 1, 4, 19, false}})
+  for (const Architecture& a :
+       {Architecture{}, Architecture{"unet", 16, 3, 1, true}, Architecture{"unet", 1, 4, 19, false}})
     EXPECT_EQ(Architecture::parse(a.text()), a);
   EXPECT_EQ(Architecture({.base = 16}).text(), "unet base 16, 3 -> 1, transposed");
-  for (const char* text : {"", "unet", "unet base 16, 3 -> 1", "unet base x, 3 -> 1, bilinear", "unet base 16, 3 -> 1, transposed ",
-                           "unet base 99999999999999999999, 3 -> 1, bilinear", "resnet base 16, 3 -> 1, bilinear",
-                           "unet base 0, 3 -> 1, bilinear", "unet base -4, 3 -> 1, bilinear", "unet base 1025, 3 -> 1, bilinear"})
+  for (const char* text :
+       {"", "unet", "unet base 16, 3 -> 1", "unet base x, 3 -> 1, bilinear", "unet base 16, 3 -> 1, transposed ",
+        "unet base 99999999999999999999, 3 -> 1, bilinear", "resnet base 16, 3 -> 1, bilinear",
+        "unet base 0, 3 -> 1, bilinear", "unet base -4, 3 -> 1, bilinear", "unet base 1025, 3 -> 1, bilinear"})
     EXPECT_THROW(Architecture::parse(text), Error) << text;
 }
 

@@ -24,8 +24,10 @@ TEST(Placement, NeverOverlapsWhatLivesTogether) {
       EXPECT_EQ(placed.offsets[i] % 256, 0u);
       EXPECT_LE(placed.offsets[i] + blocks[i].bytes, placed.bytes);
       for (size_t j = 0; j < i; ++j) {
-        const bool together = blocks[i].bytes > 0 && blocks[j].bytes > 0 && blocks[i].first <= blocks[j].last && blocks[j].first <= blocks[i].last;
-        const bool apart = placed.offsets[i] + blocks[i].bytes <= placed.offsets[j] || placed.offsets[j] + blocks[j].bytes <= placed.offsets[i];
+        const bool together = blocks[i].bytes > 0 && blocks[j].bytes > 0 && blocks[i].first <= blocks[j].last &&
+                              blocks[j].first <= blocks[i].last;
+        const bool apart = placed.offsets[i] + blocks[i].bytes <= placed.offsets[j] ||
+                           placed.offsets[j] + blocks[j].bytes <= placed.offsets[i];
         EXPECT_TRUE(!together || apart) << "seed " << seed << ", blocks " << j << " and " << i;
       }
     }

@@ -27,29 +27,37 @@ TEST(Recognise, ReadsTheClassicUNetOffItsKeys) {
       network->initialise(0);
       const NamedTensors state = network->state();
       EXPECT_EQ(recognise(state), a);
-      NamedTensors shuffled(state.rbegin(), state.rend());   // order means nothing
+      NamedTensors shuffled(state.rbegin(), state.rend());  // order means nothing
       EXPECT_EQ(recognise(shuffled), a);
       build(recognise(shuffled))->load(shuffled);
     }
 }
 
 TEST(Recognise, NamesWhatItKnowsAndDoesNotBuild) {
-  struct Case { NamedTensors keys; const char* reason; };
+  struct Case {
+    NamedTensors keys;
+    const char* reason;
+  };
   const Case cases[] = {
-      {with_keys({{"swinViT.patch_embed.proj.weight", {48, 4, 4, 4}}}), "SwinUNETR: recognised, not supported by this version"},
-      {with_keys({{"cp.resnet.conv1.weight", {64, 3, 7, 7}}}), "BiSeNet face parser: recognised, not supported by this version"},
+      {with_keys({{"swinViT.patch_embed.proj.weight", {48, 4, 4, 4}}}),
+       "SwinUNETR: recognised, not supported by this version"},
+      {with_keys({{"cp.resnet.conv1.weight", {64, 3, 7, 7}}}),
+       "BiSeNet face parser: recognised, not supported by this version"},
       {with_keys({{"cp.x.weight", {1}}, {"sp.conv1.weight", {1}}}),
        "BiSeNet in CoinCheung's layout (with a spatial path): recognised, a layout that Furrow does not have"},
       {with_keys({{"aspp.conv1.weight", {1}}}), "DeepLabV3 of FFHQ-Aging: recognised, not supported by this version"},
       {with_keys({{"firstconv.weight", {64, 3, 7, 7}}}),
-       "ResNet50 U-Net with stem `firstconv` (D0): recognised, but this revision of the network could never run: its channels do not fit"},
-      {with_keys({{"input_layer.0.weight", {64, 3, 7, 7}}}), "ResNet50 U-Net (D1): recognised, not supported by this version"},
+       "ResNet50 U-Net with stem `firstconv` (D0): recognised, but this revision of the network could never run: its "
+       "channels do not fit"},
+      {with_keys({{"input_layer.0.weight", {64, 3, 7, 7}}}),
+       "ResNet50 U-Net (D1): recognised, not supported by this version"},
       {with_keys({{"input_layer.0.weight", {64, 3, 7, 7}}, {"att1.W_g.0.weight", {512, 2048, 1, 1}}}),
        "ResNet50 U-Net with attention (E): recognised, not supported by this version"},
       {with_keys({{"inc.double_conv.0.weight", {64, 3, 3, 3}}, {"attention1.W_g.0.weight", {256, 1024, 1, 1}}}),
        "attention U-Net (B1/C): recognised, not supported by this version"},
       {with_keys({{"inc.double_conv.0.weight", {64, 3, 3, 3}}, {"attention1.W_g.0.weight", {256, 512, 1, 1}}}),
-       "attention U-Net with half-width gates (B0): recognised, but this revision of the network could never run: its channels do not fit"},
+       "attention U-Net with half-width gates (B0): recognised, but this revision of the network could never run: its "
+       "channels do not fit"},
       {with_keys({{"inc.double_conv.0.weight", {64, 3, 3, 3}}, {"inc.double_conv.0.bias", {64}}}),
        "U-Net with biased 3x3 convolutions: recognised, a layout that Furrow does not have"},
       {with_keys({{"down_path.0.block.1.weight", {1}}, {"up_path.0.up.weight", {1}}}),
@@ -67,7 +75,8 @@ TEST(Recognise, ListsTheFirstKeysOfAnythingElse) {
     recognise(with_keys({{"conv.weight", {3, 2}}, {"a\x1b[31m", {}}}));
     FAIL() << "accepted";
   } catch (const Error& error) {
-    EXPECT_EQ(error.reason(), "unknown network: none of its 2 keys is one that Furrow knows; the first is conv.weight 3x2");
+    EXPECT_EQ(error.reason(),
+              "unknown network: none of its 2 keys is one that Furrow knows; the first is conv.weight 3x2");
     EXPECT_EQ(error.detail_lines(), (std::vector<std::string>{"conv.weight 3x2", "a\\x1b[31m scalar"}));
   }
   EXPECT_EQ(refusal({}), "unknown network: none of its 0 keys is one that Furrow knows");
@@ -75,11 +84,12 @@ TEST(Recognise, ListsTheFirstKeysOfAnythingElse) {
 
 TEST(Recognise, RefusesSizesThatNoFileOfThisKindHas) {
   EXPECT_EQ(refusal(with_keys({{"inc.double_conv.0.weight", {int64_t{1} << 40, 3, 3, 3}}})), "code limit");
-  EXPECT_EQ(refusal(with_keys({{"inc.double_conv.0.weight", {}}})), "code limit");   // no width at all
+  EXPECT_EQ(refusal(with_keys({{"inc.double_conv.0.weight", {}}})), "code limit");  // no width at all
 }
 
 TEST(Recognise, LeavesAHalfFileToTheStrictLoad) {
-  const NamedTensors one = with_keys({{"inc.double_conv.0.weight", {16, 3, 3, 3}}, {"up1.up.weight", {256, 128, 2, 2}}});
+  const NamedTensors one =
+      with_keys({{"inc.double_conv.0.weight", {16, 3, 3, 3}}, {"up1.up.weight", {256, 128, 2, 2}}});
   const Architecture a = recognise(one);
   EXPECT_EQ(a.text(), "unet base 16, 3 -> 1, transposed");
   try {

@@ -16,7 +16,9 @@
 
 namespace furrow {
 
-inline std::unique_ptr<Backend> ref_backend(ThreadPool* pool = nullptr) { return make_backend({DeviceKind::ref, 0}, pool); }
+inline std::unique_ptr<Backend> ref_backend(ThreadPool* pool = nullptr) {
+  return make_backend({DeviceKind::ref, 0}, pool);
+}
 
 // Uniform in (low, high).
 inline Tensor random_tensor(const Shape& shape, uint64_t seed, double low = -1, double high = 1) {
@@ -48,7 +50,7 @@ inline double relative_error(const Tensor& a, const Tensor& b) {
   const Tensor wide_a = a.to(DType::f64), wide_b = b.to(DType::f64);
   for (size_t i = 0; i < wide_a.values<double>().size(); ++i) {
     const double difference = std::abs(wide_a.values<double>()[i] - wide_b.values<double>()[i]);
-    error = difference <= error ? error : difference;   // a NaN stays
+    error = difference <= error ? error : difference;  // a NaN stays
     size = std::max(size, std::abs(wide_b.values<double>()[i]));
   }
   EXPECT_GT(size, 0);

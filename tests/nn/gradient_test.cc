@@ -1,0 +1,80 @@
+// Gradients of a whole U-Net through Tape::backward: against finite differences, and against PyTorch's
+// (golden_test.cc).
+#include "nn/tape.h"
+#include "tests/nn/support.h"
+
+namespace furrow {
+namespace {
+
+struct Setup {
+  bool bilinear;
+  Mode mode;
+};
+class UNetGradient : public testing::TestWithParam<Setup> {};
+
+// Along a random direction d of each parameter, and of the input: (L(p + hd) - L(p - hd)) / 2h against <dL/dp, d>,
+// where L = <logits, r>. Rounding of L leaves about 1e-16 * |L| / h = 1e-9 relative, the third derivative O(h^2), and a
+// ReLU or maximum that changes sides within h adds its share of the slope; 1e-5 of the larger of the two holds all
+// three.
+TEST_P(UNetGradient, IsTheSlopeOfTheLoss) {
+  const bool bilinear = GetParam().bilinear;
+  const Mode mode = GetParam().mode;
+  auto backend = ref_backend();
+  const auto network = random_network({.base = 2, .in_channels = 2, .classes = 2, .bilinear = bilinear}, 11);
+  Tensor x = random_tensor({2, 33, 50, 2}, 12);
+  const Tensor r = random_tensor({2, 33, 50, 2}, 13);
+
+  const auto loss = [&] {
+    Tape tape(*backend, mode);
+    return dot(network->forward(tape, tape.input(x)).value(), r);
+  };
+  Tape tape(*backend, mode);
+  const Var input = tape.input(x, true);
+  tape.backward(network->forward(tape, input), r);
+
+  const auto check = [&](Tensor value, const Tensor& gradient, const std::string& key) {
+    ASSERT_FALSE(gradient.empty()) << key;
+    const Tensor direction = random_tensor(value.shape(), 14), before = value.to(DType::f64);
+    constexpr double h = 1e-6;
+    const auto at = [&](double step) {
+      for (size_t i = 0; i < value.values<double>().size(); ++i)
+        value.values<double>()[i] = before.values<double>()[i] + step * direction.values<double>()[i];
+      return loss();
+    };
+    const double slope = (at(h) - at(-h)) / (2 * h), expected = dot(gradient, direction);
+    at(0);
+    EXPECT_NEAR(slope, expected, 1e-5 * std::max(std::abs(expected), 1e-3 * std::sqrt(dot(gradient, gradient)))) << key;
+  };
+  check(x, tape.grad(input), "input");
+  for (const Module::Keyed& k : network->parameters())
+    if (k.parameter->trainable) check(k.parameter->value, tape.grad(*k.parameter), k.key);
+}
+
+INSTANTIATE_TEST_SUITE_P(Variants, UNetGradient,
+                         testing::Values(Setup{false, Mode::inference}, Setup{false, Mode::training},
+                                         Setup{true, Mode::inference}, Setup{true, Mode::training}));
+
+TEST(Training, MovesRunningStatisticsAndCountsBatches) {
+  auto backend = ref_backend();
+  const auto network = random_network({.base = 1}, 21);
+  const auto value = [&](const std::string& key) -> double {
+    for (const NamedTensor& t : network->state())
+      if (t.name == key) return t.to<double>()[0];
+    return NAN;
+  };
+  const double mean = value("inc.double_conv.1.running_mean");
+  for (int batch = 1; batch <= 3; ++batch) {
+    Tape tape(*backend, Mode::training);
+    network->forward(tape, tape.input(random_tensor({2, 16, 16, 3}, 22)));
+    EXPECT_EQ(value("up4.conv.double_conv.4.num_batches_tracked"), batch);
+    EXPECT_NE(value("inc.double_conv.1.running_mean"), mean);
+  }
+  Tape tape(*backend, Mode::inference);
+  const double moved = value("inc.double_conv.1.running_mean");
+  network->forward(tape, tape.input(random_tensor({2, 16, 16, 3}, 22)));
+  EXPECT_EQ(value("inc.double_conv.1.running_mean"), moved);
+  EXPECT_EQ(value("inc.double_conv.1.num_batches_tracked"), 3);
+}
+
+}  // namespace
+}  // namespace furrow
