@@ -15,6 +15,7 @@ constexpr Row kRows[] = {
     {"zip_entries", &io::Limits::zip_entries},       {"pickle_bytes", &io::Limits::pickle_bytes},
     {"pickle_opcodes", &io::Limits::pickle_opcodes}, {"pickle_stack", &io::Limits::pickle_stack},
     {"pickle_memo", &io::Limits::pickle_memo},       {"pickle_depth", &io::Limits::pickle_depth},
+    {"pickle_objects", &io::Limits::pickle_objects}, {"pickle_values", &io::Limits::pickle_values},
     {"name_bytes", &io::Limits::name_bytes},         {"tensors", &io::Limits::tensors},
     {"rank", &io::Limits::rank},                     {"expand_factor", &io::Limits::expand_factor},
     {"expand_slack", &io::Limits::expand_slack},     {"inflate_ratio", &io::Limits::inflate_ratio},

@@ -1,6 +1,7 @@
 #include "apps/model_convert.h"
 
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <sstream>
 #include <vector>

@@ -12,6 +12,7 @@
 #include "apps/embedded_model.h"
 #include "apps/segment_output.h"
 #include "io/mapped_file.h"
+#include "kernels/trace.h"
 
 namespace furrow::apps {
 namespace {

@@ -1,8 +1,11 @@
 #include "apps/segment_output.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <nlohmann/json.hpp>
 
@@ -55,20 +58,31 @@ std::string percent(double value) {
   return text;
 }
 
+// As no-color.org and the terminals' own variables ask.
+PreviewColour preview_colour() {
+  const auto is_set = [](const char* name) { const char* value = std::getenv(name); return value != nullptr && *value != 0; };
+  const std::string term = is_set("TERM") ? std::getenv("TERM") : "dumb", depth = is_set("COLORTERM") ? std::getenv("COLORTERM") : "";
+  if (is_set("NO_COLOR") || ((isatty(STDOUT_FILENO) == 0 || term == "dumb") && !is_set("CLICOLOR_FORCE"))) return PreviewColour::none;
+  return depth == "truecolor" || depth == "24bit" ? PreviewColour::truecolour : PreviewColour::indexed;
+}
+
 std::string file_name(const std::string& path) { return path.substr(path.find_last_of('/') + 1); }
 
 // The overlay row by row, so that a huge photo never has a painted copy in memory.
 std::vector<std::byte> encode_overlay(const PhotoResult& photo) {
   const io::Image& image = photo.picture.image;
+  const io::Image& mask = photo.result.mask;
   std::vector<std::byte> bytes;
-  io::PngWriter writer([&](std::span<const std::byte> part) { bytes.insert(bytes.end(), part.begin(), part.end()); });
-  writer.begin(image.width, image.height, io::PngType::rgb8);
+  io::PngWriter writer([&](std::span<const std::byte> part) { bytes.insert(bytes.end(), part.begin(), part.end()); }, image.width,
+                       image.height, io::PngType::rgb8);
   OverlayStyle style;
   for (const FaceResult& face : photo.result.faces)
-    if (face.face) style.rectangles.push_back({face.crop.x, face.crop.y, face.crop.side_w, face.crop.side_h});
+    if (face.face) style.boxes.push_back({face.crop.x, face.crop.y, face.crop.x + face.crop.side_w, face.crop.y + face.crop.side_h});
   std::vector<uint8_t> row(static_cast<size_t>(image.width) * 3);
   for (int64_t y = 0; y < image.height; ++y) {
-    overlay_row(image, photo.result.mask, style, y, row);
+    overlay_row({.width = image.width, .height = image.height, .y = y, .channels = image.channels, .photo = image.row(y), .mask = mask.row(y),
+                 .above = y > 0 ? mask.row(y - 1) : nullptr, .below = y + 1 < image.height ? mask.row(y + 1) : nullptr},
+                style, row.data());
     writer.row(row);
   }
   writer.finish();
@@ -171,7 +185,7 @@ std::string result_preview(const PhotoResult& photo) {
   io::Image marks = io::resize(photo.result.mask, box, kColumns, rows, io::Filter::bilinear);
   // A wrinkle is thinner than a character cell: a cell counts as marked from an eighth of coverage.
   for (uint8_t& coverage : marks.pixels) coverage = coverage >= 32 ? 255 : 0;
-  return terminal_preview(overlay(small, marks, OverlayStyle{}), kColumns);
+  return terminal_preview(overlay(small, marks, {.opacity = 0.8, .outlined = false}), kColumns, preview_colour());
 }
 
 }  // namespace furrow::apps
