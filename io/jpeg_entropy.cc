@@ -1,0 +1,247 @@
+#include "io/jpeg_entropy.h"
+
+#include <bit>
+#include <cstdlib>
+#include <new>
+#include <string>
+
+#include "io/jpeg_bits.h"
+#include "kernels/error.h"
+
+namespace furrow::io {
+namespace {
+
+// Twice what 8-bit samples can give (8 * 128 each way), times two for odd encoders.
+constexpr int kLargestDc = 4095;
+
+// What is wrong with a block; turned into an Error with its place by the scan.
+using Fault = const char*;
+constexpr Fault kNoCode = "a Huffman code that the table does not have";
+constexpr Fault kBeyond = "a coefficient beyond the end of its block";
+
+// Bits k..last of a mask of 64.
+uint64_t band(int first, int last) { return first > last ? 0 : (~uint64_t{0} >> (63 - last)) & (~uint64_t{0} << first); }
+
+class Scan {
+ public:
+  Scan(const JpegFrame& frame, const JpegScan& scan, std::span<const std::byte> bytes, uint64_t position)
+      : frame_(frame),
+        scan_(scan),
+        begin_(reinterpret_cast<const uint8_t*>(bytes.data())),
+        end_(begin_ + bytes.size()),
+        bits_(begin_ + position, end_) {}
+
+  JpegDecoder dc[4], ac[4];      // per component of the scan
+  uint64_t* nonzero = nullptr;   // of the one component of an AC scan
+
+  uint64_t read() {
+    const bool single = scan_.components.size() == 1;
+    const JpegComponent& first = component(0);
+    const uint64_t wide = single ? first.blocks_wide : frame_.mcus_wide;
+    const uint64_t units = wide * (single ? first.blocks_high : frame_.mcus_high);
+    uint64_t until_restart = scan_.restart_interval;
+    int restart = 0;
+    for (unit_ = 0; unit_ < units; ++unit_) {
+      if (scan_.restart_interval != 0 && until_restart-- == 0) {
+        read_restart(restart);
+        restart = (restart + 1) & 7;
+        until_restart = scan_.restart_interval - 1;
+      }
+      if (single) {
+        read_block(0, nonzero == nullptr ? nullptr : nonzero + unit_);
+      } else {
+        for (size_t c = 0; c < scan_.components.size(); ++c) {
+          for (int i = component(c).h * component(c).v; i > 0; --i) read_block(c, nullptr);
+        }
+      }
+    }
+    return finish();
+  }
+
+ private:
+  const JpegComponent& component(size_t c) const { return frame_.components[static_cast<size_t>(scan_.components[c])]; }
+
+  [[noreturn]] void fail(const std::string& reason) const {
+    throw Error(ErrorCode::malformed, reason + " (unit " + std::to_string(unit_) + " of the scan)")
+        .at(static_cast<uint64_t>(bits_.position() - begin_))
+        .in("SOS at byte " + std::to_string(scan_.offset));
+  }
+
+  void read_block(size_t c, uint64_t* mask) {
+    Fault fault;
+    if (!frame_.progressive) {
+      fault = read_dc(c);
+      if (fault == nullptr) fault = read_ac(c);
+    } else if (scan_.first == 0) {
+      fault = scan_.high == 0 ? read_dc(c) : refine_dc();
+    } else {
+      fault = scan_.high == 0 ? read_ac_progressive(mask) : refine_ac(mask);
+    }
+    if (bits_.missing()) fail("the coded data end early: the picture is cut");
+    if (fault != nullptr) fail(fault);
+  }
+
+  Fault read_dc(size_t c) {
+    bits_.fill();
+    const int size = dc[c].next(bits_);
+    if (size < 0) return kNoCode;
+    if (size > 12) return "a DC difference of more than 12 bits";
+    const int value = static_cast<int>(bits_.take(size));
+    const int difference = size == 0 || value >> (size - 1) != 0 ? value : value - (1 << size) + 1;
+    prediction_[c] += difference;
+    const int whole = prediction_[c] * (1 << scan_.low);
+    return whole > kLargestDc || whole < -kLargestDc ? "a DC value that no 8-bit picture has" : nullptr;
+  }
+
+  Fault refine_dc() {
+    bits_.fill();
+    bits_.skip(1);
+    return nullptr;
+  }
+
+  Fault read_ac(size_t c) {
+    for (int k = 1; k < 64; ++k) {
+      bits_.fill();
+      const int symbol = ac[c].next(bits_);
+      if (symbol < 0) return kNoCode;
+      const int run = symbol >> 4, size = symbol & 15;
+      if (size == 0) {
+        if (run == 0) return nullptr;  // end of block
+        if (run != 15) return "an AC code that sequential pictures do not have";
+      }
+      k += run;
+      if (k > 63) return kBeyond;
+      bits_.skip(size);
+    }
+    return nullptr;
+  }
+
+  // T.81, G.1.2.2: as sequential, within a band, with runs of empty blocks.
+  Fault read_ac_progressive(uint64_t* mask) {
+    if (empty_blocks_ > 0) {
+      --empty_blocks_;
+      return nullptr;
+    }
+    for (int k = scan_.first; k <= scan_.last; ++k) {
+      bits_.fill();
+      const int symbol = ac[0].next(bits_);
+      if (symbol < 0) return kNoCode;
+      const int run = symbol >> 4, size = symbol & 15;
+      if (size == 0 && run < 15) {
+        empty_blocks_ = (1u << run) + bits_.take(run) - 1;
+        return nullptr;
+      }
+      k += run;
+      if (k > scan_.last) return kBeyond;
+      bits_.skip(size);
+      if (size != 0) *mask |= uint64_t{1} << k;
+    }
+    return nullptr;
+  }
+
+  // T.81, G.1.2.3: a bit for each coefficient already nonzero, new ones placed by runs of zeros between them.
+  Fault refine_ac(uint64_t* mask) {
+    int k = scan_.first;
+    while (empty_blocks_ == 0 && k <= scan_.last) {
+      bits_.fill();
+      const int symbol = ac[0].next(bits_);
+      if (symbol < 0) return kNoCode;
+      int run = symbol >> 4;
+      const int size = symbol & 15;
+      if (size > 1) return "a refinement of more than one bit";
+      if (size == 0 && run < 15) {
+        empty_blocks_ = (1u << run) + bits_.take(run);  // this block is the first of them
+        break;
+      }
+      bits_.skip(size);  // sign
+      for (; k <= scan_.last; ++k) {
+        if ((*mask >> k & 1) != 0) {
+          bits_.fill();
+          bits_.skip(1);
+        } else if (run-- == 0) {
+          break;
+        }
+      }
+      if (k > scan_.last) return kBeyond;
+      if (size != 0) *mask |= uint64_t{1} << k;
+      ++k;
+    }
+    if (empty_blocks_ > 0) {
+      --empty_blocks_;
+      for (int bits = std::popcount(*mask & band(k, scan_.last)); bits > 0; bits -= 16) {
+        bits_.fill();
+        bits_.skip(bits < 16 ? bits : 16);
+      }
+    }
+    return nullptr;
+  }
+
+  void check_run_ended() const {
+    if (empty_blocks_ != 0) fail("a run of empty blocks reaches beyond the scan or its restart interval");
+  }
+
+  void read_restart(int number) {
+    check_run_ended();
+    bits_.fill();  // up to the marker
+    const uint8_t* at = bits_.position();
+    if (bits_.buffered_bytes() != 0) fail("coded data are left over where a restart marker must stand");
+    while (end_ - at >= 2 && at[0] == 0xff && at[1] == 0xff) ++at;  // fill bytes
+    if (end_ - at < 2 || at[0] != 0xff || at[1] != 0xd0 + number) {
+      fail("restart marker RST" + std::to_string(number) + " is missing");
+    }
+    bits_ = JpegBits(at + 2, end_);
+    for (int& value : prediction_) value = 0;
+  }
+
+  uint64_t finish() {
+    check_run_ended();
+    bits_.fill();
+    const uint8_t* at = bits_.position();
+    bool zero = bits_.buffered_zero();
+    while (at < end_ && *at == 0 && zero) ++at;
+    if (!zero || (at < end_ && *at != 0xff)) fail("coded data are left over after the last block of the scan");
+    if (end_ - at >= 2 && at[1] == 0) fail("coded data are left over after the last block of the scan");
+    if (end_ - at >= 2 && at[1] >= 0xd0 && at[1] <= 0xd7) fail("a restart marker where the scan must end");
+    return static_cast<uint64_t>(at - begin_);
+  }
+
+  const JpegFrame& frame_;
+  const JpegScan& scan_;
+  const uint8_t* begin_;
+  const uint8_t* end_;
+  JpegBits bits_;
+  uint64_t unit_ = 0;
+  uint32_t empty_blocks_ = 0;
+  int prediction_[4] = {0, 0, 0, 0};
+};
+
+}  // namespace
+
+void JpegEntropy::FreeBytes::operator()(uint64_t* p) const { std::free(p); }
+
+JpegEntropy::JpegEntropy(const JpegFrame& frame) : frame_(frame), nonzero_(frame.components.size()) {}
+
+uint64_t JpegEntropy::read_scan(const JpegScan& scan, const std::array<JpegHuffman, 4>& dc,
+                                const std::array<JpegHuffman, 4>& ac, std::span<const std::byte> bytes,
+                                uint64_t position) {
+  Scan reader(frame_, scan, bytes, position);
+  const bool sequential = !frame_.progressive, dc_scan = scan.first == 0;
+  for (size_t c = 0; c < scan.components.size(); ++c) {
+    if (sequential || (dc_scan && scan.high == 0)) reader.dc[c] = JpegDecoder(dc[static_cast<size_t>(scan.dc_tables[c])]);
+    if (sequential || !dc_scan) reader.ac[c] = JpegDecoder(ac[static_cast<size_t>(scan.ac_tables[c])]);
+  }
+  if (frame_.progressive && !dc_scan) {
+    const auto index = static_cast<size_t>(scan.components[0]);
+    const JpegComponent& component = frame_.components[index];
+    auto& mask = nonzero_[index];
+    if (mask == nullptr) {
+      const size_t blocks = size_t{component.blocks_wide} * component.blocks_high;  // at most 2^26
+      mask.reset(static_cast<uint64_t*>(std::calloc(blocks, sizeof(uint64_t))));
+      if (mask == nullptr) throw std::bad_alloc();
+    }
+    reader.nonzero = mask.get();
+  }
+  return reader.read();
+}
+
+}  // namespace furrow::io
