@@ -1,0 +1,61 @@
+#include "io/checkpoint.h"
+
+#include <new>
+#include <string_view>
+
+#include "io/cursor.h"
+#include "io/foreign.h"
+#include "io/mapped_file.h"
+#include "io/pth.h"
+#include "io/safetensors.h"
+#include "io/sha256.h"
+
+namespace furrow::io {
+namespace {
+
+bool is_zip(std::string_view bytes) { return bytes.starts_with("PK\x03\x04") || bytes.starts_with("PK\x05\x06"); }
+
+// The format has no magic number: a JSON object behind eight bytes of length, or something that was meant to be one,
+// where the length is no text (its upper half is empty in every file under 4 GiB, and wild in a forged one).
+bool is_safetensors(std::string_view bytes) {
+  if (bytes.size() < 9) return false;
+  const std::string_view high = bytes.substr(4, 4);
+  const bool length = high == std::string_view("\0\0\0\0", 4) || static_cast<unsigned char>(high[3]) >= 0x80;
+  return length && (bytes[8] == '{' || bytes[8] == '[' || bytes[8] == ' ' || bytes[8] == '"');
+}
+
+Checkpoint read_content(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const Limits& limits) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (is_zip(text)) return read_pth(bytes, std::move(owner), limits);
+  if (is_safetensors(text)) return read_safetensors(bytes, std::move(owner), limits);
+  throw describe_foreign(bytes);
+}
+
+}  // namespace
+
+Checkpoint read_checkpoint(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const Limits& limits) {
+  try {
+    Checkpoint out = read_content(bytes, std::move(owner), limits);
+    out.file_bytes = bytes.size();
+    out.sha256 = sha256_hex(bytes);
+    return out;
+  } catch (const std::bad_alloc&) {
+    // Only for sizes that the file really has: claims are checked before anything is allocated for them.
+    throw Error(ErrorCode::limit, "reading this file of " + std::to_string(bytes.size()) + " bytes needs more memory than there is");
+  }
+}
+
+Checkpoint read_checkpoint(const std::string& path, const Limits& limits) {
+  return with_file(path, [&] {
+    const auto file = MappedFile::open(path);
+    const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
+    if (is_zip(text) && path.ends_with(".safetensors"))
+      throw Error(ErrorCode::malformed, "named .safetensors, but it is a zip that may hold a pickle").at(0)
+          .hint("if you trust where it comes from, rename it to .pth");
+    Checkpoint out = read_checkpoint(file->bytes(), file, limits);
+    file->check_unchanged();
+    return out;
+  });
+}
+
+}  // namespace furrow::io

@@ -1,0 +1,107 @@
+#include "io/foreign.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <string>
+#include <string_view>
+
+#include "io/utf8.h"
+
+namespace furrow::io {
+namespace {
+
+using namespace std::string_view_literals;
+
+struct Magic {
+  std::string_view bytes, what;
+};
+
+constexpr std::array kMagic = {
+    Magic{"\x1f\x8b"sv, "a gzip file"},          Magic{"7z\xbc\xaf\x27\x1c"sv, "a 7-Zip archive"},
+    Magic{"BZh"sv, "a bzip2 file"},              Magic{"\xfd" "7zXZ"sv, "an xz file"},
+    Magic{"\x28\xb5\x2f\xfd"sv, "a zstd file"},  Magic{"Rar!"sv, "a RAR archive"},
+    Magic{"\x93NUMPY"sv, "a NumPy array"},       Magic{"\x89HDF\r\n"sv, "an HDF5 (Keras) file"},
+    Magic{"\x7f" "ELF"sv, "a program (ELF)"},    Magic{"MZ"sv, "a Windows program"},
+    Magic{"\x89PNG"sv, "a PNG picture"},         Magic{"\xff\xd8\xff"sv, "a JPEG picture"},
+    Magic{"GGUF"sv, "a GGUF file"},              Magic{"%PDF"sv, "a PDF document"},
+};
+
+constexpr std::string_view kLegacyMagic = "\x80\x02\x8a\x0al\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."sv;
+
+Error not_a_checkpoint(const std::string& what) { return Error(ErrorCode::malformed, what + ", not a checkpoint"); }
+
+// Length of a tar archive from its headers (POSIX ustar: octal size at 124, blocks of 512); more than `bytes` when cut.
+uint64_t tar_length(std::string_view bytes) {
+  uint64_t at = 0;
+  while (at + 512 <= bytes.size() && bytes.substr(at + 257, 5) == "ustar") {
+    uint64_t size = 0;
+    for (const char c : bytes.substr(at + 124, 11)) size = c >= '0' && c <= '7' ? size * 8 + static_cast<uint64_t>(c - '0') : size;
+    at += 512 + (size + 511) / 512 * 512;
+  }
+  return at;
+}
+
+Error describe_tar(std::string_view bytes) {
+  const uint64_t length = tar_length(bytes);
+  const std::string what = "a tar archive: the PyTorch container of 2017";
+  if (length > bytes.size())
+    return Error(ErrorCode::malformed, what + ", and it is cut: " + std::to_string(bytes.size()) + " of at least " +
+                                           std::to_string(length) + " bytes").at(bytes.size());
+  return Error(ErrorCode::unsupported, what + ", not read here").hint("load and re-save it with a current PyTorch");
+}
+
+Error describe_pickle(std::string_view bytes) {
+  if (bytes.starts_with(kLegacyMagic))
+    return Error(ErrorCode::unsupported, "legacy (pre-1.6) torch stream: not read by this version")
+        .hint("re-save with torch.save(..., _use_new_zipfile_serialization=True)");
+  return not_a_checkpoint("a bare pickle").hint("do not load it: a pickle can run code");
+}
+
+bool is_web_page(std::string_view bytes) {
+  std::string start(bytes.substr(0, 256));
+  std::ranges::transform(start, start.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const size_t text = start.find_first_not_of(" \t\r\n\xef\xbb\xbf");
+  if (text == start.npos) return false;
+  const std::string_view begin = std::string_view(start).substr(text);
+  return begin.starts_with("<!doctype html") || begin.starts_with("<html") || begin.starts_with("<head");
+}
+
+bool is_text(std::string_view bytes) {
+  // The first 4 KiB decide; a character cut at their end is no reason against it.
+  std::string_view start = bytes.substr(0, 4096);
+  for (int i = 0; i < 4 && bytes.size() > start.size() && !is_utf8(start); ++i) start.remove_suffix(1);
+  return is_utf8(start) && std::ranges::none_of(start, [](unsigned char c) { return c < 0x20 && !std::isspace(c); });
+}
+
+Error describe_text(std::string_view bytes) {
+  if (bytes.starts_with("version https://git-lfs.github.com/")) {
+    const size_t size = bytes.find("\nsize ");
+    const size_t digits = size == bytes.npos ? bytes.size() : size + 6;
+    const std::string_view number = bytes.substr(digits, std::min<size_t>(bytes.find('\n', digits), bytes.size()) - digits);
+    return not_a_checkpoint("a Git LFS pointer" + (number.empty() ? "" : " to a file of " + printable(number, 20) + " bytes"))
+        .hint("fetch the file itself: git lfs pull, or the download link of its page");
+  }
+  if (is_web_page(bytes))
+    return Error(ErrorCode::malformed, "this is a web page, not a checkpoint").hint("the download link led to a page; download the file itself");
+  return not_a_checkpoint("a text of " + std::to_string(bytes.size()) + " bytes");
+}
+
+}  // namespace
+
+Error describe_foreign(std::span<const std::byte> data) {
+  const std::string_view bytes(reinterpret_cast<const char*>(data.data()), data.size());
+  if (bytes.empty()) return not_a_checkpoint("an empty file").at(0);
+  if (bytes.size() > 262 && bytes.substr(257, 5) == "ustar") return describe_tar(bytes);
+  if (bytes[0] == '\x80' && bytes.size() > 1 && bytes[1] >= 2 && bytes[1] <= 5) return describe_pickle(bytes);
+  for (const Magic& magic : kMagic)
+    if (bytes.starts_with(magic.bytes)) return not_a_checkpoint(std::string(magic.what)).at(0);
+  if (is_text(bytes)) return describe_text(bytes).at(0);
+  if (std::ranges::all_of(bytes, [](char c) { return c == 0; }))
+    return not_a_checkpoint(std::to_string(bytes.size()) + " zero bytes").at(0);
+  if (bytes.size() >= 22 && bytes.substr(bytes.size() - 22, 4) == "PK\x05\x06")
+    return Error(ErrorCode::malformed, "other data stands before a zip archive").at(0);
+  return not_a_checkpoint("unknown data of " + std::to_string(bytes.size()) + " bytes").at(0);
+}
+
+}  // namespace furrow::io

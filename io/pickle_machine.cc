@@ -1,0 +1,271 @@
+#include "io/pickle_machine.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "io/utf8.h"
+
+namespace furrow::io {
+namespace {
+
+constexpr uint64_t kMaxSparseMemo = 65'536;
+
+PickleValue value_of(PickleKind kind, int64_t number = 0) { return {.kind = kind, .index = 0, .number = number}; }
+
+}  // namespace
+
+PickleMachine::PickleMachine(std::span<const std::byte> bytes, const Limits& limits)
+    : limits_(limits), cursor_(bytes, 0, "the pickle"), pickle_(bytes) {}
+
+void PickleMachine::refuse(const std::string& reason) const {
+  throw Error(ErrorCode::malformed, pickle_opcode_name(op_) + ": " + reason).at(at_).in("data.pkl");
+}
+
+void PickleMachine::over(const char* what, uint64_t limit, uint64_t found) const {
+  throw Error(ErrorCode::limit, std::string("the pickle has too many ") + what).at(at_).in("data.pkl").limit(limit, found);
+}
+
+void PickleMachine::push(PickleValue value) {
+  if (stack_.size() + marks_.size() >= limits_.pickle_stack) over("values on its stack", limits_.pickle_stack, stack_.size() + 1);
+  stack_.push_back(value);
+}
+
+const PickleValue& PickleMachine::top() const {
+  if (stack_.size() <= (marks_.empty() ? 0 : marks_.back())) refuse("the stack is empty");
+  return stack_.back();
+}
+
+PickleValue PickleMachine::pop() {
+  const PickleValue value = top();
+  stack_.pop_back();
+  return value;
+}
+
+std::vector<PickleValue> PickleMachine::pop_to_mark() {
+  if (marks_.empty()) refuse("no MARK on the stack");
+  const auto begin = stack_.begin() + static_cast<std::ptrdiff_t>(marks_.back());
+  std::vector<PickleValue> items(begin, stack_.end());
+  stack_.erase(begin, stack_.end());
+  marks_.pop_back();
+  return items;
+}
+
+void PickleMachine::put(uint32_t index, PickleValue value) {
+  if (index < memo_.size()) {
+    memo_[index] = value;
+  } else if (index == memo_.size()) {
+    if (memo_.size() >= limits_.pickle_memo) over("memo entries", limits_.pickle_memo, memo_.size() + 1);
+    memo_.push_back(value);
+  } else {
+    sparse_memo_[index] = value;
+    if (sparse_memo_.size() > kMaxSparseMemo) over("scattered memo entries", kMaxSparseMemo, sparse_memo_.size());
+  }
+}
+
+PickleValue PickleMachine::get(uint32_t index) const {
+  // An index may have been put while the dense part was still shorter.
+  const auto it = sparse_memo_.find(index);
+  if (index < memo_.size()) return memo_[index];
+  if (it == sparse_memo_.end()) refuse("memo entry " + std::to_string(index) + " was never put");
+  return it->second;
+}
+
+void PickleMachine::count_object() {
+  if (++objects_ > limits_.pickle_objects) over("objects", limits_.pickle_objects, objects_);
+}
+
+void PickleMachine::count_values(uint64_t count) {
+  values_ += count;
+  if (values_ > limits_.pickle_values) over("values", limits_.pickle_values, values_);
+}
+
+PickleValue PickleMachine::make(PickleKind kind, std::vector<PickleValue> items) {
+  count_object();
+  const PickleValue value{.kind = kind, .index = static_cast<uint32_t>(pickle_.nodes_.size()), .number = 0};
+  pickle_.nodes_.emplace_back();
+  add(value, items);
+  return value;
+}
+
+void PickleMachine::add(const PickleValue& container, std::span<const PickleValue> items) {
+  count_values(items.size());
+  Pickle::Node& node = pickle_.nodes_[container.index];
+  for (const PickleValue& item : items) {
+    const bool nested = item.kind >= PickleKind::tuple && item.kind <= PickleKind::set;
+    const uint32_t depth = nested ? pickle_.nodes_[item.index].depth + 1 : 1;
+    node.depth = std::max(node.depth, depth);
+    if (node.depth > limits_.pickle_depth) over("levels of nesting", limits_.pickle_depth, node.depth);
+  }
+  node.items.insert(node.items.end(), items.begin(), items.end());
+}
+
+void PickleMachine::push_text(PickleKind kind, uint64_t length) {
+  const uint64_t begin = cursor_.at();
+  const std::string_view text = cursor_.text(length);
+  if (kind == PickleKind::text && !is_utf8(text)) refuse("text that is not UTF-8");
+  push({.kind = kind, .index = static_cast<uint32_t>(begin), .number = static_cast<int64_t>(length)});
+}
+
+void PickleMachine::push_long(uint64_t length) {
+  if (length > 16) refuse("a whole number of " + std::to_string(length) + " bytes");
+  const auto bytes = cursor_.take(length);
+  if (length > 8) return push(value_of(PickleKind::big_integer));
+  // Two's complement, little-endian; the missing upper bytes repeat the sign.
+  uint64_t number = length > 0 && (bytes.back() & std::byte{0x80}) != std::byte{0} ? ~uint64_t{0} : 0;
+  for (size_t i = bytes.size(); i-- > 0;) number = number << 8 | static_cast<uint64_t>(bytes[i]);
+  push(value_of(PickleKind::integer, static_cast<int64_t>(number)));
+}
+
+void PickleMachine::push_tuple(size_t count) {
+  std::vector<PickleValue> items(count);
+  for (size_t i = count; i-- > 0;) items[i] = pop();
+  push(make(PickleKind::tuple, std::move(items)));
+}
+
+bool PickleMachine::scalar(uint8_t op) {
+  switch (op) {
+    case 'N': push(value_of(PickleKind::none)); return true;
+    case 0x88: push(value_of(PickleKind::boolean, 1)); return true;
+    case 0x89: push(value_of(PickleKind::boolean, 0)); return true;
+    case 'J': push(value_of(PickleKind::integer, static_cast<int32_t>(cursor_.u32()))); return true;
+    case 'K': push(value_of(PickleKind::integer, cursor_.u8())); return true;
+    case 'M': push(value_of(PickleKind::integer, cursor_.u16())); return true;
+    case 0x8a: push_long(cursor_.u8()); return true;
+    case 0x8b: push_long(cursor_.u32()); return true;
+    // The one big-endian number of the format.
+    case 'G': push(value_of(PickleKind::real, static_cast<int64_t>(__builtin_bswap64(cursor_.u64())))); return true;
+    default: return false;
+  }
+}
+
+bool PickleMachine::text(uint8_t op) {
+  switch (op) {
+    case 'X': push_text(PickleKind::text, cursor_.u32()); return true;
+    case 0x8c: push_text(PickleKind::text, cursor_.u8()); return true;
+    case 0x8d: push_text(PickleKind::text, cursor_.u64()); return true;
+    case 'U': push_text(PickleKind::text, cursor_.u8()); return true;
+    case 'T': push_text(PickleKind::text, cursor_.u32()); return true;
+    case 'B': push_text(PickleKind::bytes, cursor_.u32()); return true;
+    case 'C': push_text(PickleKind::bytes, cursor_.u8()); return true;
+    case 0x8e: push_text(PickleKind::bytes, cursor_.u64()); return true;
+    default: return false;
+  }
+}
+
+bool PickleMachine::container(uint8_t op) {
+  switch (op) {
+    case ')': push_tuple(0); return true;
+    case 0x85: push_tuple(1); return true;
+    case 0x86: push_tuple(2); return true;
+    case 0x87: push_tuple(3); return true;
+    case 't': push(make(PickleKind::tuple, pop_to_mark())); return true;
+    case ']': push(make(PickleKind::list)); return true;
+    case '}': push(make(PickleKind::dict)); return true;
+    case 0x8f: push(make(PickleKind::set)); return true;
+    default: return false;
+  }
+}
+
+void PickleMachine::check_key(const PickleValue& key) const {
+  switch (key.kind) {
+    case PickleKind::list: case PickleKind::dict: case PickleKind::ordered_dict: case PickleKind::set:
+    case PickleKind::global: case PickleKind::storage: case PickleKind::tensor:
+      refuse("a key that is neither text nor a number");
+    default: return;
+  }
+}
+
+bool PickleMachine::insertion(uint8_t op) {
+  std::vector<PickleValue> items;
+  switch (op) {
+    case 'a': items = {pop()}; break;
+    case 's': { const PickleValue value = pop(); items = {pop(), value}; break; }
+    case 'e': case 'u': case 0x90: items = pop_to_mark(); break;
+    default: return false;
+  }
+  const PickleValue target = top();
+  const bool pairs = op == 's' || op == 'u';
+  const PickleKind wanted = op == 0x90 ? PickleKind::set : PickleKind::list;
+  // Exactly these kinds: writing items into a tensor corrupted PyTorch's memory once (CVE-2026-24747).
+  if (pairs ? !is_dict(target) : !is(target, wanted)) refuse("the target cannot hold items of this kind");
+  if (pairs && items.size() % 2 != 0) refuse("a key without a value");
+  for (size_t i = 0; i < items.size(); i += 2)
+    if (pairs) check_key(items[i]);
+  add(target, items);
+  return true;
+}
+
+bool PickleMachine::memo(uint8_t op) {
+  switch (op) {
+    case 'q': put(cursor_.u8(), top()); return true;
+    case 'r': put(cursor_.u32(), top()); return true;
+    case 0x94:
+      // Its index is the number of entries, which other readers count differently once there are gaps.
+      if (!sparse_memo_.empty()) refuse("the memo has gaps");
+      put(static_cast<uint32_t>(memo_.size()), top());
+      return true;
+    case 'h': push(get(cursor_.u8())); return true;
+    case 'j': push(get(cursor_.u32())); return true;
+    default: return false;
+  }
+}
+
+bool PickleMachine::structure(uint8_t op) {
+  switch (op) {
+    case '(':
+      if (stack_.size() + marks_.size() >= limits_.pickle_stack) over("marks", limits_.pickle_stack, marks_.size() + 1);
+      marks_.push_back(stack_.size());
+      return true;
+    case '0': pop(); return true;
+    case 0x95:
+      if (cursor_.u64() > cursor_.left()) refuse("the frame is longer than the pickle");
+      return true;
+    case 'c': case 0x93: {
+      std::string_view names[2];
+      if (op == 'c') {
+        const std::string_view rest = Cursor(cursor_).text(std::min<uint64_t>(cursor_.left(), 1024));
+        const size_t first = rest.find('\n'), second = first == rest.npos ? rest.npos : rest.find('\n', first + 1);
+        if (second == rest.npos) refuse("the name does not end");
+        names[0] = rest.substr(0, first), names[1] = rest.substr(first + 1, second - first - 1);
+        cursor_.take(second + 1);
+      } else {
+        const PickleValue name = pop(), module = pop();
+        if (!is(name, PickleKind::text) || !is(module, PickleKind::text)) refuse("the name is no text");
+        names[0] = pickle_.text(module), names[1] = pickle_.text(name);
+      }
+      global(names[0], names[1], op == 'c' ? "GLOBAL" : "STACK_GLOBAL");
+      return true;
+    }
+    case 'R': case 0x81: apply(); return true;
+    case 'b': build(); return true;
+    case 'Q': persistent_storage(); return true;
+    default: return false;
+  }
+}
+
+Pickle PickleMachine::run() {
+  if (cursor_.left() < 2 || cursor_.u8() != 0x80) refuse("the pickle does not begin with it");
+  if (const uint8_t protocol = cursor_.u8(); protocol < 2 || protocol > 4)
+    refuse("protocol " + std::to_string(protocol) + "; 2, 3 and 4 are read");
+  for (uint64_t count = 1;; ++count) {
+    if (count > limits_.pickle_opcodes) over("opcodes", limits_.pickle_opcodes, count);
+    at_ = cursor_.at();
+    if (cursor_.left() == 0) throw Error(ErrorCode::malformed, "the pickle ends without STOP").at(at_).in("data.pkl");
+    op_ = cursor_.u8();
+    if (op_ == '.') break;
+    if (scalar(op_) || text(op_) || container(op_) || insertion(op_) || memo(op_) || structure(op_)) continue;
+    refuse(pickle_opcode_name(op_).starts_with("0x") ? "no such opcode" : "an opcode that no checkpoint needs");
+  }
+  pickle_.root_ = pop();
+  if (!stack_.empty() || !marks_.empty()) refuse("values are left on the stack");
+  if (cursor_.left() > 0) refuse(std::to_string(cursor_.left()) + " bytes follow the end of the pickle");
+  return std::move(pickle_);
+}
+
+Pickle run_pickle(std::span<const std::byte> bytes, const Limits& limits) {
+  if (bytes.size() > limits.pickle_bytes)
+    throw Error(ErrorCode::limit, "the pickle is too large").in("data.pkl").limit(limits.pickle_bytes, bytes.size());
+  return PickleMachine(bytes, limits).run();
+}
+
+}  // namespace furrow::io

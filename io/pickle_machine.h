@@ -1,0 +1,73 @@
+// PickleMachine: the stack, the memo and the opcodes. Used by run_pickle alone.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "io/cursor.h"
+#include "io/pickle.h"
+#include "io/pickle_globals.h"
+
+namespace furrow::io {
+
+class PickleMachine {
+ public:
+  PickleMachine(std::span<const std::byte> bytes, const Limits& limits);
+  Pickle run();
+
+ private:
+  // Groups of opcodes; each returns false where `op` is not one of its own. pickle_machine.cc
+  bool scalar(uint8_t op);
+  bool text(uint8_t op);
+  bool container(uint8_t op);
+  bool insertion(uint8_t op);
+  bool memo(uint8_t op);
+  bool structure(uint8_t op);
+
+  // What REDUCE, NEWOBJ, BUILD and BINPERSID mean for the allowed names. pickle_reduce.cc
+  void apply();
+  void build();
+  void persistent_storage();
+  void global(std::string_view module, std::string_view name, const char* opcode);
+  PickleValue call(PickleGlobal callee, std::span<const PickleValue> args);
+  PickleValue rebuild_tensor(std::span<const PickleValue> args);
+
+  void push(PickleValue value);
+  PickleValue pop();
+  const PickleValue& top() const;
+  // Ends the innermost mark; returns the values pushed since then and takes them off the stack.
+  std::vector<PickleValue> pop_to_mark();
+  void put(uint32_t index, PickleValue value);
+  PickleValue get(uint32_t index) const;
+
+  void push_text(PickleKind kind, uint64_t length);
+  void push_long(uint64_t length);
+  void push_tuple(size_t count);
+  PickleValue make(PickleKind kind, std::vector<PickleValue> items = {});
+  void add(const PickleValue& container, std::span<const PickleValue> items);
+  void check_key(const PickleValue& key) const;
+  bool is(const PickleValue& value, PickleKind kind) const { return value.kind == kind; }
+  void count_object();
+  void count_values(uint64_t count);
+  [[noreturn]] void refuse(const std::string& reason) const;
+  [[noreturn]] void over(const char* what, uint64_t limit, uint64_t found) const;
+
+  const Limits limits_;
+  Cursor cursor_;
+  Pickle pickle_;
+  uint64_t at_ = 0;  // of the opcode being executed
+  uint8_t op_ = 0x80;
+  uint64_t objects_ = 0, values_ = 0;
+  std::vector<PickleValue> stack_;
+  std::vector<size_t> marks_;  // heights of the stack
+  // Picklers number the memo 0, 1, 2 ...; other indices go to the map, so a huge one costs nothing.
+  std::vector<PickleValue> memo_;
+  std::unordered_map<uint32_t, PickleValue> sparse_memo_;
+};
+
+// "GLOBAL", "EXT1"; "0x07" where no protocol has such an opcode.
+std::string pickle_opcode_name(uint8_t op);
+
+}  // namespace furrow::io

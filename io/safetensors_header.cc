@@ -1,0 +1,129 @@
+#include "io/safetensors_header.h"
+
+#include <nlohmann/json.hpp>
+#include <unordered_set>
+
+#include "kernels/error.h"
+
+namespace furrow::io {
+namespace {
+
+// Receives nlohmann's events. The accepted grammar is three levels deep and closed, so a small state says what may come;
+// anything else is refused at once, before it is stored.
+class HeaderReader {
+ public:
+  HeaderReader(uint64_t at, const Limits& limits) : at_(at), limits_(limits) {}
+  SafetensorsHeader take() { return std::move(header_); }
+
+  using number_integer_t = nlohmann::json::number_integer_t;
+  using number_unsigned_t = nlohmann::json::number_unsigned_t;
+  using number_float_t = nlohmann::json::number_float_t;
+  using string_t = nlohmann::json::string_t;
+  using binary_t = nlohmann::json::binary_t;
+
+  bool null() { refuse("null"); }
+  bool boolean(bool) { refuse("a truth value"); }
+  bool number_integer(number_integer_t value) { refuse("the negative number " + std::to_string(value)); }
+  bool number_float(number_float_t, const string_t& text) { refuse("the number " + printable(text, 40)); }
+  bool binary(binary_t&) { refuse("binary data"); }
+
+  bool number_unsigned(number_unsigned_t value) {
+    if (state_ != State::numbers) refuse("the number " + std::to_string(value));
+    if (value > static_cast<uint64_t>(INT64_MAX)) refuse("the number " + std::to_string(value));
+    std::vector<uint64_t>& target = field_ == "shape" ? header_.entries.back().shape : header_.entries.back().offsets;
+    // Two offsets always; longer shapes are refused once the rank is known to be over its limit.
+    if (target.size() > limits_.rank + 1) refuse("more numbers than " + std::to_string(limits_.rank));
+    target.push_back(value);
+    return true;
+  }
+
+  bool string(string_t& value) {
+    if (state_ == State::metadata) {
+      header_.metadata.emplace(field_, std::move(value));
+      return true;
+    }
+    if (state_ != State::tensor || field_ != "dtype") refuse("the text \"" + printable(value, 40) + "\"");
+    header_.entries.back().dtype = std::move(value);
+    header_.entries.back().has_dtype = true;
+    return true;
+  }
+
+  bool start_object(std::size_t) {
+    if (state_ == State::before) {
+      state_ = State::top;
+    } else if (state_ == State::top && field_ == "__metadata__") {
+      state_ = State::metadata;
+      fields_.clear();
+    } else if (state_ == State::top) {
+      if (header_.entries.size() >= limits_.tensors)
+        throw Error(ErrorCode::limit, "too many tensors").at(at_).in("header").limit(limits_.tensors, limits_.tensors + 1);
+      state_ = State::tensor;
+      header_.entries.emplace_back().name = field_;
+      fields_.clear();
+    } else {
+      refuse("an object");
+    }
+    return true;
+  }
+
+  bool end_object() {
+    state_ = state_ == State::top ? State::after : State::top;
+    return true;
+  }
+
+  bool start_array(std::size_t) {
+    if (state_ != State::tensor || (field_ != "shape" && field_ != "data_offsets")) refuse("a list");
+    state_ = State::numbers;
+    (field_ == "shape" ? header_.entries.back().has_shape : header_.entries.back().has_offsets) = true;
+    return true;
+  }
+
+  bool end_array() {
+    state_ = State::tensor;
+    return true;
+  }
+
+  bool key(string_t& value) {
+    field_ = std::move(value);
+    const bool top = state_ == State::top;
+    if (!(top ? names_ : fields_).insert(field_).second) refuse("the same key a second time");
+    if (top && field_.size() > limits_.name_bytes)
+      throw Error(ErrorCode::limit, "tensor name too long").at(at_).in("header").limit(limits_.name_bytes, field_.size());
+    if (top && field_.find('\0') != field_.npos) refuse("a zero byte in the name");
+    if (state_ == State::tensor && field_ != "dtype" && field_ != "shape" && field_ != "data_offsets") refuse("an unknown key");
+    return true;
+  }
+
+  bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) {
+    // The library's words repeat raw input; its number tells a syntax error (101) from a number out of range (406).
+    throw Error(ErrorCode::malformed, error.id == 406 ? "the header has a number out of range" : "the header is not valid JSON")
+        .at(at_ + position).in("header");
+  }
+
+ private:
+  enum class State { before, top, metadata, tensor, numbers, after };
+
+  [[noreturn]] void refuse(const std::string& what) const {
+    std::string place = "the header";
+    if (state_ == State::tensor || state_ == State::numbers) place = "tensor " + printable(header_.entries.back().name);
+    const std::string where = field_.empty() ? "" : " at key \"" + printable(field_, 60) + "\"";
+    throw Error(ErrorCode::malformed, place + " has " + what + where + ", which does not belong there").at(at_).in("header");
+  }
+
+  const uint64_t at_;
+  const Limits limits_;
+  State state_ = State::before;
+  SafetensorsHeader header_;
+  std::string field_;
+  std::unordered_set<std::string> names_, fields_;
+};
+
+}  // namespace
+
+SafetensorsHeader parse_safetensors_header(std::string_view json, uint64_t at, const Limits& limits) {
+  HeaderReader reader(at, limits);
+  nlohmann::json::sax_parse(json.begin(), json.end(), &reader);
+  return reader.take();
+}
+
+}  // namespace furrow::io
