@@ -62,7 +62,7 @@ class Backend {
 
   // -- elementwise ---------------------------------------------------------------------------------------------------
   virtual void relu(const Tensor& x, Tensor& y) = 0;                                           // y = max(x, 0); NaN stays NaN
-  virtual void relu_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) = 0;        // dx = y > 0 ? dy : 0
+  virtual void relu_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) = 0;        // dx = y <= 0 ? 0 : dy; NaN lets dy through
   virtual void sigmoid(const Tensor& x, Tensor& y) = 0;                                        // y = 1/(1+exp(-x)), stable at any x
   virtual void sigmoid_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) = 0;     // dx = dy*y*(1-y)
   virtual void add(const Tensor& a, const Tensor& b, Tensor& y) = 0;                           // y = a + b
@@ -70,7 +70,7 @@ class Backend {
   // -- resampling ----------------------------------------------------------------------------------------------------
   // y[n,h,w,c] = max over i,j in {0,1} of x[n,2h+i,2w+j,c]; an odd last row or column is dropped; NaN wins, as in PyTorch
   virtual void max_pool2x2(const Tensor& x, Tensor& y) = 0;
-  // dy goes to the first maximum of each window in row-major order (no stored indices: x tells)
+  // dy goes to the first maximum of each window in row-major order, or to its last NaN (no stored indices: x tells)
   virtual void max_pool2x2_grad(const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode) = 0;
   // Bilinear with align_corners: source row of oh is oh*(IH-1)/(OH-1) (0 where OH = 1), likewise columns
   virtual void upsample_bilinear(const Tensor& x, Tensor& y) = 0;

@@ -24,7 +24,7 @@ struct ConvGeometry {
 // y = act(W * [x0, x1] + b): convolution over one or two sources (two replace a concat on channels, x0 first), then as
 // asked: y itself, its 2x2/2 maximum (odd last row or column dropped), and a 1x1 convolution of y (the head).
 struct ConvStep {
-  Shape x[2];             // x[1].c == 0 where there is one source; equal n, h, w
+  Shape x[2] = {{}, {0, 0, 0, 0}};   // x[1].c == 0 where there is one source; else equal n, h, w
   int64_t oc = 0;
   ConvGeometry geometry;
   Activation act = Activation::none;

@@ -1,0 +1,118 @@
+#include "kernels/planned.h"
+
+#include "kernels/checked.h"
+
+namespace furrow {
+namespace {
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;
+
+Checked count(const Shape& s) {
+  return Checked::from_signed(s.n) * Checked::from_signed(s.h) * Checked::from_signed(s.w) * Checked::from_signed(s.c);
+}
+
+// Channels of both sources; a missing one has none.
+int64_t channels(const ConvStep& s) { return s.x[0].c + s.x[1].c; }
+
+Checked weight_count(const ConvStep& s) {
+  const Checked head = Checked::from_signed(s.head) * (Checked::from_signed(s.oc) + 1);
+  return count({s.oc, s.geometry.kernel_h, s.geometry.kernel_w, channels(s)}) + Checked::from_signed(s.oc) + head;
+}
+
+Shape head_shape(const ConvStep& s) { return {s.y().n, s.y().h, s.y().w, s.head}; }
+Shape pooled_shape(const ConvStep& s) { return PoolStep{s.y()}.y(); }
+
+// " at (1,0)" where the result does not simply fill y.
+std::string placement(const Shape& full, const Shape& y, int64_t top, int64_t left) {
+  if (top == 0 && left == 0 && full.h == y.h && full.w == y.w) return "";
+  return " at (" + std::to_string(top) + "," + std::to_string(left) + ")";
+}
+
+std::string conv_problem(const ConvStep& s) {
+  const ConvGeometry& g = s.geometry;
+  const Shape& x = s.x[0];
+  std::string text = std::to_string(x.n) + "x" + std::to_string(x.h) + "x" + std::to_string(x.w) + "x";
+  if (s.x[1].c > 0)
+    text.append("(").append(std::to_string(x.c)).append("+").append(std::to_string(s.x[1].c)).append(")");
+  else
+    text += std::to_string(x.c);
+  text.append(" -> ").append(to_string(s.y())).append(" k").append(std::to_string(g.kernel_h));
+  if (g.kernel_w != g.kernel_h) text.append("x").append(std::to_string(g.kernel_w));
+  text.append("s").append(std::to_string(g.stride)).append("p").append(std::to_string(g.pad));
+  if (s.head > 0) text.append(" head ").append(std::to_string(s.head));
+  return text;
+}
+
+}  // namespace
+
+Shape output_shape(const Step& step) {
+  return std::visit(Overloaded{[](const ConvStep& s) { return s.y(); }, [](const UpconvStep& s) { return s.y; },
+                               [](const UpsampleStep& s) { return s.y; }, [](const PoolStep& s) { return s.y(); }},
+                    step);
+}
+
+std::string op_name(const Step& step) {
+  return std::visit(Overloaded{[](const ConvStep& s) {
+                                 return std::string("conv2d") + (s.act == Activation::relu ? "+relu" : "") +
+                                        (s.pool ? "+pool" : "") + (s.head > 0 ? "+head" : "");
+                               },
+                               [](const UpconvStep&) { return std::string("upconv2x2"); },
+                               [](const UpsampleStep&) { return std::string("upsample_bilinear"); },
+                               [](const PoolStep&) { return std::string("max_pool2x2"); }},
+                    step);
+}
+
+std::string problem(const Step& step) {
+  const auto arrow = [](const Shape& x, const Shape& y) { return to_string(x) + " -> " + to_string(y); };
+  return std::visit(
+      Overloaded{[](const ConvStep& s) { return conv_problem(s); },
+                 [&](const UpconvStep& s) {
+                   return arrow(s.x, s.y) + placement({s.x.n, 2 * s.x.h, 2 * s.x.w, s.y.c}, s.y, s.top, s.left);
+                 },
+                 [&](const UpsampleStep& s) {
+                   return arrow(s.x, s.y) + placement({s.x.n, s.h, s.w, s.x.c}, s.y, s.top, s.left);
+                 },
+                 [&](const PoolStep& s) { return arrow(s.x, s.y()); }},
+      step);
+}
+
+uint64_t flops(const Step& step) {
+  const Checked result = std::visit(
+      Overloaded{[](const ConvStep& s) {
+                   const Checked taps = count({1, s.geometry.kernel_h, s.geometry.kernel_w, channels(s)});
+                   const Checked pool = s.pool ? Checked(3) * count(pooled_shape(s)) : Checked(0);
+                   return Checked(2) * count(s.y()) * (taps + Checked::from_signed(s.head)) + pool;
+                 },
+                 [](const UpconvStep& s) { return Checked(2) * 4 * count(s.x) * Checked::from_signed(s.y.c); },
+                 [](const UpsampleStep& s) {
+                   return Checked(2) * 4 * count({s.x.n, s.h, s.w, s.x.c});
+                 },
+                 [](const PoolStep& s) { return Checked(3) * count(s.y()); }},
+      step);
+  return result.value();
+}
+
+uint64_t min_bytes(const Step& step, size_t element) {
+  const Checked elements = std::visit(
+      Overloaded{[](const ConvStep& s) {
+                   Checked total = count(s.x[0]) + count(s.x[1]) + weight_count(s);
+                   if (s.store_y) total += count(s.y());
+                   if (s.pool) total += count(pooled_shape(s));
+                   if (s.head > 0) total += count(head_shape(s));
+                   return total;
+                 },
+                 [](const UpconvStep& s) {
+                   return count(s.x) + count(s.y) + count({s.y.c, 2, 2, s.x.c}) + Checked::from_signed(s.y.c);
+                 },
+                 [](const UpsampleStep& s) { return count(s.x) + count(s.y); },
+                 [](const PoolStep& s) { return count(s.x) + count(s.y()); }},
+      step);
+  return (elements * element).value();
+}
+
+}  // namespace furrow

@@ -1,0 +1,64 @@
+// Operations on each value alone, and their gradients.
+#include <cmath>
+
+#include "kernels/ref/loops.h"
+#include "kernels/ref/ref_backend.h"
+
+namespace furrow {
+namespace {
+
+// Calls body(i) for every element, rows shared out over the pool.
+template <class Body>
+void for_each_element(ThreadPool* pool, const Shape& s, const Body& body) {
+  const int64_t row_length = s.w * s.c;
+  parallel_for(pool, s.n * s.h, [&](int64_t row, int) {
+    for (int64_t i = row * row_length; i < (row + 1) * row_length; ++i) body(static_cast<size_t>(i));
+  });
+}
+
+// Neither form overflows: the exponent is never positive.
+double stable_sigmoid(double x) {
+  if (x >= 0) return 1 / (1 + std::exp(-x));
+  const double e = std::exp(x);  // NaN comes here, and stays
+  return e / (1 + e);
+}
+
+}  // namespace
+
+void RefBackend::relu(const Tensor& x, Tensor& y) {
+  require(y.shape() == x.shape(), "relu: shapes");
+  const auto from = x.values<double>();
+  auto to = y.values<double>();
+  for_each_element(pool_, x.shape(), [&](size_t i) { to[i] = from[i] <= 0 ? 0 : from[i]; });
+}
+
+void RefBackend::relu_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) {
+  require(dy.shape() == y.shape() && dx.shape() == y.shape(), "relu_grad: shapes");
+  const auto value = y.values<double>(), gradient = dy.values<double>();
+  auto to = dx.values<double>();
+  for_each_element(pool_, y.shape(), [&](size_t i) { ref::store(to[i], value[i] <= 0 ? 0 : gradient[i], mode); });
+}
+
+void RefBackend::sigmoid(const Tensor& x, Tensor& y) {
+  require(y.shape() == x.shape(), "sigmoid: shapes");
+  const auto from = x.values<double>();
+  auto to = y.values<double>();
+  for_each_element(pool_, x.shape(), [&](size_t i) { to[i] = stable_sigmoid(from[i]); });
+}
+
+void RefBackend::sigmoid_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) {
+  require(dy.shape() == y.shape() && dx.shape() == y.shape(), "sigmoid_grad: shapes");
+  const auto value = y.values<double>(), gradient = dy.values<double>();
+  auto to = dx.values<double>();
+  for_each_element(pool_, y.shape(),
+                   [&](size_t i) { ref::store(to[i], gradient[i] * value[i] * (1 - value[i]), mode); });
+}
+
+void RefBackend::add(const Tensor& a, const Tensor& b, Tensor& y) {
+  require(a.shape() == b.shape() && y.shape() == a.shape(), "add: shapes");
+  const auto left = a.values<double>(), right = b.values<double>();
+  auto to = y.values<double>();
+  for_each_element(pool_, y.shape(), [&](size_t i) { to[i] = left[i] + right[i]; });
+}
+
+}  // namespace furrow
