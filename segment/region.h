@@ -25,7 +25,8 @@ class KeptPixels {
   bool operator()(int64_t x, int64_t y) const {
     if (labels_ == nullptr) return true;
     if (!scaled_) return kept_[labels_->labels[static_cast<size_t>(y * photo_w_ + x)]];
-    const int64_t lx = x * labels_->width / photo_w_, ly = y * labels_->height / photo_h_;
+    const int64_t lx = (2 * x + 1) * labels_->width / (2 * photo_w_),
+                  ly = (2 * y + 1) * labels_->height / (2 * photo_h_);
     return kept_[labels_->labels[static_cast<size_t>(ly * labels_->width + lx)]];
   }
 
