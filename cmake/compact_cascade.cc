@@ -97,7 +97,7 @@ class Xml {
 Stump parse_stump(Xml& xml) {
   Stump stump{};
   xml.expect("<internalNodes>");
-  xml.expect("0");   // both children are leaves: a stump
+  xml.expect("0");  // both children are leaves: a stump
   xml.expect("-1");
   stump.feature = xml.integer(0, 100'000);
   stump.threshold = static_cast<float>(xml.number());
@@ -202,7 +202,8 @@ void write_stump(std::ostream& out, const Stump& stump, const std::vector<Rect>&
 }
 
 void write_table(std::ostream& out, const Parsed& p) {
-  out << "// Made by cmake/compact_cascade.cc from haarcascade_frontalface_default.xml; its licence is the text below.\n"
+  out << "// Made by cmake/compact_cascade.cc from haarcascade_frontalface_default.xml; its licence is the text "
+         "below.\n"
          "#include \"segment/cascade.h\"\n\nnamespace furrow {\nnamespace {\n\n"
          "constexpr CascadeStage kStages[] = {\n";
   size_t first = 0;

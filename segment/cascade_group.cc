@@ -72,7 +72,8 @@ std::vector<CandidateGroup> group_candidates(const std::vector<Candidate>& candi
   }
   std::vector<CandidateGroup> kept;
   for (const CandidateGroup& g : groups)
-    if (std::none_of(groups.begin(), groups.end(), [&](const CandidateGroup& big) { return &big != &g && swallowed(g, big, eps); }))
+    if (std::none_of(groups.begin(), groups.end(),
+                     [&](const CandidateGroup& big) { return &big != &g && swallowed(g, big, eps); }))
       kept.push_back(g);
   return kept;
 }

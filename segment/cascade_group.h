@@ -12,9 +12,9 @@ struct Candidate {
 };
 
 struct CandidateGroup {
-  int x, y, w, h;    // mean of the members, rounded half to even
+  int x, y, w, h;  // mean of the members, rounded half to even
   int members;
-  float score;       // largest of the members' scores
+  float score;  // largest of the members' scores
 };
 
 // OpenCV's groupRectangles (4.6): two boxes are alike where all four edges lie within eps * (mean of the smaller width

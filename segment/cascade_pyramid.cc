@@ -85,7 +85,8 @@ LinearAxis linear_axis(int source, int target) {
 
 void integrate_band(const GrayPicture& picture, const PyramidLevel& level, const LinearAxis& x_axis,
                     const LinearAxis& y_axis, int top, int rows, BandScratch& scratch, IntegralBand& band) {
-  require(band.stride % 2 == 0 && band.stride > level.width && band.step == level.step, "integrate_band: a fitting band");
+  require(band.stride % 2 == 0 && band.stride > level.width && band.step == level.step,
+          "integrate_band: a fitting band");
   const size_t entries = static_cast<size_t>(rows + 1) * static_cast<size_t>(band.stride);
   if (band.sum.size() < entries) band.sum.resize(entries), band.square.resize(entries);
   std::fill_n(band.sum.begin(), band.stride, 0u);
@@ -93,8 +94,8 @@ void integrate_band(const GrayPicture& picture, const PyramidLevel& level, const
   scratch.mixed.resize(static_cast<size_t>(picture.width));
   scratch.shrunk.resize(static_cast<size_t>(level.width));
   for (int y = 0; y < rows; ++y) {
-    // Vertical first: it runs over whole rows, and the product of both mixes is exact until the one rounding at the end,
-    // so the order does not matter.
+    // Vertical first: it runs over whole rows, and the product of both mixes is exact until the one rounding at the
+    // end, so the order does not matter.
     const size_t at = static_cast<size_t>(top + y);
     const uint32_t w = y_axis.weight[at];
     const uint8_t* upper = picture.row(y_axis.first[at]);
@@ -103,9 +104,9 @@ void integrate_band(const GrayPicture& picture, const PyramidLevel& level, const
     for (int x = 0; x < picture.width; ++x) mixed[x] = static_cast<uint16_t>(upper[x] * (256 - w) + lower[x] * w);
     shrink_row(mixed, x_axis, level.width, scratch.shrunk.data());
     const int64_t above = static_cast<int64_t>(y) * band.stride, below = above + band.stride;
-    (level.step == 1 ? integrate_row<1> : integrate_row<2>)(
-        scratch.shrunk.data(), level.width, band.stride / 2, band.sum.data() + above, band.square.data() + above,
-        band.sum.data() + below, band.square.data() + below);
+    (level.step == 1 ? integrate_row<1> : integrate_row<2>)(scratch.shrunk.data(), level.width, band.stride / 2,
+                                                            band.sum.data() + above, band.square.data() + above,
+                                                            band.sum.data() + below, band.square.data() + below);
   }
 }
 

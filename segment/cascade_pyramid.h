@@ -51,8 +51,8 @@ struct IntegralBand {
 
 // Scratch of one worker, kept between bands.
 struct BandScratch {
-  std::vector<uint16_t> mixed;   // a row of the picture, mixed vertically, 8 fractional bits
-  std::vector<uint8_t> shrunk;   // a row of the level
+  std::vector<uint16_t> mixed;  // a row of the picture, mixed vertically, 8 fractional bits
+  std::vector<uint8_t> shrunk;  // a row of the level
 };
 
 // Shrinks and integrates rows [top, top + rows) of `level` into `band`, whose stride and step are set.

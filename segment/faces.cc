@@ -66,18 +66,16 @@ class Search {
     worker.integral.step = level.step;
     integrate_band(picture_, level, axes_[band.level].x, axes_[band.level].y, band.top, end - 1 - band.top + window_,
                    worker.band_scratch, worker.integral);
-    for (int y = band.top; y < end; y += level.step) {
-      worker.hits.clear();
-      scan_row(tables_[level.step - 1], worker.integral.sum_row(y - band.top),
-               worker.integral.square_row(y - band.top), level.columns, worker.scan_scratch, worker.hits);
-      for (const CascadeHit& hit : worker.hits) band.found.push_back(candidate(level, hit, y));
-    }
+    worker.hits.clear();
+    scan_band(tables_[level.step - 1], worker.integral, end - band.top, level.columns, worker.scan_scratch,
+              worker.hits);
+    for (const CascadeHit& hit : worker.hits) band.found.push_back(candidate(level, hit, band.top));
   }
 
  private:
-  static Candidate candidate(const PyramidLevel& level, const CascadeHit& hit, int y) {
+  static Candidate candidate(const PyramidLevel& level, const CascadeHit& hit, int top) {
     const auto place = [&](int at) { return static_cast<int>(std::lrintf(static_cast<float>(at) * level.scale)); };
-    return {place(hit.column * level.step), place(y), level.side, level.side, hit.score};
+    return {place(hit.column * level.step), place(top + hit.row * level.step), level.side, level.side, hit.score};
   }
 
   const GrayPicture& picture_;
@@ -104,7 +102,8 @@ std::vector<Candidate> find_candidates(const GrayPicture& picture, const FaceFin
 
 // The group's box in pixels of the photo, cut at the photo's border.
 Face to_face(const CandidateGroup& group, int factor, const io::Image& photo) {
-  const int64_t x0 = std::max<int64_t>(int64_t{group.x} * factor, 0), y0 = std::max<int64_t>(int64_t{group.y} * factor, 0);
+  const int64_t x0 = std::max<int64_t>(int64_t{group.x} * factor, 0),
+                y0 = std::max<int64_t>(int64_t{group.y} * factor, 0);
   const int64_t x1 = std::min((int64_t{group.x} + group.w) * factor, photo.width);
   const int64_t y1 = std::min((int64_t{group.y} + group.h) * factor, photo.height);
   return {static_cast<double>(x0),      static_cast<double>(y0), static_cast<double>(x1 - x0),

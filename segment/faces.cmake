@@ -11,4 +11,5 @@ add_custom_command(
   COMMENT "Compacting the face cascade" VERBATIM)
 
 set(FURROW_SEGMENT_FACES
-  cascade_group.cc cascade_pyramid.cc cascade_scan.cc crop.cc faces.cc gray.cc ${FURROW_CASCADE_TABLE})
+  cascade_group.cc cascade_loops.cc cascade_pyramid.cc cascade_scan.cc cascade_table.cc crop.cc faces.cc gray.cc
+  ${FURROW_CASCADE_TABLE})

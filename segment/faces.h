@@ -22,9 +22,9 @@ struct FaceFinderOptions {
   int min_side = 30;   // smallest box, in pixels of the searched picture (the photo, unless it was reduced)
 };
 
-// Faces of an RGB or gray photo, largest area first (then from the top, then from the left). Boxes lie inside the photo.
-// Empty photo, or one without a face: no boxes. Photos of more than kFinderPixels (segment/gray.h) are searched on a
-// picture reduced by a whole factor f, and boxes are multiples of f. The result does not depend on the pool.
+// Faces of an RGB or gray photo, largest area first (then from the top, then from the left). Boxes lie inside the
+// photo. Empty photo, or one without a face: no boxes. Photos of more than kFinderPixels (segment/gray.h) are searched
+// on a picture reduced by a whole factor f, and boxes are multiples of f. The result does not depend on the pool.
 std::vector<Face> find_faces(const io::Image& photo, const FaceFinderOptions& options = {}, ThreadPool* pool = nullptr);
 
 }  // namespace furrow

@@ -20,8 +20,9 @@ struct GrayPicture {
   const uint8_t* row(int y) const { return pixels.data() + static_cast<int64_t>(y) * width; }
 };
 
-// Photos of at most this many pixels are searched at their own size; larger ones are reduced until they fit. 1500 x 1500:
-// the finder's time stays bounded, and a face must be 30 * factor pixels wide to be found (90 in a 12-megapixel photo).
+// Photos of at most this many pixels are searched at their own size; larger ones are reduced until they fit. 1500 x
+// 1500: the finder's time stays bounded, and a face must be 30 * factor pixels wide to be found (90 in a 12-megapixel
+// photo).
 inline constexpr int64_t kFinderPixels = 1500 * 1500;
 
 // Smallest whole factor whose reduced picture, ceil(width / factor) x ceil(height / factor), has <= `most` pixels.
