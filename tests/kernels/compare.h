@@ -1,0 +1,75 @@
+// Comparing tensors: a bound of absolute and relative parts, and a message that names the worst element.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <sstream>
+
+#include "kernels/tensor.h"
+
+namespace furrow {
+
+// |got - want| <= absolute + relative * |want|, for every element. Whoever sets one says where it comes from.
+struct Tolerance {
+  double absolute = 0, relative = 0;
+};
+
+inline double largest(const Tensor& t) {
+  double size = 0;
+  const Tensor wide = t.to(DType::f64);
+  for (const double value : wide.values<double>()) size = std::max(size, std::abs(value));
+  return size;
+}
+
+// Float64 against float64 with another order of summing: sums of up to K = 300 terms round by at most K * 2^-53 = 3e-14
+// of the sum of magnitudes, which for the random tensors here is a few times the largest result.
+inline Tolerance double_sums(const Tensor& want) { return {.absolute = 1e-13 * std::max(largest(want), 1e-3)}; }
+
+// "(1,2,3,4)" for an element of an NHWC tensor.
+inline std::string place_of(size_t element, const Shape& s) {
+  const auto i = static_cast<int64_t>(element);
+  std::ostringstream out;
+  out << "(" << i / (s.h * s.w * s.c) << "," << i / (s.w * s.c) % s.h << "," << i / s.c % s.w << "," << i % s.c << ")";
+  return out.str();
+}
+
+// True where every element of `got` (f32 or f64) is within the tolerance of `want`; NaN equals NaN, an infinity itself.
+inline ::testing::AssertionResult close(const Tensor& got, const Tensor& want, Tolerance tolerance) {
+  if (got.shape() != want.shape())
+    return ::testing::AssertionFailure() << "shape " << to_string(got.shape()) << ", not " << to_string(want.shape());
+  const Tensor wide_got = got.to(DType::f64), wide_want = want.to(DType::f64);
+  const auto a = wide_got.values<double>(), b = wide_want.values<double>();
+  size_t worst = 0, wrong = 0;
+  double excess = -1;
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (a[i] == b[i] || (std::isnan(a[i]) && std::isnan(b[i]))) continue;
+    const double error = std::abs(a[i] - b[i]), allowed = tolerance.absolute + tolerance.relative * std::abs(b[i]);
+    if (error <= allowed && std::isfinite(b[i])) continue;
+    ++wrong;
+    const double by = std::isfinite(error) ? error - allowed : INFINITY;   // a NaN on one side is as wrong as can be
+    if (by > excess) worst = i, excess = by;
+  }
+  if (wrong == 0) return ::testing::AssertionSuccess();
+  return ::testing::AssertionFailure() << wrong << " of " << a.size() << " elements differ; worst at " << place_of(worst, got.shape())
+                                       << ": " << a[worst] << ", not " << b[worst] << " (by " << a[worst] - b[worst]
+                                       << ", allowed " << tolerance.absolute + tolerance.relative * std::abs(b[worst]) << ")";
+}
+
+// True where shape, type and every bit agree.
+inline ::testing::AssertionResult same_bits(const Tensor& got, const Tensor& want) {
+  if (got.shape() != want.shape() || got.dtype() != want.dtype())
+    return ::testing::AssertionFailure() << "another shape or type";
+  const auto differs = [&](auto a, auto b) -> ::testing::AssertionResult {
+    for (size_t i = 0; i < a.size(); ++i)
+      if (std::memcmp(&a[i], &b[i], sizeof a[i]) != 0)
+        return ::testing::AssertionFailure() << "bits differ at " << place_of(i, got.shape()) << ": " << a[i] << ", not " << b[i];
+    return ::testing::AssertionSuccess();
+  };
+  return got.dtype() == DType::f64 ? differs(got.values<double>(), want.values<double>())
+                                   : differs(got.values<float>(), want.values<float>());
+}
+
+}  // namespace furrow
