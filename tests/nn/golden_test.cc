@@ -144,12 +144,11 @@ TEST(MiniModel, GivesItsGoldenLogits) {
   const std::string &picture = arrays.at("input_u8_hwc.npy"), &logits = arrays.at("logits_f64.npy");
   ASSERT_EQ(picture.size(), 512u * 512 * 3);
   ASSERT_EQ(logits.size(), 512u * 512 * 8);
-  // ImageNet's mean and deviation, in float32 as the golden run had its input; from there on float64.
+  // ImageNet's mean and deviation as float32 numbers, all arithmetic in float64: so the golden run had its input.
   constexpr float kMean[] = {0.485f, 0.456f, 0.406f}, kStd[] = {0.229f, 0.224f, 0.225f};
   Tensor x({1, 512, 512, 3}, DType::f64), expected({1, 512, 512, 1}, DType::f64);
   for (size_t i = 0; i < picture.size(); ++i)
-    x.values<double>()[i] =
-        (static_cast<float>(static_cast<uint8_t>(picture[i])) / 255.0f - kMean[i % 3]) / kStd[i % 3];
+    x.values<double>()[i] = (static_cast<uint8_t>(picture[i]) / 255.0 - kMean[i % 3]) / kStd[i % 3];
   std::memcpy(expected.values<double>().data(), logits.data(), logits.size());
   ThreadPool pool;
   auto backend = ref_backend(&pool);
