@@ -32,10 +32,10 @@ void check(const io::Image& mask) {
           "measure: the mask's pixels do not match its size");
 }
 
-// Solves area = length w + ends pi w^2 / 8 for w. A piece without length is taken for a disc: two caps.
+// Solves area = length w + ends pi w^2 / 8 for w.
 double mean_width(double area, const Traced& t) {
-  const double caps = std::numbers::pi / 8 * double(t.length > 0 ? t.free_ends : 2);
-  if (caps == 0) return area / t.length;
+  const double caps = std::numbers::pi / 8 * double(t.free_ends);
+  if (caps == 0 && t.length == 0) return 0;
   // The larger root, in the form that does not cancel.
   return 2 * area / (t.length + std::sqrt(t.length * t.length + 4 * caps * area));
 }
@@ -44,7 +44,7 @@ double mean_width(double area, const Traced& t) {
 std::vector<Traced> trace(const io::Image& mask, const Components& pieces) {
   std::vector<Traced> sums(pieces.listed.size() + 2);
   Tracer tracer(mask, detail::skeletonize(mask), pieces.counted <= kMaxCorrectedPieces);
-  const auto for_each_range = [&](auto&& body) {
+  const auto for_each_piece_run = [&](auto&& body) {
     size_t run = 0;
     for (int64_t y = 0; y < mask.height; ++y) {
       detail::for_each_run(mask.row(y), mask.width, [&](int64_t begin, int64_t end) {
@@ -52,14 +52,13 @@ std::vector<Traced> trace(const io::Image& mask, const Components& pieces) {
         const size_t slot = label == Components::kDropped    ? sums.size() - 1
                             : label == Components::kUnlisted ? sums.size() - 2
                                                              : label;
-        const int64_t first = tracer.skeleton().index(begin, y);
-        body(first, first + end - begin, sums[slot]);
+        body(begin, end, y, sums[slot]);
       });
     }
   };
-  for_each_range([&](int64_t first, int64_t last, Traced&) { tracer.mark_nodes(first, last); });
-  for_each_range([&](int64_t first, int64_t last, Traced& sum) { tracer.trace_nodes(first, last, sum); });
-  for_each_range([&](int64_t first, int64_t last, Traced& sum) { tracer.trace_loops(first, last, sum); });
+  for_each_piece_run([&](int64_t begin, int64_t end, int64_t y, Traced&) { tracer.mark_nodes(begin, end, y); });
+  for_each_piece_run([&](int64_t begin, int64_t end, int64_t y, Traced& sum) { tracer.trace_nodes(begin, end, y, sum); });
+  for_each_piece_run([&](int64_t begin, int64_t end, int64_t y, Traced& sum) { tracer.trace_loops(begin, end, y, sum); });
   return sums;
 }
 

@@ -7,7 +7,10 @@
 namespace furrow::detail {
 namespace {
 
-double distance(Point a, Point b) { return std::hypot(a.x - b.x, a.y - b.y); }
+double distance(Point a, Point b) {
+  const double x = a.x - b.x, y = a.y - b.y;
+  return std::sqrt(x * x + y * y);
+}
 
 // Parabola a + b t + c t^2 through the window points[first, first + 2m], t = -m .. m.
 struct Parabola {
@@ -20,6 +23,7 @@ class Fitter {
   explicit Fitter(int m) : m_(m) {
     for (int t = -m; t <= m; ++t) s2_ += double(t) * t, s4_ += double(t) * t * t * t;
     n_ = 2 * m + 1;
+    for (int t = -m; t <= m; ++t) weights_.push_back((s4_ - s2_ * t * t) / (n_ * s4_ - s2_ * s2_));
   }
 
   template <class At>
@@ -36,9 +40,17 @@ class Fitter {
             {(n_ * y2.x - s2_ * y0.x) / det, (n_ * y2.y - s2_ * y0.y) / det}};
   }
 
+  // The parabola's value in the middle of the window that begins at `first`: one weighted sum.
+  Point middle(const Point* first) const {
+    Point sum;
+    for (size_t k = 0; k < weights_.size(); ++k) sum.x += weights_[k] * first[k].x, sum.y += weights_[k] * first[k].y;
+    return sum;
+  }
+
  private:
   int m_;
   double s2_ = 0, s4_ = 0, n_ = 0;
+  std::vector<double> weights_;
 };
 
 // The straight line across the stroke at `at`, looking outwards along `out`. `soft` is a pixel's extent along `out`, so
@@ -151,7 +163,11 @@ std::vector<Point> smooth(const std::vector<Point>& points, int m, bool closed) 
   const Fitter fitter(m);
   std::vector<Point> out(points.size());
   for (int64_t i = 0; i < n; ++i) {
-    const int64_t middle = closed ? i : std::clamp<int64_t>(i, m, n - 1 - m);
+    if (i >= m && i < n - m) {
+      out[static_cast<size_t>(i)] = fitter.middle(&points[static_cast<size_t>(i - m)]);
+      continue;
+    }
+    const int64_t middle = closed ? i : i < m ? m : n - 1 - m;
     const auto at = [&](int t) {
       int64_t k = middle + t;
       if (closed) k = k < 0 ? k + n : k >= n ? k - n : k;
@@ -163,6 +179,7 @@ std::vector<Point> smooth(const std::vector<Point>& points, int m, bool closed) 
 }
 
 double centre_line_length(const Path& path, const io::Image& mask, bool correct_ends) {
+  if (path.points.size() == 2) return distance(path.points[0], path.points[1]);
   const std::vector<Point> q = smooth(path.points, kSmoothing, path.closed);
   const auto n = static_cast<int64_t>(q.size());
   std::vector<double> step(q.size(), 0.0);

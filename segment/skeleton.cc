@@ -116,6 +116,20 @@ std::vector<uint32_t> sort_by_distance(const Skeleton& s, std::vector<size_t>& b
   return list;
 }
 
+// Removes the cells of `list` that were needed when their layer was peeled and no longer are. Three passes leave nothing
+// that matters.
+void tidy(Skeleton& s, std::vector<uint32_t>& list) {
+  std::vector<uint32_t> removable;
+  for (int pass = 0; pass < 3; ++pass) {
+    removable.clear();
+    for (const uint32_t i : list)
+      if (s.on(i) && (kRules[s.neighbours(i)] & kRemovableInside)) removable.push_back(i);
+    if (removable.empty()) break;
+    peel(s, removable, 0, removable.size(), kRemovableInside);
+  }
+  std::erase_if(list, [&](uint32_t i) { return !s.on(i); });
+}
+
 // Thins layer by layer; returns the cells that stay.
 std::vector<uint32_t> thin(Skeleton& s) {
   std::vector<size_t> bucket_end;
@@ -129,8 +143,7 @@ std::vector<uint32_t> thin(Skeleton& s) {
     begin = end;
   }
   list.resize(kept);
-  // Cells that were needed when their layer was peeled may not be any more. Two passes leave nothing that matters.
-  for (int pass = 0; pass < 2; ++pass) list.resize(peel(s, list, 0, list.size(), kRemovableInside));
+  tidy(s, list);
   return list;
 }
 
@@ -140,7 +153,7 @@ int64_t spur_length(const Skeleton& s, int64_t from) {
   double length = 0;
   while (true) {
     const unsigned links = s.links(here);
-    if (std::popcount(links) > 2) {
+    if (kBitCount[links] > 2) {
       const double half_width = double(s.cells[static_cast<size_t>(here)]) / Skeleton::kUnit;
       return length <= 1.5 * half_width + 1 ? cells : 0;
     }
@@ -157,11 +170,12 @@ int64_t spur_length(const Skeleton& s, int64_t from) {
   }
 }
 
-// Removes short branches, all decided before the first goes, so that a fork at a blunt end loses both its legs.
-void prune(Skeleton& s, std::vector<uint32_t>& list) {
+// Removes short branches, all decided before the first goes, so that a fork at a blunt end loses both its legs. False where
+// there was none.
+bool prune(Skeleton& s, std::vector<uint32_t>& list) {
   std::vector<std::pair<uint32_t, int64_t>> spurs;
   for (const uint32_t i : list)
-    if (std::popcount(s.links(i)) == 1)
+    if (s.degree(i) == 1)
       if (const int64_t cells = spur_length(s, i); cells > 0) spurs.push_back({i, cells});
   for (const auto& [from, cells] : spurs) {
     int64_t here = from;
@@ -172,31 +186,20 @@ void prune(Skeleton& s, std::vector<uint32_t>& list) {
       here += s.step(std::countr_zero(links));
     }
   }
-  if (spurs.empty()) return;
-  std::erase_if(list, [&](uint32_t i) { return !s.on(i); });
-  list.resize(peel(s, list, 0, list.size(), kRemovableInside));
+  if (spurs.empty()) return false;
+  tidy(s, list);
+  return true;
 }
 
 }  // namespace
 
-unsigned Skeleton::neighbours(int64_t i) const {
-  unsigned bits = 0;
-  for (int k = 0; k < 8; ++k) bits |= static_cast<unsigned>(on(i + step(k))) << k;
-  return bits;
-}
-
-unsigned Skeleton::links(int64_t i) const {
-  const unsigned n = neighbours(i), edges = n & 0x55;
-  const unsigned beside_edge = (edges << 1 | edges >> 1 | edges << 7) & 0xAA;
-  return edges | (n & 0xAA & ~beside_edge);
-}
-
 Skeleton skeletonize(const io::Image& mask) {
   Skeleton s;
   if (!find_window(mask, s)) return s;
+  for (int k = 0; k < 8; ++k) s.steps[k] = kDy[k] * s.stride() + kDx[k];
   measure_distance(mask, s);
   std::vector<uint32_t> list = thin(s);
-  for (int pass = 0; pass < 2; ++pass) prune(s, list);
+  if (prune(s, list)) prune(s, list);  // a pruned fork may have been the branch of another
   return s;
 }
 
