@@ -1,5 +1,6 @@
 #include "kernels/device.h"
 
+#include "kernels/cpu/cpu_backend.h"
 #include "kernels/ref/ref_backend.h"
 
 namespace furrow {
@@ -7,9 +8,8 @@ namespace {
 
 // Why this build has no device of that name; null where it has, or where the name is unknown.
 const char* why_missing(std::string_view device) {
-  if (device == "cpu") return "this build has no native CPU back-end";
-  if (device == "cuda") return "this build has no CUDA";
-  if (device == "cpu-emulated") return "this build has no CUDA kernels to emulate";
+  if (device == "cuda") return "no CUDA in this build";
+  if (device == "cpu-emulated") return "no CUDA kernels to emulate in this build";
   return nullptr;
 }
 
@@ -29,10 +29,8 @@ std::string_view family(std::string_view name) {
 
 ChosenDevice choose_device(std::string_view name) {
   if (name == "ref") return {{DeviceKind::ref, 0}, "ref, as asked"};
-  if (name == "auto")
-    throw Error(ErrorCode::device,
-                "no device for `auto`: " + std::string(why_missing("cpu")) + " and " + why_missing("cuda"))
-        .hint("use ref");
+  if (name == "cpu") return {{DeviceKind::cpu, 0}, "cpu, as asked"};
+  if (name == "auto") return {{DeviceKind::cpu, 0}, std::string("cpu: ") + why_missing("cuda")};
   if (const char* reason = why_missing(family(name)))
     throw Error(ErrorCode::device, "no device " + printable(name) + ": " + reason);
   throw Error(ErrorCode::usage, "unknown device " + printable(name))
@@ -40,11 +38,15 @@ ChosenDevice choose_device(std::string_view name) {
 }
 
 std::vector<std::string> describe_devices() {
+  std::string cpu = "native float32 kernels, inference only; this CPU runs";
+  for (cpu::Isa isa : cpu::supported_isas()) cpu.append(" ").append(cpu::name(isa));
   std::vector<std::string> lines;
   for (std::string_view name : kNames) {
     const char* reason = why_missing(name);
-    lines.push_back(std::string(name) + ": " +
-                    (reason != nullptr ? reason : "double-precision loops, for checking; slow"));
+    const std::string text = reason != nullptr ? reason
+                             : name == "cpu"   ? cpu
+                                               : "double-precision loops, for checking; slow";
+    lines.push_back(std::string(name) + ": " + text);
   }
   return lines;
 }
@@ -52,9 +54,9 @@ std::vector<std::string> describe_devices() {
 std::unique_ptr<Backend> make_backend(const Device& device, ThreadPool* pool) {
   switch (device.kind) {
     case DeviceKind::ref: return std::make_unique<RefBackend>(pool);
-    case DeviceKind::cpu: break;
+    case DeviceKind::cpu: return std::make_unique<cpu::CpuBackend>(pool);
   }
-  throw Error(ErrorCode::device, why_missing("cpu"));
+  throw Error(ErrorCode::internal, "make_backend: no such kind of device");
 }
 
 }  // namespace furrow

@@ -1,0 +1,31 @@
+// Inner loops for AVX2 with FMA: 8 floats per register, 16 registers. Compiled with -mavx2 -mfma.
+#include <immintrin.h>
+
+#include "kernels/cpu/row_kernels.h"
+
+namespace furrow::cpu {
+namespace {
+
+struct Vec {
+  using T = __m256;
+  static constexpr int kLanes = 8, kTile = 10;
+  static T load(const float* p) { return _mm256_loadu_ps(p); }
+  static void store(float* p, T v) { _mm256_storeu_ps(p, v); }
+  static T broadcast(const float* p) { return _mm256_broadcast_ss(p); }
+  static T zero() { return _mm256_setzero_ps(); }
+  static T fma(T a, T b, T c) { return _mm256_fmadd_ps(a, b, c); }
+  // The instruction returns its second operand where either is NaN.
+  static T relu(T v) { return _mm256_max_ps(_mm256_setzero_ps(), v); }
+  static T max(T a, T b) { return _mm256_blendv_ps(_mm256_max_ps(a, b), a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q)); }
+};
+
+}  // namespace
+}  // namespace furrow::cpu
+
+#include "kernels/cpu/other_rows.h"
+
+namespace furrow::cpu {
+
+const RowKernels kAvx2Rows{"avx2", Vec::kLanes, Vec::kTile, conv3_row, conv_row, upconv_row, pool_row};
+
+}  // namespace furrow::cpu

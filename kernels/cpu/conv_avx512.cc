@@ -1,0 +1,34 @@
+// Inner loops for AVX-512F: 16 floats per register, 32 registers. Compiled with -mavx512f; runs only where the CPU has
+// it.
+#include <immintrin.h>
+
+#include "kernels/cpu/row_kernels.h"
+
+namespace furrow::cpu {
+namespace {
+
+struct Vec {
+  using T = __m512;
+  static constexpr int kLanes = 16, kTile = 24;
+  static T load(const float* p) { return _mm512_loadu_ps(p); }
+  static void store(float* p, T v) { _mm512_storeu_ps(p, v); }
+  static T broadcast(const float* p) { return _mm512_set1_ps(*p); }
+  static T zero() { return _mm512_setzero_ps(); }
+  static T fma(T a, T b, T c) { return _mm512_fmadd_ps(a, b, c); }
+  // The instruction returns its second operand where either is NaN. (Written with a full mask, which compiles to the
+  // plain instruction: g++ 12 warns of its own header's _mm512_max_ps, GCC bug 105593.)
+  static T hardware_max(T a, T b) { return _mm512_maskz_max_ps(0xffff, a, b); }
+  static T relu(T v) { return hardware_max(_mm512_setzero_ps(), v); }
+  static T max(T a, T b) { return _mm512_mask_mov_ps(hardware_max(a, b), _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), a); }
+};
+
+}  // namespace
+}  // namespace furrow::cpu
+
+#include "kernels/cpu/other_rows.h"
+
+namespace furrow::cpu {
+
+const RowKernels kAvx512Rows{"avx512", Vec::kLanes, Vec::kTile, conv3_row, conv_row, upconv_row, pool_row};
+
+}  // namespace furrow::cpu

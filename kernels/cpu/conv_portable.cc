@@ -1,0 +1,35 @@
+// Inner loops for any CPU: 4 floats per register through the compilers' vector extension (SSE2, NEON, or scalar code).
+// A product is rounded before it is added: a fused multiply-add without the instruction would be a library call. So
+// this path's last bits differ from those of the AVX paths, which fuse; the order of the sums is the same.
+#include "kernels/cpu/row_kernels.h"
+
+namespace furrow::cpu {
+namespace {
+
+struct Vec {
+  typedef float T __attribute__((vector_size(16)));
+  typedef float Loose __attribute__((vector_size(16), aligned(4), may_alias));  // at any address of a float
+  typedef int Bits __attribute__((vector_size(16)));
+  static constexpr int kLanes = 4, kTile = 8;
+  static T load(const float* p) { return *reinterpret_cast<const Loose*>(p); }
+  static void store(float* p, T v) { *reinterpret_cast<Loose*>(p) = v; }
+  static T broadcast(const float* p) { return T{*p, *p, *p, *p}; }
+  static T zero() { return T{0, 0, 0, 0}; }
+  static T fma(T a, T b, T c) { return a * b + c; }
+  static T pick(Bits mask, T a, T b) {
+    return reinterpret_cast<T>((reinterpret_cast<Bits>(a) & mask) | (reinterpret_cast<Bits>(b) & ~mask));
+  }
+  static T relu(T v) { return pick(v < zero(), zero(), v); }
+  static T max(T a, T b) { return pick((a > b) | (a != a), a, b); }
+};
+
+}  // namespace
+}  // namespace furrow::cpu
+
+#include "kernels/cpu/other_rows.h"
+
+namespace furrow::cpu {
+
+const RowKernels kPortableRows{"portable", Vec::kLanes, Vec::kTile, conv3_row, conv_row, upconv_row, pool_row};
+
+}  // namespace furrow::cpu

@@ -1,0 +1,70 @@
+// The planned half of the back-end: which step goes where.
+#include "kernels/cpu/cpu_backend.h"
+
+namespace furrow::cpu {
+namespace {
+
+const PackedWeights& weights_of(const Packed* packed) {
+  const auto* weights = dynamic_cast<const PackedWeights*>(packed);
+  require(weights != nullptr, "CpuBackend::run: a step with weights needs what prepare returned");
+  return *weights;
+}
+
+void check_extents(const Shape& s) {
+  require(s.n > 0 && s.h > 0 && s.w > 0 && s.c > 0, "CpuBackend: an extent of a placed tensor is not positive");
+}
+
+}  // namespace
+
+CpuBackend::CpuBackend(Isa isa, ThreadPool* pool) : Backend(pool), isa_(isa), machine_{&row_kernels(isa), pool} {}
+
+std::string CpuBackend::name() const { return "cpu (" + std::string(cpu::name(isa_)) + ")"; }
+
+size_t CpuBackend::placed_bytes(const Shape& shape) const {
+  return static_cast<size_t>(BlockedLayout(shape).floats()) * sizeof(float);
+}
+
+void CpuBackend::place(const Tensor& dense, const Placed& to) {
+  check_extents(dense.shape());
+  expect(to, dense.shape(), "CpuBackend::place: the buffer's shape");
+  place_rows(pool_, dense.values<float>().data(), BlockedLayout(to.shape), floats(to.data));
+}
+
+void CpuBackend::unplace(const Placed& from, Tensor& dense) {
+  check_extents(dense.shape());
+  expect(from, dense.shape(), "CpuBackend::unplace: the buffer's shape");
+  unplace_rows(pool_, floats(from), BlockedLayout(from.shape), dense.values<float>().data());
+}
+
+std::string CpuBackend::algorithm(const Step& step) const {
+  const std::string layout = std::string(" ") + machine_.rows->isa + " nChw16c";
+  if (const auto* conv = std::get_if<ConvStep>(&step)) return conv_algorithm(machine_, *conv);
+  if (std::holds_alternative<UpconvStep>(step))
+    return "gemm" + layout + " " + std::to_string(machine_.rows->conv_tile / 2) + "x2x" +
+           std::to_string(machine_.rows->lanes);
+  if (std::holds_alternative<UpsampleStep>(step)) return "bilinear portable nChw16c";
+  return "max" + layout;
+}
+
+size_t CpuBackend::workspace_bytes(const Step& step) const {
+  if (const auto* conv = std::get_if<ConvStep>(&step)) return conv_workspace(machine_, *conv);
+  if (const auto* upconv = std::get_if<UpconvStep>(&step)) return upconv_workspace(machine_, *upconv);
+  if (const auto* upsample = std::get_if<UpsampleStep>(&step)) return upsample_workspace(*upsample);
+  return 0;
+}
+
+std::unique_ptr<Packed> CpuBackend::prepare(const Step& step, const StepWeights& weights) {
+  if (const auto* conv = std::get_if<ConvStep>(&step)) return pack_conv(machine_, *conv, weights);
+  if (const auto* upconv = std::get_if<UpconvStep>(&step)) return pack_upconv(machine_, *upconv, weights);
+  return nullptr;
+}
+
+void CpuBackend::run(const Step& step, const Packed* packed, const StepBuffers& buffers) {
+  if (const auto* conv = std::get_if<ConvStep>(&step)) return run_conv(machine_, *conv, weights_of(packed), buffers);
+  if (const auto* upconv = std::get_if<UpconvStep>(&step))
+    return run_upconv(machine_, *upconv, weights_of(packed), buffers);
+  if (const auto* upsample = std::get_if<UpsampleStep>(&step)) return run_upsample(machine_, *upsample, buffers);
+  run_pool(machine_, std::get<PoolStep>(step), buffers);
+}
+
+}  // namespace furrow::cpu

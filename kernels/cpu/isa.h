@@ -1,0 +1,28 @@
+// Which instruction set the back-end runs: the best this CPU has, or the one FURROW_ISA asks for.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "kernels/cpu/row_kernels.h"
+
+namespace furrow::cpu {
+
+enum class Isa : uint8_t { portable, avx2, avx512 };
+
+std::string_view name(Isa isa);
+
+// The paths this CPU (and its operating system) can run, slowest first; `portable` is always there.
+std::vector<Isa> supported_isas();
+
+// The fastest supported path, or the one `forced` names ("portable", "avx2", "avx512"; empty: none forced). Throws
+// ErrorCode::usage for another name and ErrorCode::device for a path this CPU lacks.
+Isa choose_isa(std::string_view forced);
+// choose_isa of the environment variable FURROW_ISA.
+Isa choose_isa();
+
+// The inner loops of a path; throws ErrorCode::device where the CPU lacks it.
+const RowKernels& row_kernels(Isa isa);
+
+}  // namespace furrow::cpu

@@ -1,0 +1,51 @@
+#include <algorithm>
+
+#include "kernels/cpu/steps.h"
+
+namespace furrow::cpu {
+
+void place_rows(ThreadPool* pool, const float* dense, const BlockedLayout& layout, float* blocked) {
+  const Shape& s = layout.shape;
+  parallel_for(pool, s.n * s.h, [&](int64_t task, int) {
+    const int64_t n = task / s.h, h = task % s.h;
+    const float* from = dense + task * s.w * s.c;
+    for (int64_t block = 0; block < layout.blocks; ++block) {
+      float* row = blocked + layout.row(n, block, h);
+      const int64_t channels = std::min(layout.lanes, s.c - block * layout.lanes);
+      for (int64_t w = 0; w < s.w; ++w) {
+        const float* pixel = from + w * s.c + block * layout.lanes;
+        float* to = row + w * layout.lanes;
+        for (int64_t i = 0; i < channels; ++i) to[i] = pixel[i];
+        for (int64_t i = channels; i < layout.lanes; ++i) to[i] = 0;
+      }
+      layout.close_row(row, h);
+    }
+  });
+}
+
+void unplace_rows(ThreadPool* pool, const float* blocked, const BlockedLayout& layout, float* dense) {
+  const Shape& s = layout.shape;
+  parallel_for(pool, s.n * s.h, [&](int64_t task, int) {
+    const int64_t n = task / s.h, h = task % s.h;
+    for (int64_t block = 0; block < layout.blocks; ++block) {
+      const float* row = blocked + layout.row(n, block, h);
+      const int64_t channels = std::min(layout.lanes, s.c - block * layout.lanes);
+      for (int64_t w = 0; w < s.w; ++w) {
+        float* to = dense + (task * s.w + w) * s.c + block * layout.lanes;
+        for (int64_t i = 0; i < channels; ++i) to[i] = row[w * layout.lanes + i];
+      }
+    }
+  });
+}
+
+void narrow_row(const float* wide, int64_t width, float* narrow) {
+  for (int64_t w = 0; w < width; ++w)
+    for (int64_t i = 0; i < BlockedLayout::kNarrow; ++i)
+      narrow[w * BlockedLayout::kNarrow + i] = wide[w * BlockedLayout::kWide + i];
+}
+
+void expect(const Placed& p, const Shape& shape, const char* what) {
+  require(p.data != nullptr && p.shape == shape, what);
+}
+
+}  // namespace furrow::cpu

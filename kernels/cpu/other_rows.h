@@ -1,0 +1,74 @@
+// The remaining inner loops: transposed convolution and pooling. Included after conv_rows.h, under its rules.
+#pragma once
+
+#include "kernels/cpu/conv_rows.h"
+
+namespace furrow::cpu {
+namespace {
+
+// Each broadcast meets the weights of both output columns j = 0, 1: 2N multiply-adds for N broadcasts and 2 loads.
+template <int N, int kLanesX>
+FURROW_INLINE void upconv_reduce(T (&acc)[2 * N], const UpconvRow& r, int64_t o, int64_t lane) {
+  const float* block = r.source.x + o * kLanesX;
+  const float* w = r.w + lane;
+  for (int64_t left = r.source.channels; left > 0; left -= kLanesX, block += r.source.block_stride) {
+    const int64_t channels = left < kLanesX ? left : kLanesX;
+    for (int64_t ic = 0; ic < channels; ++ic, w += 2 * kBlock) {
+      const T w0 = Vec::load(w), w1 = Vec::load(w + kBlock);
+      FURROW_UNROLL
+      for (int j = 0; j < N; ++j) {
+        const T v = Vec::broadcast(block + j * kLanesX + ic);
+        acc[2 * j] = Vec::fma(v, w0, acc[2 * j]);
+        acc[2 * j + 1] = Vec::fma(v, w1, acc[2 * j + 1]);
+      }
+    }
+  }
+}
+
+template <int N>
+void upconv_tile(const UpconvRow& r, int64_t o, int64_t lane) {
+  T acc[2 * N];
+  FURROW_UNROLL
+  for (int j = 0; j < 2 * N; ++j) acc[j] = Vec::load(r.bias + lane);
+  if (r.source.lanes == kBlock)
+    upconv_reduce<N, 16>(acc, r, o, lane);
+  else
+    upconv_reduce<N, 4>(acc, r, o, lane);
+  FURROW_UNROLL
+  for (int j = 0; j < 2 * N; ++j) Vec::store(r.y + (2 * o + j) * kBlock + lane, acc[j]);
+}
+
+template <int N>
+void upconv_tiles(const UpconvRow& r, int64_t o, int64_t lane) {
+  for (; o + N <= r.width; o += N) upconv_tile<N>(r, o, lane);
+  if constexpr (N > 1)
+    if (o < r.width) upconv_tiles<smaller_tile(N)>(r, o, lane);
+}
+
+void upconv_row(const UpconvRow& r) {
+  for (int64_t lane = 0; lane < r.lanes; lane += Vec::kLanes) upconv_tiles<Vec::kTile / 2>(r, 0, lane);
+}
+
+// The comparison is false where b is NaN, so a NaN anywhere in the window survives to the end.
+FURROW_INLINE float max_of(float a, float b) { return a > b || a != a ? a : b; }
+
+void pool_row(const float* upper, const float* lower, int64_t width, int64_t lanes, float* y) {
+  if (lanes % Vec::kLanes != 0) {
+    for (int64_t o = 0; o < width; ++o)
+      for (int64_t i = 0; i < lanes; ++i) {
+        const float *u = upper + 2 * o * lanes + i, *l = lower + 2 * o * lanes + i;
+        y[o * lanes + i] = max_of(max_of(u[0], u[lanes]), max_of(l[0], l[lanes]));
+      }
+    return;
+  }
+  for (int64_t o = 0; o < width; ++o)
+    for (int64_t i = 0; i < lanes; i += Vec::kLanes) {
+      const float *u = upper + 2 * o * lanes + i, *l = lower + 2 * o * lanes + i;
+      const T above = Vec::max(Vec::load(u), Vec::load(u + lanes)),
+              below = Vec::max(Vec::load(l), Vec::load(l + lanes));
+      Vec::store(y + o * lanes + i, Vec::max(above, below));
+    }
+}
+
+}  // namespace
+}  // namespace furrow::cpu

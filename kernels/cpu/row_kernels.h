@@ -1,0 +1,64 @@
+// What the instruction-set files offer: the inner loops of the back-end, each over one row of one block of 16 channels.
+//
+// One text (conv_rows.h, other_rows.h) compiled once per instruction set (conv_portable.cc, conv_avx2.cc,
+// conv_avx512.cc); the schedules (conv.cc, upconv.cc, resample.cc) see only this table. Nothing here allocates,
+// locks or throws. Strides count floats; x and y rows are as layout.h describes them.
+#pragma once
+
+#include <cstdint>
+
+namespace furrow::cpu {
+
+// One source of a convolution: `x` is pixel 0 of the row that kernel row `kh_begin` reads, in the first channel block.
+struct ConvSource {
+  const float* x = nullptr;
+  int64_t row_stride = 0, block_stride = 0, lanes = 16, channels = 0;  // channels 0: no such source
+};
+
+// y[o][lane] = act(bias[lane] + sum of w * x[kh][first_column + o*stride + kw][ic]) for o < width, summed over source,
+// block, kh, ic, kw in this order by conv3 and over source, block, kh, kw, ic by conv, always into one accumulator: the
+// bits of a value depend on nothing but the inputs.
+// w: [source][block][kh][ic][kw][16], `ic` running over the channels that exist.
+struct ConvRow {
+  ConvSource source[2];
+  const float* w = nullptr;
+  const float* bias = nullptr;
+  int64_t kernel_h = 3, kernel_w = 3, stride = 1;
+  int64_t kh_begin = 0, kh_end = 3;  // kernel rows inside the image
+  int64_t kw_begin = 0, kw_end = 3;  // kernel columns inside the image (conv3 takes all three)
+  int64_t first_column = 0;          // may be -1, the zero pixel
+  int64_t width = 0;
+  bool relu = false;
+  int64_t lanes = 16;  // of the 16 per pixel of y, those that are channels; the rest may stay unwritten
+  float* y = nullptr;
+};
+
+// One output row i of a 2x2 stride-2 transposed convolution: y[2*w + j][lane] = bias[lane] + sum over ic of w *
+// x[w][ic]. weights: [ic][j][16] of that i and output block.
+struct UpconvRow {
+  ConvSource source;
+  const float* w = nullptr;
+  const float* bias = nullptr;
+  int64_t width = 0;  // of x
+  int64_t lanes = 16;
+  float* y = nullptr;
+};
+
+struct RowKernels {
+  const char* isa;                // "avx512"
+  int lanes;                      // floats per register
+  int conv_tile;                  // pixels per register tile of conv3 and conv
+  void (*conv3)(const ConvRow&);  // kernel_w 3, stride 1
+  void (*conv)(const ConvRow&);   // any kernel width and stride
+  void (*upconv)(const UpconvRow&);
+  // y[o] = max(upper[2o], upper[2o+1], lower[2o], lower[2o+1]), NaN wins; pixels of `lanes` floats (4 or 16).
+  void (*pool)(const float* upper, const float* lower, int64_t width, int64_t lanes, float* y);
+};
+
+extern const RowKernels kPortableRows;
+#if defined(__x86_64__)
+extern const RowKernels kAvx2Rows;    // needs AVX2 and FMA
+extern const RowKernels kAvx512Rows;  // needs AVX-512F
+#endif
+
+}  // namespace furrow::cpu

@@ -1,0 +1,61 @@
+// The planned steps on blocked buffers: schedules that split a step into tasks and call the inner loops.
+//
+// Each step has its packed weights, the workspace it needs and a function that runs it. A task owns whole output rows
+// of some channel blocks; the split depends on the step alone, and every output value is summed by one inner loop in
+// one order, so results have the same bits for any number of threads and any position in a batch.
+#pragma once
+
+#include <memory>
+
+#include "kernels/cpu/layout.h"
+#include "kernels/cpu/row_kernels.h"
+#include "kernels/planned.h"
+#include "kernels/threads.h"
+
+namespace furrow::cpu {
+
+// Weights in the order the inner loops read them: by output block, then as ConvRow and UpconvRow say.
+class PackedWeights : public Packed {
+ public:
+  size_t bytes() const override { return w.bytes() + b.bytes() + head_w.bytes() + head_b.bytes(); }
+  Tensor w, b;               // f32; b: one value per lane of every output block
+  Tensor head_w, head_b;     // f32, likewise: the head is a 1x1 convolution; empty without one
+  int64_t block_floats = 0;  // floats of w per output block
+};
+
+// What the functions below run on.
+struct Machine {
+  const RowKernels* rows;
+  ThreadPool* pool;  // null: one thread
+};
+inline int thread_count(const Machine& m) { return m.pool == nullptr ? 1 : m.pool->threads(); }
+
+std::unique_ptr<PackedWeights> pack_conv(const Machine& m, const ConvStep& step, const StepWeights& weights);
+size_t conv_workspace(const Machine& m, const ConvStep& step);
+void run_conv(const Machine& m, const ConvStep& step, const PackedWeights& packed, const StepBuffers& buffers);
+// "direct avx512 nChw16c 24x16": the register tile in pixels x channels.
+std::string conv_algorithm(const Machine& m, const ConvStep& step);
+
+std::unique_ptr<PackedWeights> pack_upconv(const Machine& m, const UpconvStep& step, const StepWeights& weights);
+size_t upconv_workspace(const Machine& m, const UpconvStep& step);
+void run_upconv(const Machine& m, const UpconvStep& step, const PackedWeights& packed, const StepBuffers& buffers);
+
+size_t upsample_workspace(const UpsampleStep& step);
+void run_upsample(const Machine& m, const UpsampleStep& step, const StepBuffers& buffers);
+void run_pool(const Machine& m, const PoolStep& step, const StepBuffers& buffers);
+
+// Dense NHWC float32 into a blocked buffer of the same shape, and back. Lanes past the last channel become 0.
+void place_rows(ThreadPool* pool, const float* dense, const BlockedLayout& layout, float* blocked);
+void unplace_rows(ThreadPool* pool, const float* blocked, const BlockedLayout& layout, float* dense);
+
+// Keeps the first 4 of every 16 lanes: rows computed wide, stored in a narrow buffer.
+void narrow_row(const float* wide, int64_t width, float* narrow);
+
+// Helpers of the schedules.
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline float* floats(std::byte* data) { return reinterpret_cast<float*>(data); }
+inline const float* floats(const Placed& p) { return reinterpret_cast<const float*>(p.data); }
+// Throws ErrorCode::internal unless the buffer is there and has the shape the step names.
+void expect(const Placed& p, const Shape& shape, const char* what);
+
+}  // namespace furrow::cpu
