@@ -1,0 +1,233 @@
+// Planned steps of device `cpu` against `ref`, for each instruction set this CPU can run.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "kernels/cpu/cpu_backend.h"
+#include "kernels/ref/ref_backend.h"
+#include "tests/kernels/compare.h"
+#include "tests/kernels/run_step.h"
+
+namespace furrow {
+namespace {
+
+using cpu::CpuBackend;
+using cpu::Isa;
+
+class CpuPlanned : public ::testing::TestWithParam<Isa> {
+ protected:
+  void SetUp() override {
+    const std::vector<Isa> isas = cpu::supported_isas();
+    if (std::ranges::find(isas, GetParam()) == isas.end()) GTEST_SKIP() << "this CPU has no " << cpu::name(GetParam());
+  }
+};
+
+// Terms of one sum: what the rounding errors of a float32 result add up over.
+double reduction_length(const Step& step) {
+  if (const auto* conv = std::get_if<ConvStep>(&step))
+    return static_cast<double>(conv->geometry.kernel_h * conv->geometry.kernel_w * cases::input_channels(*conv) + 1);
+  if (const auto* up = std::get_if<UpconvStep>(&step)) return static_cast<double>(up->x.c + 1);
+  return 4;
+}
+
+// Each of K additions rounds by up to 2^-24 = 6e-8 of its partial sum. Rounding errors are independent, so they grow as
+// sqrt(K): about 4e-8 * sqrt(K) of the largest result, for the largest error of a layer. Half of the small layers here
+// exceed that, whose partial sums are larger than their few results; none exceeds it twice.
+Tolerance float_sums(const Tensor& want, double length) {
+  return {.absolute = 8e-8 * std::sqrt(length) * largest(want)};
+}
+
+// Compares what the step asked for; `length` as above, of y and of the head.
+void expect_close(const StepResults& got, const StepResults& want, const Step& step) {
+  const double length = reduction_length(step);
+  const auto* conv = std::get_if<ConvStep>(&step);
+  const double head_length = conv != nullptr ? length + static_cast<double>(conv->oc) : 0;
+  EXPECT_TRUE(close(got.y, want.y, float_sums(want.y, length))) << "y of " << problem(step);
+  EXPECT_TRUE(close(got.pooled, want.pooled, float_sums(want.pooled, length))) << "pooled of " << problem(step);
+  EXPECT_TRUE(close(got.head, want.head, float_sums(want.head, head_length))) << "head of " << problem(step);
+}
+
+void expect_within(const StepResults& got, const StepResults& want, Tolerance tolerance, const Step& step) {
+  EXPECT_TRUE(close(got.y, want.y, tolerance)) << "y of " << problem(step);
+  EXPECT_TRUE(close(got.pooled, want.pooled, tolerance)) << "pooled of " << problem(step);
+  EXPECT_TRUE(close(got.head, want.head, tolerance)) << "head of " << problem(step);
+}
+
+void expect_same_bits(const StepResults& a, const StepResults& b, const std::string& what) {
+  EXPECT_TRUE(same_bits(a.y, b.y)) << what;
+  EXPECT_TRUE(same_bits(a.pooled, b.pooled)) << what;
+  EXPECT_TRUE(same_bits(a.head, b.head)) << what;
+}
+
+// Every value an integer in [-4, 4], so that every sum of a convolution is exact in float32, in any order.
+void make_integers(Tensor& t) {
+  if (t.empty()) return;
+  for (double& value : t.values<double>()) value = std::round(value * 4);
+}
+
+TEST_P(CpuPlanned, IsCloseToRefOnRaggedShapes) {
+  ThreadPool pool(2);
+  RefBackend ref(&pool);
+  CpuBackend backend(GetParam(), &pool);
+  uint64_t seed = 1;
+  for (const Step& step : cases::ragged_steps()) {
+    const std::vector<Tensor> x = random_inputs(step, seed++);
+    const StepWeights weights = cases::random_weights(step, seed++);
+    expect_close(run_step(backend, step, x, weights), run_step(ref, step, x, weights), step);
+  }
+}
+
+TEST_P(CpuPlanned, EqualsRefWhereSumsAreExact) {
+  ThreadPool pool(2);
+  RefBackend ref(&pool);
+  CpuBackend backend(GetParam(), &pool);
+  uint64_t seed = 1;
+  for (const Step& step : cases::ragged_steps()) {
+    if (std::holds_alternative<UpsampleStep>(step)) continue;  // its weights are fractions
+    std::vector<Tensor> x = random_inputs(step, seed++);
+    StepWeights weights = cases::random_weights(step, seed++);
+    for (Tensor* t : {&weights.w, &weights.b, &weights.head_w, &weights.head_b}) {
+      if (!t->empty()) *t = cases::random_values(t->shape(), seed++);
+      make_integers(*t);
+    }
+    for (Tensor& t : x) make_integers(t);
+    expect_within(run_step(backend, step, x, weights), run_step(ref, step, x, weights), Tolerance{}, step);
+  }
+}
+
+TEST_P(CpuPlanned, IsCloseToRefOnEveryLayerOfAUNet) {
+  ThreadPool pool(2);
+  RefBackend ref(&pool);
+  CpuBackend backend(GetParam(), &pool);
+  uint64_t seed = 1;
+  for (const Step& step : cases::unet_steps(16, 64, 3, 2)) {
+    const std::vector<Tensor> x = random_inputs(step, seed++);
+    const StepWeights weights = cases::random_weights(step, seed++);
+    expect_close(run_step(backend, step, x, weights), run_step(ref, step, x, weights), step);
+  }
+}
+
+TEST_P(CpuPlanned, HasTheSameBitsForAnyNumberOfThreads) {
+  CpuBackend alone(GetParam(), nullptr);
+  std::vector<Step> steps = cases::ragged_steps();
+  for (const Step& step : cases::unet_steps(16, 32)) steps.push_back(step);
+  for (const int threads : {1, 2, 3, 7}) {
+    ThreadPool pool(threads);
+    CpuBackend backend(GetParam(), &pool);
+    for (const Step& step : steps) {
+      const std::vector<Tensor> x = random_inputs(step, 5);
+      const StepWeights weights = cases::random_weights(step, 6);
+      expect_same_bits(run_step(backend, step, x, weights), run_step(alone, step, x, weights),
+                       problem(step) + " on " + std::to_string(threads) + " threads");
+    }
+  }
+}
+
+// Image n of a batch as a tensor of its own.
+Tensor image(const Tensor& batch, int64_t n) {
+  if (batch.empty()) return {};
+  const Shape s = batch.shape();
+  Tensor out({1, s.h, s.w, s.c}, batch.dtype());
+  const size_t bytes = out.bytes();
+  std::memcpy(const_cast<void*>(data_of(out)),
+              static_cast<const std::byte*>(data_of(batch)) + static_cast<size_t>(n) * bytes, bytes);
+  return out;
+}
+
+Step single(Step step) {
+  if (auto* conv = std::get_if<ConvStep>(&step)) conv->x[0].n = conv->x[1].n = 1;
+  if (auto* up = std::get_if<UpconvStep>(&step)) up->x.n = up->y.n = 1;
+  if (auto* up = std::get_if<UpsampleStep>(&step)) up->x.n = up->y.n = 1;
+  if (auto* pool = std::get_if<PoolStep>(&step)) pool->x.n = 1;
+  return step;
+}
+
+TEST_P(CpuPlanned, HasTheSameBitsAtAnyPositionOfABatch) {
+  ThreadPool pool(3);
+  CpuBackend backend(GetParam(), &pool);
+  int batches = 0;
+  for (const Step& step : cases::ragged_steps()) {
+    const int64_t n = output_shape(step).n;
+    if (n == 1) continue;
+    ++batches;
+    const std::vector<Tensor> x = random_inputs(step, 7);
+    const StepWeights weights = cases::random_weights(step, 8);
+    const StepResults all = run_step(backend, step, x, weights);
+    for (int64_t i = 0; i < n; ++i) {
+      std::vector<Tensor> one;
+      for (const Tensor& t : x) one.push_back(image(t, i));
+      expect_same_bits({image(all.y, i), image(all.pooled, i), image(all.head, i)},
+                       run_step(backend, single(step), one, weights), problem(step) + ", image " + std::to_string(i));
+    }
+  }
+  EXPECT_GT(batches, 10);
+}
+
+// Values that are no numbers reach exactly the results that ref lets them reach: ReLU and the maximum keep NaN, and the
+// lanes that fill a block up leak nothing (0 * inf would be NaN).
+TEST_P(CpuPlanned, CarriesNaNAndInfinityAsRefDoes) {
+  RefBackend ref(nullptr);
+  CpuBackend backend(GetParam(), nullptr);
+  const double nan = std::numeric_limits<double>::quiet_NaN(), inf = std::numeric_limits<double>::infinity();
+  std::vector<Step> steps;
+  for (const int64_t c : {2, 3, 16, 19}) {
+    const Shape x{1, 9, 31, c};
+    steps.push_back(cases::with_head(cases::with_pool(cases::conv(x, 17)), 3, true));
+    steps.push_back(cases::with_pool(cases::conv(x, 3)));
+    steps.push_back(cases::without_activation(cases::conv(x, 5, 8, 1, 1)));
+    steps.push_back(cases::conv(x, 16, 3, 2));
+    steps.push_back(cases::upconv(x, 5));
+    steps.push_back(PoolStep{x});
+  }
+  for (const Step& step : steps) {
+    std::vector<Tensor> x = random_inputs(step, 9);
+    for (Tensor& t : x) {
+      const auto values = t.values<double>();
+      const auto at = [&](int64_t h, int64_t w) { return static_cast<size_t>((h * t.shape().w + w) * t.shape().c); };
+      values[at(0, 0)] = nan, values[at(4, 13)] = inf, values[at(8, 30)] = nan, values[at(6, 24)] = -inf;
+    }
+    const StepWeights weights = cases::random_weights(step, 10);
+    const StepResults got = run_step(backend, step, x, weights), want = run_step(ref, step, x, weights);
+    const Tolerance loose{.absolute = 1e-5};  // of values near 1; the other tests measure the digits
+    const auto count_nan = [](const Tensor& t) {
+      return std::ranges::count_if(t.values<double>(), [](double v) { return std::isnan(v); });
+    };
+    expect_within(got, want, loose, step);
+    EXPECT_GT(count_nan(want.y), 0) << problem(step);
+    EXPECT_LT(count_nan(want.y), want.y.shape().elements()) << problem(step);
+  }
+}
+
+TEST_P(CpuPlanned, NamesTheAlgorithm) {
+  CpuBackend backend(GetParam(), nullptr);
+  const std::string isa(cpu::name(GetParam()));
+  EXPECT_EQ(backend.name(), "cpu (" + isa + ")");
+  EXPECT_EQ(backend.algorithm(cases::conv({1, 8, 8, 16}, 16)).rfind("direct " + isa + " nChw16c ", 0), 0u);
+  EXPECT_EQ(backend.algorithm(cases::upconv({1, 8, 8, 16}, 16)).rfind("gemm " + isa, 0), 0u);
+  EXPECT_EQ(backend.algorithm(PoolStep{{1, 8, 8, 16}}), "max " + isa + " nChw16c");
+}
+
+TEST_P(CpuPlanned, RefusesBuffersOfAnotherShapeAndForeignWeights) {
+  CpuBackend backend(GetParam(), nullptr);
+  RefBackend ref(nullptr);
+  const ConvStep step = cases::conv({1, 4, 4, 3}, 8);
+  const StepWeights weights = cases::random_weights(step, 1);
+  GuardedBuffer x(backend.placed_bytes(step.x[0])), y(backend.placed_bytes(step.y()));
+  StepBuffers buffers;
+  buffers.x[0] = {x.data(), step.x[0]}, buffers.y = {y.data(), {1, 4, 5, 8}};
+  EXPECT_THROW(backend.run(step, backend.prepare(step, weights).get(), buffers), Error);
+  buffers.y.shape = step.y();
+  EXPECT_THROW(backend.run(step, ref.prepare(step, weights).get(), buffers), Error);
+  EXPECT_THROW(backend.run(step, nullptr, buffers), Error);
+  ConvStep other = step;
+  other.oc = 9;
+  EXPECT_THROW(backend.prepare(other, weights), Error);
+}
+
+INSTANTIATE_TEST_SUITE_P(Isa, CpuPlanned, ::testing::Values(Isa::portable, Isa::avx2, Isa::avx512),
+                         [](const auto& isa) { return std::string(cpu::name(isa.param)); });
+
+}  // namespace
+}  // namespace furrow

@@ -1,0 +1,103 @@
+// Runs one planned step on any back-end, with every buffer as large as the back-end asks for and not a byte more.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "tests/kernels/cases.h"
+
+namespace furrow {
+
+// Memory between two guards. Everything starts as 0xFF bytes, which read as NaN: a value that was never written shows,
+// and so does a byte written outside.
+class GuardedBuffer {
+ public:
+  explicit GuardedBuffer(size_t bytes) : bytes_(bytes), memory_({1, 1, 1, Size(bytes + 2 * kGuard)}, DType::u8) {
+    std::memset(begin(), 0xFF, bytes + 2 * kGuard);
+  }
+  std::byte* data() { return begin() + kGuard; }
+  bool intact() {
+    for (size_t i = 0; i < kGuard; ++i)
+      if (begin()[i] != std::byte{0xFF} || data()[bytes_ + i] != std::byte{0xFF}) return false;
+    return true;
+  }
+
+ private:
+  using Size = int64_t;
+  static constexpr size_t kGuard = 256;
+  std::byte* begin() { return reinterpret_cast<std::byte*>(memory_.values<uint8_t>().data()); }
+  size_t bytes_;
+  Tensor memory_;
+};
+
+// The bytes of a dense tensor of f32 or f64.
+inline const void* data_of(const Tensor& t) {
+  if (t.dtype() == DType::f64) return t.values<double>().data();
+  return t.values<float>().data();
+}
+
+// What a step leaves behind, dense and in the back-end's type; without elements where the step does not ask for it.
+struct StepResults {
+  Tensor y, pooled, head;
+};
+
+// The inputs of a step, float64.
+inline std::vector<Tensor> random_inputs(const Step& step, uint64_t seed) {
+  if (const auto* conv = std::get_if<ConvStep>(&step)) {
+    std::vector<Tensor> x{cases::random_values(conv->x[0], seed)};
+    if (conv->x[1].c > 0) x.push_back(cases::random_values(conv->x[1], seed + 1));
+    return x;
+  }
+  if (const auto* up = std::get_if<UpconvStep>(&step)) return {cases::random_values(up->x, seed)};
+  if (const auto* up = std::get_if<UpsampleStep>(&step)) return {cases::random_values(up->x, seed)};
+  return {cases::random_values(std::get<PoolStep>(step).x, seed)};
+}
+
+inline StepResults run_step(Backend& backend, const Step& step, const std::vector<Tensor>& x,
+                            const StepWeights& weights) {
+  std::vector<std::unique_ptr<GuardedBuffer>> memory;
+  const auto take = [&](size_t bytes) {
+    memory.push_back(std::make_unique<GuardedBuffer>(bytes));
+    return memory.back()->data();
+  };
+  const auto placed = [&](const Shape& shape) { return Placed{take(backend.placed_bytes(shape)), shape}; };
+  const auto dense = [&](const Placed& from) {
+    Tensor t(from.shape, backend.dtype());
+    backend.unplace(from, t);
+    return t;
+  };
+  const auto* conv = std::get_if<ConvStep>(&step);
+  const Shape y = output_shape(step), half{y.n, y.h / 2, y.w / 2, y.c};
+  StepBuffers buffers;
+  for (size_t i = 0; i < x.size(); ++i) {
+    buffers.x[i] = placed(x[i].shape());
+    backend.place(x[i].to(backend.dtype()), buffers.x[i]);
+  }
+  if (conv == nullptr || conv->store_y) buffers.y = placed(y);
+  if (conv != nullptr && conv->pool) buffers.pooled = placed(half);
+  if (conv != nullptr && conv->head > 0) {
+    const Shape shape{y.n, y.h, y.w, conv->head};
+    std::byte* head = take(static_cast<size_t>(shape.elements()) * size_of(backend.dtype()));
+    buffers.head = Tensor(shape, backend.dtype(), head, nullptr);
+  }
+  buffers.workspace = take(backend.workspace_bytes(step));
+  backend.run(step, backend.prepare(step, weights).get(), buffers);
+  for (const auto& m : memory) EXPECT_TRUE(m->intact()) << "written outside a buffer: " << problem(step);
+
+  StepResults out;
+  if (buffers.y.data != nullptr) out.y = dense(buffers.y);
+  if (buffers.pooled.data != nullptr) out.pooled = dense(buffers.pooled);
+  if (!buffers.head.empty()) out.head = Tensor(buffers.head.shape(), backend.dtype());
+  if (!out.head.empty()) std::memcpy(const_cast<void*>(data_of(out.head)), data_of(buffers.head), out.head.bytes());
+  for (size_t i = 0; i < x.size(); ++i) {  // sources are only read
+    const Tensor before = x[i].to(backend.dtype()), after = dense(buffers.x[i]);
+    EXPECT_EQ(std::memcmp(data_of(before), data_of(after), before.bytes()), 0) << problem(step);
+  }
+  return out;
+}
+
+}  // namespace furrow

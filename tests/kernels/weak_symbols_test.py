@@ -1,0 +1,24 @@
+"""The per-instruction-set objects must share no code with the rest of the program.
+
+A template or inline function compiled in several objects is a weak symbol, of which the linker keeps any one. If that
+one was compiled with AVX flags, the program dies on a CPU without them. So these objects may define no weak symbol.
+
+usage: weak_symbols_test.py NM OBJECT...
+"""
+import subprocess
+import sys
+
+nm, objects = sys.argv[1], sys.argv[2:]
+if len(objects) < 1:
+    sys.exit("no object files given")
+bad = []
+for path in objects:
+    listing = subprocess.run([nm, "--demangle", path], check=True, capture_output=True, text=True).stdout
+    symbols = [line.split(maxsplit=2) for line in listing.splitlines() if not line.startswith(" ")]
+    if not any(fields[2].endswith("Rows") for fields in symbols):
+        sys.exit(f"{path}: has no table of row kernels; is this the right object?")
+    # W, V: weak and defined; u: unique across the program. (Undefined weak references are indented and left out.)
+    bad += [f"{path}: {fields[2]}" for fields in symbols if fields[1] in "WVu"]
+if bad:
+    sys.exit("weak symbols in per-instruction-set objects:\n" + "\n".join(bad))
+print(f"{len(objects)} objects, no weak symbol")
