@@ -113,7 +113,7 @@ Face to_face(const CandidateGroup& group, int factor, const io::Image& photo) {
 }  // namespace
 
 std::vector<Face> find_faces(const io::Image& photo, const FaceFinderOptions& options, ThreadPool* pool) {
-  require(options.scale > 1 && options.neighbours >= 0 && options.min_side >= 1, "find_faces: options in range");
+  require(options.scale >= 1.01 && options.neighbours >= 0 && options.min_side >= 1, "find_faces: options in range");
   if (photo.width <= 0 || photo.height <= 0) return {};
   const GrayPicture picture = to_gray(photo, reduction_factor(photo.width, photo.height), pool);
   const std::vector<Candidate> candidates = find_candidates(picture, options, pool);

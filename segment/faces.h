@@ -17,7 +17,7 @@ struct Face {
 };
 
 struct FaceFinderOptions {
-  double scale = 1.1;  // each size of face looked for is this factor above the last; > 1
+  double scale = 1.1;  // each size of face looked for is this factor above the last; at least 1.01
   int neighbours = 5;  // a face needs more than this many agreeing windows
   int min_side = 30;   // smallest box, in pixels of the searched picture (the photo, unless it was reduced)
 };
