@@ -14,7 +14,7 @@ struct Limits {
   uint64_t pickle_memo = 1'000'000;
   uint64_t pickle_depth = 64;
   uint64_t pickle_objects = 1'000'000;            // containers, storages and tensors together
-  uint64_t pickle_values = 3'000'000;             // held by all containers together
+  uint64_t pickle_values = 2'000'000;             // held by all containers together
   uint64_t name_bytes = 64 << 10;
   uint64_t tensors = 100'000;
   uint64_t rank = 8;

@@ -41,13 +41,14 @@ PickleValue PickleMachine::pop() {
   return value;
 }
 
-std::vector<PickleValue> PickleMachine::pop_to_mark() {
+std::span<const PickleValue> PickleMachine::since_mark() const {
   if (marks_.empty()) refuse("no MARK on the stack");
-  const auto begin = stack_.begin() + static_cast<std::ptrdiff_t>(marks_.back());
-  std::vector<PickleValue> items(begin, stack_.end());
-  stack_.erase(begin, stack_.end());
+  return std::span(stack_).subspan(marks_.back());
+}
+
+void PickleMachine::drop_to_mark() {
+  stack_.resize(marks_.back());
   marks_.pop_back();
-  return items;
 }
 
 void PickleMachine::put(uint32_t index, PickleValue value) {
@@ -79,7 +80,7 @@ void PickleMachine::count_values(uint64_t count) {
   if (values_ > limits_.pickle_values) over("values", limits_.pickle_values, values_);
 }
 
-PickleValue PickleMachine::make(PickleKind kind, std::vector<PickleValue> items) {
+PickleValue PickleMachine::make(PickleKind kind, std::span<const PickleValue> items) {
   count_object();
   const PickleValue value{.kind = kind, .index = static_cast<uint32_t>(pickle_.nodes_.size()), .number = 0};
   pickle_.nodes_.emplace_back();
@@ -117,9 +118,10 @@ void PickleMachine::push_long(uint64_t length) {
 }
 
 void PickleMachine::push_tuple(size_t count) {
-  std::vector<PickleValue> items(count);
-  for (size_t i = count; i-- > 0;) items[i] = pop();
-  push(make(PickleKind::tuple, std::move(items)));
+  if (stack_.size() - (marks_.empty() ? 0 : marks_.back()) < count) refuse("the stack is empty");
+  const PickleValue tuple = make(PickleKind::tuple, std::span(stack_).last(count));
+  stack_.resize(stack_.size() - count);
+  push(tuple);
 }
 
 bool PickleMachine::scalar(uint8_t op) {
@@ -158,7 +160,12 @@ bool PickleMachine::container(uint8_t op) {
     case 0x85: push_tuple(1); return true;
     case 0x86: push_tuple(2); return true;
     case 0x87: push_tuple(3); return true;
-    case 't': push(make(PickleKind::tuple, pop_to_mark())); return true;
+    case 't': {
+      const PickleValue tuple = make(PickleKind::tuple, since_mark());
+      drop_to_mark();
+      push(tuple);
+      return true;
+    }
     case ']': push(make(PickleKind::list)); return true;
     case '}': push(make(PickleKind::dict)); return true;
     case 0x8f: push(make(PickleKind::set)); return true;
@@ -175,23 +182,26 @@ void PickleMachine::check_key(const PickleValue& key) const {
   }
 }
 
+// APPEND and SETITEM take what one and two pops give; the others everything since the mark.
 bool PickleMachine::insertion(uint8_t op) {
-  std::vector<PickleValue> items;
-  switch (op) {
-    case 'a': items = {pop()}; break;
-    case 's': { const PickleValue value = pop(); items = {pop(), value}; break; }
-    case 'e': case 'u': case 0x90: items = pop_to_mark(); break;
-    default: return false;
+  const bool single = op == 'a' || op == 's', pairs = op == 's' || op == 'u';
+  if (!single && !pairs && op != 'e' && op != 0x90) return false;
+  if (single) {
+    const size_t floor = marks_.empty() ? 0 : marks_.back(), count = pairs ? 2 : 1;
+    if (stack_.size() - floor <= count) refuse("the stack is empty");
+    marks_.push_back(stack_.size() - count);
   }
-  const PickleValue target = top();
-  const bool pairs = op == 's' || op == 'u';
+  const std::span<const PickleValue> items = since_mark();
+  const size_t floor = marks_.size() > 1 ? marks_[marks_.size() - 2] : 0;
+  if (marks_.back() <= floor) refuse("the stack is empty");
+  const PickleValue target = stack_[marks_.back() - 1];
   const PickleKind wanted = op == 0x90 ? PickleKind::set : PickleKind::list;
   // Exactly these kinds: writing items into a tensor corrupted PyTorch's memory once (CVE-2026-24747).
   if (pairs ? !is_dict(target) : !is(target, wanted)) refuse("the target cannot hold items of this kind");
   if (pairs && items.size() % 2 != 0) refuse("a key without a value");
-  for (size_t i = 0; i < items.size(); i += 2)
-    if (pairs) check_key(items[i]);
+  for (size_t i = 0; pairs && i < items.size(); i += 2) check_key(items[i]);
   add(target, items);
+  drop_to_mark();
   return true;
 }
 

@@ -1,6 +1,7 @@
 // PickleMachine: the stack, the memo and the opcodes. Used by run_pickle alone.
 #pragma once
 
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -37,15 +38,19 @@ class PickleMachine {
   void push(PickleValue value);
   PickleValue pop();
   const PickleValue& top() const;
-  // Ends the innermost mark; returns the values pushed since then and takes them off the stack.
-  std::vector<PickleValue> pop_to_mark();
+  // The values pushed since the innermost mark, left where they are; drop_to_mark() takes them and the mark away.
+  std::span<const PickleValue> since_mark() const;
+  void drop_to_mark();
   void put(uint32_t index, PickleValue value);
   PickleValue get(uint32_t index) const;
 
   void push_text(PickleKind kind, uint64_t length);
   void push_long(uint64_t length);
   void push_tuple(size_t count);
-  PickleValue make(PickleKind kind, std::vector<PickleValue> items = {});
+  PickleValue make(PickleKind kind, std::span<const PickleValue> items = {});
+  PickleValue make(PickleKind kind, std::initializer_list<PickleValue> items) {
+    return make(kind, std::span(items.begin(), items.size()));
+  }
   void add(const PickleValue& container, std::span<const PickleValue> items);
   void check_key(const PickleValue& key) const;
   bool is(const PickleValue& value, PickleKind kind) const { return value.kind == kind; }
