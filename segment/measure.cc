@@ -57,8 +57,10 @@ std::vector<Traced> trace(const io::Image& mask, const Components& pieces) {
     }
   };
   for_each_piece_run([&](int64_t begin, int64_t end, int64_t y, Traced&) { tracer.mark_nodes(begin, end, y); });
-  for_each_piece_run([&](int64_t begin, int64_t end, int64_t y, Traced& sum) { tracer.trace_nodes(begin, end, y, sum); });
-  for_each_piece_run([&](int64_t begin, int64_t end, int64_t y, Traced& sum) { tracer.trace_loops(begin, end, y, sum); });
+  for_each_piece_run(
+      [&](int64_t begin, int64_t end, int64_t y, Traced& sum) { tracer.trace_nodes(begin, end, y, sum); });
+  for_each_piece_run(
+      [&](int64_t begin, int64_t end, int64_t y, Traced& sum) { tracer.trace_loops(begin, end, y, sum); });
   return sums;
 }
 
@@ -78,8 +80,13 @@ MaskMeasures measure(const io::Image& mask, const MeasureOptions& options) {
   out.wrinkles.reserve(pieces.listed.size());
   for (size_t i = 0; i < pieces.listed.size(); ++i) {
     const detail::Component& c = pieces.listed[i];
-    out.wrinkles.push_back({.length = sums[i].length, .mean_width = mean_width(double(c.area), sums[i]), .area = c.area,
-                            .x0 = double(c.x0), .y0 = double(c.y0), .x1 = double(c.x1), .y1 = double(c.y1)});
+    out.wrinkles.push_back({.length = sums[i].length,
+                            .mean_width = mean_width(double(c.area), sums[i]),
+                            .area = c.area,
+                            .x0 = double(c.x0),
+                            .y0 = double(c.y0),
+                            .x1 = double(c.x1),
+                            .y1 = double(c.y1)});
     all.length += sums[i].length;
     all.free_ends += sums[i].free_ends;
   }

@@ -119,13 +119,13 @@ constexpr int kSmoothing = 5;            // half the smoothing window, in path p
 constexpr double kBand = 10;             // pixels of stroke that tell its width
 constexpr double kWidestCorrected = 32;  // half width beyond which an end stays where the skeleton has it
 
-// Where the centre line ends beyond `cut`, in pixels along cut.out, for a stroke of `width` with a round cap. Two estimates
-// with independent errors, halved: the farthest pixel less the half width, and the area of the cap.
+// Where the centre line ends beyond `cut`, in pixels along cut.out, for a stroke of `width` with a round cap. Two
+// estimates with independent errors, halved: the farthest pixel less the half width, and the area of the cap.
 double rest_beyond(const std::vector<Point>& pixels, const Cut& cut, double width) {
   double tip = 0;
   for (const Point p : pixels) tip = std::max(tip, (p.x - cut.at.x) * cut.out.x + (p.y - cut.at.y) * cut.out.y);
-  // The farthest pixel's centre lies short of the tip: by half a pixel where the line is one pixel wide, by less where a
-  // broad cap offers many pixels (0.3 fits discs of radius 1 to 4.5 at any offset).
+  // The farthest pixel's centre lies short of the tip: by half a pixel where the line is one pixel wide, by less where
+  // a broad cap offers many pixels (0.3 fits discs of radius 1 to 4.5 at any offset).
   const double half_width = width / 2, short_by = std::min(half_width, 0.3 + 0.1 / half_width);
   const double by_tip = tip + short_by - half_width;
   const Cut middle{{cut.at.x + by_tip * cut.out.x, cut.at.y + by_tip * cut.out.y}, cut.out};

@@ -18,8 +18,7 @@ Tracer::Tracer(const io::Image& mask, Skeleton skeleton, bool correct_ends)
 void Tracer::mark_nodes(int64_t begin, int64_t end, int64_t y) {
   const int64_t first = skeleton_.index(begin, y);
   for (int64_t i = first; i < first + end - begin; ++i)
-    if (skeleton_.on(i) && skeleton_.degree(i) != 2)
-      skeleton_.cells[static_cast<size_t>(i)] |= Skeleton::kNode;
+    if (skeleton_.on(i) && skeleton_.degree(i) != 2) skeleton_.cells[static_cast<size_t>(i)] |= Skeleton::kNode;
 }
 
 void Tracer::trace_nodes(int64_t begin, int64_t end, int64_t y, Traced& sum) {
@@ -81,7 +80,8 @@ bool Tracer::split(const Cell& here, Traced& sum) {
 }
 
 void Tracer::trace(const Cell& from, Cell here, Traced& sum) {
-  // A path is seen from both its ends: the second time its inner cells are visited; where it has none, one end is chosen.
+  // A path is seen from both its ends: the second time its inner cells are visited; where it has none, one end is
+  // chosen.
   if (is(here.i, Skeleton::kVisited) || (is(here.i, Skeleton::kNode) && here.i < from.i)) return;
   start(from);
   enter_or_leave(from, path_.free_front);

@@ -15,8 +15,8 @@ struct Traced {
   int64_t free_ends = 0;  // a lone pixel has two
 };
 
-// Three passes over runs of the mask, each to be finished for the whole mask before the next begins. A run belongs to one
-// piece of mask, whose sum is passed in: what a pass finds there, it adds.
+// Three passes over runs of the mask, each to be finished for the whole mask before the next begins. A run belongs to
+// one piece of mask, whose sum is passed in: what a pass finds there, it adds.
 class Tracer {
  public:
   // `mask` must outlive the tracer; `correct_ends` as in centre_line_length.

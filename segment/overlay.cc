@@ -11,7 +11,8 @@ namespace {
 constexpr int64_t kDash = 6;  // pixels of black, then of white, times the thickness
 
 void blend(uint8_t* pixel, const std::array<uint8_t, 3>& colour, int weight) {  // weight 0 .. 256
-  for (size_t c = 0; c < 3; ++c) pixel[c] = static_cast<uint8_t>((pixel[c] * (256 - weight) + colour[c] * weight + 128) >> 8);
+  for (size_t c = 0; c < 3; ++c)
+    pixel[c] = static_cast<uint8_t>((pixel[c] * (256 - weight) + colour[c] * weight + 128) >> 8);
 }
 
 // The parts of `box`'s frame that lie in the row; the frame is drawn inwards.
@@ -63,8 +64,13 @@ io::Image overlay(const io::Image& photo, const io::Image& mask, const OverlaySt
   require(style.opacity >= 0 && style.opacity <= 1, "overlay: opacity outside 0 .. 1");
   io::Image out(photo.width, photo.height, 3);
   for (int64_t y = 0; y < photo.height; ++y) {
-    const OverlayRow row{.width = photo.width, .height = photo.height, .y = y, .channels = photo.channels,
-                         .photo = photo.row(y), .mask = mask.row(y), .above = y > 0 ? mask.row(y - 1) : nullptr,
+    const OverlayRow row{.width = photo.width,
+                         .height = photo.height,
+                         .y = y,
+                         .channels = photo.channels,
+                         .photo = photo.row(y),
+                         .mask = mask.row(y),
+                         .above = y > 0 ? mask.row(y - 1) : nullptr,
                          .below = y + 1 < photo.height ? mask.row(y + 1) : nullptr};
     overlay_row(row, style, out.row(y));
   }

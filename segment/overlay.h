@@ -24,7 +24,8 @@ struct OverlayStyle {
   bool outlined = true;       // clear pixels that touch a set one by an edge get the outline's colour
   uint8_t threshold = 128;    // a mask value is set from here on: fits masks of 0 and 255 and 8-bit probabilities
   bool proportional = false;  // the fill's opacity grows with the value (probabilities), also below the threshold
-  std::vector<OverlayBox> boxes;  // dashed black and white, one pixel thick (one more for every 1,024 of the shorter side)
+  std::vector<OverlayBox>
+      boxes;  // dashed black and white, one pixel thick (one more for every 1,024 of the shorter side)
 };
 
 // Marks `mask` (gray, as large as the photo: a mask of 0 and 255, or a probability times 255) on `photo` (gray or RGB).

@@ -13,9 +13,9 @@ enum class PreviewColour {
   none,        // ASCII, one character per cell, " .:-=+*#%@" from dark to light; no escape sequences
 };
 
-// `picture` (gray or RGB) reduced to `columns` cells (1 .. 400) by averaging, its aspect kept for cells twice as high as
-// wide. Rows end in a newline and, in colour, in a reset. UTF-8 (half block, U+2580) in colour. Empty for an empty picture.
-// Throws ErrorCode::internal for other channel or column counts.
+// `picture` (gray or RGB) reduced to `columns` cells (1 .. 400) by averaging, its aspect kept for cells twice as high
+// as wide. Rows end in a newline and, in colour, in a reset. UTF-8 (half block, U+2580) in colour. Empty for an empty
+// picture. Throws ErrorCode::internal for other channel or column counts.
 std::string terminal_preview(const io::Image& picture, int columns, PreviewColour colour = PreviewColour::truecolour);
 
 }  // namespace furrow

@@ -9,7 +9,8 @@
 namespace furrow::detail {
 namespace {
 
-// Yokoi's connectivity number for 8-connected objects is 1: removing the pixel neither splits, nor joins, nor opens a hole.
+// Yokoi's connectivity number for 8-connected objects is 1: removing the pixel neither splits, nor joins, nor opens a
+// hole.
 constexpr bool is_simple(unsigned n) {
   int number = 0;
   for (unsigned k = 0; k < 8; k += 2) {
@@ -116,8 +117,8 @@ std::vector<uint32_t> sort_by_distance(const Skeleton& s, std::vector<size_t>& b
   return list;
 }
 
-// Removes the cells of `list` that were needed when their layer was peeled and no longer are. Three passes leave nothing
-// that matters.
+// Removes the cells of `list` that were needed when their layer was peeled and no longer are. Three passes leave
+// nothing that matters.
 void tidy(Skeleton& s, std::vector<uint32_t>& list) {
   std::vector<uint32_t> removable;
   for (int pass = 0; pass < 3; ++pass) {
@@ -170,8 +171,8 @@ int64_t spur_length(const Skeleton& s, int64_t from) {
   }
 }
 
-// Removes short branches, all decided before the first goes, so that a fork at a blunt end loses both its legs. False where
-// there was none.
+// Removes short branches, all decided before the first goes, so that a fork at a blunt end loses both its legs. False
+// where there was none.
 bool prune(Skeleton& s, std::vector<uint32_t>& list) {
   std::vector<std::pair<uint32_t, int64_t>> spurs;
   for (const uint32_t i : list)

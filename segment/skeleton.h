@@ -15,8 +15,8 @@ namespace furrow::detail {
 inline constexpr int kDx[8] = {0, 1, 1, 1, 0, -1, -1, -1};
 inline constexpr int kDy[8] = {-1, -1, 0, 1, 1, 1, 0, -1};
 
-// The links among a set of neighbours (bit k = neighbour k): all but the corner neighbours that an edge neighbour leads to
-// already, so that a line is a path (mixed adjacency: Rosenfeld 1970).
+// The links among a set of neighbours (bit k = neighbour k): all but the corner neighbours that an edge neighbour leads
+// to already, so that a line is a path (mixed adjacency: Rosenfeld 1970).
 constexpr unsigned links_among(unsigned neighbours) {
   const unsigned edges = neighbours & 0x55, beside_edge = edges << 1 | edges >> 1 | edges << 7;
   return edges | (neighbours & 0xAA & ~beside_edge);
@@ -57,11 +57,12 @@ struct Skeleton {
   int degree(int64_t i) const { return kBitCount[links(i)]; }
 };
 
-// Skeleton of `mask` (gray, non-zero = set; what lies outside the picture is clear). Distance-ordered homotopic thinning:
-// the chamfer distance 5-7-11 (Borgefors 1986) orders the pixels, and each is removed, one border side at a time, if it is
-// simple (Yokoi 1973) and not the end of a line. Branches that only lead into a corner of the outline, i.e. end within
-// 1.5 half widths (+ 1 pixel) of the junction they hang on, are removed afterwards. Topology is kept exactly: as many
-// pieces and as many holes as the mask has. Linear time, no recursion, at most 6 bytes per pixel of the window.
+// Skeleton of `mask` (gray, non-zero = set; what lies outside the picture is clear). Distance-ordered homotopic
+// thinning: the chamfer distance 5-7-11 (Borgefors 1986) orders the pixels, and each is removed, one border side at a
+// time, if it is simple (Yokoi 1973) and not the end of a line. Branches that only lead into a corner of the outline,
+// i.e. end within 1.5 half widths (+ 1 pixel) of the junction they hang on, are removed afterwards. Topology is kept
+// exactly: as many pieces and as many holes as the mask has. Linear time, no recursion, at most 6 bytes per pixel of
+// the window.
 Skeleton skeletonize(const io::Image& mask);
 
 }  // namespace furrow::detail
