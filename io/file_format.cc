@@ -34,7 +34,6 @@ constexpr Magic kMagics[] = {
     {0, raw("#?RGBE"), {"HDR (Radiance)", kConvert}},
     {0, raw("\x76\x2f\x31\x01"), {"OpenEXR", kConvert}},
     {0, raw("\0\0\1\0"), {"ICO (Windows icon)", kConvert}},
-    {0, raw("\0\0\2\0"), {"CUR (Windows cursor)", kConvert}},
     {4, raw("ftypavif"), {"AVIF", kConvert}},
     {4, raw("ftypavis"), {"AVIF", kConvert}},
     {4, raw("ftyphei"), {"HEIC/HEIF", kConvert}},

@@ -64,6 +64,10 @@ class Walker {
       if (segment.marker == kSos) scan(segment);
     }
     finish();
+    file_.complete = std::all_of(reached_.begin(), reached_.end(), [this](const auto& reached) {
+      const auto last = reached.begin() + (file_.frame.progressive ? 64 : 1);
+      return std::all_of(reached.begin(), last, [](int8_t low) { return low == 0; });
+    });
     file_.end = position_;
     file_.trailing_bytes = bytes_.size() - position_;
     return std::move(file_);
@@ -148,6 +152,7 @@ void Walker::take(const Segment& segment) {
 void Walker::frame(const Segment& segment) {
   if (frame_seen_) throw wrong(segment, "a second frame header");
   frame_seen_ = true;
+  file_.frame_offset = segment.offset;
   const size_t size = segment.data.size();
   if (size < 6) throw wrong(segment, "the frame header is too short");
   const int precision = segment.byte(0);

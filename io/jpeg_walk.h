@@ -48,6 +48,8 @@ struct JpegFile {
   JpegFrame frame;
   int adobe_transform = -1;  // APP14: 0 none, 1 YCbCr, 2 YCCK; -1 where there is no such segment
   int scans = 0;
+  bool complete = false;        // every coefficient has been brought to its last bit
+  uint64_t frame_offset = 0;    // of the SOF marker
   uint64_t end = 0;             // just behind EOI
   uint64_t trailing_bytes = 0;  // after it
   std::optional<std::span<const std::byte>> exif;  // TIFF block of the first Exif APP1

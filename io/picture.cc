@@ -62,6 +62,7 @@ Picture decode_jpeg(std::span<const std::byte> bytes, const Limits& limits) {
   const bool adobe = file.adobe_transform == 0 || file.adobe_transform == 2;
   if (file.frame.components.size() == 4 && !adobe) {
     throw Error(ErrorCode::unsupported, "a JPEG of four components whose colours no Adobe segment explains")
+        .at(file.frame_offset)
         .hint("convert it to RGB");
   }
   Picture picture;
@@ -71,6 +72,7 @@ Picture decode_jpeg(std::span<const std::byte> bytes, const Limits& limits) {
   info.source_depth = 8;
   info.source_channels = static_cast<int>(file.frame.components.size());
   if (info.source_channels == 4) info.notes.push_back("CMYK, converted to RGB without a colour profile");
+  if (!file.complete) info.notes.push_back("a progressive JPEG without its last scans; the picture is coarse");
   note_trailing(file.trailing_bytes, info);
   const StbPixels pixels = stb_decode_jpeg(bytes, file);
   UprightImage upright(pixels.width, pixels.height, info.orientation);
