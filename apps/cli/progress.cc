@@ -42,7 +42,7 @@ void Progress::update(int64_t done, int64_t failed) {
   std::string line = std::to_string(done) + "/" + std::to_string(total_) + " " + what_ + text;
   if (done < total_ && rate > 0) line += ", " + duration_text(static_cast<double>(total_ - done) / rate) + " left";
   if (failed > 0) line += ", " + std::to_string(failed) + " failed";
-  std::fprintf(stderr, terminal_ ? "\r\x1b[K%s" : "%s\n", line.c_str());
+  std::fprintf(stderr, terminal_ ? "\r\x1b[K%s" : "furrow: %s\n", line.c_str());
   std::fflush(stderr);
   drawn_ = terminal_;
 }
