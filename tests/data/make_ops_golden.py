@@ -4,9 +4,9 @@
   ops.txt   one line per array: name, n h w c, and the index of its first value in ops.f64
   ops.f64   the values, little-endian float64, NHWC (a convolution weight: OC, KH, KW, IC)
 
-An array is called OP/CASE/ROLE. Roles: x x0 x1 w b gamma beta ... inputs, y output, dy the gradient that comes in, d<input>
-the gradients that come out; `options` are the case's numbers, named in each function here. A role `b` that is missing: no
-bias. Values outside training ranges (NaN, infinities, +-1000) are in the cases called `extremes`.
+An array is called OP/CASE/ROLE. Roles: x x0 x1 w b gamma beta ... inputs, y output, dy the gradient that comes in,
+d<input> the gradients that come out; `options` are the case's numbers, named in each function here. A role `b` that is
+missing: no bias. Values outside training ranges (NaN, infinities, +-1000) are in the cases called `extremes`.
 
   usage: make_ops_golden.py     (from anywhere; rewrites the two files, the same bytes each time)
 """

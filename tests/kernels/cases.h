@@ -1,7 +1,8 @@
 // The problems that the parity tests and the benchmark share, and random values to run them on.
 //
 // A case is a planned step; problem(step) is its name. `ragged_steps` are the shapes that break kernels (channel counts
-// beside every vector width, pictures of one pixel or one row, odd sizes, batches); `unet_steps` the layers that matter.
+// beside every vector width, pictures of one pixel or one row, odd sizes, batches); `unet_steps` the layers that
+// matter.
 #pragma once
 
 #include <cmath>
@@ -17,19 +18,20 @@ namespace furrow::cases {
 inline Tensor random_values(const Shape& shape, uint64_t seed, DType type = DType::f64) {
   Tensor t(shape, DType::f64);
   uint64_t state = (seed + 1) * 0x9E3779B97F4A7C15u;
-  for (double& value : t.values<double>()) {   // splitmix64
+  for (double& value : t.values<double>()) {  // splitmix64
     uint64_t z = state += 0x9E3779B97F4A7C15u;
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
     z ^= z >> 31;
-    value = (static_cast<double>(z >> 41) + 0.5) * 0x1p-22 - 1;   // 23 bits and a half: exact in float32
+    value = (static_cast<double>(z >> 41) + 0.5) * 0x1p-22 - 1;  // 23 bits and a half: exact in float32
   }
   return t.to(type);
 }
 
 inline int64_t input_channels(const ConvStep& s) { return s.x[0].c + s.x[1].c; }
 
-// Weights of a step, float64; none for a step that has none. Scaled by 1/sqrt(reduction length), so outputs stay near 1.
+// Weights of a step, float64; none for a step that has none. Scaled by 1/sqrt(reduction length), so outputs stay
+// near 1.
 inline StepWeights random_weights(const Step& step, uint64_t seed) {
   const auto scaled = [](Tensor t, int64_t length) {
     for (double& value : t.values<double>()) value = static_cast<float>(value / std::sqrt(static_cast<double>(length)));
@@ -55,16 +57,34 @@ inline StepWeights random_weights(const Step& step, uint64_t seed) {
 inline ConvStep conv(Shape x, int64_t oc, int64_t kernel = 3, int64_t stride = 1) {
   return {.x = {x, {0, 0, 0, 0}}, .oc = oc, .geometry = {kernel, kernel, stride, kernel / 2}, .act = Activation::relu};
 }
+// The same over two sources, the second of `second` channels.
 inline ConvStep conv(Shape x0, int64_t second, int64_t oc, int64_t kernel, int64_t stride) {
   ConvStep step = conv(x0, oc, kernel, stride);
   step.x[1] = {x0.n, x0.h, x0.w, second};
   return step;
 }
-inline ConvStep without_activation(ConvStep s) { s.act = Activation::none; return s; }
-inline ConvStep with_pool(ConvStep s) { s.pool = true; return s; }
-inline ConvStep pool_only(ConvStep s) { s.pool = true; s.store_y = false; return s; }
-inline ConvStep with_head(ConvStep s, int64_t head, bool store_y = false) { s.head = head; s.store_y = store_y; return s; }
-inline ConvStep with_pad(ConvStep s, int64_t pad) { s.geometry.pad = pad; return s; }
+inline ConvStep without_activation(ConvStep s) {
+  s.act = Activation::none;
+  return s;
+}
+inline ConvStep with_pool(ConvStep s) {
+  s.pool = true;
+  return s;
+}
+inline ConvStep pool_only(ConvStep s) {
+  s.pool = true;
+  s.store_y = false;
+  return s;
+}
+inline ConvStep with_head(ConvStep s, int64_t head, bool store_y = false) {
+  s.head = head;
+  s.store_y = store_y;
+  return s;
+}
+inline ConvStep with_pad(ConvStep s, int64_t pad) {
+  s.geometry.pad = pad;
+  return s;
+}
 
 inline UpconvStep upconv(Shape x, int64_t oc) { return {.x = x, .y = {x.n, 2 * x.h, 2 * x.w, oc}}; }
 // The doubled picture laid at (top, left) of a frame of h x w.
@@ -72,7 +92,8 @@ inline UpconvStep upconv_at(Shape x, int64_t oc, int64_t h, int64_t w, int64_t t
   return {.x = x, .y = {x.n, h, w, oc}, .top = top, .left = left};
 }
 inline UpsampleStep upsample(Shape x, int64_t h, int64_t w) { return {.x = x, .h = h, .w = w, .y = {x.n, h, w, x.c}}; }
-inline UpsampleStep upsample_at(Shape x, int64_t h, int64_t w, int64_t frame_h, int64_t frame_w, int64_t top, int64_t left) {
+inline UpsampleStep upsample_at(Shape x, int64_t h, int64_t w, int64_t frame_h, int64_t frame_w, int64_t top,
+                                int64_t left) {
   return {.x = x, .h = h, .w = w, .y = {x.n, frame_h, frame_w, x.c}, .top = top, .left = left};
 }
 
@@ -81,7 +102,8 @@ inline std::vector<Step> ragged_convolutions() {
   const int64_t channels[] = {1, 2, 3, 15, 16, 17, 24, 40};
   for (const int64_t ic : channels)
     for (const int64_t oc : channels) steps.push_back(conv({1, 5, 3, ic}, oc));
-  for (const Shape& x : {Shape{1, 1, 1, 17}, {2, 1, 7, 3}, {3, 7, 1, 16}, {1, 31, 45, 24}, {1, 77, 101, 3}, {2, 6, 4, 15}}) {
+  for (const Shape& x :
+       {Shape{1, 1, 1, 17}, {2, 1, 7, 3}, {3, 7, 1, 16}, {1, 31, 45, 24}, {1, 77, 101, 3}, {2, 6, 4, 15}}) {
     for (const int64_t kernel : {1, 3, 7}) {
       steps.push_back(conv(x, 19, kernel));
       steps.push_back(conv(x, 16, kernel, 2));
@@ -112,7 +134,7 @@ inline std::vector<Step> ragged_resampling() {
     for (const int64_t oc : {1, 16, 23}) steps.push_back(upconv(x, oc));
     steps.push_back(upconv_at(x, 17, h + 1, w + 1, 0, 0));
     steps.push_back(upconv_at(x, 16, h + 3, w + 2, 1, 2));
-    steps.push_back(upconv_at(x, 5, h - 1, w + 1, -1, 1));     // cropped above, padded left
+    steps.push_back(upconv_at(x, 5, h - 1, w + 1, -1, 1));  // cropped above, padded left
     steps.push_back(upsample(x, h, w));
     steps.push_back(upsample(x, 1, 1));
     steps.push_back(upsample(x, x.h + 3, 2 * x.w - 1));
@@ -129,7 +151,8 @@ inline std::vector<Step> ragged_steps() {
   return steps;
 }
 
-// Every step of a planned U-Net of four levels, with transposed convolutions, for one size x size picture (a multiple of 16).
+// Every step of a planned U-Net of four levels, with transposed convolutions, for one size x size picture (a multiple
+// of 16).
 inline std::vector<Step> unet_steps(int64_t base, int64_t size, int64_t in_channels = 3, int64_t classes = 1) {
   std::vector<Step> steps;
   int64_t c = base;

@@ -49,13 +49,14 @@ inline ::testing::AssertionResult close(const Tensor& got, const Tensor& want, T
     const double error = std::abs(a[i] - b[i]), allowed = tolerance.absolute + tolerance.relative * std::abs(b[i]);
     if (error <= allowed && std::isfinite(b[i])) continue;
     ++wrong;
-    const double by = std::isfinite(error) ? error - allowed : INFINITY;   // a NaN on one side is as wrong as can be
+    const double by = std::isfinite(error) ? error - allowed : INFINITY;  // a NaN on one side is as wrong as can be
     if (by > excess) worst = i, excess = by;
   }
   if (wrong == 0) return ::testing::AssertionSuccess();
-  return ::testing::AssertionFailure() << wrong << " of " << a.size() << " elements differ; worst at " << place_of(worst, got.shape())
-                                       << ": " << a[worst] << ", not " << b[worst] << " (by " << a[worst] - b[worst]
-                                       << ", allowed " << tolerance.absolute + tolerance.relative * std::abs(b[worst]) << ")";
+  return ::testing::AssertionFailure() << wrong << " of " << a.size() << " elements differ; worst at "
+                                       << place_of(worst, got.shape()) << ": " << a[worst] << ", not " << b[worst]
+                                       << " (by " << a[worst] - b[worst] << ", allowed "
+                                       << tolerance.absolute + tolerance.relative * std::abs(b[worst]) << ")";
 }
 
 // True where shape, type and every bit agree.
@@ -65,7 +66,8 @@ inline ::testing::AssertionResult same_bits(const Tensor& got, const Tensor& wan
   const auto differs = [&](auto a, auto b) -> ::testing::AssertionResult {
     for (size_t i = 0; i < a.size(); ++i)
       if (std::memcmp(&a[i], &b[i], sizeof a[i]) != 0)
-        return ::testing::AssertionFailure() << "bits differ at " << place_of(i, got.shape()) << ": " << a[i] << ", not " << b[i];
+        return ::testing::AssertionFailure()
+               << "bits differ at " << place_of(i, got.shape()) << ": " << a[i] << ", not " << b[i];
     return ::testing::AssertionSuccess();
   };
   return got.dtype() == DType::f64 ? differs(got.values<double>(), want.values<double>())

@@ -45,8 +45,9 @@ inline Tensor numeric_gradient(Tensor t, const Tensor& dy, const std::function<T
   return gradient;
 }
 
-// Runs a gradient both ways: overwriting a tensor full of NaN, and adding to one full of random numbers; the second must be
-// those numbers plus the first (to the rounding of one or, where the sum goes in place, a few additions). Returns the first.
+// Runs a gradient both ways: overwriting a tensor full of NaN, and adding to one full of random numbers; the second
+// must be those numbers plus the first (to the rounding of one or, where the sum goes in place, a few additions).
+// Returns the first.
 inline Tensor both_modes(const Shape& shape, const std::function<void(Tensor&, Grad)>& gradient) {
   Tensor fresh(shape, DType::f64);
   for (double& value : fresh.values<double>()) value = NAN;
@@ -54,13 +55,15 @@ inline Tensor both_modes(const Shape& shape, const std::function<void(Tensor&, G
   const Tensor before = cases::random_values(shape, 77);
   Tensor added = before.to(DType::f64), expected = before.to(DType::f64);
   gradient(added, Grad::accumulate);
-  for (size_t i = 0; i < expected.values<double>().size(); ++i) expected.values<double>()[i] += fresh.values<double>()[i];
-  EXPECT_TRUE(close(added, expected, {.absolute = 1e-14 * (1 + largest(fresh))})) << "accumulate is not overwrite plus what was there";
+  for (size_t i = 0; i < expected.values<double>().size(); ++i)
+    expected.values<double>()[i] += fresh.values<double>()[i];
+  EXPECT_TRUE(close(added, expected, {.absolute = 1e-14 * (1 + largest(fresh))}))
+      << "accumulate is not overwrite plus what was there";
   return fresh;
 }
 
-inline void expect_gradient(const Tensor& gradient, const Tensor& t, const Tensor& dy, const std::function<Tensor()>& forward,
-                            Difference how, const std::string& what) {
+inline void expect_gradient(const Tensor& gradient, const Tensor& t, const Tensor& dy,
+                            const std::function<Tensor()>& forward, Difference how, const std::string& what) {
   const Tensor numeric = numeric_gradient(t, dy, forward, how);
   EXPECT_GT(largest(numeric), 0) << what << ": nothing was tested";
   EXPECT_TRUE(close(gradient, numeric, {.absolute = how.tolerance * largest(numeric)})) << what;

@@ -1,4 +1,5 @@
-// Gradients of batch norm, the elementwise operations and resampling in `ref`, against finite differences; kinks by hand.
+// Gradients of batch norm, the elementwise operations and resampling in `ref`, against finite differences; kinks by
+// hand.
 #include <gtest/gtest.h>
 
 #include <numeric>
@@ -34,8 +35,11 @@ Tensor spread_values(const Shape& shape) {
 struct NormProblem {
   Tensor x, gamma, beta, mean, var;
   explicit NormProblem(const Shape& s)
-      : x(random_values(s, 1)), gamma(random_values({1, 1, 1, s.c}, 2)), beta(random_values({1, 1, 1, s.c}, 3)),
-        mean(random_values({1, 1, 1, s.c}, 4)), var(random_values({1, 1, 1, s.c}, 5)) {
+      : x(random_values(s, 1)),
+        gamma(random_values({1, 1, 1, s.c}, 2)),
+        beta(random_values({1, 1, 1, s.c}, 3)),
+        mean(random_values({1, 1, 1, s.c}, 4)),
+        var(random_values({1, 1, 1, s.c}, 5)) {
     for (double& v : var.values<double>()) v = 0.2 + v * v;
   }
 };
@@ -49,7 +53,8 @@ void check_norm(RefBackend& ref, const NormProblem& p, const Tensor& mean, const
     ref.batch_norm_grad(p.x, p.gamma, mean, rstd, fixed, dy, dx, dgamma, dbeta, mode);
   };
   const Tensor dx = both_modes(p.x.shape(), [&](Tensor& t, Grad mode) { gradient(&t, nullptr, nullptr, mode); });
-  const Tensor dgamma = both_modes(p.gamma.shape(), [&](Tensor& t, Grad mode) { gradient(nullptr, &t, nullptr, mode); });
+  const Tensor dgamma =
+      both_modes(p.gamma.shape(), [&](Tensor& t, Grad mode) { gradient(nullptr, &t, nullptr, mode); });
   const Tensor dbeta = both_modes(p.beta.shape(), [&](Tensor& t, Grad mode) { gradient(nullptr, nullptr, &t, mode); });
   expect_gradient(dx, p.x, dy, forward, fixed ? kLinear : kSmooth, "dx " + what);
   expect_gradient(dgamma, p.gamma, dy, forward, kLinear, "dgamma " + what);
@@ -61,7 +66,8 @@ TEST(Gradient, BatchNormWithGivenStatistics) {
   for (const Shape& s : kShapes) {
     const NormProblem p(s);
     Tensor rstd(p.var.shape(), DType::f64);
-    for (size_t c = 0; c < rstd.values<double>().size(); ++c) rstd.values<double>()[c] = 1 / std::sqrt(p.var.values<double>()[c] + 1e-5);
+    for (size_t c = 0; c < rstd.values<double>().size(); ++c)
+      rstd.values<double>()[c] = 1 / std::sqrt(p.var.values<double>()[c] + 1e-5);
     check_norm(ref, p, p.mean, rstd, true, [&] {
       Tensor y(s, DType::f64);
       ref.batch_norm(p.x, p.gamma, p.beta, {.mean = &p.mean, .var = &p.var, .eps = 1e-5}, y);
@@ -93,9 +99,14 @@ TEST(Gradient, Relu) {
   RefBackend ref(nullptr);
   for (const Shape& s : kShapes) {
     const Tensor x = spread_values(s), dy = random_values(s, 2);
-    const auto forward = [&] { Tensor y(s, DType::f64); ref.relu(x, y); return y; };
+    const auto forward = [&] {
+      Tensor y(s, DType::f64);
+      ref.relu(x, y);
+      return y;
+    };
     const Tensor y = forward();
-    expect_gradient(both_modes(s, [&](Tensor& t, Grad mode) { ref.relu_grad(y, dy, t, mode); }), x, dy, forward, kKinked, to_string(s));
+    expect_gradient(both_modes(s, [&](Tensor& t, Grad mode) { ref.relu_grad(y, dy, t, mode); }), x, dy, forward,
+                    kKinked, to_string(s));
   }
 }
 
@@ -115,9 +126,14 @@ TEST(Gradient, Sigmoid) {
     Tensor x = random_values(s, 1);
     for (double& value : x.values<double>()) value *= 4;
     const Tensor dy = random_values(s, 2);
-    const auto forward = [&] { Tensor y(s, DType::f64); ref.sigmoid(x, y); return y; };
+    const auto forward = [&] {
+      Tensor y(s, DType::f64);
+      ref.sigmoid(x, y);
+      return y;
+    };
     const Tensor y = forward();
-    expect_gradient(both_modes(s, [&](Tensor& t, Grad mode) { ref.sigmoid_grad(y, dy, t, mode); }), x, dy, forward, kSmooth, to_string(s));
+    expect_gradient(both_modes(s, [&](Tensor& t, Grad mode) { ref.sigmoid_grad(y, dy, t, mode); }), x, dy, forward,
+                    kSmooth, to_string(s));
   }
 }
 
@@ -136,8 +152,12 @@ TEST(Gradient, AddGivesEachInputTheWholeGradient) {
   RefBackend ref(nullptr);
   for (const Shape& s : kShapes) {
     const Tensor a = random_values(s, 1), b = random_values(s, 2), dy = random_values(s, 3);
-    const auto forward = [&] { Tensor y(s, DType::f64); ref.add(a, b, y); return y; };
-    const Tensor dx = both_modes(s, [&](Tensor& t, Grad mode) { ref.pad(dy, 0, 0, t, mode); });   // a padding by nothing
+    const auto forward = [&] {
+      Tensor y(s, DType::f64);
+      ref.add(a, b, y);
+      return y;
+    };
+    const Tensor dx = both_modes(s, [&](Tensor& t, Grad mode) { ref.pad(dy, 0, 0, t, mode); });  // a padding by nothing
     expect_gradient(dx, a, dy, forward, kLinear, "da");
     expect_gradient(dx, b, dy, forward, kLinear, "db");
   }
@@ -147,19 +167,34 @@ TEST(Gradient, MaxPool2x2) {
   RefBackend ref(nullptr);
   for (const Shape& s : {Shape{1, 2, 2, 1}, {2, 5, 7, 3}, {1, 3, 2, 17}, {1, 6, 4, 5}}) {
     const Tensor x = spread_values(s);
-    const auto forward = [&] { Tensor y({s.n, s.h / 2, s.w / 2, s.c}, DType::f64); ref.max_pool2x2(x, y); return y; };
+    const auto forward = [&] {
+      Tensor y({s.n, s.h / 2, s.w / 2, s.c}, DType::f64);
+      ref.max_pool2x2(x, y);
+      return y;
+    };
     const Tensor dy = random_values(forward().shape(), 2);
-    expect_gradient(both_modes(s, [&](Tensor& t, Grad mode) { ref.max_pool2x2_grad(x, dy, t, mode); }), x, dy, forward, kKinked, to_string(s));
+    expect_gradient(both_modes(s, [&](Tensor& t, Grad mode) { ref.max_pool2x2_grad(x, dy, t, mode); }), x, dy, forward,
+                    kKinked, to_string(s));
   }
 }
 
 TEST(Gradient, MaxPoolTiesGoToTheFirstAndNaNWins) {
   RefBackend ref(nullptr);
-  struct Window { double values[4]; int winner; };
-  const Window windows[] = {{{1, 1, 1, 1}, 0}, {{0, 2, 2, 1}, 1}, {{0, 1, 2, 2}, 2}, {{-INFINITY, -INFINITY, -INFINITY, -INFINITY}, 0},
-                            {{NAN, 9, 9, 9}, 0}, {{9, 9, 9, NAN}, 3}, {{NAN, INFINITY, NAN, 1}, 2}, {{-0.0, 0, 0, 0}, 0}};
+  struct Window {
+    double values[4];
+    int winner;
+  };
+  const Window windows[] = {{{1, 1, 1, 1}, 0},
+                            {{0, 2, 2, 1}, 1},
+                            {{0, 1, 2, 2}, 2},
+                            {{-INFINITY, -INFINITY, -INFINITY, -INFINITY}, 0},
+                            {{NAN, 9, 9, 9}, 0},
+                            {{9, 9, 9, NAN}, 3},
+                            {{NAN, INFINITY, NAN, 1}, 2},
+                            {{-0.0, 0, 0, 0}, 0}};
   for (const Window& window : windows) {
-    Tensor x({1, 3, 3, 1}, DType::f64), y({1, 1, 1, 1}, DType::f64);   // the odd row and column hold more, and do not count
+    Tensor x({1, 3, 3, 1}, DType::f64),
+        y({1, 1, 1, 1}, DType::f64);  // the odd row and column hold more, and do not count
     for (double& value : x.values<double>()) value = 1e300;
     const size_t at[] = {0, 1, 3, 4};
     for (size_t k = 0; k < 4; ++k) x.values<double>()[at[k]] = window.values[k];
@@ -174,24 +209,46 @@ TEST(Gradient, MaxPoolTiesGoToTheFirstAndNaNWins) {
 
 TEST(Gradient, UpsampleBilinear) {
   RefBackend ref(nullptr);
-  struct Problem { Shape x; int64_t h, w; };
-  for (const Problem& p : {Problem{{2, 3, 5, 3}, 6, 10}, {{1, 1, 1, 5}, 2, 2}, {{1, 1, 4, 1}, 3, 8}, {{1, 4, 3, 17}, 1, 1},
-                           {{1, 5, 3, 3}, 4, 7}, {{2, 3, 3, 1}, 3, 3}, {{1, 4, 1, 3}, 9, 1}}) {
+  struct Problem {
+    Shape x;
+    int64_t h, w;
+  };
+  for (const Problem& p : {Problem{{2, 3, 5, 3}, 6, 10},
+                           {{1, 1, 1, 5}, 2, 2},
+                           {{1, 1, 4, 1}, 3, 8},
+                           {{1, 4, 3, 17}, 1, 1},
+                           {{1, 5, 3, 3}, 4, 7},
+                           {{2, 3, 3, 1}, 3, 3},
+                           {{1, 4, 1, 3}, 9, 1}}) {
     const Tensor x = random_values(p.x, 1), dy = random_values({p.x.n, p.h, p.w, p.x.c}, 2);
-    const auto forward = [&] { Tensor y(dy.shape(), DType::f64); ref.upsample_bilinear(x, y); return y; };
-    expect_gradient(both_modes(p.x, [&](Tensor& t, Grad mode) { ref.upsample_bilinear_grad(dy, t, mode); }), x, dy, forward, kLinear,
-                    to_string(p.x) + " -> " + to_string(dy.shape()));
+    const auto forward = [&] {
+      Tensor y(dy.shape(), DType::f64);
+      ref.upsample_bilinear(x, y);
+      return y;
+    };
+    expect_gradient(both_modes(p.x, [&](Tensor& t, Grad mode) { ref.upsample_bilinear_grad(dy, t, mode); }), x, dy,
+                    forward, kLinear, to_string(p.x) + " -> " + to_string(dy.shape()));
   }
 }
 
 TEST(Gradient, PadIsItsOwnGradientTheOtherWay) {
   RefBackend ref(nullptr);
-  struct Problem { Shape x; int64_t h, w, top, left; };
-  for (const Problem& p : {Problem{{2, 3, 5, 3}, 6, 7, 1, 2}, {{1, 5, 4, 5}, 3, 2, -1, -2}, {{1, 3, 3, 17}, 5, 2, 2, -1}, {{1, 2, 2, 1}, 2, 2, 0, 0}}) {
+  struct Problem {
+    Shape x;
+    int64_t h, w, top, left;
+  };
+  for (const Problem& p : {Problem{{2, 3, 5, 3}, 6, 7, 1, 2},
+                           {{1, 5, 4, 5}, 3, 2, -1, -2},
+                           {{1, 3, 3, 17}, 5, 2, 2, -1},
+                           {{1, 2, 2, 1}, 2, 2, 0, 0}}) {
     const Tensor x = random_values(p.x, 1), dy = random_values({p.x.n, p.h, p.w, p.x.c}, 2);
-    const auto forward = [&] { Tensor y(dy.shape(), DType::f64); ref.pad(x, p.top, p.left, y, Grad::overwrite); return y; };
-    expect_gradient(both_modes(p.x, [&](Tensor& t, Grad mode) { ref.pad(dy, -p.top, -p.left, t, mode); }), x, dy, forward, kLinear,
-                    to_string(p.x) + " at " + std::to_string(p.top) + "," + std::to_string(p.left));
+    const auto forward = [&] {
+      Tensor y(dy.shape(), DType::f64);
+      ref.pad(x, p.top, p.left, y, Grad::overwrite);
+      return y;
+    };
+    expect_gradient(both_modes(p.x, [&](Tensor& t, Grad mode) { ref.pad(dy, -p.top, -p.left, t, mode); }), x, dy,
+                    forward, kLinear, to_string(p.x) + " at " + std::to_string(p.top) + "," + std::to_string(p.left));
   }
 }
 

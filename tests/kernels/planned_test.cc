@@ -65,12 +65,13 @@ TEST(PlannedStep, CostsThatOverflowAreRefused) {
 class Guarded {
  public:
   explicit Guarded(size_t bytes) : size_(bytes), memory_(bytes + 2 * kGuard, kCanary) {
-    std::memset(data(), 0xFF, size_);   // every double a NaN
+    std::memset(data(), 0xFF, size_);  // every double a NaN
   }
   std::byte* data() { return memory_.data() + kGuard; }
   bool intact() const {
     const auto is_canary = [](std::byte b) { return b == kCanary; };
-    return std::all_of(memory_.begin(), memory_.begin() + kGuard, is_canary) && std::all_of(memory_.end() - kGuard, memory_.end(), is_canary);
+    return std::all_of(memory_.begin(), memory_.begin() + kGuard, is_canary) &&
+           std::all_of(memory_.end() - kGuard, memory_.end(), is_canary);
   }
 
  private:
@@ -81,7 +82,9 @@ class Guarded {
 };
 
 // What a step wrote; empty where it wrote nothing.
-struct Results { Tensor y, pooled, head; };
+struct Results {
+  Tensor y, pooled, head;
+};
 
 // Runs a step as a plan does: reorder, prepare, run, reorder back, all in guarded memory.
 Results run_planned(Backend& backend, const Step& step, const Tensor (&x)[2], const StepWeights& weights) {
@@ -89,7 +92,8 @@ Results run_planned(Backend& backend, const Step& step, const Tensor (&x)[2], co
   const Shape y = output_shape(step), pooled = PoolStep{y}.y();
   const bool stores_y = conv == nullptr || conv->store_y, pools = conv != nullptr && conv->pool;
   Guarded in0(backend.placed_bytes(x[0].shape())), in1(x[1].empty() ? 0 : backend.placed_bytes(x[1].shape()));
-  Guarded out(backend.placed_bytes(y)), out_pooled(backend.placed_bytes(pooled)), workspace(backend.workspace_bytes(step));
+  Guarded out(backend.placed_bytes(y)), out_pooled(backend.placed_bytes(pooled)),
+      workspace(backend.workspace_bytes(step));
 
   StepBuffers buffers{.workspace = workspace.data()};
   buffers.x[0] = {in0.data(), x[0].shape()};
@@ -108,7 +112,8 @@ Results run_planned(Backend& backend, const Step& step, const Tensor (&x)[2], co
   if (stores_y) backend.unplace(buffers.y, results.y = Tensor(y, backend.dtype()));
   if (pools) backend.unplace(buffers.pooled, results.pooled = Tensor(pooled, backend.dtype()));
   results.head = buffers.head;
-  EXPECT_TRUE(in0.intact() && in1.intact() && out.intact() && out_pooled.intact() && workspace.intact()) << problem(step);
+  EXPECT_TRUE(in0.intact() && in1.intact() && out.intact() && out_pooled.intact() && workspace.intact())
+      << problem(step);
   return results;
 }
 
@@ -133,9 +138,13 @@ struct Eager {
   Results operator()(const ConvStep& s) const {
     Results r;
     Tensor sum(s.y(), DType::f64), y(s.y(), DType::f64);
-    ref.conv2d({.x0 = &x[0], .x1 = x[1].empty() ? nullptr : &x[1], .w = &weights.w, .b = &weights.b, .geometry = s.geometry}, sum);
-    if (s.act == Activation::relu) ref.relu(sum, y);
-    else y = sum;
+    ref.conv2d(
+        {.x0 = &x[0], .x1 = x[1].empty() ? nullptr : &x[1], .w = &weights.w, .b = &weights.b, .geometry = s.geometry},
+        sum);
+    if (s.act == Activation::relu)
+      ref.relu(sum, y);
+    else
+      y = sum;
     if (s.pool) ref.max_pool2x2(y, r.pooled = Tensor(PoolStep{s.y()}.y(), DType::f64));
     if (s.head > 0)
       ref.conv2d({.x0 = &y, .w = &weights.head_w, .b = &weights.head_b, .geometry = {1, 1, 1, 0}},
@@ -165,8 +174,16 @@ TEST(PlannedStep, DefaultRunsAreTheEagerOperationsOneAfterAnother) {
   size_t framed_steps = 0, hidden = 0;
   for (const Step& step : cases::ragged_steps()) {
     const auto* conv = std::get_if<ConvStep>(&step);
-    const Shape in = std::visit([](const auto& s) { if constexpr (requires { s.oc; }) return s.x[0]; else return s.x; }, step);
-    const Tensor x[2] = {random_values(in, 1), conv != nullptr && conv->x[1].c > 0 ? random_values(conv->x[1], 2) : Tensor()};
+    const Shape in = std::visit(
+        [](const auto& s) {
+          if constexpr (requires { s.oc; })
+            return s.x[0];
+          else
+            return s.x;
+        },
+        step);
+    const Tensor x[2] = {random_values(in, 1),
+                         conv != nullptr && conv->x[1].c > 0 ? random_values(conv->x[1], 2) : Tensor()};
     const StepWeights weights = cases::random_weights(step, 3);
     const Results got = run_planned(ref, step, x, weights), want = std::visit(Eager{ref, x, weights}, step);
     const auto expect_same = [&](const Tensor& a, const Tensor& b) {
@@ -179,7 +196,8 @@ TEST(PlannedStep, DefaultRunsAreTheEagerOperationsOneAfterAnother) {
     expect_same(got.head, want.head);
     framed_steps += problem(step).find(" at (") != std::string::npos;
     hidden += conv != nullptr && !conv->store_y;
-    EXPECT_EQ(ref.workspace_bytes(step) > 0, (conv != nullptr && !conv->store_y) || problem(step).find(" at (") != std::string::npos);
+    EXPECT_EQ(ref.workspace_bytes(step) > 0,
+              (conv != nullptr && !conv->store_y) || problem(step).find(" at (") != std::string::npos);
   }
   EXPECT_GT(framed_steps, 10u);
   EXPECT_GT(hidden, 5u);
@@ -213,7 +231,8 @@ TEST(PlannedStep, RefusesForeignWeightsAndBuffers) {
   StepBuffers swapped = buffers;
   std::swap(swapped.x[0], swapped.y);
   EXPECT_THROW(ref.run(step, packed.get(), swapped), Error);
-  EXPECT_THROW(ref.run(cases::upconv_at({1, 2, 2, 3}, 4, 5, 5, 0, 0), packed.get(), buffers), Error) << "no workspace, another y";
+  EXPECT_THROW(ref.run(cases::upconv_at({1, 2, 2, 3}, 4, 5, 5, 0, 0), packed.get(), buffers), Error)
+      << "no workspace, another y";
 }
 
 }  // namespace

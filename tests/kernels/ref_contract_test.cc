@@ -18,7 +18,8 @@ using cases::random_values;
 std::vector<Tensor> everything(RefBackend& ref) {
   std::vector<Tensor> out;
   const auto make = [&](Shape s) -> Tensor& { return out.emplace_back(s, DType::f64); };
-  const Tensor x = random_values({2, 11, 7, 5}, 1), x1 = random_values({2, 11, 7, 3}, 2), b = random_values({1, 1, 1, 9}, 3);
+  const Tensor x = random_values({2, 11, 7, 5}, 1), x1 = random_values({2, 11, 7, 3}, 2),
+               b = random_values({1, 1, 1, 9}, 3);
   out.reserve(64);
 
   const ConvGeometry g{3, 3, 2, 1};
@@ -35,10 +36,12 @@ std::vector<Tensor> everything(RefBackend& ref) {
   Tensor &duw = make(up.shape()), &dub = make(b.shape());
   ref.upconv2x2_grad_weight(x, dup, duw, &dub, Grad::overwrite);
 
-  const Tensor gamma = random_values({1, 1, 1, 5}, 8), beta = random_values({1, 1, 1, 5}, 9), dn = random_values(x.shape(), 10);
+  const Tensor gamma = random_values({1, 1, 1, 5}, 8), beta = random_values({1, 1, 1, 5}, 9),
+               dn = random_values(x.shape(), 10);
   Tensor &running_mean = make(gamma.shape()), &running_var = make(gamma.shape());
   Tensor &mean = make(gamma.shape()), &rstd = make(gamma.shape());
-  ref.batch_norm_train(x, gamma, beta, {.running_mean = &running_mean, .running_var = &running_var}, make(x.shape()), mean, rstd);
+  ref.batch_norm_train(x, gamma, beta, {.running_mean = &running_mean, .running_var = &running_var}, make(x.shape()),
+                       mean, rstd);
   ref.batch_norm(x, gamma, beta, {.mean = &running_mean, .var = &running_var}, make(x.shape()));
   Tensor &dgamma = make(gamma.shape()), &dbeta = make(gamma.shape());
   ref.batch_norm_grad(x, gamma, mean, rstd, false, dn, &make(x.shape()), &dgamma, &dbeta, Grad::overwrite);
@@ -66,7 +69,8 @@ TEST(RefContract, BitsDoNotDependOnTheNumberOfThreads) {
     RefBackend shared(&pool);
     const std::vector<Tensor> results = everything(shared);
     ASSERT_EQ(results.size(), expected.size());
-    for (size_t i = 0; i < results.size(); ++i) EXPECT_TRUE(same_bits(results[i], expected[i])) << threads << " threads, result " << i;
+    for (size_t i = 0; i < results.size(); ++i)
+      EXPECT_TRUE(same_bits(results[i], expected[i])) << threads << " threads, result " << i;
   }
 }
 
@@ -83,20 +87,44 @@ TEST(RefContract, ResultsOfAPictureDoNotDependOnItsPlaceInTheBatch) {
     ASSERT_EQ(y3.values<double>()[i], y1.values<double>()[i % y1.values<double>().size()]);
 }
 
+TEST(RefContract, NaNReachesExactlyTheOutputsThatSeeItAndSurvivesTheFusedReLU) {
+  RefBackend ref(nullptr);
+  const Tensor x = random_values({1, 6, 7, 2}, 1), w = random_values({3, 3, 3, 2}, 2);
+  Tensor poisoned = x.to(DType::f64), clean({1, 6, 7, 3}, DType::f64), y({1, 6, 7, 3}, DType::f64);
+  poisoned.values<double>()[(2 * 7 + 4) * 2 + 1] = NAN;  // row 2, column 4, second channel
+  ref.conv2d({.x0 = &x, .w = &w, .act = Activation::relu}, clean);
+  ref.conv2d({.x0 = &poisoned, .w = &w, .act = Activation::relu}, y);
+  for (int64_t h = 0; h < 6; ++h)
+    for (int64_t column = 0; column < 7; ++column)
+      for (int64_t c = 0; c < 3; ++c) {
+        const auto i = static_cast<size_t>((h * 7 + column) * 3 + c);
+        const bool sees = std::abs(h - 2) <= 1 && std::abs(column - 4) <= 1;
+        if (sees) {
+          EXPECT_TRUE(std::isnan(y.values<double>()[i])) << i;
+        } else {
+          EXPECT_EQ(y.values<double>()[i], clean.values<double>()[i]) << i;
+        }
+      }
+}
+
 // Every call here breaks one precondition and must say so as ErrorCode::internal, before it writes anything.
 TEST(RefContract, RefusesTensorsThatDoNotFit) {
   RefBackend ref(nullptr);
   const auto f64 = [](int64_t n, int64_t h, int64_t w, int64_t c) { return Tensor({n, h, w, c}, DType::f64); };
-  const Tensor x = f64(1, 6, 6, 4), other = f64(1, 5, 6, 4), w = f64(8, 3, 3, 4), b = f64(1, 1, 1, 8), vec = f64(1, 1, 1, 4), up = f64(8, 2, 2, 4);
+  const Tensor x = f64(1, 6, 6, 4), other = f64(1, 5, 6, 4), w = f64(8, 3, 3, 4), b = f64(1, 1, 1, 8),
+               vec = f64(1, 1, 1, 4), up = f64(8, 2, 2, 4);
   const Tensor single({1, 6, 6, 4}, DType::f32), pixel = f64(1, 1, 1, 4);
   const ConvGeometry g, valid{3, 3, 1, 0}, k5{5, 5, 1, 2}, still{3, 3, 0, 1};
-  Tensor y = f64(1, 6, 6, 8), like = f64(1, 6, 6, 4), vector = f64(1, 1, 1, 4), vector8 = f64(1, 1, 1, 8), y_single({1, 6, 6, 8}, DType::f32);
-  Tensor dw = f64(8, 3, 3, 4), dw5 = f64(8, 3, 3, 5), half = f64(1, 3, 3, 4), small = f64(1, 5, 5, 4), none = f64(1, 0, 6, 4), pixel_y = f64(1, 1, 1, 4);
+  Tensor y = f64(1, 6, 6, 8), like = f64(1, 6, 6, 4), vector = f64(1, 1, 1, 4), vector8 = f64(1, 1, 1, 8),
+         y_single({1, 6, 6, 8}, DType::f32);
+  Tensor dw = f64(8, 3, 3, 4), dw5 = f64(8, 3, 3, 5), half = f64(1, 3, 3, 4), small = f64(1, 5, 5, 4),
+         none = f64(1, 0, 6, 4), pixel_y = f64(1, 1, 1, 4);
 
   const std::vector<std::pair<const char*, std::function<void()>>> calls = {
       {"conv2d without input", [&] { ref.conv2d({.w = &w, .geometry = g}, y); }},
       {"conv2d without weight", [&] { ref.conv2d({.x0 = &x, .geometry = g}, y); }},
-      {"conv2d, second source of another size", [&] { ref.conv2d({.x0 = &x, .x1 = &other, .w = &w, .geometry = g}, y); }},
+      {"conv2d, second source of another size",
+       [&] { ref.conv2d({.x0 = &x, .x1 = &other, .w = &w, .geometry = g}, y); }},
       {"conv2d, channels", [&] { ref.conv2d({.x0 = &x, .x1 = &x, .w = &w, .geometry = g}, y); }},
       {"conv2d, output size", [&] { ref.conv2d({.x0 = &x, .w = &w, .geometry = valid}, y); }},
       {"conv2d, kernel size", [&] { ref.conv2d({.x0 = &x, .w = &w, .geometry = k5}, y); }},
@@ -105,11 +133,16 @@ TEST(RefContract, RefusesTensorsThatDoNotFit) {
       {"conv2d, bias", [&] { ref.conv2d({.x0 = &x, .w = &w, .b = &vec, .geometry = g}, y); }},
       {"conv2d, float32 input", [&] { ref.conv2d({.x0 = &single, .w = &w, .geometry = g}, y); }},
       {"conv2d, float32 output", [&] { ref.conv2d({.x0 = &x, .w = &w, .geometry = g}, y_single); }},
-      {"conv2d_grad_input, nothing wanted", [&] { ref.conv2d_grad_input({.dy = &y, .w = &w, .geometry = g}, nullptr, nullptr, Grad::overwrite); }},
-      {"conv2d_grad_input, channels", [&] { ref.conv2d_grad_input({.dy = &y, .w = &w, .geometry = g}, &like, &like, Grad::overwrite); }},
-      {"conv2d_grad_input, size", [&] { ref.conv2d_grad_input({.dy = &y, .w = &w, .geometry = g}, &small, nullptr, Grad::overwrite); }},
-      {"conv2d_grad_weight, channels", [&] { ref.conv2d_grad_weight({.x0 = &x, .dy = &y, .geometry = g}, dw5, nullptr, Grad::overwrite); }},
-      {"conv2d_grad_weight, bias", [&] { ref.conv2d_grad_weight({.x0 = &x, .dy = &y, .geometry = g}, dw, &vector, Grad::overwrite); }},
+      {"conv2d_grad_input, nothing wanted",
+       [&] { ref.conv2d_grad_input({.dy = &y, .w = &w, .geometry = g}, nullptr, nullptr, Grad::overwrite); }},
+      {"conv2d_grad_input, channels",
+       [&] { ref.conv2d_grad_input({.dy = &y, .w = &w, .geometry = g}, &like, &like, Grad::overwrite); }},
+      {"conv2d_grad_input, size",
+       [&] { ref.conv2d_grad_input({.dy = &y, .w = &w, .geometry = g}, &small, nullptr, Grad::overwrite); }},
+      {"conv2d_grad_weight, channels",
+       [&] { ref.conv2d_grad_weight({.x0 = &x, .dy = &y, .geometry = g}, dw5, nullptr, Grad::overwrite); }},
+      {"conv2d_grad_weight, bias",
+       [&] { ref.conv2d_grad_weight({.x0 = &x, .dy = &y, .geometry = g}, dw, &vector, Grad::overwrite); }},
       {"upconv2x2, weight", [&] { ref.upconv2x2(x, w, nullptr, y); }},
       {"upconv2x2, output", [&] { ref.upconv2x2(x, up, nullptr, y); }},
       {"upconv2x2_grad_input", [&] { ref.upconv2x2_grad_input(y, up, like, Grad::overwrite); }},
@@ -118,9 +151,12 @@ TEST(RefContract, RefusesTensorsThatDoNotFit) {
       {"batch_norm, no statistics", [&] { ref.batch_norm(x, vec, vec, {}, like); }},
       {"batch_norm, output", [&] { ref.batch_norm(x, vec, vec, {.mean = &vec, .var = &vec}, y); }},
       {"batch_norm_train, one value", [&] { ref.batch_norm_train(pixel, vec, vec, {}, pixel_y, vector, vector); }},
-      {"batch_norm_train, one statistic", [&] { ref.batch_norm_train(x, vec, vec, {.running_mean = &vector}, like, vector, vector); }},
-      {"batch_norm_grad, dy", [&] { ref.batch_norm_grad(x, vec, vec, vec, false, y, &like, nullptr, nullptr, Grad::overwrite); }},
-      {"batch_norm_grad, dgamma", [&] { ref.batch_norm_grad(x, vec, vec, vec, false, x, nullptr, &vector8, nullptr, Grad::overwrite); }},
+      {"batch_norm_train, one statistic",
+       [&] { ref.batch_norm_train(x, vec, vec, {.running_mean = &vector}, like, vector, vector); }},
+      {"batch_norm_grad, dy",
+       [&] { ref.batch_norm_grad(x, vec, vec, vec, false, y, &like, nullptr, nullptr, Grad::overwrite); }},
+      {"batch_norm_grad, dgamma",
+       [&] { ref.batch_norm_grad(x, vec, vec, vec, false, x, nullptr, &vector8, nullptr, Grad::overwrite); }},
       {"relu", [&] { ref.relu(x, y); }},
       {"relu_grad", [&] { ref.relu_grad(x, y, like, Grad::overwrite); }},
       {"sigmoid", [&] { ref.sigmoid(x, y); }},
@@ -137,9 +173,7 @@ TEST(RefContract, RefusesTensorsThatDoNotFit) {
     try {
       call();
       ADD_FAILURE() << what << ": accepted";
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ErrorCode::internal) << what;
-    }
+    } catch (const Error& error) { EXPECT_EQ(error.code(), ErrorCode::internal) << what; }
   }
 }
 
@@ -157,8 +191,10 @@ TEST(Device, RefIsThereAndUnknownNamesAreRefusedInWords) {
     }
     return ErrorCode::internal;
   };
-  for (const char* name : {"", "gpu", "CPU", "cuda:", "cuda:x", "cuda:99999", "cpu:0", "ref\n"}) EXPECT_EQ(code_of(name), ErrorCode::usage) << name;
-  for (const char* name : {"cuda", "cuda:0", "cuda:7", "cpu-emulated"}) EXPECT_EQ(code_of(name), ErrorCode::device) << name;
+  for (const char* name : {"", "gpu", "CPU", "cuda:", "cuda:x", "cuda:99999", "cpu:0", "ref\n"})
+    EXPECT_EQ(code_of(name), ErrorCode::usage) << name;
+  for (const char* name : {"cuda", "cuda:0", "cuda:7", "cpu-emulated"})
+    EXPECT_EQ(code_of(name), ErrorCode::device) << name;
   EXPECT_EQ(describe_devices().size(), 4u);
 }
 

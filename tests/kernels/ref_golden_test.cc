@@ -26,14 +26,16 @@ class RefGolden : public ::testing::Test {
   void expect(const Tensor& result, const std::string& role) const {
     EXPECT_TRUE(close(result, get(role), double_sums(get(role)))) << where_ << "/" << role;
   }
-  template <class Body> void each_case(const std::string& op, const Body& body) {
+  template <class Body>
+  void each_case(const std::string& op, const Body& body) {
     for (const std::string& one : golden().cases(op)) {
       where_ = one;
       body();
     }
   }
   // An operation of x alone: y from x, dx from dy.
-  template <class Forward, class Backward> void check_unary(const std::string& op, const Forward& forward, const Backward& backward) {
+  template <class Forward, class Backward>
+  void check_unary(const std::string& op, const Forward& forward, const Backward& backward) {
     each_case(op, [&] {
       Tensor y = blank("y"), dx = blank("dx");
       forward(get("x"), y);
@@ -51,15 +53,18 @@ TEST_F(RefGolden, Conv2d) {
   each_case("conv2d", [&] {
     const Tensor &x0 = get("x0"), &w = get("w"), &dy = get("dy");
     const Tensor *x1 = find("x1"), *b = find("b");
-    const ConvGeometry geometry{w.shape().h, w.shape().w, golden().whole_option(where_, 0), golden().whole_option(where_, 1)};
+    const ConvGeometry geometry{w.shape().h, w.shape().w, golden().whole_option(where_, 0),
+                                golden().whole_option(where_, 1)};
     Tensor y = blank("y"), dx0 = blank("dx0"), dx1 = x1 != nullptr ? blank("dx1") : Tensor();
     ref_.conv2d({.x0 = &x0, .x1 = x1, .w = &w, .b = b, .geometry = geometry}, y);
     expect(y, "y");
-    ref_.conv2d_grad_input({.dy = &dy, .w = &w, .geometry = geometry}, &dx0, x1 != nullptr ? &dx1 : nullptr, Grad::overwrite);
+    ref_.conv2d_grad_input({.dy = &dy, .w = &w, .geometry = geometry}, &dx0, x1 != nullptr ? &dx1 : nullptr,
+                           Grad::overwrite);
     expect(dx0, "dx0");
     if (x1 != nullptr) expect(dx1, "dx1");
     Tensor dw = blank("dw"), db = b != nullptr ? blank("db") : Tensor();
-    ref_.conv2d_grad_weight({.x0 = &x0, .x1 = x1, .dy = &dy, .geometry = geometry}, dw, b != nullptr ? &db : nullptr, Grad::overwrite);
+    ref_.conv2d_grad_weight({.x0 = &x0, .x1 = x1, .dy = &dy, .geometry = geometry}, dw, b != nullptr ? &db : nullptr,
+                            Grad::overwrite);
     expect(dw, "dw");
     if (b != nullptr) expect(db, "db");
   });
@@ -88,7 +93,8 @@ TEST_F(RefGolden, BatchNorm) {
     Tensor used_mean = blank("mean"), rstd = blank("mean");
     if (training) {
       ref_.batch_norm_train(get("x"), get("gamma"), get("beta"),
-                            {.eps = eps, .momentum = momentum, .running_mean = &mean, .running_var = &var}, y, used_mean, rstd);
+                            {.eps = eps, .momentum = momentum, .running_mean = &mean, .running_var = &var}, y,
+                            used_mean, rstd);
       ++trained;
     } else {
       ref_.batch_norm(get("x"), get("gamma"), get("beta"), {.mean = &mean, .var = &var, .eps = eps}, y);
@@ -106,8 +112,10 @@ TEST_F(RefGolden, BatchNorm) {
     expect_digits(mean, "mean_after");
     expect_digits(var, "var_after");
     Tensor dx = blank("dx"), dgamma = blank("dgamma"), dbeta = blank("dbeta");
-    ref_.batch_norm_grad(get("x"), get("gamma"), used_mean, rstd, !training, get("dy"), &dx, &dgamma, &dbeta, Grad::overwrite);
-    // dx is a difference of terms of size rstd * dy; where it vanishes (two values a channel) only their rounding is left.
+    ref_.batch_norm_grad(get("x"), get("gamma"), used_mean, rstd, !training, get("dy"), &dx, &dgamma, &dbeta,
+                         Grad::overwrite);
+    // dx is a difference of terms of size rstd * dy; where it vanishes (two values a channel) only their rounding is
+    // left.
     EXPECT_TRUE(close(dx, get("dx"), {.absolute = digits * std::max(largest(get("dx")), largest(rstd))})) << where_;
     expect_digits(dgamma, "dgamma");
     expect_digits(dbeta, "dbeta");
@@ -117,33 +125,46 @@ TEST_F(RefGolden, BatchNorm) {
 }
 
 TEST_F(RefGolden, Relu) {
-  check_unary("relu", [&](const Tensor& x, Tensor& y) { ref_.relu(x, y); },
-              [&](const Tensor&, const Tensor& y, const Tensor& dy, Tensor& dx) { ref_.relu_grad(y, dy, dx, Grad::overwrite); });
+  check_unary(
+      "relu", [&](const Tensor& x, Tensor& y) { ref_.relu(x, y); },
+      [&](const Tensor&, const Tensor& y, const Tensor& dy, Tensor& dx) {
+        ref_.relu_grad(y, dy, dx, Grad::overwrite);
+      });
 }
 
 TEST_F(RefGolden, Sigmoid) {
-  check_unary("sigmoid", [&](const Tensor& x, Tensor& y) { ref_.sigmoid(x, y); },
-              [&](const Tensor&, const Tensor& y, const Tensor& dy, Tensor& dx) { ref_.sigmoid_grad(y, dy, dx, Grad::overwrite); });
+  check_unary(
+      "sigmoid", [&](const Tensor& x, Tensor& y) { ref_.sigmoid(x, y); },
+      [&](const Tensor&, const Tensor& y, const Tensor& dy, Tensor& dx) {
+        ref_.sigmoid_grad(y, dy, dx, Grad::overwrite);
+      });
 }
 
 TEST_F(RefGolden, MaxPool2x2) {
-  check_unary("max_pool2x2", [&](const Tensor& x, Tensor& y) { ref_.max_pool2x2(x, y); },
-              [&](const Tensor& x, const Tensor&, const Tensor& dy, Tensor& dx) { ref_.max_pool2x2_grad(x, dy, dx, Grad::overwrite); });
+  check_unary(
+      "max_pool2x2", [&](const Tensor& x, Tensor& y) { ref_.max_pool2x2(x, y); },
+      [&](const Tensor& x, const Tensor&, const Tensor& dy, Tensor& dx) {
+        ref_.max_pool2x2_grad(x, dy, dx, Grad::overwrite);
+      });
 }
 
 TEST_F(RefGolden, UpsampleBilinear) {
-  check_unary("upsample_bilinear", [&](const Tensor& x, Tensor& y) { ref_.upsample_bilinear(x, y); },
-              [&](const Tensor&, const Tensor&, const Tensor& dy, Tensor& dx) { ref_.upsample_bilinear_grad(dy, dx, Grad::overwrite); });
+  check_unary(
+      "upsample_bilinear", [&](const Tensor& x, Tensor& y) { ref_.upsample_bilinear(x, y); },
+      [&](const Tensor&, const Tensor&, const Tensor& dy, Tensor& dx) {
+        ref_.upsample_bilinear_grad(dy, dx, Grad::overwrite);
+      });
 }
 
 TEST_F(RefGolden, Pad) {
-  check_unary("pad",
-              [&](const Tensor& x, Tensor& y) {
-                ref_.pad(x, golden().whole_option(where_, 0), golden().whole_option(where_, 1), y, Grad::overwrite);
-              },
-              [&](const Tensor&, const Tensor&, const Tensor& dy, Tensor& dx) {
-                ref_.pad(dy, -golden().whole_option(where_, 0), -golden().whole_option(where_, 1), dx, Grad::overwrite);
-              });
+  check_unary(
+      "pad",
+      [&](const Tensor& x, Tensor& y) {
+        ref_.pad(x, golden().whole_option(where_, 0), golden().whole_option(where_, 1), y, Grad::overwrite);
+      },
+      [&](const Tensor&, const Tensor&, const Tensor& dy, Tensor& dx) {
+        ref_.pad(dy, -golden().whole_option(where_, 0), -golden().whole_option(where_, 1), dx, Grad::overwrite);
+      });
 }
 
 }  // namespace
