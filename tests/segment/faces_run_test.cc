@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 
 #include "io/resize.h"
 #include "tests/segment/mini_info.h"
@@ -194,6 +195,34 @@ TEST(FacesRun, TheDefaultModelMarksTheFaceAndNothingElse) {
       if (result.mask.row(y)[x] != 0) { ASSERT_TRUE(contains(face.crop, x, y)); }
     }
   }
+}
+
+TEST(FacesRun, PortraitsHaveAFaceAndMarksOnlyInItsCrop) {
+  const std::filesystem::path folder = FURROW_SHARED "/data/portraits";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "the portraits are not here";
+  SegmentOptions options;
+  options.measures = false;
+  Segmenter segmenter(std::make_shared<Model>(Model::load(test::kMiniNative)), "cpu", 0, options);
+  int portraits = 0, faces = 0, marked = 0;
+  for (const auto& file : std::filesystem::recursive_directory_iterator(folder)) {
+    if (file.path().extension() != ".jpg" && file.path().extension() != ".png") continue;
+    ++portraits;
+    const SegmentResult result = segmenter.run(io::read_picture(file.path().string()));
+    if (result.status != SegmentResult::Status::ok) continue;
+    ++faces;
+    bool any = false;
+    for (int64_t y = 0; y < result.height; ++y) {
+      for (int64_t x = 0; x < result.width; ++x) {
+        if (result.mask.row(y)[x] == 0) continue;
+        any = true;
+        ASSERT_TRUE(contains(result.faces[0].crop, x, y)) << file.path();
+      }
+    }
+    marked += any;
+  }
+  EXPECT_EQ(portraits, 43);
+  EXPECT_GE(faces, 42);
+  EXPECT_GE(marked, 38);  // members of congress have wrinkles; a few photos are small or smooth
 }
 
 }  // namespace
