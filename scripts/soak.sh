@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# What takes hours: fuzzing with a budget, a long folder, repeated runs for leaks. Prints a table; commit it as docs/soak.md.
+#   scripts/soak.sh [--minutes N] [--no-setup]        N: minutes of fuzzing per target (default 60)
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+
+minutes=60 setup=yes
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --minutes) minutes=${2:?--minutes needs a number}; shift 2 ;;
+    --no-setup) setup=no; shift ;;
+    -h|--help) sed -n '2,3s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "soak.sh: unknown argument '$1' (see --help)" >&2; exit 2 ;;
+  esac
+done
+[ "$setup" = no ] || scripts/setup.sh --for soak --yes
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+cmake --preset fuzz >/dev/null && cmake --build --preset fuzz >/dev/null
+cmake --preset release >/dev/null && cmake --build --preset release --target furrow >/dev/null
+
+echo "# Soak"
+echo
+echo "$(git rev-parse --short HEAD), $(date -u +%Y-%m-%d), $(nproc) processors, \`scripts/soak.sh --minutes $minutes\`"
+echo
+echo "| what | amount | result |"
+echo "|---|---|---|"
+
+# name of the target -> folder of its corpus
+declare -A corpus=([zip]=zip [pickle]=pickle [pth]=pth [safetensors]=safetensors [png_walk]=png [png_decode]=png [jpeg]=jpeg)
+failed=0
+for target in zip pickle pth safetensors png_walk png_decode jpeg; do
+  mkdir -p "$work/$target"
+  log=$work/$target.log
+  # -timeout in seconds and -rss_limit in MiB are the contract's: a refusal takes at most 1 s and little memory.
+  if (cd "$work" && "$root/build/fuzz/fuzz/fuzz_$target" -max_total_time=$((minutes * 60)) -timeout=5 -rss_limit_mb=1024 -print_final_stats=1 \
+      "$work/$target" "$root/fuzz/corpus/${corpus[$target]}" >"$log" 2>&1); then result="no finding"; else result="**FINDING**"; failed=1; cp "$work"/crash-* "$work"/timeout-* "$work"/oom-* "$root" 2>/dev/null || true; fi
+  runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+  edges=$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1)
+  echo "| fuzz_$target | ${runs:-0} executions | $result, ${edges:-no coverage} |"
+done
+
+# A folder of many photos with three bad ones: the bad ones at the end, everything else done.
+many=${FURROW_SOAK_PHOTOS:-100000}
+python3 - "$work/in" "$many" <<'PYTHON'
+import os, struct, sys, zlib
+folder, many = sys.argv[1], int(sys.argv[2])
+os.makedirs(folder)
+chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+photo = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(b"\0" * 200)) + chunk(b"IEND", b"")
+for i in range(many):
+    with open(f"{folder}/{i:06}.png", "wb") as file:
+        file.write(photo if i % (many // 3) != 7 else photo[:-30])
+PYTHON
+begin=$SECONDS status=0
+build/release/apps/furrow -q segment --crop none --size 32 --save mask -o "$work/out" "$work/in" >/dev/null 2>"$work/many.log" || status=$?
+done_files=$(find "$work/out" -name '*.mask.png' | wc -l)
+if [ "$status" -eq 4 ] && [ "$done_files" -eq $((many - 3)) ] && grep -q "3 of $many inputs failed" "$work/many.log"; then result="exit 4, 3 listed, the rest done"; else result="**exit $status, $done_files files**"; failed=1; fi
+echo "| folder with 3 bad photos | $many photos, $((SECONDS - begin)) s | $result |"
+rm -rf "$work/in" "$work/out"
+
+exit $failed
