@@ -158,7 +158,8 @@ class ConvRun {
       r.bias = packed_.head_b.values<float>().data() + k;
       r.lanes = std::min(kBlock, step_.head - k);
       m_.rows->conv(r);
-      for (int64_t w = 0; w < s.w; ++w) std::copy_n(scratch + w * kBlock, r.lanes, out + w * step_.head + k);
+      for (int64_t w = 0; w < s.w; ++w)
+        for (int64_t i = 0; i < r.lanes; ++i) out[w * step_.head + k + i] = scratch[w * kBlock + i];
     }
   }
 

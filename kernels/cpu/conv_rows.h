@@ -101,6 +101,7 @@ void conv_tile(const ConvRow& r, int64_t o, int64_t lane) {
   for (int j = 0; j < N; ++j) acc[j] = Vec::load(r.bias + lane);
   const float* w = r.w + lane;
   for (const ConvSource& s : r.source) {
+    if (s.channels == 0) break;
     if constexpr (kStride < 0)
       w = s.lanes == kBlock ? reduce3<N, 16>(acc, r, s, o, w) : reduce3<N, 4>(acc, r, s, o, w);
     else
