@@ -102,7 +102,7 @@ template std::vector<double> NamedTensor::to<double>() const;
 std::string dims_to_string(std::span<const int64_t> dims) {
   if (dims.empty()) return "scalar";
   std::string out;
-  for (int64_t d : dims) out += (out.empty() ? "" : "x") + std::to_string(d);
+  for (int64_t d : dims) out.append(out.empty() ? "" : "x").append(std::to_string(d));
   return out;
 }
 
