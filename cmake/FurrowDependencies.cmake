@@ -9,7 +9,6 @@ set_target_properties(furrow_zlib PROPERTIES IMPORTED_LOCATION ${ZLIB_STATIC} IN
 
 find_path(STB_INCLUDE stb/stb_image.h REQUIRED)
 
-find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
 if(FURROW_BUILD_APPS)
   find_package(CLI11 REQUIRED)

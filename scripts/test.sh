@@ -41,10 +41,10 @@ stage "release: build" cmake --build --preset release
 stage "release: tests" ctest --test-dir build/release -j "$jobs" --timeout 300
 if [ "$fast" = no ]; then
   stage "asan: configure" cmake --preset asan -DFURROW_WERROR=ON -DFURROW_BUILD_APPS=OFF
-  stage "asan: build" cmake --build --preset asan --target kernels_test containers_test pictures_test
+  stage "asan: build" cmake --build --preset asan --target build_kernels_tests build_containers_tests build_pictures_tests
   stage "asan: tests" ctest --test-dir build/asan -j "$jobs" -L 'kernels|containers|pictures' --timeout 600
   stage "tsan: configure" cmake --preset tsan -DFURROW_WERROR=ON -DFURROW_BUILD_APPS=OFF
-  stage "tsan: build" cmake --build --preset tsan --target kernels_test
+  stage "tsan: build" cmake --build --preset tsan --target build_kernels_tests
   stage "tsan: tests" ctest --test-dir build/tsan -j "$jobs" -L kernels --timeout 600
   stage "install tree and a program built from it" scripts/check_install.sh build/release
 fi
