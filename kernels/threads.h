@@ -37,4 +37,10 @@ class ThreadPool {
 // Convenience for optional pools: runs in place where `pool` is null.
 void parallel_for(ThreadPool* pool, int64_t tasks, const ThreadPool::Body& body);
 
+// The same for any callable, handed on by reference: a lambda with many captures costs no allocation.
+template <class F> void parallel_for(ThreadPool* pool, int64_t tasks, F&& body) {
+  const ThreadPool::Body call = std::ref(body);
+  parallel_for(pool, tasks, call);
+}
+
 }  // namespace furrow

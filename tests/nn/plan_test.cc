@@ -65,6 +65,27 @@ TEST(Plan, PacksOncePerNetworkWhateverTheSize) {
   EXPECT_LT(relative_error(second.run(x), tape_output(*network, *backend, x)), 1e-12);
 }
 
+// Against float64: a float32 convolution errs by about 4e-8 * sqrt(K) of its largest value, here sqrt(9 * 256) at most,
+// and 18 of them follow each other; 2e-5 leaves them a factor of about 10 for adding up. Sizes share one set of
+// weights.
+TEST(Plan, OnCpuIsThePlanOnRef) {
+  ThreadPool pool(2);
+  auto ref = ref_backend(), cpu = make_backend({DeviceKind::cpu, 0}, &pool);
+  for (const bool bilinear : {false, true}) {
+    const auto network = random_network({.base = 8, .classes = 2, .bilinear = bilinear}, 5, DType::f32);
+    const auto weights = std::make_shared<PackedWeights>();
+    size_t prepared = 0;
+    for (const Shape& shape : {Shape{1, 64, 64, 3}, Shape{1, 31, 45, 3}, Shape{3, 47, 33, 3}, Shape{1, 16, 200, 3}}) {
+      const Tensor x = random_tensor(shape, 6).to(DType::f32);
+      Plan exact(*network, *ref, shape), fast(*network, *cpu, shape, {.weights = weights});
+      EXPECT_LT(relative_error(fast.run(x), exact.run(x.to(DType::f64))), 2e-5) << to_string(shape) << bilinear;
+      EXPECT_EQ(fast.activation_bytes(), fast.activation_bound());
+      if (prepared == 0) prepared = weights->prepared();
+      EXPECT_EQ(weights->prepared(), prepared) << "packed again for " << to_string(shape);
+    }
+  }
+}
+
 TEST(Plan, OutlivesItsNetwork) {
   auto backend = ref_backend();
   auto network = random_network({.base = 1}, 5);

@@ -1,6 +1,7 @@
 #include "nn/tape.h"
 
 #include "nn/layers.h"
+#include "nn/unet.h"
 #include "tests/nn/support.h"
 
 namespace furrow {
@@ -115,6 +116,25 @@ TEST(UNet, RefusesPicturesItCannotTake) {
   for (const Shape& shape : {Shape{1, 15, 16, 3}, Shape{1, 16, 15, 3}, Shape{1, 16, 16, 4}}) {
     Tape tape;
     EXPECT_THROW(network->forward(tape, tape.input(shape)), Error);
+  }
+}
+
+// PyTorch pads by diff // 2 on the left and top: Python rounds down, so -1 // 2 is -1 and the cut is there.
+TEST(UNet, PadsAndCutsWithPythonsHalves) {
+  Module root;
+  const Up up(&root, "up", 4, 2, false);
+  struct Case {
+    int64_t h, w, top, left;
+  };
+  for (const Case& c : {Case{9, 8, 0, 0}, Case{10, 11, 1, 1}, Case{7, 8, -1, 0}, Case{6, 5, -1, -2}}) {
+    Tape tape;
+    up.forward(tape, tape.input(Shape{1, 4, 4, 4}), tape.input(Shape{1, c.h, c.w, 2}));
+    const auto pad = std::ranges::find(tape.nodes(), OpKind::pad, &Node::op);
+    ASSERT_NE(pad, tape.nodes().end());
+    const auto& attrs = std::get<PadAttrs>(pad->attrs);
+    EXPECT_EQ(attrs.top, c.top);
+    EXPECT_EQ(attrs.left, c.left);
+    EXPECT_EQ(pad->shape, (Shape{1, c.h, c.w, 2}));
   }
 }
 
