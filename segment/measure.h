@@ -68,7 +68,7 @@ inline constexpr int64_t kMaxListedWrinkles = 65'536;
 // In masks with more pieces than this (noise) lines end where the skeleton ends.
 inline constexpr int64_t kMaxCorrectedPieces = 1 << 20;
 
-// Measures `mask` (gray, non-zero = wrinkle). Linear in the pixels of the box around the set ones, at most six bytes of
+// Measures `mask` (gray, non-zero = wrinkle). Linear in the pixels of the box around the set ones, at most 6.6 bytes of
 // memory for each of them, no recursion, the same answer on every machine and thread count.
 // Throws ErrorCode::limit where the mask is larger than kMaxMaskPixels or kMaxMaskSide allow, ErrorCode::internal where
 // it is not gray or its pixels do not match its size.

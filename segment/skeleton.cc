@@ -23,6 +23,8 @@ constexpr bool is_simple(unsigned n) {
 // Two neighbours side by side: the tip of a staircase, or a corner one pixel wide.
 constexpr bool is_tip(unsigned n) { return std::popcount(n) == 2 && (n & ((n << 1 | n >> 7) & 0xFF)) != 0; }
 
+constexpr uint16_t kFar = 0xFFFF;  // not reached yet; a square of 2^28 pixels is 5 * 8,192 deep
+
 enum : uint8_t { kRemovable = 1, kRemovableInside = 2 };
 constexpr std::array<uint8_t, 256> make_rules() {
   std::array<uint8_t, 256> rules{};
@@ -70,7 +72,7 @@ void measure_distance(const io::Image& mask, Skeleton& s) {
   for (int64_t y = s.y0; y < s.y0 + s.height; ++y) {
     const int64_t first = s.index(s.x0, y);
     for_each_run(mask.row(y) + s.x0, s.width, [&](int64_t begin, int64_t end) {
-      std::fill(s.cells.begin() + first + begin, s.cells.begin() + first + end, Skeleton::kDistance);
+      std::fill(s.cells.begin() + first + begin, s.cells.begin() + first + end, kFar);
       for (int64_t i = first + begin; i < first + end; ++i) relax(s.cells, i, stride, 1);
     });
   }
@@ -84,21 +86,19 @@ void measure_distance(const io::Image& mask, Skeleton& s) {
 // Removes from list[begin, end) what the rule allows, one border side after the other; side by side means that a line
 // two pixels thick loses one side only. Returns the new end; survivors keep their order.
 size_t peel(Skeleton& s, std::vector<uint32_t>& list, size_t begin, size_t end, uint8_t rule) {
+  std::vector<uint8_t> bare;  // whether the cell's neighbour on this side was clear before the side was touched
   for (const int side : {0, 4, 2, 6}) {
     const int64_t step = s.step(side);
-    for (size_t k = begin; k < end; ++k)
-      if (!s.on(list[k] + step)) s.cells[list[k]] |= Skeleton::kNode;
+    bare.resize(end - begin);
+    for (size_t k = begin; k < end; ++k) bare[k - begin] = !s.on(list[k] + step);
     size_t kept = begin;
     for (size_t k = begin; k < end; ++k) {
       const uint32_t i = list[k];
-      if (s.cells[i] & Skeleton::kNode) {
-        s.cells[i] &= Skeleton::kDistance;
-        if (kRules[s.neighbours(i)] & rule) {
-          s.cells[i] = 0;
-          continue;
-        }
+      if (bare[k - begin] && (kRules[s.neighbours(i)] & rule)) {
+        s.cells[i] = 0;
+      } else {
+        list[kept++] = i;
       }
-      list[kept++] = i;
     }
     end = kept;
   }
@@ -107,7 +107,7 @@ size_t peel(Skeleton& s, std::vector<uint32_t>& list, size_t begin, size_t end, 
 
 // All set cells, nearest to the outline first, raster order among equals (a counting sort).
 std::vector<uint32_t> sort_by_distance(const Skeleton& s, std::vector<size_t>& bucket_end) {
-  bucket_end.assign(Skeleton::kDistance + 2, 0);
+  bucket_end.assign(kFar + 2, 0);
   for (const uint16_t v : s.cells) ++bucket_end[v + size_t{1}];
   bucket_end[1] = 0;  // clear cells are not listed
   for (size_t v = 1; v < bucket_end.size(); ++v) bucket_end[v] += bucket_end[v - 1];
@@ -136,7 +136,7 @@ std::vector<uint32_t> thin(Skeleton& s) {
   std::vector<size_t> bucket_end;
   std::vector<uint32_t> list = sort_by_distance(s, bucket_end);
   size_t kept = 0, begin = 0;
-  for (size_t v = 1; v <= Skeleton::kDistance; ++v) {
+  for (size_t v = 1; v <= kFar; ++v) {
     const size_t end = bucket_end[v];
     if (begin == end) continue;
     const size_t stay = peel(s, list, begin, end, kRemovable);
@@ -200,6 +200,7 @@ Skeleton skeletonize(const io::Image& mask) {
   for (int k = 0; k < 8; ++k) s.steps[k] = kDy[k] * s.stride() + kDx[k];
   measure_distance(mask, s);
   std::vector<uint32_t> list = thin(s);
+  for (const uint32_t i : list) s.cells[i] = std::min(s.cells[i], Skeleton::kDistance);  // makes room for the flags
   if (prune(s, list)) prune(s, list);  // a pruned fork may have been the branch of another
   return s;
 }

@@ -61,7 +61,7 @@ struct Skeleton {
 // thinning: the chamfer distance 5-7-11 (Borgefors 1986) orders the pixels, and each is removed, one border side at a
 // time, if it is simple (Yokoi 1973) and not the end of a line. Branches that only lead into a corner of the outline,
 // i.e. end within 1.5 half widths (+ 1 pixel) of the junction they hang on, are removed afterwards. Topology is kept
-// exactly: as many pieces and as many holes as the mask has. Linear time, no recursion, at most 6 bytes per pixel of
+// exactly: as many pieces and as many holes as the mask has. Linear time, no recursion, at most 6.6 bytes per pixel of
 // the window.
 Skeleton skeletonize(const io::Image& mask);
 

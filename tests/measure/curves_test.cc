@@ -79,8 +79,10 @@ TEST(Curves, BranchesCountFromTheLineTheyLeave) {
         draw::line(mask, 80.3, 80.1, 80.3 + 50 * std::cos(b), 80.1 + 50 * std::sin(b), width);
         const MaskMeasures found = measure(mask);
         EXPECT_EQ(found.count, 1);
-        // Where thick strokes part at a sharp angle, the skeleton parts up to a width earlier or later than centre lines.
-        EXPECT_NEAR(found.length, 150, std::max(3.0, 0.9 * width)) << width << " branching by " << turn << " at " << degrees;
+        // Where thick strokes part at a sharp angle, the skeleton parts up to a width earlier or later than centre
+        // lines.
+        EXPECT_NEAR(found.length, 150, std::max(3.0, 0.9 * width))
+            << width << " branching by " << turn << " at " << degrees;
       }
 }
 

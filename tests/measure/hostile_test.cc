@@ -89,6 +89,13 @@ TEST(Hostile, LengthsOfThePatternsAreRight) {
   EXPECT_NEAR(length("checkerboard"), diagonals, 0.001 * diagonals);
 }
 
+// Deeper than a cell of a finished skeleton can tell (3,276 pixels), yet thinned to the middle.
+TEST(Hostile, VeryThickBlobs) {
+  const MaskMeasures found = measure(pattern([](int64_t, int64_t) { return true; }, 6'600));
+  EXPECT_EQ(found.count, 1);
+  EXPECT_LE(found.length, 10);  // a square is one disc with four corners
+}
+
 TEST(Hostile, MoreWrinklesThanAreListed) {
   const io::Image mask =
       pattern([](int64_t x, int64_t y) { return (x % 4 < 2 && y % 3 == 0) || (y >= 1022 && x < 99); });
