@@ -94,12 +94,16 @@ struct Segmenter::State {
   ChosenDevice chosen;
   std::unique_ptr<Backend> backend;
   std::shared_ptr<PackedWeights> packed = std::make_shared<PackedWeights>();  // shared by the plans
-  std::map<int64_t, std::unique_ptr<Plan>> plans;                             // by size
-  std::map<int64_t, Tensor> inputs;
+  struct Planned {
+    std::unique_ptr<Plan> plan;
+    Tensor input;
+  };
+  std::map<int64_t, Planned> plans;  // by side
 
   int64_t size() const { return options.size.value_or(model->info().size); }
   double threshold() const { return options.threshold.value_or(model->info().threshold); }
 
+  Planned& planned(int64_t side, SegmentTimings& timings);
   void probabilities(const io::Image& rgb, std::span<float> plane, SegmentTimings& timings);
   Grid grid_of(const Crop& crop) const;
   void run_region(const io::Image& photo, const Grid& grid, const KeptPixels& kept, SegmentResult& result,
@@ -108,18 +112,24 @@ struct Segmenter::State {
                   SegmentResult& result);
 };
 
-// The network once, or twice with `flip`, on a size x size picture.
-void Segmenter::State::probabilities(const io::Image& rgb, std::span<float> plane, SegmentTimings& timings) {
-  Timed time(timings.network);
-  std::unique_ptr<Plan>& plan = plans[rgb.width];
-  Tensor& input = inputs[rgb.width];
-  if (plan == nullptr) {
-    const Shape shape{1, rgb.height, rgb.width, 3};
+// The plan for a side x side picture and its input.
+Segmenter::State::Planned& Segmenter::State::planned(int64_t side, SegmentTimings& timings) {
+  Planned& entry = plans[side];
+  if (entry.plan == nullptr) {
+    Timed time(timings.plan);
+    const Shape shape{1, side, side, 3};
     PlanOptions plan_options;
     plan_options.weights = packed;
-    plan = std::make_unique<Plan>(model->network(), *backend, shape, plan_options);
-    input = Tensor(shape, backend->dtype());
+    entry.plan = std::make_unique<Plan>(model->network(), *backend, shape, plan_options);
+    entry.input = Tensor(shape, backend->dtype());
   }
+  return entry;
+}
+
+// The network once, or twice with `flip`, on a square picture.
+void Segmenter::State::probabilities(const io::Image& rgb, std::span<float> plane, SegmentTimings& timings) {
+  auto& [plan, input] = planned(rgb.width, timings);
+  Timed time(timings.network);
   std::ranges::fill(plane, 0.0f);
   for (const bool mirrored : {false, true}) {
     if (mirrored && !options.flip) continue;

@@ -58,9 +58,10 @@ struct FaceResult {
   std::optional<double> width_per_face_width;   // measures->mean_width / face->w
 };
 
-// Milliseconds of each step, summed over faces and windows.
+// Milliseconds of each step, summed over faces and windows. `plan` is spent once per size, by the first photo that
+// needs it: folding and packing weights, placing memory.
 struct SegmentTimings {
-  double find_faces = 0, crop = 0, resize = 0, network = 0, map_back = 0, measure = 0, total = 0;
+  double find_faces = 0, crop = 0, resize = 0, plan = 0, network = 0, map_back = 0, measure = 0, total = 0;
 };
 
 struct SegmentResult {
