@@ -50,10 +50,13 @@ class ConvRun {
         b_(buffers),
         s_(step),
         three_taps_(step.geometry.kernel_w == 3 && step.geometry.stride == 1 && step.geometry.pad <= 1),
-        pools_(step.pool && s_.pooled.floats() > 0 && s_.pooled.shape.pixels() > 0) {}
+        pools_(step.pool && s_.pooled.floats() > 0 && s_.pooled.shape.pixels() > 0) {
+    Tensor head = buffers.head;
+    if (step.head > 0) head_ = head.values<float>().data();
+  }
 
   void run() {
-    parallel_for(m_.pool, s_.tasks(), [this](int64_t task, int worker) { run_task(task, worker); });
+    for_tasks(m_.pool, s_.tasks(), [this](int64_t task, int worker) { run_task(task, worker); });
   }
 
  private:
@@ -147,8 +150,7 @@ class ConvRun {
   // The head of one row: a 1x1 convolution of its 16-lane pixels, whose first lanes go into the dense tensor.
   void head_row(int64_t n, int64_t h, const float* y, int64_t block_stride, float* scratch) const {
     const Shape& s = s_.y.shape;
-    Tensor head = b_.head;
-    float* out = head.values<float>().data() + (n * s.h + h) * s.w * step_.head;
+    float* out = head_ + (n * s.h + h) * s.w * step_.head;
     ConvRow r;
     r.source[0] = {y, 0, block_stride, kBlock, step_.oc};
     r.kernel_h = r.kernel_w = r.kh_end = r.kw_end = 1;
@@ -169,6 +171,7 @@ class ConvRun {
   const StepBuffers& b_;
   Schedule s_;
   bool three_taps_, pools_;
+  float* head_ = nullptr;  // the head's tensor
 };
 
 // w {OC,KH,KW,IC0+IC1} of one output block -> [source][block][kh][ic][kw][16]
@@ -217,8 +220,8 @@ std::unique_ptr<PackedWeights> pack_conv(const Machine& m, const ConvStep& step,
   packed->b = Tensor({1, 1, 1, blocks * kBlock});
   const double* from = weights.w.values<double>().data();
   float* to = packed->w.values<float>().data();
-  parallel_for(m.pool, blocks,
-               [&](int64_t block, int) { pack_block(step, from, block * kBlock, to + block * packed->block_floats); });
+  for_tasks(m.pool, blocks,
+            [&](int64_t block, int) { pack_block(step, from, block * kBlock, to + block * packed->block_floats); });
   if (!weights.b.empty()) std::ranges::copy(weights.b.values<double>(), packed->b.values<float>().begin());
   if (step.head == 0) return packed;
 

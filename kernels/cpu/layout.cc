@@ -6,7 +6,7 @@ namespace furrow::cpu {
 
 void place_rows(ThreadPool* pool, const float* dense, const BlockedLayout& layout, float* blocked) {
   const Shape& s = layout.shape;
-  parallel_for(pool, s.n * s.h, [&](int64_t task, int) {
+  for_tasks(pool, s.n * s.h, [&](int64_t task, int) {
     const int64_t n = task / s.h, h = task % s.h;
     const float* from = dense + task * s.w * s.c;
     for (int64_t block = 0; block < layout.blocks; ++block) {
@@ -25,7 +25,7 @@ void place_rows(ThreadPool* pool, const float* dense, const BlockedLayout& layou
 
 void unplace_rows(ThreadPool* pool, const float* blocked, const BlockedLayout& layout, float* dense) {
   const Shape& s = layout.shape;
-  parallel_for(pool, s.n * s.h, [&](int64_t task, int) {
+  for_tasks(pool, s.n * s.h, [&](int64_t task, int) {
     const int64_t n = task / s.h, h = task % s.h;
     for (int64_t block = 0; block < layout.blocks; ++block) {
       const float* row = blocked + layout.row(n, block, h);

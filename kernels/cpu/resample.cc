@@ -51,7 +51,7 @@ void run_upsample(const Machine& m, const UpsampleStep& step, const StepBuffers&
   const int64_t begin = std::clamp<int64_t>(step.left, 0, step.y.w);
   const int64_t end = std::clamp<int64_t>(step.left + step.w, begin, step.y.w);
   for (int64_t w = begin; w < end; ++w) taps[w] = tap_of(w - step.left, step.x.w, step.w);
-  parallel_for(m.pool, step.y.n * y.blocks * step.y.h, [&](int64_t task, int) {
+  for_tasks(m.pool, step.y.n * y.blocks * step.y.h, [&](int64_t task, int) {
     const int64_t h = task % step.y.h, block = task / step.y.h % y.blocks, n = task / (step.y.h * y.blocks);
     float* row = floats(buffers.y.data) + y.row(n, block, h);
     y.close_row(row, h);
@@ -73,7 +73,7 @@ void run_pool(const Machine& m, const PoolStep& step, const StepBuffers& buffers
   expect(buffers.x[0], step.x, "PoolStep: buffer x");
   expect(buffers.y, y, "PoolStep: buffer y");
   const BlockedLayout from(step.x), to(y);
-  parallel_for(m.pool, y.n * to.blocks * y.h, [&](int64_t task, int) {
+  for_tasks(m.pool, y.n * to.blocks * y.h, [&](int64_t task, int) {
     const int64_t h = task % y.h, block = task / y.h % to.blocks, n = task / (y.h * to.blocks);
     const float* upper = floats(buffers.x[0]) + from.row(n, block, 2 * h);
     float* row = floats(buffers.y.data) + to.row(n, block, h);

@@ -5,6 +5,7 @@
 // one order, so results have the same bits for any number of threads and any position in a batch.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "kernels/cpu/layout.h"
@@ -52,6 +53,11 @@ void unplace_rows(ThreadPool* pool, const float* blocked, const BlockedLayout& l
 void narrow_row(const float* wide, int64_t width, float* narrow);
 
 // Helpers of the schedules.
+// parallel_for without a copy of `body`, which std::function would allocate: running a step takes no memory.
+template <class Body>
+void for_tasks(ThreadPool* pool, int64_t tasks, const Body& body) {
+  parallel_for(pool, tasks, std::cref(body));
+}
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 inline float* floats(std::byte* data) { return reinterpret_cast<float*>(data); }
 inline const float* floats(const Placed& p) { return reinterpret_cast<const float*>(p.data); }

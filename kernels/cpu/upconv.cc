@@ -58,7 +58,7 @@ std::unique_ptr<PackedWeights> pack_upconv(const Machine& m, const UpconvStep& s
   packed->b = Tensor({1, 1, 1, blocks * kBlock});
   const double* from = weights.w.values<double>().data();
   float* to = packed->w.values<float>().data();
-  parallel_for(m.pool, blocks, [&](int64_t block, int) {  // {OC,2,2,IC} -> [block][i][ic][j][16]
+  for_tasks(m.pool, blocks, [&](int64_t block, int) {  // {OC,2,2,IC} -> [block][i][ic][j][16]
     for (int64_t lane = 0; lane < std::min(kBlock, oc - block * kBlock); ++lane)
       for (int64_t ij = 0; ij < 4; ++ij)
         for (int64_t c = 0; c < ic; ++c)
@@ -82,7 +82,7 @@ void run_upconv(const Machine& m, const UpconvStep& step, const PackedWeights& p
   require(buffers.workspace != nullptr || s.worker_floats() == 0, "UpconvStep: no workspace");
   const float* w = packed.w.values<float>().data();
   const float* bias = packed.b.values<float>().data();
-  parallel_for(m.pool, s.tasks(), [&](int64_t task, int worker) {
+  for_tasks(m.pool, s.tasks(), [&](int64_t task, int worker) {
     const int64_t r0 = task % s.row_tasks * s.rows, r1 = std::min(r0 + s.rows, step.y.h);
     const int64_t n = task / s.row_tasks % step.y.n, block = task / (s.row_tasks * step.y.n);
     float* own = floats(buffers.workspace) + worker * s.worker_floats();

@@ -200,6 +200,36 @@ TEST_P(CpuPlanned, CarriesNaNAndInfinityAsRefDoes) {
   }
 }
 
+// Every step leaves its results ready for the next one, padding included: a convolution that reads the placed result
+// has the same bits as one that reads it placed anew. (Buffers start full of NaN.)
+TEST_P(CpuPlanned, ResultsCanBeReadByAConvolution) {
+  CpuBackend backend(GetParam(), nullptr);
+  int read = 0;
+  const auto check = [&](const Placed& placed, const std::string& what) {
+    if (placed.data == nullptr || placed.shape.elements() == 0) return;
+    Tensor dense(placed.shape, DType::f32);
+    backend.unplace(placed, dense);
+    for (const int64_t kernel : {3, 5}) {
+      const ConvStep next = cases::conv(placed.shape, 4, kernel);
+      const StepWeights weights = cases::random_weights(next, 11);
+      GuardedBuffer y(backend.placed_bytes(next.y())), workspace(backend.workspace_bytes(next));
+      StepBuffers buffers;
+      buffers.x[0] = placed, buffers.y = {y.data(), next.y()}, buffers.workspace = workspace.data();
+      backend.run(next, backend.prepare(next, weights).get(), buffers);
+      Tensor got(next.y(), DType::f32);
+      backend.unplace(buffers.y, got);
+      EXPECT_TRUE(same_bits(got, run_step(backend, next, {dense}, weights).y)) << problem(next) << " after " << what;
+      ++read;
+    }
+  };
+  for (const Step& step : cases::ragged_steps())
+    run_step(backend, step, random_inputs(step, 12), cases::random_weights(step, 13), [&](const StepBuffers& left) {
+      check(left.y, op_name(step) + " " + problem(step));
+      check(left.pooled, "the maximum of " + problem(step));
+    });
+  EXPECT_GT(read, 300);
+}
+
 TEST_P(CpuPlanned, NamesTheAlgorithm) {
   CpuBackend backend(GetParam(), nullptr);
   const std::string isa(cpu::name(GetParam()));

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -57,8 +58,10 @@ inline std::vector<Tensor> random_inputs(const Step& step, uint64_t seed) {
   return {cases::random_values(std::get<PoolStep>(step).x, seed)};
 }
 
+// `after`, where given, sees the buffers as the step left them.
 inline StepResults run_step(Backend& backend, const Step& step, const std::vector<Tensor>& x,
-                            const StepWeights& weights) {
+                            const StepWeights& weights,
+                            const std::function<void(const StepBuffers&)>& after = nullptr) {
   std::vector<std::unique_ptr<GuardedBuffer>> memory;
   const auto take = [&](size_t bytes) {
     memory.push_back(std::make_unique<GuardedBuffer>(bytes));
@@ -86,6 +89,7 @@ inline StepResults run_step(Backend& backend, const Step& step, const std::vecto
   }
   buffers.workspace = take(backend.workspace_bytes(step));
   backend.run(step, backend.prepare(step, weights).get(), buffers);
+  if (after) after(buffers);
   for (const auto& m : memory) EXPECT_TRUE(m->intact()) << "written outside a buffer: " << problem(step);
 
   StepResults out;
@@ -94,8 +98,8 @@ inline StepResults run_step(Backend& backend, const Step& step, const std::vecto
   if (!buffers.head.empty()) out.head = Tensor(buffers.head.shape(), backend.dtype());
   if (!out.head.empty()) std::memcpy(const_cast<void*>(data_of(out.head)), data_of(buffers.head), out.head.bytes());
   for (size_t i = 0; i < x.size(); ++i) {  // sources are only read
-    const Tensor before = x[i].to(backend.dtype()), after = dense(buffers.x[i]);
-    EXPECT_EQ(std::memcmp(data_of(before), data_of(after), before.bytes()), 0) << problem(step);
+    const Tensor before = x[i].to(backend.dtype()), now = dense(buffers.x[i]);
+    EXPECT_EQ(std::memcmp(data_of(before), data_of(now), before.bytes()), 0) << problem(step);
   }
   return out;
 }
