@@ -21,14 +21,18 @@ void* counted(std::size_t size, std::size_t alignment) {
 
 }  // namespace
 
-void* operator new(std::size_t size) { return counted(size == 0 ? 1 : size, alignof(std::max_align_t)); }
-void* operator new(std::size_t size, std::align_val_t alignment) {
+// Kept out of line: inlined, g++ sees free() meet operator new and warns.
+#define FURROW_OUT_OF_LINE __attribute__((noinline))
+FURROW_OUT_OF_LINE void* operator new(std::size_t size) {
+  return counted(size == 0 ? 1 : size, alignof(std::max_align_t));
+}
+FURROW_OUT_OF_LINE void* operator new(std::size_t size, std::align_val_t alignment) {
   return counted(size, static_cast<std::size_t>(alignment));
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+FURROW_OUT_OF_LINE void operator delete(void* memory) noexcept { std::free(memory); }
+FURROW_OUT_OF_LINE void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+FURROW_OUT_OF_LINE void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+FURROW_OUT_OF_LINE void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 
 namespace furrow {
 namespace {
