@@ -37,32 +37,12 @@ inline uint8_t paeth(int left, int up, int corner) {
   return static_cast<uint8_t>(from_left <= from_up && from_left <= from_corner ? left : second);
 }
 
-// Writes filter `kind` (0..4) of a row into `out`. `row` and `above` have `step` zero bytes in front of them.
-void filter_row(int kind, const uint8_t* row, const uint8_t* above, size_t bytes, size_t step, uint8_t* out) {
-  const uint8_t* left = row - step;
-  const uint8_t* corner = above - step;
-  switch (kind) {
-    case 1:
-      for (size_t i = 0; i < bytes; ++i) out[i] = static_cast<uint8_t>(row[i] - left[i]);
-      return;
-    case 2:
-      for (size_t i = 0; i < bytes; ++i) out[i] = static_cast<uint8_t>(row[i] - above[i]);
-      return;
-    case 3:
-      for (size_t i = 0; i < bytes; ++i) out[i] = static_cast<uint8_t>(row[i] - ((left[i] + above[i]) >> 1));
-      return;
-    case 4:
-      for (size_t i = 0; i < bytes; ++i) out[i] = static_cast<uint8_t>(row[i] - paeth(left[i], above[i], corner[i]));
-      return;
-    default: std::memcpy(out, row, bytes);
+// Paeth's filter of a row into `out`. `row` and `above` have `step` zero bytes in front of them.
+void filter_paeth(const uint8_t* row, const uint8_t* above, size_t bytes, size_t step, uint8_t* out) {
+  for (size_t i = 0; i < bytes; ++i) {
+    const ptrdiff_t left = static_cast<ptrdiff_t>(i) - static_cast<ptrdiff_t>(step);
+    out[i] = static_cast<uint8_t>(row[i] - paeth(row[left], above[i], above[left]));
   }
-}
-
-// Sum of absolute differences as signed bytes: the usual guess of how well a filtered row will compress.
-uint64_t cost_of(const uint8_t* row, size_t bytes) {
-  uint64_t sum = 0;
-  for (size_t i = 0; i < bytes; ++i) sum += row[i] < 128 ? row[i] : 256u - row[i];
-  return sum;
 }
 
 }  // namespace
@@ -71,10 +51,9 @@ struct PngWriter::State {
   Sink sink;
   int64_t width, height, rows = 0;
   PngType type;
-  PngEffort effort;
   size_t bytes = 0, step = 1;             // of a row; from a sample to the same one of the pixel before
   std::vector<uint8_t> row, above;        // with `step` zeros in front
-  std::vector<uint8_t> filtered, trial;   // filter byte and row
+  std::vector<uint8_t> filtered;          // filter byte and row
   std::vector<uint8_t> chunk;             // length, type, up to kChunk bytes, CRC
   z_stream stream{};
   bool open = false;
@@ -139,12 +118,10 @@ struct PngWriter::State {
     row.assign(step + bytes, 0);
     above = row;
     filtered.assign(1 + bytes, 0);
-    if (effort == PngEffort::small) trial = filtered;
     chunk.resize(kChunk + 12);
     // Filtered photos hold hardly any repeats but runs: Z_RLE is quickest and smallest of zlib's quick ways with them.
-    const bool fast = effort == PngEffort::fast;
-    const int strategy = fast && photographic() ? Z_RLE : Z_DEFAULT_STRATEGY;
-    if (deflateInit2(&stream, fast ? 1 : 6, Z_DEFLATED, 15, 9, strategy) != Z_OK) throw std::bad_alloc();
+    const int level = photographic() ? 1 : 6, strategy = photographic() ? Z_RLE : Z_DEFAULT_STRATEGY;
+    if (deflateInit2(&stream, level, Z_DEFLATED, 15, 9, strategy) != Z_OK) throw std::bad_alloc();
     open = true;
     stream.next_out = &chunk[8];
     stream.avail_out = static_cast<uInt>(kChunk);
@@ -154,29 +131,19 @@ struct PngWriter::State {
 
   void take_row() {
     require(rows++ < height, "PngWriter: more rows than the height");
-    if (!photographic()) {
+    if (photographic()) {
+      filtered[0] = 4;
+      filter_paeth(samples(), above.data() + step, bytes, step, &filtered[1]);
+    } else {
       filtered[0] = 0;
       std::memcpy(&filtered[1], samples(), bytes);
-    } else if (effort == PngEffort::fast) {
-      filtered[0] = 4;
-      filter_row(4, samples(), above.data() + step, bytes, step, &filtered[1]);
-    } else {
-      uint64_t best = UINT64_MAX;
-      for (int kind = 0; kind < 5; ++kind) {
-        trial[0] = static_cast<uint8_t>(kind);
-        filter_row(kind, samples(), above.data() + step, bytes, step, &trial[1]);
-        if (const uint64_t cost = cost_of(&trial[1], bytes); cost < best) {
-          best = cost;
-          trial.swap(filtered);
-        }
-      }
     }
     compress(filtered, Z_NO_FLUSH);
     row.swap(above);
   }
 };
 
-PngWriter::PngWriter(Sink sink, int64_t width, int64_t height, PngType type, PngEffort effort, const Palette& palette)
+PngWriter::PngWriter(Sink sink, int64_t width, int64_t height, PngType type, const Palette& palette)
     : state_(std::make_unique<State>()) {
   constexpr int64_t kLargest = 0x7fffffff;
   require(width >= 1 && height >= 1 && width <= kLargest && height <= kLargest, "PngWriter: size out of range");
@@ -185,7 +152,6 @@ PngWriter::PngWriter(Sink sink, int64_t width, int64_t height, PngType type, Png
   state_->width = width;
   state_->height = height;
   state_->type = type;
-  state_->effort = effort;
   state_->start(palette);
 }
 
@@ -231,12 +197,11 @@ PngWriter::Sink into(std::vector<std::byte>& file) {
   return [&file](std::span<const std::byte> bytes) { file.insert(file.end(), bytes.begin(), bytes.end()); };
 }
 
-std::vector<std::byte> encode_bytes(int64_t width, int64_t height, std::span<const uint8_t> samples, PngType type, PngEffort effort,
-                                    const Palette& palette) {
+std::vector<std::byte> encode_bytes(int64_t width, int64_t height, std::span<const uint8_t> samples, PngType type, const Palette& palette) {
   const size_t row = static_cast<size_t>(width) * (type == PngType::rgb8 ? 3 : 1);
   require(width >= 1 && height >= 1 && samples.size() == row * static_cast<size_t>(height), "encode_png: wrong number of samples");
   std::vector<std::byte> file;
-  PngWriter writer(into(file), width, height, type, effort, palette);
+  PngWriter writer(into(file), width, height, type, palette);
   for (int64_t y = 0; y < height; ++y) writer.row(samples.subspan(static_cast<size_t>(y) * row, row));
   writer.finish();
   return file;
@@ -244,29 +209,28 @@ std::vector<std::byte> encode_bytes(int64_t width, int64_t height, std::span<con
 
 }  // namespace
 
-std::vector<std::byte> encode_png(const Image& image, PngEffort effort) {
+std::vector<std::byte> encode_png(const Image& image) {
   require(image.channels == 1 || image.channels == 3, "encode_png: 1 or 3 channels");
-  return encode_bytes(image.width, image.height, image.pixels, image.channels == 3 ? PngType::rgb8 : PngType::gray8, effort, {});
+  return encode_bytes(image.width, image.height, image.pixels, image.channels == 3 ? PngType::rgb8 : PngType::gray8, {});
 }
 
-std::vector<std::byte> encode_png_gray16(int64_t width, int64_t height, std::span<const uint16_t> samples, PngEffort effort) {
+std::vector<std::byte> encode_png_gray16(int64_t width, int64_t height, std::span<const uint16_t> samples) {
   require(width >= 1 && height >= 1 && samples.size() == static_cast<size_t>(width * height), "encode_png: wrong number of samples");
   std::vector<std::byte> file;
-  PngWriter writer(into(file), width, height, PngType::gray16, effort);
+  PngWriter writer(into(file), width, height, PngType::gray16);
   for (int64_t y = 0; y < height; ++y) writer.row16(samples.subspan(static_cast<size_t>(y * width), static_cast<size_t>(width)));
   writer.finish();
   return file;
 }
 
-std::vector<std::byte> encode_png_gray1(int64_t width, int64_t height, std::span<const uint8_t> samples, PngEffort effort) {
-  return encode_bytes(width, height, samples, PngType::gray1, effort, {});
+std::vector<std::byte> encode_png_gray1(int64_t width, int64_t height, std::span<const uint8_t> samples) {
+  return encode_bytes(width, height, samples, PngType::gray1, {});
 }
 
-std::vector<std::byte> encode_png_palette(int64_t width, int64_t height, std::span<const uint8_t> labels, const Palette& palette,
-                                          PngEffort effort) {
+std::vector<std::byte> encode_png_palette(int64_t width, int64_t height, std::span<const uint8_t> labels, const Palette& palette) {
   require(std::all_of(labels.begin(), labels.end(), [&](uint8_t label) { return label < palette.size(); }),
           "encode_png_palette: a label beyond the palette");
-  return encode_bytes(width, height, labels, PngType::palette8, effort, palette);
+  return encode_bytes(width, height, labels, PngType::palette8, palette);
 }
 
 }  // namespace furrow::io

@@ -4,6 +4,8 @@
 #include <malloc.h>
 
 #include <chrono>
+#include <cstdlib>
+#include <fstream>
 
 namespace furrow::io::test {
 namespace {
@@ -22,10 +24,19 @@ void check_line(const Error& error, const Hostile& hostile) {
   for (char c : error.line()) EXPECT_GE(static_cast<unsigned char>(c), 0x20) << error.line();
 }
 
+// Seeds for the fuzzers (fuzz/pictures.cmake), where the environment asks for them.
+void write_seed(const Hostile& hostile, const Bytes& file) {
+  const char* folder = std::getenv("FURROW_SEEDS");
+  if (folder == nullptr || file.size() > 8192) return;
+  std::ofstream(std::string(folder) + "/" + hostile.name, std::ios::binary)
+      .write(reinterpret_cast<const char*>(file.data()), static_cast<std::streamsize>(file.size()));
+}
+
 }  // namespace
 
 void expect_refused(const Hostile& hostile) {
   const Bytes file = hostile.file();
+  write_seed(hostile, file);
   malloc_trim(0);
   reset_peak_memory();
   const uint64_t before = memory_now();

@@ -32,38 +32,33 @@ Image photo_like(int64_t width, int64_t height, int channels) {
   return image;
 }
 
-constexpr PngEffort kEfforts[] = {PngEffort::fast, PngEffort::small};
 constexpr std::pair<int64_t, int64_t> kSizes[] = {{1, 1}, {7, 1}, {1, 9}, {8, 8}, {33, 17}, {300, 211}};
 
 TEST(PngWrite, RgbAndGrayComeBack) {
-  for (PngEffort effort : kEfforts) {
-    for (auto [width, height] : kSizes) {
-      const Image rgb = photo_like(width, height, 3);
-      const Picture seen = decode_picture(encode_png(rgb, effort));
-      EXPECT_EQ(seen.image.pixels, rgb.pixels);
-      EXPECT_EQ(seen.info.source_channels, 3);
-      const Image gray = photo_like(width, height, 1);
-      const LabelMap labels = decode_labels(encode_png(gray, effort));
-      EXPECT_EQ(labels.labels, gray.pixels);
-      EXPECT_EQ(labels.width, width);
-    }
+  for (auto [width, height] : kSizes) {
+    const Image rgb = photo_like(width, height, 3);
+    const Picture seen = decode_picture(encode_png(rgb));
+    EXPECT_EQ(seen.image.pixels, rgb.pixels);
+    EXPECT_EQ(seen.info.source_channels, 3);
+    const Image gray = photo_like(width, height, 1);
+    const LabelMap labels = decode_labels(encode_png(gray));
+    EXPECT_EQ(labels.labels, gray.pixels);
+    EXPECT_EQ(labels.width, width);
   }
 }
 
 TEST(PngWrite, Gray16KeepsBothBytes) {
-  for (PngEffort effort : kEfforts) {
-    const auto low = random_bytes(40 * 30), high = random_bytes(40 * 30 + 1);
-    std::vector<uint16_t> samples;
-    for (size_t i = 0; i < low.size(); ++i) samples.push_back(static_cast<uint16_t>(high[i] << 8 | low[i]));
-    const auto file = encode_png_gray16(40, 30, samples, effort);
-    const PngFile walked = walk_png(file, Limits{});
-    EXPECT_EQ(walked.header.depth, 16);
-    std::vector<uint16_t> seen;
-    read_png_rows(walked, [&](const PngRow& row) {
-      for (size_t i = 0; i < row.packed.size(); i += 2) seen.push_back(static_cast<uint16_t>(row.packed[i] << 8 | row.packed[i + 1]));
-    });
-    EXPECT_EQ(seen, samples);
-  }
+  const auto low = random_bytes(40 * 30), high = random_bytes(40 * 30 + 1);
+  std::vector<uint16_t> samples;
+  for (size_t i = 0; i < low.size(); ++i) samples.push_back(static_cast<uint16_t>(high[i] << 8 | low[i]));
+  const auto file = encode_png_gray16(40, 30, samples);
+  const PngFile walked = walk_png(file, Limits{});
+  EXPECT_EQ(walked.header.depth, 16);
+  std::vector<uint16_t> seen;
+  read_png_rows(walked, [&](const PngRow& row) {
+    for (size_t i = 0; i < row.packed.size(); i += 2) seen.push_back(static_cast<uint16_t>(row.packed[i] << 8 | row.packed[i + 1]));
+  });
+  EXPECT_EQ(seen, samples);
 }
 
 TEST(PngWrite, OneBitIsBlackAndWhite) {
@@ -117,7 +112,7 @@ TEST(PngWrite, MisuseIsAProgrammingError) {
   const auto nowhere = [](std::span<const std::byte>) {};
   EXPECT_THROW(PngWriter(nowhere, 0, 1, PngType::gray8), Error);
   EXPECT_THROW(PngWriter(nowhere, 1, 1, PngType::palette8), Error);
-  EXPECT_THROW(PngWriter(nowhere, 1, 1, PngType::gray8, PngEffort::fast, {{0, 0, 0}}), Error);
+  EXPECT_THROW(PngWriter(nowhere, 1, 1, PngType::gray8, {{0, 0, 0}}), Error);
   EXPECT_THROW(encode_png(Image(2, 2, 2)), Error);
   EXPECT_THROW(encode_png_palette(1, 1, std::vector<uint8_t>{1}, {{0, 0, 0}}), Error);
   PngWriter writer(nowhere, 2, 1, PngType::gray8);
