@@ -10,8 +10,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     const furrow::io::Pickle pickle = furrow::io::run_pickle({reinterpret_cast<const std::byte*>(data), size}, limits);
     furrow::io::select_tensors(pickle, limits);
-  } catch (const furrow::Error& error) {
-    furrow::fuzz::check(error);
-  }
+  } catch (const furrow::Error& error) { furrow::fuzz::check(error); }
   return 0;
 }

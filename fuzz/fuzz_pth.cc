@@ -18,9 +18,7 @@ void read(const std::string& bytes) {
                       "byte count equals shape");
       furrow::fuzz::touch(tensor.bytes);
     }
-  } catch (const furrow::Error& error) {
-    furrow::fuzz::check(error);
-  }
+  } catch (const furrow::Error& error) { furrow::fuzz::check(error); }
 }
 
 }  // namespace
@@ -28,6 +26,7 @@ void read(const std::string& bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string input(reinterpret_cast<const char*>(data), size);
   read(input);
-  if (input.starts_with("\x80")) read(furrow::testing::build_pth(input, {furrow::testing::six_floats(), std::string(24, 'x')}));
+  if (input.starts_with("\x80"))
+    read(furrow::testing::build_pth(input, {furrow::testing::six_floats(), std::string(24, 'x')}));
   return 0;
 }

@@ -16,8 +16,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       total += tensor.bytes.size();
     }
     furrow::require(total < size, "tensors fill no more than the file");
-  } catch (const furrow::Error& error) {
-    furrow::fuzz::check(error);
-  }
+  } catch (const furrow::Error& error) { furrow::fuzz::check(error); }
   return 0;
 }

@@ -12,8 +12,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       furrow::fuzz::touch(zip.read(entry).bytes);
       furrow::require(zip.find(entry.name) != nullptr, "every entry is found under its name");
     }
-  } catch (const furrow::Error& error) {
-    furrow::fuzz::check(error);
-  }
+  } catch (const furrow::Error& error) { furrow::fuzz::check(error); }
   return 0;
 }

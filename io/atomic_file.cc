@@ -44,7 +44,8 @@ AtomicFile::AtomicFile(const std::string& path, bool overwrite)
   }
   static std::atomic<unsigned> counter{0};
   for (int attempt = 0; attempt < 100 && fd_ < 0; ++attempt) {
-    temporary_ = folder_of(target_) + "/.furrow-" + std::to_string(::getpid()) + "-" + std::to_string(counter++) + ".tmp";
+    temporary_ =
+        folder_of(target_) + "/.furrow-" + std::to_string(::getpid()) + "-" + std::to_string(counter++) + ".tmp";
     fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd_ < 0 && errno != EEXIST) break;
   }

@@ -41,7 +41,8 @@ Checkpoint read_checkpoint(std::span<const std::byte> bytes, std::shared_ptr<con
     return out;
   } catch (const std::bad_alloc&) {
     // Only for sizes that the file really has: claims are checked before anything is allocated for them.
-    throw Error(ErrorCode::limit, "reading this file of " + std::to_string(bytes.size()) + " bytes needs more memory than there is");
+    throw Error(ErrorCode::limit,
+                "reading this file of " + std::to_string(bytes.size()) + " bytes needs more memory than there is");
   }
 }
 
@@ -50,7 +51,8 @@ Checkpoint read_checkpoint(const std::string& path, const Limits& limits) {
     const auto file = MappedFile::open(path);
     const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
     if (is_zip(text) && path.ends_with(".safetensors"))
-      throw Error(ErrorCode::malformed, "named .safetensors, but it is a zip that may hold a pickle").at(0)
+      throw Error(ErrorCode::malformed, "named .safetensors, but it is a zip that may hold a pickle")
+          .at(0)
           .hint("if you trust where it comes from, rename it to .pth");
     Checkpoint out = read_checkpoint(file->bytes(), file, limits);
     file->check_unchanged();

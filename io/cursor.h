@@ -33,7 +33,8 @@ class Cursor {
     const auto out = take(count);
     return {reinterpret_cast<const char*>(out.data()), out.size()};
   }
-  template <class T> T number() {
+  template <class T>
+  T number() {
     T value;
     std::memcpy(&value, take(sizeof value).data(), sizeof value);
     return value;

@@ -18,13 +18,24 @@ struct Magic {
 };
 
 constexpr std::array kMagic = {
-    Magic{"\x1f\x8b"sv, "a gzip file"},          Magic{"7z\xbc\xaf\x27\x1c"sv, "a 7-Zip archive"},
-    Magic{"BZh"sv, "a bzip2 file"},              Magic{"\xfd" "7zXZ"sv, "an xz file"},
-    Magic{"\x28\xb5\x2f\xfd"sv, "a zstd file"},  Magic{"Rar!"sv, "a RAR archive"},
-    Magic{"\x93NUMPY"sv, "a NumPy array"},       Magic{"\x89HDF\r\n"sv, "an HDF5 (Keras) file"},
-    Magic{"\x7f" "ELF"sv, "a program (ELF)"},    Magic{"MZ"sv, "a Windows program"},
-    Magic{"\x89PNG"sv, "a PNG picture"},         Magic{"\xff\xd8\xff"sv, "a JPEG picture"},
-    Magic{"GGUF"sv, "a GGUF file"},              Magic{"%PDF"sv, "a PDF document"},
+    Magic{"\x1f\x8b"sv, "a gzip file"},
+    Magic{"7z\xbc\xaf\x27\x1c"sv, "a 7-Zip archive"},
+    Magic{"BZh"sv, "a bzip2 file"},
+    Magic{"\xfd"
+          "7zXZ"sv,
+          "an xz file"},
+    Magic{"\x28\xb5\x2f\xfd"sv, "a zstd file"},
+    Magic{"Rar!"sv, "a RAR archive"},
+    Magic{"\x93NUMPY"sv, "a NumPy array"},
+    Magic{"\x89HDF\r\n"sv, "an HDF5 (Keras) file"},
+    Magic{"\x7f"
+          "ELF"sv,
+          "a program (ELF)"},
+    Magic{"MZ"sv, "a Windows program"},
+    Magic{"\x89PNG"sv, "a PNG picture"},
+    Magic{"\xff\xd8\xff"sv, "a JPEG picture"},
+    Magic{"GGUF"sv, "a GGUF file"},
+    Magic{"%PDF"sv, "a PDF document"},
 };
 
 constexpr std::string_view kLegacyMagic = "\x80\x02\x8a\x0al\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."sv;
@@ -36,7 +47,8 @@ uint64_t tar_length(std::string_view bytes) {
   uint64_t at = 0;
   while (at + 512 <= bytes.size() && bytes.substr(at + 257, 5) == "ustar") {
     uint64_t size = 0;
-    for (const char c : bytes.substr(at + 124, 11)) size = c >= '0' && c <= '7' ? size * 8 + static_cast<uint64_t>(c - '0') : size;
+    for (const char c : bytes.substr(at + 124, 11))
+      size = c >= '0' && c <= '7' ? size * 8 + static_cast<uint64_t>(c - '0') : size;
     at += 512 + (size + 511) / 512 * 512;
   }
   return at;
@@ -47,7 +59,8 @@ Error describe_tar(std::string_view bytes) {
   const std::string what = "a tar archive: the PyTorch container of 2017";
   if (length > bytes.size())
     return Error(ErrorCode::malformed, what + ", and it is cut: " + std::to_string(bytes.size()) + " of at least " +
-                                           std::to_string(length) + " bytes").at(bytes.size());
+                                           std::to_string(length) + " bytes")
+        .at(bytes.size());
   return Error(ErrorCode::unsupported, what + ", not read here").hint("load and re-save it with a current PyTorch");
 }
 
@@ -78,12 +91,15 @@ Error describe_text(std::string_view bytes) {
   if (bytes.starts_with("version https://git-lfs.github.com/")) {
     const size_t size = bytes.find("\nsize ");
     const size_t digits = size == bytes.npos ? bytes.size() : size + 6;
-    const std::string_view number = bytes.substr(digits, std::min<size_t>(bytes.find('\n', digits), bytes.size()) - digits);
-    return not_a_checkpoint("a Git LFS pointer" + (number.empty() ? "" : " to a file of " + printable(number, 20) + " bytes"))
+    const std::string_view number =
+        bytes.substr(digits, std::min<size_t>(bytes.find('\n', digits), bytes.size()) - digits);
+    return not_a_checkpoint("a Git LFS pointer" +
+                            (number.empty() ? "" : " to a file of " + printable(number, 20) + " bytes"))
         .hint("fetch the file itself: git lfs pull, or the download link of its page");
   }
   if (is_web_page(bytes))
-    return Error(ErrorCode::malformed, "this is a web page, not a checkpoint").hint("the download link led to a page; download the file itself");
+    return Error(ErrorCode::malformed, "this is a web page, not a checkpoint")
+        .hint("the download link led to a page; download the file itself");
   return not_a_checkpoint("a text of " + std::to_string(bytes.size()) + " bytes");
 }
 

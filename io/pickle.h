@@ -1,4 +1,5 @@
-// What a pickle of torch.save holds, as inert values. Nothing named in the pickle is ever looked up, imported or called.
+// What a pickle of torch.save holds, as inert values. Nothing named in the pickle is ever looked up, imported or
+// called.
 #pragma once
 
 #include <bit>
@@ -15,13 +16,22 @@
 namespace furrow::io {
 
 enum class PickleKind : uint8_t {
-  none, boolean, integer,
-  big_integer,   // more than 64 bits; its value is not kept
-  real, text, bytes,
-  encoded,       // _codecs.encode(text, "latin1"): bytes, spelled as text
-  tuple, list, dict, ordered_dict, set,
-  global,        // an allowed name that was not applied to anything; `number` is a PickleGlobal
-  storage, tensor,
+  none,
+  boolean,
+  integer,
+  big_integer,  // more than 64 bits; its value is not kept
+  real,
+  text,
+  bytes,
+  encoded,  // _codecs.encode(text, "latin1"): bytes, spelled as text
+  tuple,
+  list,
+  dict,
+  ordered_dict,
+  set,
+  global,  // an allowed name that was not applied to anything; `number` is a PickleGlobal
+  storage,
+  tensor,
   numpy_dtype,   // items: its type code ("f8"), its byte order ("<")
   numpy_scalar,  // items: dtype, bytes or encoded
   inert,         // a device, a dtype, a bytearray: carried along, never used
@@ -81,7 +91,7 @@ inline bool is_dict(const PickleValue& value) {
   return value.kind == PickleKind::dict || value.kind == PickleKind::ordered_dict;
 }
 
-// Runs the pickle (protocol 2 to 4) on a machine that knows 44 opcodes and the names of io/pickle_globals.h; `bytes`
+// Runs the pickle (protocol 2 to 4) on a machine that knows 46 opcodes and the names of io/pickle_globals.h; `bytes`
 // must outlive the result. Everything else is refused by name with its offset: ErrorCode::malformed, or unsupported
 // where it is a class (a whole model was pickled, not its state_dict) or a kind of tensor that is not read.
 Pickle run_pickle(std::span<const std::byte> bytes, const Limits& limits);

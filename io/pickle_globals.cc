@@ -52,15 +52,17 @@ constexpr std::array<std::string_view, 5> kPicklers = {"pickle", "_pickle", "cPi
 // Modules whose upper-case names are no classes of a model. Only the wording and the exit status depend on this list:
 // what is not in kAllowed is refused either way.
 constexpr std::array<std::string_view, 26> kSystem = {
-    "os",        "posix",     "nt",       "sys",      "subprocess", "runpy",  "builtins", "__builtin__", "importlib",
-    "shutil",    "socket",    "pty",      "ctypes",   "operator",   "functools", "types", "code",        "commands",
-    "webbrowser", "asyncio",  "threading", "tempfile", "io",        "multiprocessing", "marshal", "inspect"};
+    "os",        "posix",    "nt",         "sys",     "subprocess", "runpy",    "builtins",  "__builtin__",
+    "importlib", "shutil",   "socket",     "pty",     "ctypes",     "operator", "functools", "types",
+    "code",      "commands", "webbrowser", "asyncio", "threading",  "tempfile", "io",        "multiprocessing",
+    "marshal",   "inspect"};
 
 bool has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
 // What kind of thing an unread torch name builds, in words; "" where it is none of these.
 std::string unread_tensor(std::string_view module, std::string_view name) {
-  if (module != "torch" && module != "torch._utils" && module != "torch.storage" && module != "torch._tensor") return "";
+  if (module != "torch" && module != "torch._utils" && module != "torch.storage" && module != "torch._tensor")
+    return "";
   if (name == "_rebuild_qtensor" || (name.starts_with("Q") && name.ends_with("Storage"))) return "a quantised tensor";
   if (has(name, "sparse")) return "a sparse tensor";
   if (name.starts_with("Complex") || name.starts_with("complex")) return "a complex tensor";
@@ -84,7 +86,8 @@ const AllowedGlobal& allowed_global(std::string_view module, std::string_view na
   if (const std::string kind = unread_tensor(module, name); !kind.empty())
     refuse(ErrorCode::unsupported, kind, "save a dense tensor of an ordinary type");
   if (module == "torch" && name.ends_with("Storage")) refuse(ErrorCode::malformed, "an unknown storage class", "");
-  if (std::ranges::find(kPicklers, top) != kPicklers.end()) refuse(ErrorCode::unsupported, "a pickle inside the pickle", kSave);
+  if (std::ranges::find(kPicklers, top) != kPicklers.end())
+    refuse(ErrorCode::unsupported, "a pickle inside the pickle", kSave);
   const bool is_class = !name.empty() && name[0] >= 'A' && name[0] <= 'Z' && !has(name, ".");
   if (is_class && std::ranges::find(kSystem, top) == kSystem.end())
     refuse(ErrorCode::unsupported, "a class of the program that wrote the file, not weights", kSave);

@@ -9,12 +9,20 @@
 namespace furrow::io {
 
 enum class PickleGlobal : uint8_t {
-  ordered_dict, counter, set, byte_array, codecs_encode,
-  rebuild_tensor, rebuild_parameter, parameter,
+  ordered_dict,
+  counter,
+  set,
+  byte_array,
+  codecs_encode,
+  rebuild_tensor,
+  rebuild_parameter,
+  parameter,
   storage,  // the DType stands beside it
-  size, device,
-  inert,    // a torch.dtype: a value already, not to be applied
-  numpy_scalar, numpy_dtype,
+  size,
+  device,
+  inert,  // a torch.dtype: a value already, not to be applied
+  numpy_scalar,
+  numpy_dtype,
 };
 
 struct AllowedGlobal {

@@ -22,11 +22,15 @@ void PickleMachine::refuse(const std::string& reason) const {
 }
 
 void PickleMachine::over(const char* what, uint64_t limit, uint64_t found) const {
-  throw Error(ErrorCode::limit, std::string("the pickle has too many ") + what).at(at_).in("data.pkl").limit(limit, found);
+  throw Error(ErrorCode::limit, std::string("the pickle has too many ") + what)
+      .at(at_)
+      .in("data.pkl")
+      .limit(limit, found);
 }
 
 void PickleMachine::push(PickleValue value) {
-  if (stack_.size() + marks_.size() >= limits_.pickle_stack) over("values on its stack", limits_.pickle_stack, stack_.size() + 1);
+  if (stack_.size() + marks_.size() >= limits_.pickle_stack)
+    over("values on its stack", limits_.pickle_stack, stack_.size() + 1);
   stack_.push_back(value);
 }
 
@@ -175,9 +179,13 @@ bool PickleMachine::container(uint8_t op) {
 
 void PickleMachine::check_key(const PickleValue& key) const {
   switch (key.kind) {
-    case PickleKind::list: case PickleKind::dict: case PickleKind::ordered_dict: case PickleKind::set:
-    case PickleKind::global: case PickleKind::storage: case PickleKind::tensor:
-      refuse("a key that is neither text nor a number");
+    case PickleKind::list:
+    case PickleKind::dict:
+    case PickleKind::ordered_dict:
+    case PickleKind::set:
+    case PickleKind::global:
+    case PickleKind::storage:
+    case PickleKind::tensor: refuse("a key that is neither text nor a number");
     default: return;
   }
 }
@@ -230,7 +238,8 @@ bool PickleMachine::structure(uint8_t op) {
     case 0x95:
       if (cursor_.u64() > cursor_.left()) refuse("the frame is longer than the pickle");
       return true;
-    case 'c': case 0x93: {
+    case 'c':
+    case 0x93: {
       std::string_view names[2];
       if (op == 'c') {
         const std::string_view rest = Cursor(cursor_).text(std::min<uint64_t>(cursor_.left(), 1024));
@@ -246,7 +255,8 @@ bool PickleMachine::structure(uint8_t op) {
       global(names[0], names[1], op == 'c' ? "GLOBAL" : "STACK_GLOBAL");
       return true;
     }
-    case 'R': case 0x81: apply(); return true;
+    case 'R':
+    case 0x81: apply(); return true;
     case 'b': build(); return true;
     case 'Q': persistent_storage(); return true;
     default: return false;

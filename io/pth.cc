@@ -34,7 +34,7 @@ std::string short_text(const ZipArchive& zip, const ZipEntry& entry) {
   }
   if (arrays) throw Error(ErrorCode::unsupported, "a NumPy .npz archive, not a checkpoint; it holds: " + line);
   throw Error(ErrorCode::malformed, names.empty() ? "an empty zip, not a checkpoint"
-                                                   : "a zip without ROOT/data.pkl, not a checkpoint; it holds: " + line)
+                                                  : "a zip without ROOT/data.pkl, not a checkpoint; it holds: " + line)
       .details(std::move(names));
 }
 
@@ -48,15 +48,19 @@ std::string find_root(const ZipArchive& zip) {
   if (root.empty()) refuse_without_pickle(zip);
   for (const ZipEntry& entry : zip.entries())
     if (!entry.name.starts_with(root))
-      throw Error(ErrorCode::malformed, "an entry outside the archive's folder " + printable(root)).at(entry.header_at).in(entry.name);
+      throw Error(ErrorCode::malformed, "an entry outside the archive's folder " + printable(root))
+          .at(entry.header_at)
+          .in(entry.name);
   return root;
 }
 
 void refuse_torchscript(const ZipArchive& zip, const std::string& root) {
   for (const ZipEntry& entry : zip.entries())
     if (entry.name == root + "constants.pkl" || entry.name.starts_with(root + "code/"))
-      throw Error(ErrorCode::unsupported, "a TorchScript archive: it holds a program, which is not run").at(entry.header_at)
-          .in(entry.name).hint("save the state_dict instead: torch.save(model.state_dict(), FILE)");
+      throw Error(ErrorCode::unsupported, "a TorchScript archive: it holds a program, which is not run")
+          .at(entry.header_at)
+          .in(entry.name)
+          .hint("save the state_dict instead: torch.save(model.state_dict(), FILE)");
 }
 
 void check_version(const ZipArchive& zip, const std::string& root) {
@@ -70,8 +74,10 @@ void check_version(const ZipArchive& zip, const std::string& root) {
   // Without leading zeros a number of three digits is over the limit already, however long it is.
   text.remove_prefix(std::min(text.find_first_not_of('0'), text.size()));
   if (text.size() > 2 || std::stoi("0" + std::string(text)) > kNewestVersion)
-    throw Error(ErrorCode::unsupported, "archive version " + printable(text) + " is newer than " + std::to_string(kNewestVersion))
-        .at(entry->header_at).in(entry->name);
+    throw Error(ErrorCode::unsupported,
+                "archive version " + printable(text) + " is newer than " + std::to_string(kNewestVersion))
+        .at(entry->header_at)
+        .in(entry->name);
 }
 
 void check_byte_order(const ZipArchive& zip, const std::string& root) {
@@ -93,7 +99,10 @@ Checkpoint read_pth(std::span<const std::byte> bytes, std::shared_ptr<const void
   check_byte_order(zip, root);
   const ZipEntry& record = *zip.find(root + "data.pkl");
   if (record.size > limits.pickle_bytes)
-    throw Error(ErrorCode::limit, "the pickle is too large").at(record.header_at).in(record.name).limit(limits.pickle_bytes, record.size);
+    throw Error(ErrorCode::limit, "the pickle is too large")
+        .at(record.header_at)
+        .in(record.name)
+        .limit(limits.pickle_bytes, record.size);
   const ZipData content = zip.read(record);
   const Pickle pickle = run_pickle(content.bytes, limits);
   PthSelection selection = select_tensors(pickle, limits);

@@ -26,8 +26,8 @@ struct PthSelection {
   std::vector<std::string> notes;
 };
 
-// Finds the dictionary of tensors (order: see read_pth). Throws malformed where there is none, listing the keys found, and
-// for names that are no text, hold a zero byte or come twice.
+// Finds the dictionary of tensors (order: see read_pth). Throws malformed where there is none, listing the keys found,
+// and for names that are no text, hold a zero byte or come twice.
 PthSelection select_tensors(const Pickle& pickle, const Limits& limits);
 
 // A number, truth value, text or NumPy scalar as text; false for everything else. Numbers are written so that reading

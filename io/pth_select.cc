@@ -59,10 +59,12 @@ bool is_long(const PickleValue& value) {
 
 [[noreturn]] void refuse_root(const PickleValue& root) {
   if (root.kind == PickleKind::tensor)
-    throw Error(ErrorCode::unsupported, "a single tensor without a name").in("data.pkl").hint("save a dictionary of tensors");
-  const char* what = root.kind == PickleKind::list || root.kind == PickleKind::tuple ? "a list"
+    throw Error(ErrorCode::unsupported, "a single tensor without a name")
+        .in("data.pkl")
+        .hint("save a dictionary of tensors");
+  const char* what = root.kind == PickleKind::list || root.kind == PickleKind::tuple     ? "a list"
                      : root.kind == PickleKind::integer || root.kind == PickleKind::real ? "a number"
-                                                                                          : "a plain value";
+                                                                                         : "a plain value";
   throw malformed(std::string("holds ") + what + ", not a dictionary of tensors");
 }
 
@@ -115,7 +117,8 @@ void strip_prefixes(PthSelection& out) {
 void take_tensor(const Pickle& pickle, const PickleValue& key, const PickleValue& value, const Limits& limits,
                  PthSelection& out) {
   if (value.kind != PickleKind::tensor) {
-    if (out.notes.size() < kMaxDroppedNamed) out.notes.push_back("dropped entry that is no tensor: " + key_text(pickle, key));
+    if (out.notes.size() < kMaxDroppedNamed)
+      out.notes.push_back("dropped entry that is no tensor: " + key_text(pickle, key));
     return;
   }
   const uint64_t at = pickle.tensor(value).at;
@@ -189,17 +192,21 @@ PthSelection select_tensors(const Pickle& pickle, const Limits& limits) {
   PickleValue weights = root;
   for (const std::string_view wrapper : kWrappers)
     for_entries(pickle, root, [&](const PickleValue& key, const PickleValue& value) {
-      if (key.kind != PickleKind::text || pickle.text(key) != wrapper || !is_dict(value) || !holds_tensors(pickle, value)) return;
+      if (key.kind != PickleKind::text || pickle.text(key) != wrapper || !is_dict(value) ||
+          !holds_tensors(pickle, value))
+        return;
       if (out.nested_under.empty()) {
         out.nested_under = wrapper;
         weights = value;
       } else {
-        out.notes.push_back("weights under " + std::string(wrapper) + " as well; those under " + out.nested_under + " were read");
+        out.notes.push_back("weights under " + std::string(wrapper) + " as well; those under " + out.nested_under +
+                            " were read");
       }
     });
   if (!holds_tensors(pickle, weights)) refuse_without_tensors(pickle, root);
   if (!out.nested_under.empty()) check_unique_keys(pickle, weights);
-  for_entries(pickle, weights, [&](const PickleValue& key, const PickleValue& value) { take_tensor(pickle, key, value, limits, out); });
+  for_entries(pickle, weights,
+              [&](const PickleValue& key, const PickleValue& value) { take_tensor(pickle, key, value, limits, out); });
   strip_prefixes(out);
   collect_metadata(pickle, root, out);
   return out;

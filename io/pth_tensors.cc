@@ -10,7 +10,8 @@ namespace {
 Error malformed(const std::string& reason) { return Error(ErrorCode::malformed, reason); }
 
 bool is_plain_key(std::string_view key) {
-  return !key.empty() && key.find_first_not_of("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_.-") == key.npos &&
+  return !key.empty() &&
+         key.find_first_not_of("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_.-") == key.npos &&
          key.find_first_not_of('.') != key.npos;
 }
 
@@ -36,7 +37,8 @@ bool is_dense(const PthTensors::Plan& tensor) {
 
 template <size_t kWidth>
 void copy_row(std::byte*& to, const std::byte* from, int64_t count, int64_t stride) {
-  for (int64_t i = 0; i < count; ++i, to += kWidth) std::memcpy(to, from + i * stride * static_cast<int64_t>(kWidth), kWidth);
+  for (int64_t i = 0; i < count; ++i, to += kWidth)
+    std::memcpy(to, from + i * stride * static_cast<int64_t>(kWidth), kWidth);
 }
 
 // Copies element by element in row-major order; `from` is the element at index 0, 0, ...
@@ -60,7 +62,11 @@ void gather(const PthTensors::Plan& tensor, const std::byte* from, std::byte* to
 
 PthTensors::PthTensors(const ZipArchive& zip, std::string root, const Pickle& pickle, std::shared_ptr<const void> owner,
                        uint64_t file_bytes, const Limits& limits)
-    : zip_(zip), root_(std::move(root)), pickle_(pickle), owner_(std::move(owner)), limits_(limits),
+    : zip_(zip),
+      root_(std::move(root)),
+      pickle_(pickle),
+      owner_(std::move(owner)),
+      limits_(limits),
       budget_(Checked(file_bytes) * limits.expand_factor + limits.expand_slack) {
   std::unordered_map<std::string_view, const PickleStorage*> first;
   for (const PickleStorage& storage : pickle.storages()) {
@@ -71,15 +77,17 @@ PthTensors::PthTensors(const ZipArchive& zip, std::string root, const Pickle& pi
     if (other.dtype != storage.dtype || other.elements != storage.elements)
       throw malformed("record data/" + std::string(key) + " is claimed as " + std::to_string(other.elements) + " x " +
                       std::string(name(other.dtype)) + " and as " + std::to_string(storage.elements) + " x " +
-                      std::string(name(storage.dtype))).at(storage.at).in("data.pkl");
+                      std::string(name(storage.dtype)))
+          .at(storage.at)
+          .in("data.pkl");
   }
 }
 
 void PthTensors::charge(const Checked& bytes) {
   used_ += bytes;
   if (used_ > budget_)
-    throw Error(ErrorCode::limit, "the tensors would fill " + std::to_string(used_.value()) + " bytes, over the limit of " +
-                                      std::to_string(budget_.value()));
+    throw Error(ErrorCode::limit, "the tensors would fill " + std::to_string(used_.value()) +
+                                      " bytes, over the limit of " + std::to_string(budget_.value()));
 }
 
 void PthTensors::check_claims(Plan& out, const PickleTensor& tensor) {
@@ -94,11 +102,12 @@ void PthTensors::check_claims(Plan& out, const PickleTensor& tensor) {
                     " bytes; its record " + printable(record) + " has " + std::to_string(out.record->size) + " bytes");
   const size_t rank = pickle_.items(tensor.size).size();
   if (rank > limits_.rank)
-    throw Error(ErrorCode::limit, "has " + std::to_string(rank) + " axes, over the limit of " + std::to_string(limits_.rank));
+    throw Error(ErrorCode::limit,
+                "has " + std::to_string(rank) + " axes, over the limit of " + std::to_string(limits_.rank));
   out.dims = numbers(pickle_, tensor.size, "size");
   out.strides = numbers(pickle_, tensor.stride, "stride");
-  if (out.strides.size() != rank) throw malformed("has " + std::to_string(rank) + " sizes and " +
-                                                  std::to_string(out.strides.size()) + " strides");
+  if (out.strides.size() != rank)
+    throw malformed("has " + std::to_string(rank) + " sizes and " + std::to_string(out.strides.size()) + " strides");
   if (tensor.offset.number < 0) throw malformed("negative offset " + std::to_string(tensor.offset.number));
   out.offset = static_cast<uint64_t>(tensor.offset.number);
   // `most` counts an empty axis as 1, so that no product of any subset of the axes can wrap either.
@@ -114,8 +123,9 @@ void PthTensors::check_claims(Plan& out, const PickleTensor& tensor) {
   const bool inside = out.elements == 0 ? out.offset <= static_cast<uint64_t>(storage.elements)
                                         : last < Checked::from_signed(storage.elements);
   if (!inside)
-    throw malformed("shape " + dims_to_string(out.dims) + " at offset " + std::to_string(out.offset) + " reaches element " +
-                    std::to_string(last.value()) + " of a storage of " + std::to_string(storage.elements));
+    throw malformed("shape " + dims_to_string(out.dims) + " at offset " + std::to_string(out.offset) +
+                    " reaches element " + std::to_string(last.value()) + " of a storage of " +
+                    std::to_string(storage.elements));
   out.dense = is_dense(out);
   if (!out.dense) charge(elements * width);
   if (out.record->deflated && data_.emplace(out.record, ZipData{}).second) charge(out.record->size);

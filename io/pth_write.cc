@@ -25,9 +25,11 @@ const char* storage_class(DType type) {
     case DType::i8: return "CharStorage";
     case DType::u8: return "ByteStorage";
     case DType::boolean: return "BoolStorage";
-    case DType::u16: case DType::u32: break;
+    case DType::u16:
+    case DType::u32: break;
   }
-  throw Error(ErrorCode::unsupported, "PyTorch's classic storages have no " + std::string(name(type))).hint("write safetensors instead");
+  throw Error(ErrorCode::unsupported, "PyTorch's classic storages have no " + std::string(name(type)))
+      .hint("write safetensors instead");
 }
 
 // Appends the opcodes of protocol 2; see io/pickle_machine.h for the reader of the same.
@@ -112,9 +114,12 @@ std::string make_pickle(const NamedTensors& tensors, const PthOptions& options) 
     out.op('(');
     for (const auto& [key, value] : options.extra) {
       out.text(key);
-      if (const auto* integer = std::get_if<int64_t>(&value)) out.integer(*integer);
-      else if (const auto* real = std::get_if<double>(&value)) out.real(*real);
-      else out.text(std::get<std::string>(value));
+      if (const auto* integer = std::get_if<int64_t>(&value))
+        out.integer(*integer);
+      else if (const auto* real = std::get_if<double>(&value))
+        out.real(*real);
+      else
+        out.text(std::get<std::string>(value));
     }
     out.text(options.nest_under);
   }
@@ -131,7 +136,8 @@ void check(const NamedTensors& tensors, const PthOptions& options) {
   std::unordered_set<std::string> names;
   for (const NamedTensor& tensor : tensors) {
     require(names.insert(tensor.name).second, "write_pth: names are unique");
-    require(tensor.bytes.size() == static_cast<size_t>(tensor.elements()) * size_of(tensor.dtype), "write_pth: byte count equals shape");
+    require(tensor.bytes.size() == static_cast<size_t>(tensor.elements()) * size_of(tensor.dtype),
+            "write_pth: byte count equals shape");
   }
   std::unordered_set<std::string> keys = {options.nest_under};
   for (const auto& [key, value] : options.extra) require(keys.insert(key).second, "write_pth: keys are unique");

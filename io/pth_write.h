@@ -17,8 +17,8 @@ struct PthOptions {
   // Key of the dictionary that holds the tensors, "model_state_dict" in the training files of this model family;
   // "" writes the bare state dictionary.
   std::string nest_under;
-  // Entries beside `nest_under`, in this order ("epoch" -> 12); only with nest_under. PyTorch 1.13's safe loader refuses
-  // any file with a floating-point number in its pickle, so write doubles only where that does not matter.
+  // Entries beside `nest_under`, in this order ("epoch" -> 12); only with nest_under. PyTorch 1.13's safe loader
+  // refuses any file with a floating-point number in its pickle, so write doubles only where that does not matter.
   std::vector<std::pair<std::string, PthScalar>> extra;
 };
 

@@ -16,8 +16,8 @@ namespace {
 constexpr std::array kTypes = {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i64,     DType::i32,
                                DType::i16, DType::i8,  DType::u8,  DType::u16,  DType::boolean, DType::u32};
 // Types of the format that Furrow has no use for; known so that the message can say so.
-constexpr std::array<std::string_view, 9> kUnreadTypes = {"U64", "C64", "F8_E4M3", "F8_E5M2", "F8_E8M0",
-                                                          "F6_E2M3", "F6_E3M2", "F4", "F8_E4M3FNUZ"};
+constexpr std::array<std::string_view, 9> kUnreadTypes = {"U64",     "C64",     "F8_E4M3", "F8_E5M2",    "F8_E8M0",
+                                                          "F6_E2M3", "F6_E3M2", "F4",      "F8_E4M3FNUZ"};
 
 std::optional<DType> type_named(std::string_view text) {
   for (const DType type : kTypes)
@@ -60,17 +60,16 @@ NamedTensor check_entry(const SafetensorsEntry& entry, uint64_t header_at, const
       out.dims.push_back(Checked(extent).signed_value());
     }
     most.signed_value();
-  } catch (const Error&) {
-    no("the shape overflows 64 bits");
-  }
+  } catch (const Error&) { no("the shape overflows 64 bits"); }
   if (size != Checked(entry.offsets[1] - entry.offsets[0]))
-    no("shape " + dims_to_string(out.dims) + " of " + entry.dtype + " is " + std::to_string(size.value()) + " bytes, the range " +
-       std::to_string(entry.offsets[1] - entry.offsets[0]));
+    no("shape " + dims_to_string(out.dims) + " of " + entry.dtype + " is " + std::to_string(size.value()) +
+       " bytes, the range " + std::to_string(entry.offsets[1] - entry.offsets[0]));
   return out;
 }
 
 // Ordered by place, the ranges must cover the data exactly: nothing can hide in a hole or behind the end.
-void check_tiling(const std::vector<SafetensorsEntry>& entries, uint64_t header_at, uint64_t data_at, uint64_t data_size) {
+void check_tiling(const std::vector<SafetensorsEntry>& entries, uint64_t header_at, uint64_t data_at,
+                  uint64_t data_size) {
   std::vector<size_t> order(entries.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::ranges::sort(order, [&](size_t a, size_t b) { return entries[a].offsets < entries[b].offsets; });
@@ -78,12 +77,15 @@ void check_tiling(const std::vector<SafetensorsEntry>& entries, uint64_t header_
   for (const size_t i : order) {
     const SafetensorsEntry& entry = entries[i];
     if (entry.offsets[0] < at) refuse(entry, "overlaps the tensor before it", header_at);
-    if (entry.offsets[0] > at) refuse(entry, std::to_string(entry.offsets[0] - at) + " bytes before it belong to no tensor", header_at);
+    if (entry.offsets[0] > at)
+      refuse(entry, std::to_string(entry.offsets[0] - at) + " bytes before it belong to no tensor", header_at);
     at = entry.offsets[1];
-    if (at > data_size) refuse(entry, "reaches beyond the data of " + std::to_string(data_size) + " bytes: the file is cut", header_at);
+    if (at > data_size)
+      refuse(entry, "reaches beyond the data of " + std::to_string(data_size) + " bytes: the file is cut", header_at);
   }
   if (at != data_size)
-    throw Error(ErrorCode::malformed, std::to_string(data_size - at) + " bytes at the end belong to no tensor").at(data_at + at);
+    throw Error(ErrorCode::malformed, std::to_string(data_size - at) + " bytes at the end belong to no tensor")
+        .at(data_at + at);
 }
 
 }  // namespace
@@ -93,12 +95,14 @@ Checkpoint read_safetensors(std::span<const std::byte> bytes, std::shared_ptr<co
   const uint64_t length = cursor.u64();
   if (length > cursor.left())
     throw Error(ErrorCode::malformed, "the header is said to have " + std::to_string(length) + " bytes, the file has " +
-                                          std::to_string(cursor.left()) + " more: the file is cut or no safetensors").at(0);
+                                          std::to_string(cursor.left()) + " more: the file is cut or no safetensors")
+        .at(0);
   if (length > limits.safetensors_header)
     throw Error(ErrorCode::limit, "the header is too large").at(0).limit(limits.safetensors_header, length);
   const uint64_t header_at = cursor.at();
   const std::string_view json = cursor.text(length);
-  if (!json.starts_with('{')) throw Error(ErrorCode::malformed, "the header does not begin with {").at(header_at).in("header");
+  if (!json.starts_with('{'))
+    throw Error(ErrorCode::malformed, "the header does not begin with {").at(header_at).in("header");
   const uint64_t data_at = cursor.at();
 
   SafetensorsHeader header = parse_safetensors_header(json, header_at, limits);
@@ -108,7 +112,8 @@ Checkpoint read_safetensors(std::span<const std::byte> bytes, std::shared_ptr<co
   if (out.tensors.empty()) throw Error(ErrorCode::malformed, "holds no tensors").at(header_at).in("header");
   for (size_t i = 0; i < out.tensors.size(); ++i) {
     const auto& offsets = header.entries[i].offsets;
-    out.tensors[i].bytes = bytes.subspan(static_cast<size_t>(data_at + offsets[0]), static_cast<size_t>(offsets[1] - offsets[0]));
+    out.tensors[i].bytes =
+        bytes.subspan(static_cast<size_t>(data_at + offsets[0]), static_cast<size_t>(offsets[1] - offsets[0]));
     out.tensors[i].owner = owner;
   }
   out.container = "safetensors";

@@ -8,8 +8,8 @@
 namespace furrow::io {
 namespace {
 
-// Receives nlohmann's events. The accepted grammar is three levels deep and closed, so a small state says what may come;
-// anything else is refused at once, before it is stored.
+// Receives nlohmann's events. The accepted grammar is three levels deep and closed, so a small state says what may
+// come; anything else is refused at once, before it is stored.
 class HeaderReader {
  public:
   HeaderReader(uint64_t at, const Limits& limits) : at_(at), limits_(limits) {}
@@ -56,7 +56,10 @@ class HeaderReader {
       fields_.clear();
     } else if (state_ == State::top) {
       if (header_.entries.size() >= limits_.tensors)
-        throw Error(ErrorCode::limit, "too many tensors").at(at_).in("header").limit(limits_.tensors, limits_.tensors + 1);
+        throw Error(ErrorCode::limit, "too many tensors")
+            .at(at_)
+            .in("header")
+            .limit(limits_.tensors, limits_.tensors + 1);
       state_ = State::tensor;
       header_.entries.emplace_back().name = field_;
       fields_.clear();
@@ -88,16 +91,22 @@ class HeaderReader {
     const bool top = state_ == State::top;
     if (!(top ? names_ : fields_).insert(field_).second) refuse("the same key a second time");
     if (top && field_.size() > limits_.name_bytes)
-      throw Error(ErrorCode::limit, "tensor name too long").at(at_).in("header").limit(limits_.name_bytes, field_.size());
+      throw Error(ErrorCode::limit, "tensor name too long")
+          .at(at_)
+          .in("header")
+          .limit(limits_.name_bytes, field_.size());
     if (top && field_.find('\0') != field_.npos) refuse("a zero byte in the name");
-    if (state_ == State::tensor && field_ != "dtype" && field_ != "shape" && field_ != "data_offsets") refuse("an unknown key");
+    if (state_ == State::tensor && field_ != "dtype" && field_ != "shape" && field_ != "data_offsets")
+      refuse("an unknown key");
     return true;
   }
 
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) {
     // The library's words repeat raw input; its number tells a syntax error (101) from a number out of range (406).
-    throw Error(ErrorCode::malformed, error.id == 406 ? "the header has a number out of range" : "the header is not valid JSON")
-        .at(at_ + position).in("header");
+    throw Error(ErrorCode::malformed,
+                error.id == 406 ? "the header has a number out of range" : "the header is not valid JSON")
+        .at(at_ + position)
+        .in("header");
   }
 
  private:
@@ -107,7 +116,9 @@ class HeaderReader {
     std::string place = "the header";
     if (state_ == State::tensor || state_ == State::numbers) place = "tensor " + printable(header_.entries.back().name);
     const std::string where = field_.empty() ? "" : " at key \"" + printable(field_, 60) + "\"";
-    throw Error(ErrorCode::malformed, place + " has " + what + where + ", which does not belong there").at(at_).in("header");
+    throw Error(ErrorCode::malformed, place + " has " + what + where + ", which does not belong there")
+        .at(at_)
+        .in("header");
   }
 
   const uint64_t at_;

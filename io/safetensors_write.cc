@@ -16,9 +16,12 @@ std::string quoted(const std::string& text) {
   std::string out = "\"";
   for (const char c : text) {
     const auto code = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') (out += '\\') += c;
-    else if (code < 0x20) out += std::string("\\u00") + kDigits[code >> 4] + kDigits[code & 15];
-    else out += c;
+    if (c == '"' || c == '\\')
+      (out += '\\') += c;
+    else if (code < 0x20)
+      out += std::string("\\u00") + kDigits[code >> 4] + kDigits[code & 15];
+    else
+      out += c;
   }
   return out + '"';
 }
@@ -42,7 +45,8 @@ void write_safetensors(const std::string& path, const NamedTensors& tensors,
   }
   std::vector<size_t> order(tensors.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::ranges::stable_sort(order, [&](size_t a, size_t b) { return size_of(tensors[a].dtype) > size_of(tensors[b].dtype); });
+  std::ranges::stable_sort(order,
+                           [&](size_t a, size_t b) { return size_of(tensors[a].dtype) > size_of(tensors[b].dtype); });
   std::vector<uint64_t> begin(tensors.size());
   uint64_t at = 0;
   for (const size_t i : order) {
@@ -56,7 +60,8 @@ void write_safetensors(const std::string& path, const NamedTensors& tensors,
     for (const auto& [key, value] : metadata) pairs += (pairs.empty() ? "" : ",") + quoted(key) + ":" + quoted(value);
     header += "\"__metadata__\":{" + pairs + "}";
   }
-  for (size_t i = 0; i < tensors.size(); ++i) header += (header.size() > 1 ? "," : "") + entry_json(tensors[i], begin[i]);
+  for (size_t i = 0; i < tensors.size(); ++i)
+    header += (header.size() > 1 ? "," : "") + entry_json(tensors[i], begin[i]);
   header += "}";
   header.resize((header.size() + 7) / 8 * 8, ' ');
 

@@ -52,21 +52,28 @@ void inflate(const ZipEntry& entry, std::span<std::byte> buffer, Sink&& sink) {
     sink(buffer.first(count));
   }
   if (produced != entry.size)
-    throw malformed(entry, "inflates to " + std::to_string(produced) + " bytes, the directory says " + std::to_string(entry.size));
+    throw malformed(
+        entry, "inflates to " + std::to_string(produced) + " bytes, the directory says " + std::to_string(entry.size));
   if (stream.avail_in != 0 || !input.empty()) throw malformed(entry, "bytes follow the compressed data");
 }
 
 // The local header against the central one; returns where the entry's data begins.
 uint64_t check_local(std::span<const std::byte> bytes, const ZipCentral& central, uint64_t directory_at) {
   const auto refuse = [&](const std::string& what) {
-    throw Error(ErrorCode::malformed, "local and central header disagree about the " + what).at(central.header_at).in(central.name);
+    throw Error(ErrorCode::malformed, "local and central header disagree about the " + what)
+        .at(central.header_at)
+        .in(central.name);
   };
   if (central.header_at > directory_at)
-    throw Error(ErrorCode::malformed, "the entry is said to lie at " + std::to_string(central.header_at) +
-                                          ", behind the directory").at(central.at).in(central.name);
+    throw Error(ErrorCode::malformed,
+                "the entry is said to lie at " + std::to_string(central.header_at) + ", behind the directory")
+        .at(central.at)
+        .in(central.name);
   Cursor cursor(bytes.first(static_cast<size_t>(directory_at)), central.header_at, "a local header");
   if (cursor.u32() != kLocalSignature)
-    throw Error(ErrorCode::malformed, "no local header where the directory says").at(central.header_at).in(central.name);
+    throw Error(ErrorCode::malformed, "no local header where the directory says")
+        .at(central.header_at)
+        .in(central.name);
   cursor.take(2);
   if (cursor.u16() != central.flags) refuse("flags");
   if (cursor.u16() != central.method) refuse("method");
@@ -97,7 +104,8 @@ bool is_descriptor(std::span<const std::byte> bytes, const ZipCentral& central) 
 }
 
 // Entries, sorted by place, must cover the file from its first byte to the directory without hole or overlap.
-void check_tiling(std::span<const std::byte> bytes, const ZipDirectory& directory, const std::vector<ZipEntry>& entries) {
+void check_tiling(std::span<const std::byte> bytes, const ZipDirectory& directory,
+                  const std::vector<ZipEntry>& entries) {
   std::vector<size_t> order(entries.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::ranges::sort(order, {}, [&](size_t i) { return entries[i].header_at; });
@@ -116,7 +124,9 @@ void check_tiling(std::span<const std::byte> bytes, const ZipDirectory& director
     }
   }
   if (at != directory.begin)
-    throw Error(ErrorCode::malformed, "bytes between the last entry and the directory belong to no entry").at(at).in("zip directory");
+    throw Error(ErrorCode::malformed, "bytes between the last entry and the directory belong to no entry")
+        .at(at)
+        .in("zip directory");
 }
 
 void check_size_claims(const std::vector<ZipEntry>& entries, uint64_t file_size, const Limits& limits) {
@@ -128,7 +138,9 @@ void check_size_claims(const std::vector<ZipEntry>& entries, uint64_t file_size,
     const Checked most = Checked(entry.stored.size()) * limits.inflate_ratio;
     if (Checked(entry.size) > most)
       throw Error(ErrorCode::limit, "claims to inflate more than " + std::to_string(limits.inflate_ratio) + "-fold")
-          .at(entry.header_at).in(entry.name).limit(most.value(), entry.size);
+          .at(entry.header_at)
+          .in(entry.name)
+          .limit(most.value(), entry.size);
   }
   if (total > budget)
     throw Error(ErrorCode::limit, "the entries claim too many bytes in all").limit(budget.value(), total.value());
@@ -146,7 +158,9 @@ void verify(ZipEntry& entry) {
   entry.verified = crc == entry.crc;
   if (!entry.verified && entry.crc != 0)
     throw Error(ErrorCode::checksum, "the CRC of the content differs from the stored one: the file is damaged")
-        .at(entry.header_at).in(entry.name).hint("download or copy it again");
+        .at(entry.header_at)
+        .in(entry.name)
+        .hint("download or copy it again");
 }
 
 std::string lower(std::string_view text) {
@@ -190,7 +204,8 @@ ZipData ZipArchive::read(const ZipEntry& entry) const {
   const auto content = std::make_shared<std::vector<std::byte>>();
   content->reserve(static_cast<size_t>(entry.size));
   std::array<std::byte, 1 << 14> buffer;
-  inflate(entry, buffer, [&](std::span<const std::byte> piece) { content->insert(content->end(), piece.begin(), piece.end()); });
+  inflate(entry, buffer,
+          [&](std::span<const std::byte> piece) { content->insert(content->end(), piece.begin(), piece.end()); });
   return {std::span<const std::byte>(*content), content};
 }
 

@@ -19,8 +19,8 @@ struct ZipEntry {
   uint64_t size = 0;                  // of the content
   uint32_t crc = 0;
   bool deflated = false;
-  bool verified = false;      // false: the archive stores no CRC (0) for it
-  uint64_t header_at = 0;     // of the local header
+  bool verified = false;   // false: the archive stores no CRC (0) for it
+  uint64_t header_at = 0;  // of the local header
   bool has_descriptor = false;
 };
 

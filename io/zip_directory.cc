@@ -65,7 +65,8 @@ End read_end64(std::span<const std::byte> bytes, const End32& plain, uint64_t lo
   const uint32_t disks = locator.u32();
   if (disk != 0 || disks > 1) throw Error(ErrorCode::unsupported, "a zip split over several files").at(locator_at);
   if (Checked(at) + kEnd64Size > Checked(locator_at) || signature_at(bytes, at) != kEnd64Signature)
-    throw malformed("the zip64 locator points to " + std::to_string(at) + ", where no zip64 end record lies", locator_at);
+    throw malformed("the zip64 locator points to " + std::to_string(at) + ", where no zip64 end record lies",
+                    locator_at);
   Cursor record(bytes, at + 4, "the zip64 end record");
   // The record's own length counts from behind the length field.
   if (Checked(record.u64()) + 12 + at != Checked(locator_at))
@@ -90,7 +91,8 @@ End read_end(std::span<const std::byte> bytes) {
   plain.size = record.u32(), plain.begin = record.u32();
   if (plain.disk != 0 || plain.first_disk != 0)
     throw Error(ErrorCode::unsupported, "a zip split over several files").at(at);
-  if (plain.entries_here != plain.entries) throw malformed("the end record counts its entries twice, and differently", at);
+  if (plain.entries_here != plain.entries)
+    throw malformed("the end record counts its entries twice, and differently", at);
   if (at >= kLocatorSize && signature_at(bytes, at - kLocatorSize) == kLocatorSignature)
     return read_end64(bytes, plain, at - kLocatorSize);
   if (plain.entries == 0xFFFF || plain.size == kIn64 || plain.begin == kIn64)
@@ -122,7 +124,9 @@ void check_name(std::string_view name, uint64_t at, const Limits& limits) {
 
 void check_method(const ZipCentral& entry) {
   const auto refuse = [&](const std::string& what) {
-    throw Error(ErrorCode::unsupported, "the entry is " + what).at(entry.at).in(entry.name)
+    throw Error(ErrorCode::unsupported, "the entry is " + what)
+        .at(entry.at)
+        .in(entry.name)
         .hint("torch.save stores its records uncompressed");
   };
   if ((entry.flags & 0x2041) != 0) refuse("encrypted");
@@ -132,7 +136,9 @@ void check_method(const ZipCentral& entry) {
   if (entry.method != 0 && entry.method != 8) refuse("compressed with method " + std::to_string(entry.method));
   if (entry.method == 0 && entry.compressed != entry.size)
     throw Error(ErrorCode::malformed, "a stored entry whose two sizes differ: " + std::to_string(entry.compressed) +
-                                          " and " + std::to_string(entry.size)).at(entry.at).in(entry.name);
+                                          " and " + std::to_string(entry.size))
+        .at(entry.at)
+        .in(entry.name);
 }
 
 ZipCentral read_central(Cursor& cursor, const Limits& limits) {
@@ -184,8 +190,9 @@ void resolve_zip_extra(std::span<const std::byte> extra, uint64_t at, std::strin
 ZipDirectory read_zip_directory(std::span<const std::byte> bytes, const Limits& limits) {
   const End end = read_end(bytes);
   if (Checked(end.begin) + end.size != Checked(end.end))
-    throw malformed("the directory is said to lie at " + std::to_string(end.begin) + " with " + std::to_string(end.size) +
-                        " bytes, which does not reach to its end record", end.end);
+    throw malformed("the directory is said to lie at " + std::to_string(end.begin) + " with " +
+                        std::to_string(end.size) + " bytes, which does not reach to its end record",
+                    end.end);
   if (end.entries > end.size / kCentralSize)
     throw malformed("the directory is too small for " + std::to_string(end.entries) + " entries", end.end);
   if (end.entries > limits.zip_entries)
@@ -196,7 +203,8 @@ ZipDirectory read_zip_directory(std::span<const std::byte> bytes, const Limits& 
   Cursor cursor(bytes.first(static_cast<size_t>(end.end)), end.begin, "the zip directory");
   for (uint64_t i = 0; i < end.entries; ++i) directory.entries.push_back(read_central(cursor, limits));
   if (cursor.at() != end.end)
-    throw malformed("the directory holds more than the " + std::to_string(end.entries) + " entries it counts", cursor.at());
+    throw malformed("the directory holds more than the " + std::to_string(end.entries) + " entries it counts",
+                    cursor.at());
   return directory;
 }
 

@@ -31,8 +31,8 @@ constexpr uint16_t kZipDescriptorFlag = 8;
 ZipDirectory read_zip_directory(std::span<const std::byte> bytes, const Limits& limits);
 
 // Values of a zip64 extra field (id 1). In: the 32-bit values; those that read 0xFFFFFFFF are replaced, in the order
-// size, compressed, header offset (null: the header has no such value). Throws malformed where one is missing, where the
-// extra data is no list of fields, and where a field gives the entry a second name.
+// size, compressed, header offset (null: the header has no such value). Throws malformed where one is missing, where
+// the extra data is no list of fields, and where a field gives the entry a second name.
 void resolve_zip_extra(std::span<const std::byte> extra, uint64_t at, std::string_view name, uint64_t& size,
                        uint64_t& compressed, uint64_t* header_at);
 

@@ -27,12 +27,14 @@ void ZipWriter::add(const std::string& name, std::span<const std::byte> bytes) {
   const uint64_t fill = (kAlignment - (at_ + kHeader + name.size() + kExtraHead) % kAlignment) % kAlignment;
   const uint64_t after = at_ + kHeader + name.size() + kExtraHead + fill + bytes.size() + directory_.size() + 1024;
   if (after + name.size() > kMostBytes || records_ >= kMostRecords)
-    throw Error(ErrorCode::unsupported, "a .pth of 4 GiB or 65,535 records and more is not written").hint("write safetensors instead");
+    throw Error(ErrorCode::unsupported, "a .pth of 4 GiB or 65,535 records and more is not written")
+        .hint("write safetensors instead");
   const auto crc = static_cast<uint32_t>(::crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 
   // The part that local and central header share: version, flags, method, time, date (1980-01-01), CRC, sizes.
   std::string common;
-  put<uint16_t>(common, 20), put(common, kUtf8Flag), put<uint16_t>(common, 0), put<uint16_t>(common, 0), put<uint16_t>(common, 0x21);
+  put<uint16_t>(common, 20), put(common, kUtf8Flag), put<uint16_t>(common, 0), put<uint16_t>(common, 0),
+      put<uint16_t>(common, 0x21);
   put(common, crc), put(common, static_cast<uint32_t>(bytes.size())), put(common, static_cast<uint32_t>(bytes.size()));
   put(common, static_cast<uint16_t>(name.size()));
 

@@ -53,7 +53,8 @@ std::string call(const std::string& callee, const std::vector<std::string>& args
 std::string storage(const std::string& type, const std::string& key, int64_t elements, const std::string& location) {
   return tuple({text("storage"), global("torch", type), text(key), text(location), integer(elements)}) + "Q";
 }
-std::string tensor(const std::string& storage, const std::string& offset, const std::string& size, const std::string& stride) {
+std::string tensor(const std::string& storage, const std::string& offset, const std::string& size,
+                   const std::string& stride) {
   return call(global("torch._utils", "_rebuild_tensor_v2"),
               {storage, offset, size, stride, "\x89", global("collections", "OrderedDict") + ")R"});
 }
@@ -91,7 +92,8 @@ std::string zip64_extra(const std::vector<uint64_t>& values) {
 
 std::string descriptor(int bytes, uint32_t crc, uint64_t packed, uint64_t size) {
   const int width = bytes >= 20 ? 8 : 4;
-  return (bytes % 8 == 0 ? std::string("PK\x07\x08") : "") + little(crc, 4) + little(packed, width) + little(size, width);
+  return (bytes % 8 == 0 ? std::string("PK\x07\x08") : "") + little(crc, 4) + little(packed, width) +
+         little(size, width);
 }
 
 struct Facts {
@@ -137,7 +139,8 @@ std::string end_part(const ZipShape& shape, uint64_t count, uint64_t begin, uint
     out += "PK\x06\x07" + little(0, 4) + little(shape.locator.value_or(begin + size), 8) + little(1, 4);
   }
   const uint64_t entries = shape.entries.value_or(shape.zip64 ? 0xFFFF : count);
-  out += "PK\x05\x06" + little(shape.disk, 2) + little(0, 2) + little(shape.entries_here.value_or(entries), 2) + little(entries, 2);
+  out += "PK\x05\x06" + little(shape.disk, 2) + little(0, 2) + little(shape.entries_here.value_or(entries), 2) +
+         little(entries, 2);
   out += little(shape.size.value_or(shape.zip64 ? 0xFFFFFFFF : size), 4);
   out += little(shape.begin.value_or(shape.zip64 ? 0xFFFFFFFF : begin), 4);
   return out + little(shape.comment.size(), 2) + shape.comment;

@@ -28,17 +28,19 @@ std::string call(const std::string& callee, const std::vector<std::string>& args
 std::string storage(const std::string& type = "FloatStorage", const std::string& key = "0", int64_t elements = 6,
                     const std::string& location = "cpu");
 // _rebuild_tensor_v2 with any pieces in the places of its arguments.
-std::string tensor(const std::string& storage, const std::string& offset, const std::string& size, const std::string& stride);
-std::string tensor(const std::vector<int64_t>& size = {2, 3}, const std::vector<int64_t>& stride = {3, 1}, int64_t offset = 0);
+std::string tensor(const std::string& storage, const std::string& offset, const std::string& size,
+                   const std::string& stride);
+std::string tensor(const std::vector<int64_t>& size = {2, 3}, const std::vector<int64_t>& stride = {3, 1},
+                   int64_t offset = 0);
 }  // namespace pickle
 
 struct ZipFile {
   std::string name;
-  std::string content;       // what the sizes and the CRC describe
-  std::string stored = {};   // what lies in the file; `content` where empty
+  std::string content;      // what the sizes and the CRC describe
+  std::string stored = {};  // what lies in the file; `content` where empty
   uint16_t method = 0, flags = 0, disk = 0;
-  int descriptor = 0;        // bytes of data descriptor behind the data: 0, 12, 16, 20, 24; the local header holds zeros
-  bool zip64 = false;        // sizes in zip64 extra fields
+  int descriptor = 0;  // bytes of data descriptor behind the data: 0, 12, 16, 20, 24; the local header holds zeros
+  bool zip64 = false;  // sizes in zip64 extra fields
   std::optional<uint32_t> crc = {}, local_crc = {};
   std::optional<uint64_t> size = {}, packed = {}, offset = {};  // as the central header states them
   std::optional<uint64_t> local_size = {}, local_packed = {};

@@ -15,8 +15,8 @@ struct ExpectedTensor {
 };
 
 struct Case {
-  int number = 0;          // groups of equal number are variants of one case
-  std::string name;        // CamelCase, for the test's name
+  int number = 0;    // groups of equal number are variants of one case
+  std::string name;  // CamelCase, for the test's name
   std::string bytes;
   ErrorCode code = ErrorCode::malformed;  // of a refusal
   std::string says = {};                  // a part of the refusal's line, or of a note where accepted

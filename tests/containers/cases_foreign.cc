@@ -20,10 +20,15 @@ std::string tar_member(const std::string& name, size_t size) {
 std::vector<Case> foreign_cases() {
   std::vector<Case> out;
   const auto add = [&](int number, const char* label, const std::string& bytes, const std::string& says,
-                       ErrorCode code = ErrorCode::malformed) { out.push_back({number, label, bytes, code, says}); };
+                       ErrorCode code = ErrorCode::malformed) {
+    out.push_back({number, label, bytes, code, says});
+  };
   const std::string legacy("\x80\x02\x8a\x0al\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.", 21);
   add(131, "LegacyStream", legacy, "legacy (pre-1.6) torch stream", ErrorCode::unsupported);
-  add(136, "BarePickle", "\x80\x02" "cos\nsystem\n.", "a bare pickle");
+  add(136, "BarePickle",
+      "\x80\x02"
+      "cos\nsystem\n.",
+      "a bare pickle");
   add(146, "Empty", "", "an empty file");
   add(146, "OneByte", "P", "not a checkpoint");
   add(147, "WebPage", "\n <!DOCTYPE html>\n<html><body>Sign in</body></html>", "this is a web page, not a checkpoint");
@@ -39,12 +44,18 @@ std::vector<Case> foreign_cases() {
   add(149, "Random", noise, "unknown data of 1000 bytes");
   add(149, "Gzip", "\x1f\x8b\x08" + noise, "a gzip file");
   add(149, "SevenZip", "7z\xbc\xaf\x27\x1c" + noise, "a 7-Zip archive");
-  add(149, "Elf", "\x7f" "ELF" + noise, "a program");
+  add(149, "Elf",
+      "\x7f"
+      "ELF" +
+          noise,
+      "a program");
   add(149, "Npy", "\x93NUMPY" + noise, "a NumPy array");
   add(149, "Png", "\x89PNG\r\n\x1a\n" + noise, "a PNG picture");
-  add(149, "Tar", tar_member("sys_info", 100) + tar_member("pickle", 700) + std::string(1024, '\0'), "a tar archive", ErrorCode::unsupported);
+  add(149, "Tar", tar_member("sys_info", 100) + tar_member("pickle", 700) + std::string(1024, '\0'), "a tar archive",
+      ErrorCode::unsupported);
   add(149, "TarCut", tar_member("sys_info", 100) + tar_member("storages", 70'000).substr(0, 5000), "it is cut");
-  add(149, "Npz", build_zip({{.name = "a.npy", .content = "x"}, {.name = "b.npy", .content = "y"}}), "a NumPy .npz archive", ErrorCode::unsupported);
+  add(149, "Npz", build_zip({{.name = "a.npy", .content = "x"}, {.name = "b.npy", .content = "y"}}),
+      "a NumPy .npz archive", ErrorCode::unsupported);
   add(150, "EmptyZip", build_zip({}), "an empty zip");
   add(150, "OtherZip", build_zip({{.name = "readme.txt", .content = "x"}}), "it holds: readme.txt");
   return out;

@@ -13,14 +13,18 @@ std::string repeat(const std::string& piece, size_t count) {
 }
 
 // {"w": a good tensor, "x": value}: `value` stands under a key that nobody asks for.
-std::string beside(const std::string& value) { return build_pth(begin() + ordered({{"w", tensor()}, {"x", value}}) + "."); }
+std::string beside(const std::string& value) {
+  return build_pth(begin() + ordered({{"w", tensor()}, {"x", value}}) + ".");
+}
 std::string raw(const std::string& body) { return build_pth(begin() + body); }
 
 const ExpectedTensor kW{"w", {2, 3}, {0, 1, 2, 3, 4, 5}};
 
 void add_names(std::vector<Case>& out) {
   const auto named = [&](int number, const char* label, const char* module, const char* name) {
-    out.push_back({.number = number, .name = label, .bytes = pth_of(call(global(module, name), {text("echo")})),
+    out.push_back({.number = number,
+                   .name = label,
+                   .bytes = pth_of(call(global(module, name), {text("echo")})),
                    .says = std::string("GLOBAL ") + module + "." + name});
   };
   named(1, "OsSystem", "os", "system");
@@ -36,16 +40,25 @@ void add_names(std::vector<Case>& out) {
   out.push_back({10, "Obj", pth_of("(" + global("os", "system") + "o"), ErrorCode::malformed, "GLOBAL os.system"});
   out.push_back({10, "ObjAlone", pth_of("(" + text("x") + "o"), ErrorCode::malformed, "OBJ"});
   out.push_back({11, "StackGlobal", pth_of(os + "\x93"), ErrorCode::malformed, "STACK_GLOBAL os.system"});
-  out.push_back({12, "StackGlobalFromMemo", pth_of(text("os") + "q\x05" "0" + text("system") + "q\x06" "0h\x05h\x06\x93"),
+  out.push_back({12, "StackGlobalFromMemo",
+                 pth_of(text("os") +
+                        "q\x05"
+                        "0" +
+                        text("system") +
+                        "q\x06"
+                        "0h\x05h\x06\x93"),
                  ErrorCode::malformed, "STACK_GLOBAL os.system"});
-  out.push_back({12, "StackGlobalOfNumbers", pth_of(integer(1) + integer(2) + "\x93"), ErrorCode::malformed, "STACK_GLOBAL"});
-  out.push_back({13, "DottedName", pth_of(text("collections") + text("OrderedDict.fromkeys") + "\x93"), ErrorCode::malformed,
-                 "STACK_GLOBAL collections.OrderedDict.fromkeys"});
+  out.push_back(
+      {12, "StackGlobalOfNumbers", pth_of(integer(1) + integer(2) + "\x93"), ErrorCode::malformed, "STACK_GLOBAL"});
+  out.push_back({13, "DottedName", pth_of(text("collections") + text("OrderedDict.fromkeys") + "\x93"),
+                 ErrorCode::malformed, "STACK_GLOBAL collections.OrderedDict.fromkeys"});
   out.push_back({14, "Ext1", pth_of("\x82\x01"), ErrorCode::malformed, "EXT1"});
   out.push_back({14, "Ext2", pth_of(std::string("\x83\x01\x00", 3)), ErrorCode::malformed, "EXT2"});
   out.push_back({14, "Ext4", pth_of(std::string("\x84\x01\x00\x00\x00", 5)), ErrorCode::malformed, "EXT4"});
-  out.push_back({15, "NewObj", pth_of(global("subprocess", "Popen") + ")\x81"), ErrorCode::malformed, "subprocess.Popen"});
-  out.push_back({16, "NewObjEx", pth_of(global("collections", "OrderedDict") + ")}\x92"), ErrorCode::malformed, "NEWOBJ_EX"});
+  out.push_back(
+      {15, "NewObj", pth_of(global("subprocess", "Popen") + ")\x81"), ErrorCode::malformed, "subprocess.Popen"});
+  out.push_back(
+      {16, "NewObjEx", pth_of(global("collections", "OrderedDict") + ")}\x92"), ErrorCode::malformed, "NEWOBJ_EX"});
   out.push_back({16, "NameWithoutEnd", pth_of("cos"), ErrorCode::malformed, "GLOBAL"});
 }
 
@@ -88,11 +101,15 @@ void add_machine(std::vector<Case>& out) {
   bad(33, "SetItemOnList", raw("]" + text("a") + text("b") + "s."), "cannot hold items");
   bad(34, "SetItemsOnTensor", pth_of(tensor() + "(" + text("a") + text("b") + "u"), "cannot hold items");
   bad(34, "ListAsKey", raw("}]K\x01s."), "a key that is neither");
-  bad(35, "AppendOnDict", raw("}K\x01" "a."), "cannot hold items");
+  bad(35, "AppendOnDict",
+      raw("}K\x01"
+          "a."),
+      "cannot hold items");
   bad(36, "BuildOnTensor", pth_of(tensor() + "}b"), "a state for a value");
   bad(37, "ReduceOfTensor", pth_of(tensor() + ")R"), "applied to a value");
   bad(37, "ReduceWithoutTuple", pth_of(global("collections", "OrderedDict") + "]R"), "no tuple");
-  const auto wrong = [&](const char* label, const char* module, const char* name, const std::vector<std::string>& args) {
+  const auto wrong = [&](const char* label, const char* module, const char* name,
+                         const std::vector<std::string>& args) {
     bad(38, label, pth_of(call(global(module, name), args)), "REDUCE");
   };
   wrong("WrongArguments", "torch._utils", "_rebuild_tensor_v2", {integer(1)});
@@ -110,12 +127,16 @@ void add_machine(std::vector<Case>& out) {
   wrong("SizeOfNumber", "torch", "Size", {integer(1)});
   wrong("NumpyDtypeOfNumber", "numpy", "dtype", {integer(1)});
   wrong("NumpyScalarOfNumber", "numpy.core.multiarray", "scalar", {integer(1), integer(1)});
-  wrong("NumpyScalarOfObject", "numpy.core.multiarray", "scalar", {call(global("numpy", "dtype"), {text("O8")}), integer(1)});
+  wrong("NumpyScalarOfObject", "numpy.core.multiarray", "scalar",
+        {call(global("numpy", "dtype"), {text("O8")}), integer(1)});
   wrong("StorageCalled", "torch", "FloatStorage", {integer(1)});
   bad(39, "BingetNeverPut", pth_of("h\x07"), "memo entry 7");
   bad(40, "LongBingetNeverPut", pth_of("j" + little(70000, 4)), "memo entry 70000");
-  out.push_back({.number = 41, .name = "HugeMemoIndex", .bytes = pth_of(tensor() + "r" + little(0xFFFFFFFF, 4) + "0j" + little(0xFFFFFFFF, 4)),
-                 .accepted = true, .tensors = {kW}});
+  out.push_back({.number = 41,
+                 .name = "HugeMemoIndex",
+                 .bytes = pth_of(tensor() + "r" + little(0xFFFFFFFF, 4) + "0j" + little(0xFFFFFFFF, 4)),
+                 .accepted = true,
+                 .tensors = {kW}});
   bad(41, "MemoizeAfterGap", pth_of("Nr" + little(9, 4) + "\x94"), "gaps");
   std::string scattered;
   for (uint64_t i = 0; i < 70'000; ++i) scattered += "r" + little(i * 2 + 100, 4);
@@ -134,10 +155,26 @@ void add_bombs(std::vector<Case>& out) {
   over(44, "MillionMarks", raw(std::string(1'000'001, '(')), "marks");
   over(44, "MillionNones", raw(std::string(1'000'001, 'N')), "stack");
   over(44, "MillionTuples", beside("(" + repeat(")0", 1'000'001) + "t"), "objects");
-  out.push_back({.number = 45, .name = "SelfContainingList", .bytes = beside("]q\x01h\x01" "a"), .says = "dropped", .accepted = true, .tensors = {kW}});
-  out.push_back({.number = 46, .name = "DoublingTuples", .bytes = beside(")q\x01" "0" + repeat("h\x01h\x01\x86q\x01" "0", 60) + "h\x01"),
-                 .says = "dropped", .accepted = true, .tensors = {kW}});
-  over(46, "ManyValues", beside("](" + std::string(999'990, 'N') + "e" + repeat("(" + std::string(999'980, 'N') + "e", 2)), "values");
+  out.push_back({.number = 45,
+                 .name = "SelfContainingList",
+                 .bytes = beside("]q\x01h\x01"
+                                 "a"),
+                 .says = "dropped",
+                 .accepted = true,
+                 .tensors = {kW}});
+  out.push_back({.number = 46,
+                 .name = "DoublingTuples",
+                 .bytes = beside(")q\x01"
+                                 "0" +
+                                 repeat("h\x01h\x01\x86q\x01"
+                                        "0",
+                                        60) +
+                                 "h\x01"),
+                 .says = "dropped",
+                 .accepted = true,
+                 .tensors = {kW}});
+  over(46, "ManyValues",
+       beside("](" + std::string(999'990, 'N') + "e" + repeat("(" + std::string(999'980, 'N') + "e", 2)), "values");
   bad(47, "Long1Of2000Bits", pth_of("\x8a\xfa" + std::string(250, '\x7f')), "250 bytes");
   bad(48, "Long4MinusOne", pth_of("\x8b\xff\xff\xff\xff"), "4294967295 bytes");
   bad(49, "Text4GiB", pth_of("X\xff\xff\xff\xff"), "ends inside");

@@ -18,8 +18,11 @@ void add_claims(std::vector<Case>& out) {
   const auto bad = [&](int number, const char* label, const std::string& bytes, const std::string& says) {
     out.push_back({number, label, bytes, ErrorCode::malformed, says});
   };
-  const auto claims = [](int64_t elements) { return tensor(storage("FloatStorage", "0", elements), integer(0), integers({6}), integers({1})); };
-  bad(59, "ClaimsMore", pth_of(claims(600)), "tensor w: claims 600 elements of 4 bytes; its record archive/data/0 has 24 bytes");
+  const auto claims = [](int64_t elements) {
+    return tensor(storage("FloatStorage", "0", elements), integer(0), integers({6}), integers({1}));
+  };
+  bad(59, "ClaimsMore", pth_of(claims(600)),
+      "tensor w: claims 600 elements of 4 bytes; its record archive/data/0 has 24 bytes");
   bad(60, "ClaimsFewer", pth_of(claims(5)), "tensor w: claims 5");
   bad(61, "SizeBeyond", pth_of(tensor({7}, {1})), "tensor w: shape 7 at offset 0 reaches element 6 of a storage of 6");
   bad(62, "StrideBeyond", pth_of(tensor({2, 3}, {4, 1})), "reaches element 6");
@@ -36,11 +39,17 @@ void add_claims(std::vector<Case>& out) {
   bad(70, "ProductBesideZero", pth_of(tensor({0, k33, k33}, {0, 0, 0})), "overflows 64 bits");
   bad(71, "StrideOverflow", pth_of(tensor({5}, {k62})), "overflows 64 bits");
   bad(72, "OffsetMax", pth_of(tensor({2}, {1}, INT64_MAX)), "reaches element 9223372036854775808");
-  bad(72, "Offset2To80", pth_of(tensor(storage(), "\x8a\x0b" + std::string(10, '\0') + "\x01", integers({2}), integers({1}))), "the offset is no whole number");
-  out.push_back({73, "ExpandBomb", pth_of(tensor({int64_t{1} << 40}, {0})), ErrorCode::limit, "tensor w: the tensors would fill"});
-  out.push_back({74, "Rank10000", pth_of(tensor(std::vector<int64_t>(10'000, 1), std::vector<int64_t>(10'000, 1))), ErrorCode::limit, "10000 axes"});
+  bad(72, "Offset2To80",
+      pth_of(tensor(storage(), "\x8a\x0b" + std::string(10, '\0') + "\x01", integers({2}), integers({1}))),
+      "the offset is no whole number");
+  out.push_back({73, "ExpandBomb", pth_of(tensor({int64_t{1} << 40}, {0})), ErrorCode::limit,
+                 "tensor w: the tensors would fill"});
+  out.push_back({74, "Rank10000", pth_of(tensor(std::vector<int64_t>(10'000, 1), std::vector<int64_t>(10'000, 1))),
+                 ErrorCode::limit, "10000 axes"});
   bad(75, "LengthsDiffer", pth_of(tensor({2, 3}, {1})), "2 sizes and 1 strides");
-  const auto sized = [](const std::string& size) { return pth_of(tensor(storage(), integer(0), tuple({size}), integers({1}))); };
+  const auto sized = [](const std::string& size) {
+    return pth_of(tensor(storage(), integer(0), tuple({size}), integers({1})));
+  };
   bad(76, "SizeAsText", sized(text("6")), "no tuple of whole numbers");
   bad(77, "SizeAsFloat", sized(real(6)), "no tuple of whole numbers");
   bad(78, "SizeAsNone", sized("N"), "no tuple of whole numbers");
@@ -56,7 +65,8 @@ void add_storages(std::vector<Case>& out) {
   bad(80, "Numel2To62", id({tag, type, key, cpu, integer(int64_t{1} << 62)}), "overflows 64 bits");
   bad(80, "Numel2To61", id({tag, type, key, cpu, integer((int64_t{1} << 61) + 6)}), "claims 2305843009213693958");
   bad(81, "NumelAsText", id({tag, type, key, cpu, text("6")}), "is no size");
-  bad(82, "UnknownStorageClass", id({tag, global("torch", "FooStorage"), key, cpu, integer(6)}), "unknown storage class");
+  bad(82, "UnknownStorageClass", id({tag, global("torch", "FooStorage"), key, cpu, integer(6)}),
+      "unknown storage class");
   bad(82, "NoStorageClass", id({tag, global("torch", "device"), key, cpu, integer(6)}), "without a storage class");
   bad(83, "OtherTag", id({text("module"), type, key, cpu, integer(6)}), "no storage");
   bad(84, "OtherArity", id({tag, type, key, cpu}), "4 parts");
@@ -68,12 +78,17 @@ void add_storages(std::vector<Case>& out) {
   bad(86, "KeyAbsolute", with_key("/etc/passwd"), "no plain name");
   bad(86, "RecordMissing", with_key("17"), "its record archive/data/17 is missing");
   const auto two = [](const std::string& second) {
-    return build_pth(begin() + ordered({{"a", tensor()}, {"b", tensor(second, integer(0), integers({1}), integers({1}))}}) + ".");
+    return build_pth(begin() +
+                     ordered({{"a", tensor()}, {"b", tensor(second, integer(0), integers({1}), integers({1}))}}) + ".");
   };
   bad(87, "TwoTypes", two(storage("IntStorage")), "claimed as 6 x F32 and as 6 x I32");
   bad(88, "TwoSizes", two(storage("FloatStorage", "0", 5)), "claimed as 6 x F32 and as 5 x F32");
-  bad(89, "SecondPickle", build_pth(begin() + ordered({{"w", tensor()}}) + "." + begin() + global("os", "system") + "."), "bytes follow the end");
-  bad(90, "HostileUnusedValue", build_pth(begin() + dict({{"model", ordered({{"w", tensor()}})}, {"z", call(global("os", "system"), {text("x")})}}) + "."),
+  bad(89, "SecondPickle",
+      build_pth(begin() + ordered({{"w", tensor()}}) + "." + begin() + global("os", "system") + "."),
+      "bytes follow the end");
+  bad(90, "HostileUnusedValue",
+      build_pth(begin() +
+                dict({{"model", ordered({{"w", tensor()}})}, {"z", call(global("os", "system"), {text("x")})}}) + "."),
       "GLOBAL os.system");
 }
 

@@ -20,20 +20,24 @@ std::string changed(Change&& change) {
 
 class Table {
  public:
-  void refuse(int number, const char* label, const std::string& bytes, const std::string& says, ErrorCode code = ErrorCode::malformed) {
+  void refuse(int number, const char* label, const std::string& bytes, const std::string& says,
+              ErrorCode code = ErrorCode::malformed) {
     cases.push_back({number, label, bytes, code, says});
   }
   // The first or second entry (data.pkl, data/0) changed.
   template <class Change>
-  void entry(int number, const char* label, size_t index, const std::string& says, Change&& change, ErrorCode code = ErrorCode::malformed) {
+  void entry(int number, const char* label, size_t index, const std::string& says, Change&& change,
+             ErrorCode code = ErrorCode::malformed) {
     refuse(number, label, changed([&](Files& files, ZipShape&) { change(files[index]); }), says, code);
   }
   template <class Change>
-  void shape(int number, const char* label, const std::string& says, Change&& change, ErrorCode code = ErrorCode::malformed) {
+  void shape(int number, const char* label, const std::string& says, Change&& change,
+             ErrorCode code = ErrorCode::malformed) {
     refuse(number, label, changed([&](Files&, ZipShape& s) { change(s); }), says, code);
   }
   template <class Change>
-  void files(int number, const char* label, const std::string& says, Change&& change, ErrorCode code = ErrorCode::malformed) {
+  void files(int number, const char* label, const std::string& says, Change&& change,
+             ErrorCode code = ErrorCode::malformed) {
     refuse(number, label, changed([&](Files& f, ZipShape&) { change(f); }), says, code);
   }
   std::vector<Case> cases;
@@ -49,9 +53,10 @@ void add_ends(Table& t) {
   t.shape(96, "TooManyEntries", "too small for 4", [](ZipShape& s) { s.entries = 4; });
   // Extra fields make room for a fourth header by size alone.
   t.refuse(96, "OneEntryTooMany", changed([](Files& files, ZipShape& s) {
-    for (ZipFile& file : files) file.extra = little(9, 2) + little(40, 2) + std::string(40, 'x');
-    s.entries = 4;
-  }), "ends inside");
+             for (ZipFile& file : files) file.extra = little(9, 2) + little(40, 2) + std::string(40, 'x');
+             s.entries = 4;
+           }),
+           "ends inside");
   t.shape(96, "FarTooManyEntries", "too small for 65534", [](ZipShape& s) { s.entries = 65534; });
   t.shape(97, "TooFewEntries", "more than the 2 entries", [](ZipShape& s) { s.entries = 2; });
   t.shape(97, "TwoCounts", "counts its entries twice", [](ZipShape& s) { s.entries_here = 2; });
@@ -60,8 +65,10 @@ void add_ends(Table& t) {
   t.files(100, "EmptyPickle", "PROTO", [](Files& f) { f[0].content.clear(); });
   t.files(101, "TwoPickles", "two entries of this name", [](Files& f) { f.push_back(f[0]); });
   t.files(102, "TwoRecords", "two entries of this name", [](Files& f) { f.push_back(f[1]); });
-  t.files(103, "TwoRoots", "outside the archive's folder", [](Files& f) { f.push_back({.name = "other/data/0", .content = "x"}); });
-  t.files(103, "TwoRootsWithPickle", "outside the archive's folder", [](Files& f) { f.push_back({.name = "other/data.pkl", .content = "x"}); });
+  t.files(103, "TwoRoots", "outside the archive's folder",
+          [](Files& f) { f.push_back({.name = "other/data/0", .content = "x"}); });
+  t.files(103, "TwoRootsWithPickle", "outside the archive's folder",
+          [](Files& f) { f.push_back({.name = "other/data.pkl", .content = "x"}); });
 }
 
 void add_entries(Table& t) {
@@ -73,7 +80,8 @@ void add_entries(Table& t) {
   t.entry(106, "StopsShort", 1, "belong to no entry", [](ZipFile& f) { f.size = f.packed = 20; });
   t.entry(107, "SizeNear4GiB", 1, "run into the directory", [](ZipFile& f) { f.size = f.packed = 0xFFFFFFFE; });
   t.entry(107, "StoredSizesDiffer", 1, "whose two sizes differ", [](ZipFile& f) { f.size = 20; });
-  t.files(108, "SharedHeader", "disagree about the name", [](Files& f) { f.push_back({.name = "archive/data/1", .content = f[1].content, .offset = 0}); });
+  t.files(108, "SharedHeader", "disagree about the name",
+          [](Files& f) { f.push_back({.name = "archive/data/1", .content = f[1].content, .offset = 0}); });
   // A second entry inside the bytes of a first one, with a header of its own there.
   const std::string inner = build_zip({{.name = "archive/data/1", .content = "abcdefgh"}}).substr(0, 30 + 14 + 8);
   t.files(109, "QuotedOverlap", "overlaps", [&](Files& f) {
@@ -82,19 +90,33 @@ void add_entries(Table& t) {
   });
   t.entry(110, "OffsetBeyondFile", 1, "behind the directory", [](ZipFile& f) { f.offset = 1'000'000; });
   t.entry(110, "OffsetNoHeader", 1, "no local header", [](ZipFile& f) { f.offset = 3; });
-  t.entry(111, "RecordCrc", 1, "CRC", [](ZipFile& f) { f.crc = 0x12345678; }, ErrorCode::checksum);
-  t.entry(112, "PickleCrc", 0, "CRC", [](ZipFile& f) { f.crc = 0x12345678; }, ErrorCode::checksum);
-  t.entry(113, "Method99", 1, "method 99", [](ZipFile& f) { f.method = 99; }, ErrorCode::unsupported);
-  t.entry(114, "Deflate64", 1, "deflate64", [](ZipFile& f) { f.method = 9; }, ErrorCode::unsupported);
-  t.entry(115, "Encrypted", 1, "encrypted", [](ZipFile& f) { f.flags = 1; }, ErrorCode::unsupported);
-  t.entry(115, "OtherFlags", 1, "flags 128", [](ZipFile& f) { f.flags = 128; }, ErrorCode::unsupported);
+  t.entry(
+      111, "RecordCrc", 1, "CRC", [](ZipFile& f) { f.crc = 0x12345678; }, ErrorCode::checksum);
+  t.entry(
+      112, "PickleCrc", 0, "CRC", [](ZipFile& f) { f.crc = 0x12345678; }, ErrorCode::checksum);
+  t.entry(
+      113, "Method99", 1, "method 99", [](ZipFile& f) { f.method = 99; }, ErrorCode::unsupported);
+  t.entry(
+      114, "Deflate64", 1, "deflate64", [](ZipFile& f) { f.method = 9; }, ErrorCode::unsupported);
+  t.entry(
+      115, "Encrypted", 1, "encrypted", [](ZipFile& f) { f.flags = 1; }, ErrorCode::unsupported);
+  t.entry(
+      115, "OtherFlags", 1, "flags 128", [](ZipFile& f) { f.flags = 128; }, ErrorCode::unsupported);
   t.entry(116, "DeflateGarbage", 1, "damaged", [](ZipFile& f) { f.method = 8, f.stored = std::string(24, '\xff'); });
-  t.entry(116, "DeflateCut", 1, "damaged or cut", [](ZipFile& f) { f.method = 8, f.stored = deflated(f.content), f.stored.pop_back(); });
-  t.entry(117, "InflatesToLess", 1, "inflates to 20 bytes", [](ZipFile& f) { f.method = 8, f.stored = deflated(f.content.substr(4)); });
-  t.entry(118, "InflatesToMore", 1, "inflates to more", [](ZipFile& f) { f.method = 8, f.stored = deflated(f.content + "1234"); });
-  t.entry(118, "BytesBehindDeflate", 1, "bytes follow", [](ZipFile& f) { f.method = 8, f.stored = deflated(f.content) + "1234"; });
-  t.entry(119, "Bomb", 1, "inflate more than 200-fold", [](ZipFile& f) { f.method = 8, f.stored = std::string(1 << 20, 'x'), f.size = 1 << 30; }, ErrorCode::limit);
-  t.entry(119, "BombInSum", 1, "too many bytes in all", [](ZipFile& f) { f.method = 8, f.stored = std::string(1 << 20, 'x'), f.size = 100 << 20; }, ErrorCode::limit);
+  t.entry(116, "DeflateCut", 1, "damaged or cut",
+          [](ZipFile& f) { f.method = 8, f.stored = deflated(f.content), f.stored.pop_back(); });
+  t.entry(117, "InflatesToLess", 1, "inflates to 20 bytes",
+          [](ZipFile& f) { f.method = 8, f.stored = deflated(f.content.substr(4)); });
+  t.entry(118, "InflatesToMore", 1, "inflates to more",
+          [](ZipFile& f) { f.method = 8, f.stored = deflated(f.content + "1234"); });
+  t.entry(118, "BytesBehindDeflate", 1, "bytes follow",
+          [](ZipFile& f) { f.method = 8, f.stored = deflated(f.content) + "1234"; });
+  t.entry(
+      119, "Bomb", 1, "inflate more than 200-fold",
+      [](ZipFile& f) { f.method = 8, f.stored = std::string(1 << 20, 'x'), f.size = 1 << 30; }, ErrorCode::limit);
+  t.entry(
+      119, "BombInSum", 1, "too many bytes in all",
+      [](ZipFile& f) { f.method = 8, f.stored = std::string(1 << 20, 'x'), f.size = 100 << 20; }, ErrorCode::limit);
 }
 
 void add_names(Table& t) {
@@ -116,45 +138,55 @@ void add_names(Table& t) {
   t.files(125, "Zip64Offset", "behind the directory", [](Files& f) {
     f.push_back({.name = "archive/x", .content = "x", .zip64 = true, .offset = uint64_t{1} << 63});
   });
-  t.shape(125, "Zip64Count", "too small for 1152921504606846976", [](ZipShape& s) { s.zip64 = true, s.entries64 = uint64_t{1} << 60; });
-  t.shape(125, "Zip64Locator", "where no zip64 end record lies", [](ZipShape& s) { s.zip64 = true, s.locator = 1'000'000; });
+  t.shape(125, "Zip64Count", "too small for 1152921504606846976",
+          [](ZipShape& s) { s.zip64 = true, s.entries64 = uint64_t{1} << 60; });
+  t.shape(125, "Zip64Locator", "where no zip64 end record lies",
+          [](ZipShape& s) { s.zip64 = true, s.locator = 1'000'000; });
   t.shape(125, "Zip64LocatorHuge", "overflows", [](ZipShape& s) { s.zip64 = true, s.locator = ~uint64_t{0}; });
   t.shape(125, "Zip64Disagrees", "disagree", [](ZipShape& s) { s.zip64 = true, s.entries = 2; });
   t.shape(125, "Zip64SizeWraps", "overflows", [](ZipShape& s) { s.zip64 = true, s.size64 = ~uint64_t{0}; });
   t.shape(125, "Zip64Missing", "zip64 end record is missing", [](ZipShape& s) { s.size = 0xFFFFFFFF; });
   t.entry(125, "Zip64FieldMissing", 1, "extra field is missing", [](ZipFile& f) { f.size = f.packed = 0xFFFFFFFF; });
-  t.entry(125, "Zip64FieldShort", 1, "too short", [](ZipFile& f) { f.size = f.packed = 0xFFFFFFFF, f.extra = little(1, 2) + little(4, 2) + "abcd"; });
-  t.entry(125, "Zip64FieldTwice", 1, "two zip64", [](ZipFile& f) { f.extra = little(1, 2) + little(0, 2) + little(1, 2) + little(0, 2); });
+  t.entry(125, "Zip64FieldShort", 1, "too short",
+          [](ZipFile& f) { f.size = f.packed = 0xFFFFFFFF, f.extra = little(1, 2) + little(4, 2) + "abcd"; });
+  t.entry(125, "Zip64FieldTwice", 1, "two zip64",
+          [](ZipFile& f) { f.extra = little(1, 2) + little(0, 2) + little(1, 2) + little(0, 2); });
   t.entry(125, "ExtraNoList", 1, "no list of fields", [](ZipFile& f) { f.extra = "abc"; });
   t.entry(125, "ExtraTooLong", 1, "runs over", [](ZipFile& f) { f.extra = little(9, 2) + little(9, 2) + "abc"; });
   t.entry(125, "SecondName", 1, "second name", [](ZipFile& f) { f.extra = little(0x7075, 2) + little(1, 2) + "a"; });
 }
 
 void add_rest(Table& t) {
-  t.shape(126, "MultiDisk", "several files", [](ZipShape& s) { s.disk = 1; }, ErrorCode::unsupported);
-  t.entry(126, "EntryOnOtherDisk", 1, "several files", [](ZipFile& f) { f.disk = 1; }, ErrorCode::unsupported);
+  t.shape(
+      126, "MultiDisk", "several files", [](ZipShape& s) { s.disk = 1; }, ErrorCode::unsupported);
+  t.entry(
+      126, "EntryOnOtherDisk", 1, "several files", [](ZipFile& f) { f.disk = 1; }, ErrorCode::unsupported);
   t.shape(127, "JunkBefore", "other data stands before", [](ZipShape& s) { s.before = "#!/bin/sh\n\x01"; });
   t.shape(127, "ZipBefore", "belong to no entry", [](ZipShape& s) { s.before = "PK\x03\x04" + std::string(30, 'x'); });
   t.shape(127, "JunkBehindEntries", "belong to no entry", [](ZipShape& s) { s.gap = "junk"; });
   t.shape(127, "JunkBehindAll", "the file is cut", [](ZipShape& s) { s.behind = "junk"; });
   t.shape(128, "EndInComment", "two end records", [](ZipShape& s) { s.comment = "xx" + build_zip({}); });
-  t.shape(128, "SignatureInComment", "inside the archive comment", [](ZipShape& s) { s.comment = "PK\x05\x06" + std::string(40, 'x'); });
+  t.shape(128, "SignatureInComment", "inside the archive comment",
+          [](ZipShape& s) { s.comment = "PK\x05\x06" + std::string(40, 'x'); });
   const auto version = [&](const char* label, const std::string& text, const std::string& says, ErrorCode code) {
-    t.entry(129, label, 2, says, [&](ZipFile& f) { f.content = text; }, code);
+    t.entry(
+        129, label, 2, says, [&](ZipFile& f) { f.content = text; }, code);
   };
   version("VersionNoNumber", "three\n", "no number", ErrorCode::malformed);
   version("VersionLong", std::string(100, '1'), "no number", ErrorCode::malformed);
   version("VersionHuge", "100000000000000000000\n", "newer", ErrorCode::unsupported);
   version("VersionTooNew", "11\n", "newer", ErrorCode::unsupported);
   const auto order = [&](const char* label, const std::string& text, ErrorCode code) {
-    t.files(130, label, "byte order", [&](Files& f) { f.push_back({.name = "archive/byteorder", .content = text}); }, code);
+    t.files(
+        130, label, "byte order", [&](Files& f) { f.push_back({.name = "archive/byteorder", .content = text}); }, code);
   };
   order("ByteOrderMiddle", "middle", ErrorCode::malformed);
   order("ByteOrderBig", "big", ErrorCode::unsupported);
   t.files(130, "ByteOrderTwice", "two entries of this name", [](Files& f) {
     for (int i = 0; i < 2; ++i) f.push_back({.name = "archive/byteorder", .content = "little"});
   });
-  t.entry(130, "DescriptorWrong", 1, "matching data descriptor", [](ZipFile& f) { f.descriptor = 16, f.flags = 8, f.packed = f.size = 20; });
+  t.entry(130, "DescriptorWrong", 1, "matching data descriptor",
+          [](ZipFile& f) { f.descriptor = 16, f.flags = 8, f.packed = f.size = 20; });
 }
 
 }  // namespace

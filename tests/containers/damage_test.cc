@@ -15,9 +15,7 @@ std::string file_text(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-io::Checkpoint read(const std::string& bytes) {
-  return io::read_checkpoint(std::as_bytes(std::span(bytes)), nullptr);
-}
+io::Checkpoint read(const std::string& bytes) { return io::read_checkpoint(std::as_bytes(std::span(bytes)), nullptr); }
 
 // Names, types, shapes and bytes of all tensors, as one string.
 std::string content_of(const io::Checkpoint& checkpoint) {
@@ -48,25 +46,30 @@ int count_undetected_flips(const std::string& good, bool silent_values_allowed) 
         const std::string got = content_of(read(bad));
         ++undetected;
         EXPECT_TRUE(silent_values_allowed || got == content) << "byte " << byte << " bit " << bit;
-      } catch (const Error&) {
-      }
+      } catch (const Error&) {}
     }
   return undetected;
 }
 
 std::string two_tensors() {
   using namespace pickle;
-  return build_pth(begin() + ordered({{"conv.weight", tensor()},
-                                      {"conv.bias", tensor(storage("FloatStorage", "1", 2), integer(0), integers({2}), integers({1}))}}) + ".",
-                   {six_floats(), floats({0.5f, -0.25f})});
+  return build_pth(
+      begin() +
+          ordered({{"conv.weight", tensor()},
+                   {"conv.bias", tensor(storage("FloatStorage", "1", 2), integer(0), integers({2}), integers({1}))}}) +
+          ".",
+      {six_floats(), floats({0.5f, -0.25f})});
 }
 
 TEST(Damage, TruncatedZip) { expect_truncations_refused(two_tensors()); }
 
-TEST(Damage, TruncatedFileOfPyTorch) { expect_truncations_refused(file_text(FURROW_TEST_DATA "/checkpoints/plain.pth")); }
+TEST(Damage, TruncatedFileOfPyTorch) {
+  expect_truncations_refused(file_text(FURROW_TEST_DATA "/checkpoints/plain.pth"));
+}
 
 TEST(Damage, TruncatedSafetensors) {
-  expect_truncations_refused(build_safetensors(R"({"w":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}})", six_floats()));
+  expect_truncations_refused(
+      build_safetensors(R"({"w":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}})", six_floats()));
 }
 
 TEST(Damage, FlippedBitsOfAZip) {

@@ -60,7 +60,8 @@ TEST(CheckpointFiles, WrittenByPyTorch) {
   for (const auto& [file, expected] : all.items()) {
     SCOPED_TRACE(file);
     expect_equal(folder / file, expected);
-    EXPECT_EQ(io::read_checkpoint((folder / file).string()).stripped_prefix, text_or_empty(expected, "stripped_prefix"));
+    EXPECT_EQ(io::read_checkpoint((folder / file).string()).stripped_prefix,
+              text_or_empty(expected, "stripped_prefix"));
   }
 }
 
@@ -133,10 +134,14 @@ TEST(CheckpointFiles, DefaultModelReads) {
 
 TEST(CheckpointFiles, NegativeFilesAreRefusedInWords) {
   if (!fs::exists(kWeights / "negative")) GTEST_SKIP() << "the shared weights are not present";
-  struct Expected { ErrorCode code; std::string says; };
+  struct Expected {
+    ErrorCode code;
+    std::string says;
+  };
   const std::map<std::string, Expected> answers = {
       {"79999_iter_placeholder.pth", {ErrorCode::malformed, "not a checkpoint"}},
-      {"resnet18-5c106cde_tar_truncated_1MiB.pth", {ErrorCode::malformed, "a tar archive: the PyTorch container of 2017, and it is cut"}},
+      {"resnet18-5c106cde_tar_truncated_1MiB.pth",
+       {ErrorCode::malformed, "a tar archive: the PyTorch container of 2017, and it is cut"}},
       {"unet_model_is_lfs_pointer.pth", {ErrorCode::malformed, "a Git LFS pointer to a file of 124143413 bytes"}},
       {"whole_module_pickle_unet.pth", {ErrorCode::unsupported, "save the state_dict instead"}}};
   size_t seen = 0;

@@ -29,7 +29,9 @@ class OsFiles : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(folder_); }
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
-  void put(const std::string& name, const std::string& text) const { std::ofstream(path(name), std::ios::binary) << text; }
+  void put(const std::string& name, const std::string& text) const {
+    std::ofstream(path(name), std::ios::binary) << text;
+  }
   std::string get(const std::string& name) const {
     std::ifstream in(path(name), std::ios::binary);
     return {std::istreambuf_iterator<char>(in), {}};
@@ -81,9 +83,7 @@ TEST_F(OsFiles, ErrorsNameTheFile) {
   try {
     io::read_checkpoint(path("page.pth"));
     ADD_FAILURE() << "accepted";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.file_name(), path("page.pth"));
-  }
+  } catch (const Error& error) { EXPECT_EQ(error.file_name(), path("page.pth")); }
 }
 
 // Case 208: the name promises that there is no pickle inside.
@@ -157,7 +157,8 @@ TEST_F(OsFiles, AtomicFileLeavesNothingWhenWritingFails) {
   const auto handler = std::signal(SIGXFSZ, SIG_IGN);
   const rlimit small{4096, before.rlim_max};
   ::setrlimit(RLIMIT_FSIZE, &small);
-  expect_io_error("cannot write: File too large", [&] { io::write_file_atomically(path("big"), bytes_of(std::string(10'000, 'x'))); });
+  expect_io_error("cannot write: File too large",
+                  [&] { io::write_file_atomically(path("big"), bytes_of(std::string(10'000, 'x'))); });
   ::setrlimit(RLIMIT_FSIZE, &before);
   std::signal(SIGXFSZ, handler);
   EXPECT_EQ(files(), 0u);
@@ -182,7 +183,8 @@ TEST(Sha256, PiecesAreTheWhole) {
   for (int i = 0; i < 1000; ++i) text += static_cast<char>(i * 37);
   for (const size_t step : {1u, 3u, 63u, 64u, 65u, 200u}) {
     io::Sha256 hash;
-    for (size_t at = 0; at < text.size(); at += step) hash.update(bytes_of(text).subspan(at, std::min<size_t>(step, text.size() - at)));
+    for (size_t at = 0; at < text.size(); at += step)
+      hash.update(bytes_of(text).subspan(at, std::min<size_t>(step, text.size() - at)));
     EXPECT_EQ(hash.hex(), io::sha256_hex(bytes_of(text))) << step;
   }
 }

@@ -38,7 +38,8 @@ NamedTensor make(const std::string& name, DType type, const std::vector<int64_t>
   NamedTensor out{.name = name, .dtype = type, .dims = dims, .bytes = {}, .owner = nullptr};
   const auto data = std::make_shared<std::vector<std::byte>>(static_cast<size_t>(out.elements()) * size_of(type));
   // Small enough numbers to be finite in every type, 0 or 1 in each byte for booleans.
-  for (size_t i = 0; i < data->size(); ++i) (*data)[i] = static_cast<std::byte>(type == DType::boolean ? i % 2 : i % 50);
+  for (size_t i = 0; i < data->size(); ++i)
+    (*data)[i] = static_cast<std::byte>(type == DType::boolean ? i % 2 : i % 50);
   out.bytes = *data;
   out.owner = data;
   return out;
@@ -46,7 +47,8 @@ NamedTensor make(const std::string& name, DType type, const std::vector<int64_t>
 
 NamedTensors all_types() {
   NamedTensors out;
-  for (const DType type : {DType::u8, DType::f32, DType::boolean, DType::f64, DType::f16, DType::bf16, DType::i64, DType::i32, DType::i16, DType::i8})
+  for (const DType type : {DType::u8, DType::f32, DType::boolean, DType::f64, DType::f16, DType::bf16, DType::i64,
+                           DType::i32, DType::i16, DType::i8})
     out.push_back(make("t." + std::string(name(type)), type, {3, 5}));
   out.push_back(make("scalar", DType::i64, {}));
   out.push_back(make("empty", DType::f32, {0, 4}));
@@ -105,8 +107,11 @@ TEST_F(Written, PthRoundTrip) {
 TEST_F(Written, PthNestedAsTrainingFilesAre) {
   const NamedTensors tensors = all_types();
   const io::PthOptions options{.nest_under = "model_state_dict",
-                               .extra = {{"epoch", int64_t{12}}, {"seed", int64_t{-70'000}}, {"samples", int64_t{1} << 40},
-                                         {"best_val_iou", 0.4375}, {"note", std::string("hello")}}};
+                               .extra = {{"epoch", int64_t{12}},
+                                         {"seed", int64_t{-70'000}},
+                                         {"samples", int64_t{1} << 40},
+                                         {"best_val_iou", 0.4375},
+                                         {"note", std::string("hello")}}};
   io::write_pth(path("a.pth"), tensors, options);
   const io::Checkpoint got = io::read_checkpoint(path("a.pth"));
   expect_same(got.tensors, tensors);
@@ -120,8 +125,11 @@ TEST_F(Written, RecordsAreAlignedTo64) {
   io::write_pth(path("a.pth"), all_types());
   const std::string bytes = text(path("a.pth"));
   size_t records = 0;
-  for (size_t at = bytes.find("PK\x03\x04"); at != std::string::npos; at = bytes.find("PK\x03\x04", at + 1), ++records) {
-    const auto u16 = [&](size_t i) { return static_cast<unsigned char>(bytes[at + i]) + 256u * static_cast<unsigned char>(bytes[at + i + 1]); };
+  for (size_t at = bytes.find("PK\x03\x04"); at != std::string::npos;
+       at = bytes.find("PK\x03\x04", at + 1), ++records) {
+    const auto u16 = [&](size_t i) {
+      return static_cast<unsigned char>(bytes[at + i]) + 256u * static_cast<unsigned char>(bytes[at + i + 1]);
+    };
     EXPECT_EQ((at + 30 + u16(26) + u16(28)) % 64, 0u);
   }
   EXPECT_EQ(records, all_types().size() + 3);
@@ -141,26 +149,28 @@ TEST_F(Written, CallersMistakesAreInternalErrors) {
     for (const bool pth : {false, true}) try {
         pth ? io::write_pth(path("a"), mistake) : io::write_safetensors(path("a"), mistake);
         ADD_FAILURE() << "written";
-      } catch (const Error& error) {
-        EXPECT_EQ(error.code(), ErrorCode::internal);
-      }
+      } catch (const Error& error) { EXPECT_EQ(error.code(), ErrorCode::internal); }
   EXPECT_TRUE(fs::is_empty(folder_));
 }
 
 // scripts/check_pth_with_torch.py loads both files with weights_only=True and compares every value.
 TEST_F(Written, PyTorchsSafeLoaderOpensIt) {
   const std::string python = "/usr/bin/python3";
-  if (std::system((python + " -c 'import torch' > /dev/null 2>&1").c_str()) != 0) GTEST_SKIP() << "no PyTorch for " << python;
+  if (std::system((python + " -c 'import torch' > /dev/null 2>&1").c_str()) != 0)
+    GTEST_SKIP() << "no PyTorch for " << python;
   NamedTensors tensors = all_types();
   io::write_pth(path("bare.pth"), tensors);
   io::write_pth(path("nested.pth"), tensors, {.nest_under = "model_state_dict", .extra = {{"epoch", int64_t{3}}}});
   std::ofstream list(path("wanted.txt"));
   for (const NamedTensor& tensor : tensors) {
     std::string hex, key;
-    const auto put = [](std::string& out, unsigned char byte) { (out += "0123456789abcdef"[byte >> 4]) += "0123456789abcdef"[byte & 15]; };
+    const auto put = [](std::string& out, unsigned char byte) {
+      (out += "0123456789abcdef"[byte >> 4]) += "0123456789abcdef"[byte & 15];
+    };
     for (const std::byte byte : tensor.bytes) put(hex, static_cast<unsigned char>(byte));
     for (const char c : tensor.name) put(key, static_cast<unsigned char>(c));
-    list << key << ' ' << name(tensor.dtype) << ' ' << dims_to_string(tensor.dims) << ' ' << (hex.empty() ? "-" : hex) << '\n';
+    list << key << ' ' << name(tensor.dtype) << ' ' << dims_to_string(tensor.dims) << ' ' << (hex.empty() ? "-" : hex)
+         << '\n';
   }
   list.close();
   const std::string command = python + " " FURROW_SOURCE_DIR "/scripts/check_pth_with_torch.py ";
