@@ -29,15 +29,15 @@ std::string pickle_in(const std::string& bytes) {
     if (entry == nullptr) return "";
     const io::ZipData data = zip.read(*entry);
     return {reinterpret_cast<const char*>(data.bytes.data()), data.bytes.size()};
-  } catch (const Error&) {
-    return "";
-  }
+  } catch (const Error&) { return ""; }
 }
 
 // Seeds that reach the small limits of the targets (fuzz/small_limits.h).
 void put_limits(const fs::path& root) {
   using namespace pickle;
-  const auto seed = [&](const std::string& name, const std::string& body) { put(root / "pickle", name, begin() + body); };
+  const auto seed = [&](const std::string& name, const std::string& body) {
+    put(root / "pickle", name, begin() + body);
+  };
   seed("limit_stack", std::string(300, 'N'));
   seed("limit_marks", std::string(300, '('));
   seed("limit_depth", std::string(60, ']') + std::string(59, 'a'));
@@ -49,7 +49,11 @@ void put_limits(const fs::path& root) {
   seed("limit_memo", memo);
   seed("limit_objects", objects);
   seed("limit_values", values);
-  seed("limit_opcodes", [] { std::string out; for (int i = 0; i < 4000; ++i) out += "N0"; return out; }());
+  seed("limit_opcodes", [] {
+    std::string out;
+    for (int i = 0; i < 4000; ++i) out += "N0";
+    return out;
+  }());
   put(root / "pth", "limit_tensors", begin() + tensors + "u.");
   put(root / "pth", "limit_name", begin() + ordered({{names, tensor()}}) + ".");
   put(root / "pickle", "limit_name", begin() + ordered({{names, tensor()}}) + ".");
