@@ -43,6 +43,7 @@ void add_convert(CLI::App& model, Program& program) {
   convert->add_option("--labels", options->labels, "Face-parsing labels the training photos kept, e.g. 1,10");
   convert->add_option("--licence", options->licence, "Licence of the weights");
   convert->add_option("--citation", options->citation, "How to cite them");
+  convert->add_option("--nest", options->nest, "For .pth: put the tensors under this key, e.g. model_state_dict (default: bare)");
   convert->add_flag("--force", options->force, "Overwrite OUT");
   convert->callback([&program, options] {
     program.run = [&program, options] { return convert_model(*options, program.limits, program.common); };

@@ -1,7 +1,6 @@
 #include "apps/model_convert.h"
 
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <sstream>
 #include <vector>
@@ -9,7 +8,7 @@
 #include "io/checkpoint.h"
 #include "io/pth_write.h"
 #include "io/safetensors.h"
-#include "kernels/half.h"
+#include "nn/network.h"
 #include "nn/recognise.h"
 #include "segment/model.h"
 
@@ -56,27 +55,17 @@ bool asks_for_metadata(const ConvertOptions& o) {
   return o.name || o.normalisation || o.output || o.threshold || o.resize || o.size || o.labels || o.licence || o.citation;
 }
 
-// Floating tensors as `type`; the rest as they are. Shares bytes where nothing changes.
+// keep: as they are. f16: as a native file stores float16. f32: every floating tensor as float32.
 NamedTensors stored_as(const NamedTensors& tensors, const std::string& dtype) {
-  if (dtype == "keep") return tensors;
   NamedTensors out;
   for (const NamedTensor& tensor : tensors) {
-    const bool floating = tensor.dtype == DType::f32 || tensor.dtype == DType::f64 || tensor.dtype == DType::f16 || tensor.dtype == DType::bf16;
-    const DType type = dtype == "f16" ? DType::f16 : DType::f32;
-    if (!floating || tensor.dtype == type) {
-      out.push_back(tensor);
-      continue;
+    const bool narrow = tensor.dtype == DType::f16 || tensor.dtype == DType::bf16;
+    if (dtype == "f32" && narrow) {
+      auto values = std::make_shared<const std::vector<float>>(tensor.to<float>());
+      out.push_back({tensor.name, DType::f32, tensor.dims, std::as_bytes(std::span(*values)), values});
+    } else {
+      out.push_back(dtype == "keep" ? tensor : stored_as(tensor, dtype == "f16" ? DType::f16 : DType::f32));
     }
-    const std::vector<float> values = tensor.to<float>();
-    auto bytes = std::make_shared<std::vector<std::byte>>(values.size() * size_of(type));
-    for (size_t i = 0; i < values.size(); ++i) {
-      const uint16_t half = f32_to_f16(values[i]);
-      if (type == DType::f32) std::memcpy(bytes->data() + 4 * i, &values[i], 4);
-      else if (std::isinf(f16_to_f32(half)) && !std::isinf(values[i]))
-        throw Error(ErrorCode::usage, "a value does not fit float16").in(tensor.name).hint("use --dtype f32");
-      else std::memcpy(bytes->data() + 2 * i, &half, 2);
-    }
-    out.push_back({tensor.name, type, tensor.dims, *bytes, bytes});
   }
   return out;
 }
@@ -84,6 +73,7 @@ NamedTensors stored_as(const NamedTensors& tensors, const std::string& dtype) {
 void check_options(const ConvertOptions& options) {
   if (options.dtype != "keep" && options.dtype != "f32" && options.dtype != "f16")
     throw Error(ErrorCode::usage, "--dtype " + printable(options.dtype) + ": unknown").hint("it takes keep, f32, f16");
+  if (!options.nest.empty() && target_of(options.out) != Target::pth) throw Error(ErrorCode::usage, "--nest is for .pth files");
   std::error_code error;
   if (fs::exists(options.out, error) && fs::equivalent(options.in, options.out, error))
     throw Error(ErrorCode::usage, "input and output are the same file").file(options.out);
@@ -91,20 +81,23 @@ void check_options(const ConvertOptions& options) {
     throw Error(ErrorCode::usage, "exists already").file(options.out).hint("--force overwrites it");
 }
 
-bool is_network(const NamedTensors& tensors) {
+// The network that the tensors are the weights of, whole; nothing where Furrow knows no such network.
+std::optional<Architecture> network_of(const NamedTensors& tensors) {
+  std::optional<Architecture> architecture;
   try {
-    recognise(tensors);
-    return true;
+    architecture = recognise(tensors);
   } catch (const Error&) {
-    return false;
+    return std::nullopt;
   }
+  build(*architecture)->load(tensors);   // a network that is not whole must not get a native file
+  return architecture;
 }
 
-std::map<std::string, std::string> native_metadata(const ConvertOptions& options, const io::Limits& limits) {
-  const Model model = Model::load(options.in, limits);
-  ModelInfo info = model.info();
-  if (info.source_sha256.empty()) info.source_sha256 = info.sha256;
-  if (info.name.empty()) info.name = fs::path(options.in).stem().string();
+std::map<std::string, std::string> native_metadata(const ConvertOptions& options, const io::Checkpoint& checkpoint, const Architecture& architecture) {
+  ModelInfo info = with_file(options.in, [&] { return from_metadata(checkpoint.metadata); });
+  info.architecture = architecture.text();
+  if (info.source_sha256.empty()) info.source_sha256 = checkpoint.sha256;
+  if (info.name.empty()) info.name = printable(fs::path(options.in).stem().string());
   const auto metadata = with_options(to_metadata(info), options);
   try {
     return to_metadata(from_metadata(metadata));
@@ -119,15 +112,15 @@ int convert_model(const ConvertOptions& options, const io::Limits& limits, const
   const Target target = target_of(options.out);
   check_options(options);
   const io::Checkpoint checkpoint = io::read_checkpoint(options.in, limits);
-  const bool network = is_network(checkpoint.tensors);
+  const std::optional<Architecture> network = with_file(options.in, [&] { return network_of(checkpoint.tensors); });
   const NamedTensors tensors = stored_as(checkpoint.tensors, options.dtype);
   std::string what;
   if (target == Target::pth) {
     if (asks_for_metadata(options)) throw Error(ErrorCode::usage, "a .pth file has no place for metadata").hint("write .safetensors");
-    io::write_pth(options.out, tensors);
+    io::write_pth(options.out, tensors, {.nest_under = options.nest});
     what = "zip .pth";
   } else if (network) {
-    io::write_safetensors(options.out, tensors, native_metadata(options, limits));
+    io::write_safetensors(options.out, tensors, native_metadata(options, checkpoint, *network));
     what = "native safetensors";
   } else {
     if (asks_for_metadata(options)) throw Error(ErrorCode::unsupported, "metadata describes a network, and this file holds none that Furrow knows").file(options.in);

@@ -49,7 +49,7 @@ Json face_json(const FaceResult& face) {
 Json timings_json(const PhotoResult& photo) {
   const SegmentTimings& t = photo.result.timings;
   return {{"decode", number(photo.decode_milliseconds)}, {"find_faces", number(t.find_faces)}, {"crop", number(t.crop)},
-          {"resize", number(t.resize)}, {"network", number(t.network)}, {"map_back", number(t.map_back)}, {"measure", number(t.measure)}};
+          {"resize", number(t.resize)}, {"plan", number(t.plan)}, {"network", number(t.network)}, {"map_back", number(t.map_back)}, {"measure", number(t.measure)}};
 }
 
 std::string percent(double value) {

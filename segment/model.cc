@@ -31,20 +31,9 @@ bool suffers_in_f16(const std::string& name, const std::vector<float>& values) {
 
 // A tensor of the same name and dims that owns its bytes.
 template <class T>
-NamedTensor stored_as(const NamedTensor& tensor, DType type, std::vector<T> values) {
+NamedTensor with_values(const NamedTensor& tensor, DType type, std::vector<T> values) {
   auto held = std::make_shared<const std::vector<T>>(std::move(values));
   return {tensor.name, type, tensor.dims, std::as_bytes(std::span<const T>(*held)), held};
-}
-
-NamedTensor converted(const NamedTensor& tensor, DType type) {
-  if (!is_floating(tensor.dtype) || tensor.dtype == type) return tensor;
-  if (type == DType::f32 && tensor.dtype != DType::f64) return tensor;  // f16 and bf16 are exact as they are
-  std::vector<float> values = tensor.to<float>();
-  if (type == DType::f32 || suffers_in_f16(tensor.name, values))
-    return stored_as(tensor, DType::f32, std::move(values));
-  std::vector<uint16_t> halves(values.size());
-  std::ranges::transform(values, halves.begin(), f32_to_f16);
-  return stored_as(tensor, DType::f16, std::move(halves));
 }
 
 // What a checkpoint says about itself, completed by what was found.
@@ -105,12 +94,23 @@ void Model::set_info(ModelInfo info) {
   info_ = std::move(info);
 }
 
+NamedTensor stored_as(const NamedTensor& tensor, DType type) {
+  require(type == DType::f16 || type == DType::f32, "stored_as: float16 or float32");
+  if (!is_floating(tensor.dtype) || tensor.dtype == type) return tensor;
+  if (type == DType::f32 && tensor.dtype != DType::f64) return tensor;  // f16 and bf16 are exact as they are
+  std::vector<float> values = tensor.to<float>();
+  if (type == DType::f32 || suffers_in_f16(tensor.name, values))
+    return with_values(tensor, DType::f32, std::move(values));
+  std::vector<uint16_t> halves(values.size());
+  std::ranges::transform(values, halves.begin(), f32_to_f16);
+  return with_values(tensor, DType::f16, std::move(halves));
+}
+
 void save_native(const std::string& path, const Model& model, DType type) {
-  require(type == DType::f16 || type == DType::f32, "save_native: float16 or float32");
   ModelInfo info = model.info();
   if (info.source_sha256.empty()) info.source_sha256 = info.sha256;
   NamedTensors tensors;
-  for (const NamedTensor& tensor : model.tensors()) tensors.push_back(converted(tensor, type));
+  for (const NamedTensor& tensor : model.tensors()) tensors.push_back(stored_as(tensor, type));
   io::write_safetensors(path, tensors, to_metadata(info));
 }
 

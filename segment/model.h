@@ -102,10 +102,13 @@ class Model {
   int64_t in_channels_ = 3, classes_ = 1;
 };
 
-// Writes a native file, atomically: equal models give equal bytes. DType::f32 keeps float32 and narrower as they are
-// stored and rounds float64; DType::f16 rounds floating tensors to float16, except tensors that would suffer: any
-// |value| > 65504, or a batch-norm variance below 2^-14 (float16's smallest normal number). Integers stay.
-// A model without source_sha256 gets the sha256 of the file it was read from.
+// How a native file stores a tensor. DType::f32 keeps float32 and narrower as they are and rounds float64; DType::f16
+// rounds floating tensors to float16, except tensors that would suffer: any |value| > 65504, or a batch-norm variance
+// below 2^-14 (float16's smallest normal number). Integers stay. ErrorCode::internal for another dtype.
+NamedTensor stored_as(const NamedTensor& tensor, DType type);
+
+// Writes a native file, atomically: equal models give equal bytes; every tensor as stored_as() says. A model
+// without source_sha256 gets the sha256 of the file it was read from.
 // Errors: those of io::write_safetensors; ErrorCode::internal for another dtype.
 void save_native(const std::string& path, const Model& model, DType type);
 

@@ -150,10 +150,27 @@ class Program(unittest.TestCase):
         last = json.loads(self.run_furrow("model", "show", "m.safetensors", "--json").stdout)
         self.assertEqual([(t["name"], t["sha256_f32"]) for t in first["tensors"]], [(t["name"], t["sha256_f32"]) for t in last["tensors"]])
         self.assertEqual((last["licence"], last["preprocessing"]["threshold"]), ("mine", 0.25))
+        self.assertEqual(self.run_furrow("model", "convert", "m.pth", "nested.pth", "--nest", "model_state_dict").returncode, 0)
+        nested = json.loads(self.run_furrow("model", "show", "nested.pth", "--json").stdout)
+        self.assertEqual((nested["nested_under"], len(nested["tensors"])), ("model_state_dict", 118))
+        self.assertEqual(self.run_furrow("model", "convert", "m.pth", "wide.safetensors", "--dtype", "f32").returncode, 0)
+        wide = json.loads(self.run_furrow("model", "show", "wide.safetensors", "--json").stdout)
+        self.assertEqual({t["dtype"] for t in wide["tensors"]}, {"F32", "I64"})
+        self.assertEqual(self.run_furrow("model", "convert", "wide.safetensors", "narrow.safetensors", "--dtype", "f16").returncode, 0)
+        narrow = json.loads(self.run_furrow("model", "show", "narrow.safetensors", "--json").stdout)
+        self.assertEqual([t["sha256_f32"] for t in first["tensors"]], [t["sha256_f32"] for t in narrow["tensors"]])
         self.refused(self.run_furrow("model", "convert", native, "m.pth"), 2, "exists already")
         self.refused(self.run_furrow("model", "convert", native, "m.onnx"), 2, "m.onnx")
         self.refused(self.run_furrow("model", "convert", native, "x.safetensors", "--threshold", "7"), 2, "threshold")
         self.assertFalse((self.folder / "x.safetensors").exists())
+
+    def test_model_convert_of_a_network_with_four_inputs(self):
+        source = ROOT / "tests/data/unet/SYNTHETIC_unet_milesial_layout_base8_transpose_in4_out2_zip.pth"
+        self.assertEqual(self.run_furrow("model", "convert", source, "four.safetensors").returncode, 0)
+        shown = json.loads(self.run_furrow("model", "show", "four.safetensors", "--json").stdout)
+        self.assertEqual(shown["architecture"], "unet base 8, 4 -> 2, transposed")
+        self.photo()
+        self.refused(self.segment("a.png", "--weights", "four.safetensors"), 5, "4 input channels")
 
     # -- the command line -----------------------------------------------------------------------------------------
     def test_usage_errors_say_what_was_meant(self):
@@ -228,7 +245,7 @@ class Program(unittest.TestCase):
 
     def test_423_input_is_output(self):
         self.photo("a.png"), self.photo("out/a.mask.png")
-        self.refused(self.segment("a.png", "out/a.mask.png", "--force"), 4, "overwrite an input")
+        self.refused(self.segment("a.png", "out/a.mask.png", "--force"), 4, "overwrite an input", stdout_empty=False)
         self.assertEqual((self.folder / "out/a.mask.png").read_bytes(), png(40, 30))
         self.refused(self.run_furrow("model", "convert", "--force", ROOT / "weights/furrow-mini.safetensors", ROOT / "weights/furrow-mini.safetensors"), 2)
 
