@@ -24,7 +24,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (a.width != file.frame.width || a.height != file.frame.height) __builtin_trap();
     if (!std::equal(a.data, a.data + 3 * a.width * a.height, b.data)) __builtin_trap();
     decode_picture(bytes, Background::drop, limits);
-  } catch (const Error&) {
-  }
+  } catch (const Error&) {}
   return 0;
 }

@@ -16,9 +16,7 @@ namespace {
 std::optional<Image> pixels(const PngFile& file, Background background, PngRoute route, uint8_t fill) {
   try {
     return png_pixels(file, background, 1, route, fill);
-  } catch (const Error&) {
-    return std::nullopt;
-  }
+  } catch (const Error&) { return std::nullopt; }
 }
 
 void expect_same(const std::optional<Image>& a, const std::optional<Image>& b) {
@@ -41,7 +39,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       expect_same(own, pixels(file, background, PngRoute::stb, 0xa5));
       if (!alpha) break;
     }
-  } catch (const Error&) {
-  }
+  } catch (const Error&) {}
   return 0;
 }

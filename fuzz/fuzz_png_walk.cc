@@ -23,11 +23,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     uint64_t filtered = 0;
     read_png_rows(file, [&](const PngRow& row) { filtered += row.packed.size() + 1; });
     if (filtered != png_filtered_bytes(file.header)) __builtin_trap();
-  } catch (const Error&) {
-  }
+  } catch (const Error&) {}
   try {
     decode_labels(bytes, limits);
-  } catch (const Error&) {
-  }
+  } catch (const Error&) {}
   return 0;
 }

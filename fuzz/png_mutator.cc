@@ -1,5 +1,5 @@
-// Mutates a PNG so that it stays worth decoding: chunk CRCs are repaired, and half the time it is the filtered rows that
-// are changed, inside their compressed stream.
+// Mutates a PNG so that it stays worth decoding: chunk CRCs are repaired, and half the time it is the filtered rows
+// that are changed, inside their compressed stream.
 #include <zlib.h>
 
 #include <algorithm>
@@ -30,7 +30,8 @@ std::vector<Chunk> take_apart(const uint8_t* data, size_t size) {
   for (size_t at = 8; at + 12 <= size;) {
     const auto* p = reinterpret_cast<const std::byte*>(data + at);
     const size_t length = std::min<size_t>(be32(p), size - at - 12);
-    chunks.push_back({std::string(reinterpret_cast<const char*>(data + at + 4), 4), {data + at + 8, data + at + 8 + length}});
+    chunks.push_back(
+        {std::string(reinterpret_cast<const char*>(data + at + 4), 4), {data + at + 8, data + at + 8 + length}});
     at += length + 12;
   }
   return chunks;

@@ -6,7 +6,9 @@
 
 namespace furrow::io {
 
-inline uint32_t be16(const std::byte* p) { return std::to_integer<uint32_t>(p[0]) << 8 | std::to_integer<uint32_t>(p[1]); }
+inline uint32_t be16(const std::byte* p) {
+  return std::to_integer<uint32_t>(p[0]) << 8 | std::to_integer<uint32_t>(p[1]);
+}
 inline uint32_t be32(const std::byte* p) { return be16(p) << 16 | be16(p + 2); }
 
 inline void put_be16(uint8_t* p, uint32_t value) {

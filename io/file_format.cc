@@ -17,7 +17,9 @@ struct Magic {
 
 // Literals with zeros inside need their length.
 template <size_t n>
-constexpr std::string_view raw(const char (&text)[n]) { return {text, n - 1}; }
+constexpr std::string_view raw(const char (&text)[n]) {
+  return {text, n - 1};
+}
 
 constexpr Magic kMagics[] = {
     {0, raw("\x89PNG\r\n\x1a\n"), {"PNG", ""}},
@@ -100,7 +102,8 @@ FileFormat markup_or_text(std::string_view text) {
 FileFormat file_format(std::span<const std::byte> bytes) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   for (const Magic& magic : kMagics) {
-    if (text.size() >= magic.offset && text.substr(magic.offset, magic.bytes.size()) == magic.bytes) return magic.format;
+    if (text.size() >= magic.offset && text.substr(magic.offset, magic.bytes.size()) == magic.bytes)
+      return magic.format;
   }
   if (looks_like_netpbm(text)) return {"PPM (or another Netpbm format)", kConvert};
   if (looks_like_tga(text)) return {"TGA", kConvert};

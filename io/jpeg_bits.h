@@ -9,8 +9,8 @@
 
 namespace furrow::io {
 
-// Bits, most significant first, of bytes with 0xFF stuffed as FF 00, up to the next marker or the end of the file. Behind
-// that come zeros, so that reading needs no test per bit; missing() tells afterwards.
+// Bits, most significant first, of bytes with 0xFF stuffed as FF 00, up to the next marker or the end of the file.
+// Behind that come zeros, so that reading needs no test per bit; missing() tells afterwards.
 class JpegBits {
  public:
   JpegBits(const uint8_t* begin, const uint8_t* end) : at_(begin), end_(end) {}

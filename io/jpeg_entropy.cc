@@ -20,7 +20,9 @@ constexpr Fault kNoCode = "a Huffman code that the table does not have";
 constexpr Fault kBeyond = "a coefficient beyond the end of its block";
 
 // Bits k..last of a mask of 64.
-uint64_t band(int first, int last) { return first > last ? 0 : (~uint64_t{0} >> (63 - last)) & (~uint64_t{0} << first); }
+uint64_t band(int first, int last) {
+  return first > last ? 0 : (~uint64_t{0} >> (63 - last)) & (~uint64_t{0} << first);
+}
 
 class Scan {
  public:
@@ -31,8 +33,8 @@ class Scan {
         end_(begin_ + bytes.size()),
         bits_(begin_ + position, end_) {}
 
-  JpegDecoder dc[4], ac[4];      // per component of the scan
-  uint64_t* nonzero = nullptr;   // of the one component of an AC scan
+  JpegDecoder dc[4], ac[4];     // per component of the scan
+  uint64_t* nonzero = nullptr;  // of the one component of an AC scan
 
   uint64_t read() {
     const bool single = scan_.components.size() == 1;
@@ -227,7 +229,8 @@ uint64_t JpegEntropy::read_scan(const JpegScan& scan, const std::array<JpegHuffm
   Scan reader(frame_, scan, bytes, position);
   const bool sequential = !frame_.progressive, dc_scan = scan.first == 0;
   for (size_t c = 0; c < scan.components.size(); ++c) {
-    if (sequential || (dc_scan && scan.high == 0)) reader.dc[c] = JpegDecoder(dc[static_cast<size_t>(scan.dc_tables[c])]);
+    if (sequential || (dc_scan && scan.high == 0))
+      reader.dc[c] = JpegDecoder(dc[static_cast<size_t>(scan.dc_tables[c])]);
     if (sequential || !dc_scan) reader.ac[c] = JpegDecoder(ac[static_cast<size_t>(scan.ac_tables[c])]);
   }
   if (frame_.progressive && !dc_scan) {

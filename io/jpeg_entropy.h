@@ -20,8 +20,8 @@ class JpegEntropy {
   // Reads the coded data of `scan`, which begin at `position` of `bytes`, and returns the position of the marker behind
   // them (0xFF). `dc`, `ac`: the four tables of each kind in force; those that the scan names must be defined.
   // Throws malformed where a code does not exist, a coefficient lies outside its block or band, a DC value outside 12
-  // bits, a restart marker is missing or out of order, or data are missing or left over. (Zero bytes after the last block
-  // are let pass: some cameras pad with them.)
+  // bits, a restart marker is missing or out of order, or data are missing or left over. (Zero bytes after the last
+  // block are let pass: some cameras pad with them.)
   uint64_t read_scan(const JpegScan& scan, const std::array<JpegHuffman, 4>& dc, const std::array<JpegHuffman, 4>& ac,
                      std::span<const std::byte> bytes, uint64_t position);
 
@@ -30,8 +30,8 @@ class JpegEntropy {
     void operator()(uint64_t* p) const;
   };
   const JpegFrame& frame_;
-  // Per component, blocks_wide * blocks_high; bit k: coefficient k in zigzag order is nonzero. Allocated by the component's
-  // first AC scan; from calloc, so that memory is touched only where there is data.
+  // Per component, blocks_wide * blocks_high; bit k: coefficient k in zigzag order is nonzero. Allocated by the
+  // component's first AC scan; from calloc, so that memory is touched only where there is data.
   std::vector<std::unique_ptr<uint64_t[], FreeBytes>> nonzero_;
 };
 

@@ -7,49 +7,13 @@
 
 #include "io/big_endian.h"
 #include "io/jpeg_entropy.h"
+#include "io/jpeg_markers.h"
 #include "kernels/error.h"
 
 namespace furrow::io {
 namespace {
 
-enum Marker : int {
-  kSof0 = 0xc0, kSof1 = 0xc1, kSof2 = 0xc2, kDht = 0xc4, kJpg = 0xc8, kDac = 0xcc, kSof15 = 0xcf, kRst0 = 0xd0, kRst7 = 0xd7,
-  kSoi = 0xd8, kEoi = 0xd9, kSos = 0xda, kDqt = 0xdb, kDnl = 0xdc, kDri = 0xdd, kDhp = 0xde, kExp = 0xdf, kApp0 = 0xe0,
-  kApp1 = 0xe1, kApp14 = 0xee, kApp15 = 0xef, kSof55 = 0xf7, kCom = 0xfe,
-};
-
-std::string marker_name(int marker) {
-  if (marker >= kApp0 && marker <= kApp15) return "APP" + std::to_string(marker - kApp0);
-  if (marker >= kRst0 && marker <= kRst7) return "RST" + std::to_string(marker - kRst0);
-  switch (marker) {
-    case kDht: return "DHT";
-    case kDac: return "DAC";
-    case kSos: return "SOS";
-    case kDqt: return "DQT";
-    case kDnl: return "DNL";
-    case kDri: return "DRI";
-    case kCom: return "COM";
-    default: break;
-  }
-  if (marker >= kSof0 && marker <= kSof15 && marker != kJpg) return "SOF" + std::to_string(marker - kSof0);
-  static const char* digits = "0123456789abcdef";
-  return std::string("marker FF ") + digits[marker >> 4] + digits[marker & 15];
-}
-
-struct Segment {
-  uint64_t offset = 0;  // of its 0xFF
-  int marker = 0;
-  std::span<const std::byte> data;  // behind the length
-  int byte(size_t i) const { return std::to_integer<int>(data[i]); }
-};
-
-Error wrong(const Segment& segment, std::string reason, ErrorCode code = ErrorCode::malformed) {
-  return Error(code, std::move(reason)).at(segment.offset).in(marker_name(segment.marker));
-}
-
-Error unsupported(const Segment& segment, std::string reason) {
-  return wrong(segment, std::move(reason), ErrorCode::unsupported).hint("re-save it as a baseline JPEG or a PNG");
-}
+using Segment = JpegSegment;
 
 class Walker {
  public:
@@ -96,14 +60,17 @@ class Walker {
   std::array<bool, 4> quantisation_{};
   std::array<JpegHuffman, 4> dc_, ac_;
   std::unique_ptr<JpegEntropy> entropy_;
-  // Per component and coefficient: the lowest bit that scans have brought so far, or -1 for none. Sequential: 0 when coded.
+  // Per component and coefficient: the lowest bit that scans have brought so far, or -1 for none. Sequential: 0 when
+  // coded.
   std::vector<std::array<int8_t, 64>> reached_;
 };
 
 Segment Walker::next() {
   Segment segment;
   segment.offset = position_;
-  const auto cut = [&] { return Error(ErrorCode::malformed, "the file ends without EOI: it is cut").at(bytes_.size()); };
+  const auto cut = [&] {
+    return Error(ErrorCode::malformed, "the file ends without EOI: it is cut").at(bytes_.size());
+  };
   if (position_ >= bytes_.size()) throw cut();
   if (bytes_[position_] != std::byte{0xff}) {
     throw Error(ErrorCode::malformed, "a marker must stand here").at(position_);
@@ -113,13 +80,14 @@ Segment Walker::next() {
   segment.marker = std::to_integer<int>(bytes_[position_++]);
   const int m = segment.marker;
   if (m == kEoi) return segment;
-  if (m == kSoi) throw wrong(segment, "a second start of image");
-  if (m < kSof0 || (m >= kRst0 && m <= kRst7)) throw wrong(segment, "this marker has no place here");
+  if (m == kSoi) throw wrong_segment(segment, "a second start of image");
+  if (m < kSof0 || (m >= kRst0 && m <= kRst7)) throw wrong_segment(segment, "this marker has no place here");
   if (bytes_.size() - position_ < 2) throw cut();
   const uint64_t length = be16(bytes_.data() + position_);
-  if (length < 2) throw wrong(segment, "a segment's length counts itself and cannot be " + std::to_string(length));
+  if (length < 2)
+    throw wrong_segment(segment, "a segment's length counts itself and cannot be " + std::to_string(length));
   if (length > bytes_.size() - position_) {
-    throw wrong(segment, "the segment reaches beyond the file: it is cut or the length is wrong")
+    throw wrong_segment(segment, "the segment reaches beyond the file: it is cut or the length is wrong")
         .limit(bytes_.size() - position_, length);
   }
   segment.data = bytes_.subspan(position_ + 2, length - 2);
@@ -135,46 +103,50 @@ void Walker::take(const Segment& segment) {
   if (m >= kApp0 && m <= kApp15) return application(segment);
   if (m == kCom || m == kSos) return;
   if (m == kDri) {
-    if (segment.data.size() != 2) throw wrong(segment, "DRI must have 4 bytes").limit(4, segment.data.size() + 2);
+    if (segment.data.size() != 2)
+      throw wrong_segment(segment, "DRI must have 4 bytes").limit(4, segment.data.size() + 2);
     restart_interval_ = be16(segment.data.data());
     return;
   }
-  if (m == kDnl) throw unsupported(segment, "a JPEG whose height is given after the picture (DNL)");
-  if (m == kDac || m == kSof0 + 9 || m == kSof0 + 10) throw unsupported(segment, "an arithmetically coded JPEG");
-  if (m == kSof0 + 3) throw unsupported(segment, "a lossless JPEG");
-  if (m == kSof55) throw unsupported(segment, "a JPEG-LS picture");
+  if (m == kDnl) throw unsupported_segment(segment, "a JPEG whose height is given after the picture (DNL)");
+  if (m == kDac || m == kSof9 || m == kSof10) throw unsupported_segment(segment, "an arithmetically coded JPEG");
+  if (m == kSof3) throw unsupported_segment(segment, "a lossless JPEG");
+  if (m == kSof55) throw unsupported_segment(segment, "a JPEG-LS picture");
   if ((m > kSof0 && m <= kSof15 && m != kJpg) || m == kDhp || m == kExp) {
-    throw unsupported(segment, "a hierarchical or differential JPEG");
+    throw unsupported_segment(segment, "a hierarchical or differential JPEG");
   }
-  throw unsupported(segment, "a marker of an extension that this decoder does not know");
+  throw unsupported_segment(segment, "a marker of an extension that this decoder does not know");
 }
 
 void Walker::frame(const Segment& segment) {
-  if (frame_seen_) throw wrong(segment, "a second frame header");
+  if (frame_seen_) throw wrong_segment(segment, "a second frame header");
   frame_seen_ = true;
   file_.frame_offset = segment.offset;
   const size_t size = segment.data.size();
-  if (size < 6) throw wrong(segment, "the frame header is too short");
+  if (size < 6) throw wrong_segment(segment, "the frame header is too short");
   const int precision = segment.byte(0);
-  if (precision != 8) throw unsupported(segment, "a JPEG of " + std::to_string(precision) + " bits per sample; 8 are read");
+  if (precision != 8)
+    throw unsupported_segment(segment, "a JPEG of " + std::to_string(precision) + " bits per sample; 8 are read");
   JpegFrame& f = file_.frame;
   f.progressive = segment.marker == kSof2;
   f.height = be16(segment.data.data() + 1);
   f.width = be16(segment.data.data() + 3);
   const int count = segment.byte(5);
-  if (f.width == 0) throw wrong(segment, "the picture's width is 0");
-  if (f.height == 0) throw unsupported(segment, "a JPEG without a height in its header (DNL or damage)");
+  if (f.width == 0) throw wrong_segment(segment, "the picture's width is 0");
+  if (f.height == 0) throw unsupported_segment(segment, "a JPEG without a height in its header (DNL or damage)");
   const uint32_t side = std::max(f.width, f.height);
   if (side > limits_.picture_side) {
-    throw wrong(segment, "the picture is too wide or too high", ErrorCode::limit).limit(limits_.picture_side, side);
+    throw wrong_segment(segment, "the picture is too wide or too high", ErrorCode::limit)
+        .limit(limits_.picture_side, side);
   }
   const uint64_t pixels = uint64_t{f.width} * f.height;
   if (pixels > limits_.picture_pixels) {
-    throw wrong(segment, "the picture has too many pixels", ErrorCode::limit).limit(limits_.picture_pixels, pixels);
+    throw wrong_segment(segment, "the picture has too many pixels", ErrorCode::limit)
+        .limit(limits_.picture_pixels, pixels);
   }
-  if (size != 6 + 3 * static_cast<size_t>(count)) throw wrong(segment, "the frame header has the wrong length");
+  if (size != 6 + 3 * static_cast<size_t>(count)) throw wrong_segment(segment, "the frame header has the wrong length");
   if (count != 1 && count != 3 && count != 4) {
-    throw unsupported(segment, "a JPEG of " + std::to_string(count) + " components; 1, 3 and 4 are read");
+    throw unsupported_segment(segment, "a JPEG of " + std::to_string(count) + " components; 1, 3 and 4 are read");
   }
   for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
     JpegComponent c;
@@ -183,11 +155,12 @@ void Walker::frame(const Segment& segment) {
     c.v = segment.byte(7 + 3 * i) & 15;
     c.table = segment.byte(8 + 3 * i);
     if (c.h < 1 || c.h > 4 || c.v < 1 || c.v > 4) {
-      throw wrong(segment, "sampling factors " + std::to_string(c.h) + "x" + std::to_string(c.v) + "; 1 to 4 exist");
+      throw wrong_segment(segment,
+                          "sampling factors " + std::to_string(c.h) + "x" + std::to_string(c.v) + "; 1 to 4 exist");
     }
-    if (c.table > 3) throw wrong(segment, "quantisation table " + std::to_string(c.table) + "; 0 to 3 exist");
+    if (c.table > 3) throw wrong_segment(segment, "quantisation table " + std::to_string(c.table) + "; 0 to 3 exist");
     for (const JpegComponent& other : f.components) {
-      if (other.id == c.id) throw wrong(segment, "two components have the same number");
+      if (other.id == c.id) throw wrong_segment(segment, "two components have the same number");
     }
     f.components.push_back(c);
   }
@@ -206,7 +179,7 @@ void Walker::frame_geometry(const Segment& segment) {
   f.mcus_high = ceil_div(f.height, 8 * v_max);
   for (JpegComponent& c : f.components) {
     if (f.h_max % c.h != 0 || f.v_max % c.v != 0) {
-      throw unsupported(segment, "a JPEG whose components are sampled at ratios that are no whole number");
+      throw unsupported_segment(segment, "a JPEG whose components are sampled at ratios that are no whole number");
     }
     c.blocks_wide = ceil_div(ceil_div(f.width * static_cast<uint32_t>(c.h), h_max), 8);
     c.blocks_high = ceil_div(ceil_div(f.height * static_cast<uint32_t>(c.v), v_max), 8);
@@ -219,11 +192,11 @@ void Walker::frame_geometry(const Segment& segment) {
 void Walker::huffman(const Segment& segment) {
   size_t at = 0;
   const size_t size = segment.data.size();
-  if (size == 0) throw wrong(segment, "an empty table segment");
+  if (size == 0) throw wrong_segment(segment, "an empty table segment");
   while (at < size) {
-    if (size - at < 17) throw wrong(segment, "the Huffman table is cut");
+    if (size - at < 17) throw wrong_segment(segment, "the Huffman table is cut");
     const int kind = segment.byte(at) >> 4, id = segment.byte(at) & 15;
-    if (kind > 1 || id > 3) throw wrong(segment, "no such Huffman table");
+    if (kind > 1 || id > 3) throw wrong_segment(segment, "no such Huffman table");
     JpegHuffman table;
     uint32_t codes = 0, room = 1;  // codes of the current length not yet used; the last, all ones, is reserved
     for (unsigned length = 1; length <= 16; ++length) {
@@ -231,11 +204,12 @@ void Walker::huffman(const Segment& segment) {
       table.counts[length] = static_cast<uint8_t>(count);
       codes += count;
       room *= 2;
-      if (count >= room) throw wrong(segment, "the Huffman table has more codes than fit (over-full)");
+      if (count >= room) throw wrong_segment(segment, "the Huffman table has more codes than fit (over-full)");
       room -= count;
     }
     at += 17;
-    if (codes > 256 || size - at < codes) throw wrong(segment, "the Huffman table is cut or has more than 256 codes");
+    if (codes > 256 || size - at < codes)
+      throw wrong_segment(segment, "the Huffman table is cut or has more than 256 codes");
     for (uint32_t i = 0; i < codes; ++i) table.symbols.push_back(static_cast<uint8_t>(segment.byte(at + i)));
     at += codes;
     table.defined = true;
@@ -244,15 +218,16 @@ void Walker::huffman(const Segment& segment) {
 }
 
 void Walker::quantisation(const Segment& segment) {
-  if (segment.data.empty()) throw wrong(segment, "an empty table segment");
+  if (segment.data.empty()) throw wrong_segment(segment, "an empty table segment");
   // A progressive picture's coefficients are complete only at its end, with one table for all of them.
-  if (file_.frame.progressive && file_.scans > 0) throw unsupported(segment, "quantisation that changes between progressive scans");
+  if (file_.frame.progressive && file_.scans > 0)
+    throw unsupported_segment(segment, "quantisation that changes between progressive scans");
   size_t at = 0;
   while (at < segment.data.size()) {
     const int precision = segment.byte(at) >> 4, id = segment.byte(at) & 15;
-    if (precision > 1 || id > 3) throw wrong(segment, "no such quantisation table");
+    if (precision > 1 || id > 3) throw wrong_segment(segment, "no such quantisation table");
     const size_t length = precision == 0 ? 64 : 128;
-    if (segment.data.size() - at - 1 < length) throw wrong(segment, "the quantisation table is cut");
+    if (segment.data.size() - at - 1 < length) throw wrong_segment(segment, "the quantisation table is cut");
     at += 1 + length;
     quantisation_[static_cast<size_t>(id)] = true;
   }
@@ -262,13 +237,15 @@ void Walker::application(const Segment& segment) {
   const std::string_view text(reinterpret_cast<const char*>(segment.data.data()), segment.data.size());
   constexpr std::string_view kExif("Exif\0\0", 6);
   if (segment.marker == kApp1 && !file_.exif && text.substr(0, 6) == kExif) file_.exif = segment.data.subspan(6);
-  if (segment.marker == kApp14 && text.size() >= 12 && text.substr(0, 5) == "Adobe") file_.adobe_transform = segment.byte(11);
+  if (segment.marker == kApp14 && text.size() >= 12 && text.substr(0, 5) == "Adobe")
+    file_.adobe_transform = segment.byte(11);
 }
 
 void Walker::scan(const Segment& segment) {
-  if (!frame_seen_) throw wrong(segment, "a scan before the frame header");
+  if (!frame_seen_) throw wrong_segment(segment, "a scan before the frame header");
   if (static_cast<uint64_t>(++file_.scans) > limits_.jpeg_scans) {
-    throw wrong(segment, "too many scans", ErrorCode::limit).limit(limits_.jpeg_scans, static_cast<uint64_t>(file_.scans));
+    throw wrong_segment(segment, "too many scans", ErrorCode::limit)
+        .limit(limits_.jpeg_scans, static_cast<uint64_t>(file_.scans));
   }
   const JpegScan header = scan_header(segment);
   check_tables(segment, header);
@@ -279,27 +256,31 @@ void Walker::scan(const Segment& segment) {
 JpegScan Walker::scan_header(const Segment& segment) const {
   const JpegFrame& f = file_.frame;
   const auto count = static_cast<size_t>(segment.data.empty() ? 0 : segment.byte(0));
-  if (count < 1 || count > f.components.size()) throw wrong(segment, "the scan names " + std::to_string(count) + " components");
-  if (segment.data.size() != 4 + 2 * count) throw wrong(segment, "the scan header has the wrong length");
+  if (count < 1 || count > f.components.size())
+    throw wrong_segment(segment, "the scan names " + std::to_string(count) + " components");
+  if (segment.data.size() != 4 + 2 * count) throw wrong_segment(segment, "the scan header has the wrong length");
   JpegScan scan;
   scan.offset = segment.offset;
   scan.restart_interval = restart_interval_;
   int blocks = 0;
   for (size_t i = 0; i < count; ++i) {
     const int id = segment.byte(1 + 2 * i), tables = segment.byte(2 + 2 * i);
-    const auto found = std::find_if(f.components.begin(), f.components.end(), [&](const auto& c) { return c.id == id; });
-    if (found == f.components.end()) throw wrong(segment, "the scan names a component that the frame does not have");
+    const auto found =
+        std::find_if(f.components.begin(), f.components.end(), [&](const auto& c) { return c.id == id; });
+    if (found == f.components.end())
+      throw wrong_segment(segment, "the scan names a component that the frame does not have");
     const int index = static_cast<int>(found - f.components.begin());
     if (!scan.components.empty() && index <= scan.components.back()) {
-      throw wrong(segment, "the scan names components twice or out of order");
+      throw wrong_segment(segment, "the scan names components twice or out of order");
     }
-    if (tables >> 4 > 3 || (tables & 15) > 3) throw wrong(segment, "no such Huffman table");
+    if (tables >> 4 > 3 || (tables & 15) > 3) throw wrong_segment(segment, "no such Huffman table");
     scan.components.push_back(index);
     scan.dc_tables.push_back(tables >> 4);
     scan.ac_tables.push_back(tables & 15);
     blocks += found->h * found->v;
   }
-  if (count > 1 && blocks > 10) throw wrong(segment, "more than 10 blocks in a coded unit").limit(10, static_cast<uint64_t>(blocks));
+  if (count > 1 && blocks > 10)
+    throw wrong_segment(segment, "more than 10 blocks in a coded unit").limit(10, static_cast<uint64_t>(blocks));
   const size_t tail = 1 + 2 * count;
   scan.first = segment.byte(tail);
   scan.last = segment.byte(tail + 1);
@@ -309,7 +290,7 @@ JpegScan Walker::scan_header(const Segment& segment) const {
                                          (scan.first != 0 || scan.last == 0) && (scan.first == 0 || count == 1) &&
                                          (scan.high == 0 || scan.high == scan.low + 1)
                                    : scan.first == 0 && scan.high == 0 && scan.low == 0;
-  if (!legal) throw wrong(segment, "the scan's band or precision is not allowed");
+  if (!legal) throw wrong_segment(segment, "the scan's band or precision is not allowed");
   return scan;
 }
 
@@ -319,13 +300,13 @@ void Walker::check_tables(const Segment& segment, const JpegScan& scan) const {
   for (size_t i = 0; i < scan.components.size(); ++i) {
     const JpegComponent& c = file_.frame.components[static_cast<size_t>(scan.components[i])];
     if (!quantisation_[static_cast<size_t>(c.table)]) {
-      throw wrong(segment, "quantisation table " + std::to_string(c.table) + " is missing");
+      throw wrong_segment(segment, "quantisation table " + std::to_string(c.table) + " is missing");
     }
     if (needs_dc && !dc_[static_cast<size_t>(scan.dc_tables[i])].defined) {
-      throw wrong(segment, "Huffman table DC " + std::to_string(scan.dc_tables[i]) + " is missing");
+      throw wrong_segment(segment, "Huffman table DC " + std::to_string(scan.dc_tables[i]) + " is missing");
     }
     if (needs_ac && !ac_[static_cast<size_t>(scan.ac_tables[i])].defined) {
-      throw wrong(segment, "Huffman table AC " + std::to_string(scan.ac_tables[i]) + " is missing");
+      throw wrong_segment(segment, "Huffman table AC " + std::to_string(scan.ac_tables[i]) + " is missing");
     }
   }
 }
@@ -334,11 +315,12 @@ void Walker::progress(const Segment& segment, const JpegScan& scan) {
   for (int index : scan.components) {
     auto& reached = reached_[static_cast<size_t>(index)];
     const int last = file_.frame.progressive ? scan.last : 0;
-    if (scan.first > 0 && reached[0] < 0) throw wrong(segment, "AC coefficients come before the DC ones");
+    if (scan.first > 0 && reached[0] < 0) throw wrong_segment(segment, "AC coefficients come before the DC ones");
     for (auto k = static_cast<size_t>(scan.first); k <= static_cast<size_t>(last); ++k) {
       const int wanted = scan.high == 0 ? -1 : scan.high;
       if (reached[k] != wanted) {
-        throw wrong(segment, scan.high == 0 ? "the scan codes coefficients a second time" : "the scan refines what no scan brought");
+        throw wrong_segment(segment, scan.high == 0 ? "the scan codes coefficients a second time"
+                                                    : "the scan refines what no scan brought");
       }
       reached[k] = static_cast<int8_t>(scan.low);
     }
@@ -347,7 +329,8 @@ void Walker::progress(const Segment& segment, const JpegScan& scan) {
 
 void Walker::finish() const {
   const Error cut = Error(ErrorCode::malformed, "the picture ends before all its components are coded").at(position_);
-  if (!frame_seen_) throw Error(ErrorCode::malformed, "the file ends without a frame header: it holds no picture").at(position_);
+  if (!frame_seen_)
+    throw Error(ErrorCode::malformed, "the file ends without a frame header: it holds no picture").at(position_);
   if (file_.scans == 0) throw Error(ErrorCode::malformed, "the file holds no scan: no pixels").at(position_);
   for (const auto& reached : reached_) {
     if (reached[0] < 0) throw cut;

@@ -14,7 +14,7 @@
 namespace furrow::io {
 
 struct JpegComponent {
-  int id = 0, h = 1, v = 1, table = 0;       // sampling factors 1..4; quantisation table 0..3
+  int id = 0, h = 1, v = 1, table = 0;        // sampling factors 1..4; quantisation table 0..3
   uint32_t blocks_wide = 0, blocks_high = 0;  // 8x8 blocks that hold its samples, as a scan of it alone codes them
 };
 
@@ -36,32 +36,32 @@ struct JpegHuffman {
 
 // A SOS segment with the tables in force.
 struct JpegScan {
-  std::vector<int> components;                     // indices into JpegFrame::components
-  std::vector<int> dc_tables, ac_tables;           // 0..3, per component of the scan
-  int first = 0, last = 63;                        // spectral selection
-  int high = 0, low = 0;                           // successive approximation: bit position before and in this scan
-  uint32_t restart_interval = 0;                   // MCUs between restart markers; 0: none
-  uint64_t offset = 0;                             // of the SOS marker
+  std::vector<int> components;            // indices into JpegFrame::components
+  std::vector<int> dc_tables, ac_tables;  // 0..3, per component of the scan
+  int first = 0, last = 63;               // spectral selection
+  int high = 0, low = 0;                  // successive approximation: bit position before and in this scan
+  uint32_t restart_interval = 0;          // MCUs between restart markers; 0: none
+  uint64_t offset = 0;                    // of the SOS marker
 };
 
 struct JpegFile {
   JpegFrame frame;
   int adobe_transform = -1;  // APP14: 0 none, 1 YCbCr, 2 YCCK; -1 where there is no such segment
   int scans = 0;
-  bool complete = false;        // every coefficient has been brought to its last bit
-  uint64_t frame_offset = 0;    // of the SOF marker
-  uint64_t end = 0;             // just behind EOI
-  uint64_t trailing_bytes = 0;  // after it
+  bool complete = false;                           // every coefficient has been brought to its last bit
+  uint64_t frame_offset = 0;                       // of the SOF marker
+  uint64_t end = 0;                                // just behind EOI
+  uint64_t trailing_bytes = 0;                     // after it
   std::optional<std::span<const std::byte>> exif;  // TIFF block of the first Exif APP1
 };
 
 // Walks `bytes`, which begin with SOI, to EOI. Every segment must lie within the file; there is one frame header, of a
-// kind that is read here, within `limits`; tables exist before a scan uses them and no Huffman table is over-full; every
-// scan's coded data decode to exactly its blocks, with restart markers where they belong (io/jpeg_entropy.h); every
-// component is coded; progressive scans build on one another. So a file that is cut anywhere is refused, and the decoder
-// behind never sees a code, a table or a coefficient number that the standard does not allow.
-// Throws malformed, unsupported (12 bit, arithmetic, lossless, hierarchical, JPEG-LS, DNL, component counts), limit.
-// Source: ITU-T T.81, annexes B, C, F and G; the Adobe segment: T.872, 6.5.3.
+// kind that is read here, within `limits`; tables exist before a scan uses them and no Huffman table is over-full;
+// every scan's coded data decode to exactly its blocks, with restart markers where they belong (io/jpeg_entropy.h);
+// every component is coded; progressive scans build on one another. So a file that is cut anywhere is refused, and the
+// decoder behind never sees a code, a table or a coefficient number that the standard does not allow. Throws malformed,
+// unsupported (12 bit, arithmetic, lossless, hierarchical, JPEG-LS, DNL, component counts), limit. Source: ITU-T T.81,
+// annexes B, C, F and G; the Adobe segment: T.872, 6.5.3.
 JpegFile walk_jpeg(std::span<const std::byte> bytes, const Limits& limits);
 
 }  // namespace furrow::io

@@ -13,12 +13,14 @@ namespace furrow::io {
 namespace {
 
 Error refuse(std::string reason) {
-  return Error(ErrorCode::unsupported, "as a label map, " + std::move(reason)).hint("save it as an 8-bit gray or a palette PNG");
+  return Error(ErrorCode::unsupported, "as a label map, " + std::move(reason))
+      .hint("save it as an 8-bit gray or a palette PNG");
 }
 
 void check_kind(const PngFile& file) {
   const PngHeader& h = file.header;
-  if (h.colour == 2 || h.colour == 6) throw refuse("a colour picture says nothing: labels are palette indices or gray values");
+  if (h.colour == 2 || h.colour == 6)
+    throw refuse("a colour picture says nothing: labels are palette indices or gray values");
   if (h.colour == 4) throw refuse("a picture with an alpha channel is ambiguous");
   if (h.colour == 0 && h.depth != 1 && h.depth != 8) {
     throw refuse("a gray picture of " + std::to_string(h.depth) + " bits is ambiguous; 8 or 1 are read");

@@ -23,7 +23,9 @@ bool is_png(std::span<const std::byte> bytes) {
   if (format.name == "PNG" || format.name == "JPEG") return format.name == "PNG";
   check_damaged_png_signature(bytes);
   if (format.name.empty()) {
-    throw Error(ErrorCode::unsupported, "neither PNG nor JPEG, nor any format known by name").at(0).hint("give a PNG or JPEG photo");
+    throw Error(ErrorCode::unsupported, "neither PNG nor JPEG, nor any format known by name")
+        .at(0)
+        .hint("give a PNG or JPEG photo");
   }
   throw Error(ErrorCode::unsupported, "this is " + std::string(format.name) + ", not PNG or JPEG")
       .at(0)

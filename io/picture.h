@@ -32,10 +32,10 @@ struct Picture {
 };
 
 // Decodes PNG (every colour type and depth; of 16 bits the high byte; of an animation the default image) or JPEG
-// (baseline, extended and progressive, 8 bit, gray, YCbCr, RGB, Adobe CMYK and YCCK). The whole file is checked before a
-// pixel is allocated: chunk and segment structure, checksums, sizes, and that every coded pixel is there.
-// Throws: malformed (broken or cut), checksum (CRC or Adler-32), unsupported (another format, answered by name; a kind
-// of PNG or JPEG not read here), limit (picture_pixels, picture_side, jpeg_scans).
+// (baseline, extended and progressive, 8 bit, gray, YCbCr, RGB, Adobe CMYK and YCCK). The whole file is checked before
+// a pixel is allocated: chunk and segment structure, checksums, sizes, and that every coded pixel is there. Throws:
+// malformed (broken or cut), checksum (CRC or Adler-32), unsupported (another format, answered by name; a kind of PNG
+// or JPEG not read here), limit (picture_pixels, picture_side, jpeg_scans).
 Picture decode_picture(std::span<const std::byte> bytes, Background background = Background::drop,
                        const Limits& limits = {});
 
@@ -49,8 +49,8 @@ struct LabelMap {
   std::vector<std::array<uint8_t, 3>> palette;  // RGB per label; empty for gray
 };
 
-// Decodes a label map or mask: a palette PNG of any depth (the indices), an 8-bit gray PNG (the values), or a 1-bit gray
-// PNG (0 and 255). Anything else (colour, alpha, 16-bit, JPEG, whose compression invents values) is `unsupported`.
+// Decodes a label map or mask: a palette PNG of any depth (the indices), an 8-bit gray PNG (the values), or a 1-bit
+// gray PNG (0 and 255). Anything else (colour, alpha, 16-bit, JPEG, whose compression invents values) is `unsupported`.
 LabelMap decode_labels(std::span<const std::byte> bytes, const Limits& limits = {});
 LabelMap read_labels(const std::string& path, const Limits& limits = {});
 

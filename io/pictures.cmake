@@ -1,3 +1,3 @@
 set(FURROW_IO_PICTURES
-  exif.cc file_format.cc jpeg_entropy.cc jpeg_walk.cc labels.cc picture.cc png_pixels.cc png_rows.cc png_walk.cc
+  exif.cc file_format.cc jpeg_entropy.cc jpeg_markers.cc jpeg_walk.cc labels.cc picture.cc png_pixels.cc png_rows.cc png_walk.cc
   png_write.cc resize.cc stb_decode.cc upright.cc)

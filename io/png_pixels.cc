@@ -70,7 +70,8 @@ class RowUnpacker {
 
 PngRoute png_route(const PngFile& file, Background background) {
   const bool with_alpha = background != Background::drop && file.has_alpha();
-  return stb_fits_png(file, with_alpha) && stb_png_bytes(file, with_alpha) <= kStbMemory ? PngRoute::stb : PngRoute::rows;
+  return stb_fits_png(file, with_alpha) && stb_png_bytes(file, with_alpha) <= kStbMemory ? PngRoute::stb
+                                                                                         : PngRoute::rows;
 }
 
 Image png_pixels(const PngFile& file, Background background, int orientation, PngRoute route, uint8_t fill) {

@@ -11,8 +11,8 @@ namespace furrow::io {
 // which need no memory beyond the result. Both give the same bytes (tests and fuzzer compare them).
 enum class PngRoute { stb, rows };
 
-// stb, unless it would hold more than kStbMemory or its 32-bit sizes do not do: then a picture at the limit of 2^28 pixels
-// still decodes in the memory of its result.
+// stb, unless it would hold more than kStbMemory or its 32-bit sizes do not do: then a picture at the limit of 2^28
+// pixels still decodes in the memory of its result.
 PngRoute png_route(const PngFile& file, Background background);
 inline constexpr uint64_t kStbMemory = uint64_t{13} << 27;  // 1.6 GiB: RGB of 2^28 pixels just fits
 

@@ -55,7 +55,8 @@ class Walker {
   Walker(std::span<const std::byte> bytes, const Limits& limits) : bytes_(bytes), limits_(limits) {}
 
   PngFile run() {
-    if (bytes_.size() <= kSignatureBytes) throw Error(ErrorCode::malformed, "the file ends after the PNG signature").at(8);
+    if (bytes_.size() <= kSignatureBytes)
+      throw Error(ErrorCode::malformed, "the file ends after the PNG signature").at(8);
     Chunk chunk = next();
     if (chunk.type == tag("CgBI")) {
       throw wrong(chunk, "Apple's CgBI variant of PNG, which no standard decoder reads", ErrorCode::unsupported)
@@ -86,7 +87,8 @@ class Walker {
     }
     const uint32_t length = be32(at);
     // IHDR has one legal length; anything longer is not worth reading first.
-    if (length > kLargestNumber) throw wrong(chunk, "the chunk's length is over 2^31 - 1").limit(kLargestNumber, length);
+    if (length > kLargestNumber)
+      throw wrong(chunk, "the chunk's length is over 2^31 - 1").limit(kLargestNumber, length);
     if (length > left - 12) {
       throw wrong(chunk, "the file ends inside this chunk: it is cut or the length is wrong").limit(left - 12, length);
     }
@@ -144,7 +146,8 @@ void Walker::header(const Chunk& chunk) {
   }
   if (p[10] != std::byte{0}) throw wrong(chunk, "compression method " + std::to_string(int(p[10])) + " does not exist");
   if (p[11] != std::byte{0}) throw wrong(chunk, "filter method " + std::to_string(int(p[11])) + " does not exist");
-  if (std::to_integer<int>(p[12]) > 1) throw wrong(chunk, "interlace method " + std::to_string(int(p[12])) + " does not exist");
+  if (std::to_integer<int>(p[12]) > 1)
+    throw wrong(chunk, "interlace method " + std::to_string(int(p[12])) + " does not exist");
   h.interlaced = p[12] == std::byte{1};
 }
 
@@ -195,7 +198,8 @@ void Walker::transparency(const Chunk& chunk) {
   if (h.colour >= 4) throw wrong(chunk, "a picture with an alpha channel must not have tRNS");
   if (h.colour == 3) {
     if (!palette_seen_) throw wrong(chunk, "tRNS comes before the palette");
-    if (length > file_.palette.size()) throw wrong(chunk, "tRNS is longer than the palette").limit(file_.palette.size(), length);
+    if (length > file_.palette.size())
+      throw wrong(chunk, "tRNS is longer than the palette").limit(file_.palette.size(), length);
     for (std::byte b : chunk.data) file_.palette_alpha.push_back(std::to_integer<uint8_t>(b));
     return;
   }
@@ -257,7 +261,9 @@ void check_damaged_png_signature(std::span<const std::byte> bytes) {
         .hint("transfer it again in binary mode");
   }
   if (head[0] == '\t') {
-    throw Error(ErrorCode::malformed, "a PNG that went through a 7-bit channel").at(0).hint("transfer it again in binary mode");
+    throw Error(ErrorCode::malformed, "a PNG that went through a 7-bit channel")
+        .at(0)
+        .hint("transfer it again in binary mode");
   }
   throw Error(ErrorCode::malformed, "the PNG signature is damaged").at(0);
 }

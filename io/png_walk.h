@@ -36,23 +36,24 @@ uint64_t png_filtered_bytes(const PngHeader& header);
 // Where everything lies. The spans point into the file.
 struct PngFile {
   PngHeader header;
-  std::vector<std::array<uint8_t, 3>> palette;                // PLTE of a palette picture
-  std::vector<uint8_t> palette_alpha;                         // tRNS of a palette picture, as long as PLTE or shorter
-  std::optional<std::array<uint16_t, 3>> transparent_colour;  // tRNS of gray (first value) or RGB, low `depth` bits only
-  std::vector<std::span<const std::byte>> data;               // contents of the IDAT chunks, in order
-  uint64_t data_bytes = 0;                                    // their sum
-  uint64_t data_offset = 0;                                   // of the first one's chunk in the file
-  std::optional<std::span<const std::byte>> exif;             // eXIf
-  bool animated = false;                                      // acTL: an APNG, whose default image this is
-  uint64_t trailing_bytes = 0;                                // after IEND
+  std::vector<std::array<uint8_t, 3>> palette;  // PLTE of a palette picture
+  std::vector<uint8_t> palette_alpha;           // tRNS of a palette picture, as long as PLTE or shorter
+  std::optional<std::array<uint16_t, 3>>
+      transparent_colour;                          // tRNS of gray (first value) or RGB, low `depth` bits only
+  std::vector<std::span<const std::byte>> data;    // contents of the IDAT chunks, in order
+  uint64_t data_bytes = 0;                         // their sum
+  uint64_t data_offset = 0;                        // of the first one's chunk in the file
+  std::optional<std::span<const std::byte>> exif;  // eXIf
+  bool animated = false;                           // acTL: an APNG, whose default image this is
+  uint64_t trailing_bytes = 0;                     // after IEND
 
   bool has_alpha() const { return header.colour >= 4 || !palette_alpha.empty() || transparent_colour.has_value(); }
 };
 
-// Walks `bytes`, which begin with the PNG signature. Checks the order, number, length and CRC of every chunk (text chunks
-// are skipped unread), the header against the table of the specification and against `limits` before anything else is
-// looked at. Throws malformed, checksum, unsupported (an unknown critical chunk, Apple's CgBI), limit.
-// Source: W3C PNG (Third Edition), sections 5 and 11.
+// Walks `bytes`, which begin with the PNG signature. Checks the order, number, length and CRC of every chunk (text
+// chunks are skipped unread), the header against the table of the specification and against `limits` before anything
+// else is looked at. Throws malformed, checksum, unsupported (an unknown critical chunk, Apple's CgBI), limit. Source:
+// W3C PNG (Third Edition), sections 5 and 11.
 PngFile walk_png(std::span<const std::byte> bytes, const Limits& limits);
 
 // "PNG" in the first bytes but not the right signature: throws `malformed` with what probably happened to the file.

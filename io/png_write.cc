@@ -32,7 +32,8 @@ Format format_of(PngType type) {
 
 // The neighbour that comes closest to left + up - corner, in that order of preference (W3C PNG, 9.4).
 inline uint8_t paeth(int left, int up, int corner) {
-  const int from_left = std::abs(up - corner), from_up = std::abs(left - corner), from_corner = std::abs(left + up - 2 * corner);
+  const int from_left = std::abs(up - corner), from_up = std::abs(left - corner),
+            from_corner = std::abs(left + up - 2 * corner);
   const int second = from_up <= from_corner ? up : corner;
   return static_cast<uint8_t>(from_left <= from_up && from_left <= from_corner ? left : second);
 }
@@ -51,10 +52,10 @@ struct PngWriter::State {
   Sink sink;
   int64_t width, height, rows = 0;
   PngType type;
-  size_t bytes = 0, step = 1;             // of a row; from a sample to the same one of the pixel before
-  std::vector<uint8_t> row, above;        // with `step` zeros in front
-  std::vector<uint8_t> filtered;          // filter byte and row
-  std::vector<uint8_t> chunk;             // length, type, up to kChunk bytes, CRC
+  size_t bytes = 0, step = 1;       // of a row; from a sample to the same one of the pixel before
+  std::vector<uint8_t> row, above;  // with `step` zeros in front
+  std::vector<uint8_t> filtered;    // filter byte and row
+  std::vector<uint8_t> chunk;       // length, type, up to kChunk bytes, CRC
   z_stream stream{};
   bool open = false;
 
@@ -147,7 +148,8 @@ PngWriter::PngWriter(Sink sink, int64_t width, int64_t height, PngType type, con
     : state_(std::make_unique<State>()) {
   constexpr int64_t kLargest = 0x7fffffff;
   require(width >= 1 && height >= 1 && width <= kLargest && height <= kLargest, "PngWriter: size out of range");
-  require((type == PngType::palette8) == !palette.empty() && palette.size() <= 256, "PngWriter: palette of 1..256 colours");
+  require((type == PngType::palette8) == !palette.empty() && palette.size() <= 256,
+          "PngWriter: palette of 1..256 colours");
   state_->sink = std::move(sink);
   state_->width = width;
   state_->height = height;
@@ -197,9 +199,11 @@ PngWriter::Sink into(std::vector<std::byte>& file) {
   return [&file](std::span<const std::byte> bytes) { file.insert(file.end(), bytes.begin(), bytes.end()); };
 }
 
-std::vector<std::byte> encode_bytes(int64_t width, int64_t height, std::span<const uint8_t> samples, PngType type, const Palette& palette) {
+std::vector<std::byte> encode_bytes(int64_t width, int64_t height, std::span<const uint8_t> samples, PngType type,
+                                    const Palette& palette) {
   const size_t row = static_cast<size_t>(width) * (type == PngType::rgb8 ? 3 : 1);
-  require(width >= 1 && height >= 1 && samples.size() == row * static_cast<size_t>(height), "encode_png: wrong number of samples");
+  require(width >= 1 && height >= 1 && samples.size() == row * static_cast<size_t>(height),
+          "encode_png: wrong number of samples");
   std::vector<std::byte> file;
   PngWriter writer(into(file), width, height, type, palette);
   for (int64_t y = 0; y < height; ++y) writer.row(samples.subspan(static_cast<size_t>(y) * row, row));
@@ -211,14 +215,17 @@ std::vector<std::byte> encode_bytes(int64_t width, int64_t height, std::span<con
 
 std::vector<std::byte> encode_png(const Image& image) {
   require(image.channels == 1 || image.channels == 3, "encode_png: 1 or 3 channels");
-  return encode_bytes(image.width, image.height, image.pixels, image.channels == 3 ? PngType::rgb8 : PngType::gray8, {});
+  return encode_bytes(image.width, image.height, image.pixels, image.channels == 3 ? PngType::rgb8 : PngType::gray8,
+                      {});
 }
 
 std::vector<std::byte> encode_png_gray16(int64_t width, int64_t height, std::span<const uint16_t> samples) {
-  require(width >= 1 && height >= 1 && samples.size() == static_cast<size_t>(width * height), "encode_png: wrong number of samples");
+  require(width >= 1 && height >= 1 && samples.size() == static_cast<size_t>(width * height),
+          "encode_png: wrong number of samples");
   std::vector<std::byte> file;
   PngWriter writer(into(file), width, height, PngType::gray16);
-  for (int64_t y = 0; y < height; ++y) writer.row16(samples.subspan(static_cast<size_t>(y * width), static_cast<size_t>(width)));
+  for (int64_t y = 0; y < height; ++y)
+    writer.row16(samples.subspan(static_cast<size_t>(y * width), static_cast<size_t>(width)));
   writer.finish();
   return file;
 }
@@ -227,7 +234,8 @@ std::vector<std::byte> encode_png_gray1(int64_t width, int64_t height, std::span
   return encode_bytes(width, height, samples, PngType::gray1, {});
 }
 
-std::vector<std::byte> encode_png_palette(int64_t width, int64_t height, std::span<const uint8_t> labels, const Palette& palette) {
+std::vector<std::byte> encode_png_palette(int64_t width, int64_t height, std::span<const uint8_t> labels,
+                                          const Palette& palette) {
   require(std::all_of(labels.begin(), labels.end(), [&](uint8_t label) { return label < palette.size(); }),
           "encode_png_palette: a label beyond the palette");
   return encode_bytes(width, height, labels, PngType::palette8, palette);

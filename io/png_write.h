@@ -17,17 +17,17 @@ enum class PngType { gray1, gray8, gray16, rgb8, palette8 };
 
 using Palette = std::vector<std::array<uint8_t, 3>>;
 
-// There is one way to compress, because no other is worth its time. Photos, masks and probabilities: Paeth on every row,
-// then runs and Huffman codes only (zlib's Z_RLE); on portraits of 1024 x 1024 zlib's full search (level 6, best filter
-// per row) took eight times as long for files between 5 % larger and 0.4 % smaller. One-bit pictures and label maps:
-// unfiltered, level 6.
+// There is one way to compress, because no other is worth its time. Photos, masks and probabilities: Paeth on every
+// row, then runs and Huffman codes only (zlib's Z_RLE); on portraits of 1024 x 1024 zlib's full search (level 6, best
+// filter per row) took eight times as long for files between 5 % larger and 0.4 % smaller. One-bit pictures and label
+// maps: unfiltered, level 6.
 //
 // Writes one picture to a sink, a few tens of KiB at a time, so that nothing but a row and its neighbour is held.
 //   PngWriter writer(sink, width, height, PngType::gray8);
 //   for (y = 0 .. height) writer.row(pixels of row y);
 //   writer.finish();
-// Preconditions (ErrorCode::internal): width, height in 1..2^31-1; a palette of 1..256 colours for palette8 alone; exactly
-// `height` rows of the right length before finish(). What the sink throws passes through.
+// Preconditions (ErrorCode::internal): width, height in 1..2^31-1; a palette of 1..256 colours for palette8 alone;
+// exactly `height` rows of the right length before finish(). What the sink throws passes through.
 class PngWriter {
  public:
   using Sink = std::function<void(std::span<const std::byte>)>;

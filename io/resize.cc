@@ -140,7 +140,8 @@ Image resize_nearest(const Image& image, const float (&box)[4], int64_t width, i
 }  // namespace
 
 Image resize(const Image& image, int64_t width, int64_t height, Filter filter) {
-  return resize(image, {0, 0, static_cast<double>(image.width), static_cast<double>(image.height)}, width, height, filter);
+  return resize(image, {0, 0, static_cast<double>(image.width), static_cast<double>(image.height)}, width, height,
+                filter);
 }
 
 Image resize(const Image& image, const Box& wanted, int64_t width, int64_t height, Filter filter) {
@@ -163,8 +164,8 @@ Image resize(const Image& image, const Box& wanted, int64_t width, int64_t heigh
   return resize_columns(resize_rows(image, rows, first, last - first), columns, first);
 }
 
-void resize_probability(std::span<const float> from, int64_t width, int64_t height, std::span<float> to, int64_t to_width,
-                        int64_t to_height) {
+void resize_probability(std::span<const float> from, int64_t width, int64_t height, std::span<float> to,
+                        int64_t to_width, int64_t to_height) {
   require(width >= 1 && height >= 1 && to_width >= 1 && to_height >= 1, "resize_probability: empty plane");
   require(from.size() == static_cast<size_t>(width * height), "resize_probability: wrong source size");
   require(to.size() == static_cast<size_t>(to_width * to_height), "resize_probability: wrong result size");
@@ -175,7 +176,8 @@ void resize_probability(std::span<const float> from, int64_t width, int64_t heig
     for (size_t x = 0; x < rows.first.size(); ++x) {
       const float* source = from.data() + y * width + rows.first[x];
       double sum = 0;
-      for (int32_t k = 0; k < rows.count[x]; ++k) sum += source[k] * rows.exact[x * rows.stride + static_cast<size_t>(k)];
+      for (int32_t k = 0; k < rows.count[x]; ++k)
+        sum += source[k] * rows.exact[x * rows.stride + static_cast<size_t>(k)];
       between[static_cast<size_t>(y * to_width) + x] = static_cast<float>(sum);
     }
   }
@@ -183,7 +185,8 @@ void resize_probability(std::span<const float> from, int64_t width, int64_t heig
     for (int64_t x = 0; x < to_width; ++x) {
       double sum = 0;
       for (int32_t k = 0; k < columns.count[y]; ++k) {
-        sum += between[static_cast<size_t>((columns.first[y] + k) * to_width + x)] * columns.exact[y * columns.stride + static_cast<size_t>(k)];
+        sum += between[static_cast<size_t>((columns.first[y] + k) * to_width + x)] *
+               columns.exact[y * columns.stride + static_cast<size_t>(k)];
       }
       to[y * static_cast<size_t>(to_width) + static_cast<size_t>(x)] = static_cast<float>(sum);
     }

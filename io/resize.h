@@ -17,10 +17,10 @@ struct Box {
   double x0 = 0, y0 = 0, x1 = 0, y1 = 0;
 };
 
-// Image.resize((width, height), filter) and the same with box=, byte for byte (tests/pictures/resize_test.cc), for 1 and 3
-// channels. bilinear and lanczos are antialiased: with s = source / result, the filter is stretched by max(s, 1), its
-// weights are normalised in double, rounded to 22 fractional bits, and rows are resized before columns with 8 bits in
-// between. nearest takes the pixel under the centre. Source: libImaging/Resample.c and Geometry.c of Pillow 9.4.
+// Image.resize((width, height), filter) and the same with box=, byte for byte (tests/pictures/resize_test.cc), for 1
+// and 3 channels. bilinear and lanczos are antialiased: with s = source / result, the filter is stretched by max(s, 1),
+// its weights are normalised in double, rounded to 22 fractional bits, and rows are resized before columns with 8 bits
+// in between. nearest takes the pixel under the centre. Source: libImaging/Resample.c and Geometry.c of Pillow 9.4.
 // Preconditions (ErrorCode::internal): sizes >= 1, 1 or 3 channels, a box inside the picture.
 Image resize(const Image& image, int64_t width, int64_t height, Filter filter);
 Image resize(const Image& image, const Box& box, int64_t width, int64_t height, Filter filter);

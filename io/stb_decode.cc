@@ -16,7 +16,8 @@
 
 namespace furrow::io {
 
-// The memory of one decode: counted against a budget, and freed as a whole, also when stb_image is left by an exception.
+// The memory of one decode: counted against a budget, and freed as a whole, also when stb_image is left by an
+// exception.
 struct StbPixels::Heap {
   uint64_t budget = 0, used = 0;
   uint8_t fill = 0;
@@ -225,7 +226,8 @@ bool stb_fits_png(const PngFile& file, bool with_alpha) {
   const PngHeader& h = file.header;
   const Checked pixels = Checked(h.width) * h.height;
   const Checked bytes = pixels * std::max<uint64_t>(4, png_channels(file, with_alpha) * (h.depth == 16 ? 2 : 1));
-  return file.data_bytes < INT_MAX / 2 && bytes < Checked(INT_MAX) && png_filtered_bytes(h) < INT_MAX && pixels * 4 <= (1u << 30);
+  return file.data_bytes < INT_MAX / 2 && bytes < Checked(INT_MAX) && png_filtered_bytes(h) < INT_MAX &&
+         pixels * 4 <= (1u << 30);
 }
 
 StbPixels stb_decode_png(const PngFile& file, bool with_alpha, uint8_t fill) {
@@ -247,14 +249,15 @@ StbPixels stb_decode_jpeg(std::span<const std::byte> bytes, const JpegFile& file
   Checked need = kSlack + Checked(f.width) * f.height * 3;
   for (const JpegComponent& c : f.components) {
     // Planes of whole MCUs; of a progressive picture also its 16-bit coefficients; a line for upsampling.
-    const Checked plane = Checked(f.mcus_wide) * static_cast<uint64_t>(8 * c.h) * f.mcus_high * static_cast<uint64_t>(8 * c.v);
+    const Checked plane =
+        Checked(f.mcus_wide) * static_cast<uint64_t>(8 * c.h) * f.mcus_high * static_cast<uint64_t>(8 * c.v);
     need += plane * (f.progressive ? 3 : 1) + f.width + 64;
   }
   StbPixels result = prepare(need.value(), fill);
   const HeapScope scope(result.heap.get());
   int width = 0, height = 0, stored = 0;
-  stbi_uc* pixels = stbi_load_from_memory(reinterpret_cast<const stbi_uc*>(bytes.data()), static_cast<int>(file.end), &width,
-                                          &height, &stored, 3);
+  stbi_uc* pixels = stbi_load_from_memory(reinterpret_cast<const stbi_uc*>(bytes.data()), static_cast<int>(file.end),
+                                          &width, &height, &stored, 3);
   return finish(std::move(result), pixels, width, height, 3);
 }
 

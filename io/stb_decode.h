@@ -1,4 +1,5 @@
-// stb_image behind its fence: given only what the walks have checked, within a memory budget, on memory of known content.
+// stb_image behind its fence: given only what the walks have checked, within a memory budget, on memory of known
+// content.
 #pragma once
 
 #include <cstddef>

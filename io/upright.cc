@@ -38,13 +38,13 @@ UprightImage::UprightImage(int64_t width, int64_t height, int orientation)
     step_y_ = step_y;
   };
   switch (orientation) {
-    case 2: place(w - 1, -1, w); break;             // mirrored
-    case 3: place(w * h - 1, -1, -w); break;        // upside down
-    case 4: place((h - 1) * w, 1, -w); break;       // both
-    case 5: place(0, h, 1); break;                  // rows are columns
-    case 6: place(h - 1, h, -1); break;             // needs a quarter turn clockwise
-    case 7: place(w * h - 1, -h, -1); break;        // 5 and upside down
-    case 8: place((w - 1) * h, -h, 1); break;       // needs a quarter turn counter-clockwise
+    case 2: place(w - 1, -1, w); break;        // mirrored
+    case 3: place(w * h - 1, -1, -w); break;   // upside down
+    case 4: place((h - 1) * w, 1, -w); break;  // both
+    case 5: place(0, h, 1); break;             // rows are columns
+    case 6: place(h - 1, h, -1); break;        // needs a quarter turn clockwise
+    case 7: place(w * h - 1, -h, -1); break;   // 5 and upside down
+    case 8: place((w - 1) * h, -h, 1); break;  // needs a quarter turn counter-clockwise
     default: place(0, 1, w);
   }
 }
@@ -56,9 +56,7 @@ void UprightImage::put(int64_t y, int64_t x0, int64_t dx, int64_t count, const u
     std::memcpy(to, rgb, static_cast<size_t>(3 * count));
     return;
   }
-  for (int64_t i = 0; i < count; ++i, rgb += 3) {
-    std::memcpy(to + i * step, rgb, 3);
-  }
+  for (int64_t i = 0; i < count; ++i, rgb += 3) { std::memcpy(to + i * step, rgb, 3); }
 }
 
 }  // namespace furrow::io

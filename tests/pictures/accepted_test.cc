@@ -63,9 +63,9 @@ TEST(AcceptedPng, InfoTellsWhatWasStored) {
   EXPECT_TRUE(info("exif1.png").notes.empty());
 }
 
-// Two correct decoders differ in the rounding of IDCT, upsampling and colour conversion: at most 3 levels, on average of a
-// picture of some size less than 0.2. stb_image 2.27 also weighs the last two chroma samples of a row of 4:2:2 the wrong
-// way round (stbi__resample_row_h_2), so the last two columns are held to the difference that this makes here.
+// Two correct decoders differ in the rounding of IDCT, upsampling and colour conversion: at most 3 levels, on average
+// of a picture of some size less than 0.2. stb_image 2.27 also weighs the last two chroma samples of a row of 4:2:2 the
+// wrong way round (stbi__resample_row_h_2), so the last two columns are held to the difference that this makes here.
 void expect_close(const std::string& name) {
   SCOPED_TRACE(name);
   const Picture seen = read_picture(data_path(name + ".jpg"));
@@ -86,23 +86,22 @@ void expect_close(const std::string& name) {
   }
   EXPECT_LE(inside, 3);
   EXPECT_LE(edge, 4);
-  if (want.pixels.size() >= 3000) {
-    EXPECT_LT(sum / static_cast<double>(3 * edge_from * want.height), 0.2);
-  }
+  if (want.pixels.size() >= 3000) { EXPECT_LT(sum / static_cast<double>(3 * edge_from * want.height), 0.2); }
 }
 
 TEST(AcceptedJpeg, EveryKindIsWithinThreeLevelsOfPillow) {
-  for (const char* name : {"s444",  "s422",     "s420",     "s444p",   "s422p",     "s420p",     "q1",       "q10",   "q30",
-                           "q50",   "q75",      "q95",      "q100",    "gray",      "grayp",     "optimized", "rgb",  "trailing",
-                           "exif1", "exif2",    "exif3",    "exif4",   "exif5",     "exif6",     "exif7",    "exif8", "cmyk",
-                           "ycck",  "size1x1",  "size7x1",  "size1x9", "size8x8",   "size16x16", "size17x33", "restart",
-                           "restart1p"}) {
+  for (const char* name :
+       {"s444",  "s422",    "s420",    "s444p",   "s422p",   "s420p",     "q1",        "q10",     "q30",
+        "q50",   "q75",     "q95",     "q100",    "gray",    "grayp",     "optimized", "rgb",     "trailing",
+        "exif1", "exif2",   "exif3",   "exif4",   "exif5",   "exif6",     "exif7",     "exif8",   "cmyk",
+        "ycck",  "size1x1", "size7x1", "size1x9", "size8x8", "size16x16", "size17x33", "restart", "restart1p"}) {
     expect_close(name);
   }
 }
 
 TEST(AcceptedJpeg, PixelsDoNotDependOnStaleMemory) {
-  for (const char* name : {"s444.jpg", "s420.jpg", "s422p.jpg", "s420p.jpg", "gray.jpg", "cmyk.jpg", "size17x33.jpg", "restart.jpg"}) {
+  for (const char* name :
+       {"s444.jpg", "s420.jpg", "s422p.jpg", "s420p.jpg", "gray.jpg", "cmyk.jpg", "size17x33.jpg", "restart.jpg"}) {
     const auto bytes = read_bytes(data_path(name));
     const JpegFile file = walk_jpeg(bytes, Limits{});
     const StbPixels a = stb_decode_jpeg(bytes, file, 0), b = stb_decode_jpeg(bytes, file, 0xa5);

@@ -11,7 +11,8 @@ namespace {
 int write_ppm(const char* path, const furrow::io::Image& image) {
   std::FILE* out = std::fopen(path, "wb");
   bool good = out != nullptr;
-  good = good && std::fprintf(out, "P6\n%lld %lld\n255\n", static_cast<long long>(image.width), static_cast<long long>(image.height)) > 0;
+  good = good && std::fprintf(out, "P6\n%lld %lld\n255\n", static_cast<long long>(image.width),
+                              static_cast<long long>(image.height)) > 0;
   good = good && std::fwrite(image.pixels.data(), 1, image.pixels.size(), out) == image.pixels.size();
   if (out != nullptr && std::fclose(out) != 0) good = false;
   if (!good) std::perror(path);

@@ -50,9 +50,7 @@ void expect_refused(const Hostile& hostile) {
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   EXPECT_LE(took.count(), 1.0);
-  if (kMeasureMemory && peak_memory() != 0) {
-    EXPECT_LE(peak_memory(), before + (uint64_t{64} << 20));
-  }
+  if (kMeasureMemory && peak_memory() != 0) { EXPECT_LE(peak_memory(), before + (uint64_t{64} << 20)); }
 }
 
 }  // namespace furrow::io::test

@@ -11,10 +11,10 @@
 namespace furrow::io::test {
 
 struct Hostile {
-  const char* name;              // "Case245_ZeroBytes": number of the case in the adversarial plan, and what it is
+  const char* name;  // "Case245_ZeroBytes": number of the case in the adversarial plan, and what it is
   std::function<Bytes()> file;
   ErrorCode code;
-  const char* words;             // part of the line that the error prints
+  const char* words;  // part of the line that the error prints
 };
 inline void PrintTo(const Hostile& hostile, std::ostream* out) { *out << hostile.name; }
 

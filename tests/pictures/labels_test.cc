@@ -1,4 +1,5 @@
-// Label maps and masks (what cases 326 to 330 of the plan ask of the values): numbers as stored, everything else refused.
+// Label maps and masks (what cases 326 to 330 of the plan ask of the values): numbers as stored, everything else
+// refused.
 #include <gtest/gtest.h>
 
 #include "io/picture.h"
@@ -59,7 +60,8 @@ TEST(Labels, Case329_ExifRotationIsRefused) {
   const std::string exif("II*\0\x8\0\0\0\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0", 26);
   const std::string row(3, '\0');
   const auto gray = [&](const std::string& block) {
-    return png_of({png_chunk("IHDR", png_header(2, 1, 8, 0)), png_chunk("eXIf", block), png_chunk("IDAT", deflated(row)), png_chunk("IEND", "")});
+    return png_of({png_chunk("IHDR", png_header(2, 1, 8, 0)), png_chunk("eXIf", block),
+                   png_chunk("IDAT", deflated(row)), png_chunk("IEND", "")});
   };
   expect_unsupported(gray(exif), "EXIF rotates");
   std::string upright = exif;
@@ -72,9 +74,7 @@ TEST(Labels, BrokenFilesAreMalformed) {
     try {
       decode_labels(file);
       ADD_FAILURE() << "accepted";
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ErrorCode::malformed) << error.line();
-    }
+    } catch (const Error& error) { EXPECT_EQ(error.code(), ErrorCode::malformed) << error.line(); }
   }
   EXPECT_THROW(read_labels(data_path("no-such-file.png")), Error);
 }

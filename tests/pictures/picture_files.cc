@@ -39,7 +39,8 @@ Bytes png_chunk(std::string_view name, std::string_view data, uint32_t crc_chang
   return bytes_of(be32_text(static_cast<uint32_t>(data.size())) + body + be32_text(crc + crc_change));
 }
 
-std::string png_header(uint32_t width, uint32_t height, int depth, int colour, int compression, int filter, int interlace) {
+std::string png_header(uint32_t width, uint32_t height, int depth, int colour, int compression, int filter,
+                       int interlace) {
   std::string text = be32_text(width) + be32_text(height);
   for (int value : {depth, colour, compression, filter, interlace}) text += static_cast<char>(value);
   return text;
@@ -48,7 +49,9 @@ std::string png_header(uint32_t width, uint32_t height, int depth, int colour, i
 std::string deflated(std::string_view data, int level) {
   uLongf size = compressBound(data.size());
   std::string out(size, 0);
-  EXPECT_EQ(compress2(reinterpret_cast<Bytef*>(out.data()), &size, reinterpret_cast<const Bytef*>(data.data()), data.size(), level), Z_OK);
+  EXPECT_EQ(compress2(reinterpret_cast<Bytef*>(out.data()), &size, reinterpret_cast<const Bytef*>(data.data()),
+                      data.size(), level),
+            Z_OK);
   out.resize(size);
   return out;
 }
@@ -83,11 +86,12 @@ Bytes png_of(const std::vector<Bytes>& chunks) {
 Bytes gray_png(uint32_t width, uint32_t height, uint32_t rows, char filter) {
   std::string data;
   for (uint32_t y = 0; y < rows; ++y) data.append(1, filter).append(width, '\0');
-  return png_of({png_chunk("IHDR", png_header(width, height, 8, 0)), png_chunk("IDAT", deflated(data)), png_chunk("IEND", "")});
+  return png_of(
+      {png_chunk("IHDR", png_header(width, height, 8, 0)), png_chunk("IDAT", deflated(data)), png_chunk("IEND", "")});
 }
 
-std::vector<JpegSegment> jpeg_segments(const Bytes& file) {
-  std::vector<JpegSegment> segments;
+std::vector<FileSegment> jpeg_segments(const Bytes& file) {
+  std::vector<FileSegment> segments;
   size_t at = 2;
   for (;;) {
     const int marker = std::to_integer<int>(file.at(at + 1));
@@ -102,13 +106,13 @@ std::vector<JpegSegment> jpeg_segments(const Bytes& file) {
   }
 }
 
-Bytes jpeg_of(const std::vector<JpegSegment>& segments) {
+Bytes jpeg_of(const std::vector<FileSegment>& segments) {
   Bytes file = bytes_of("\xff\xd8");
-  for (const JpegSegment& segment : segments) file = std::move(file) + segment.bytes;
+  for (const FileSegment& segment : segments) file = std::move(file) + segment.bytes;
   return file;
 }
 
-size_t jpeg_find(const std::vector<JpegSegment>& segments, int marker) {
+size_t jpeg_find(const std::vector<FileSegment>& segments, int marker) {
   for (size_t i = 0; i < segments.size(); ++i) {
     if (segments[i].marker == marker) return i;
   }

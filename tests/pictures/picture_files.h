@@ -22,7 +22,8 @@ std::string be32_text(uint32_t value);
 // length, name, data, CRC (plus `crc_change`).
 Bytes png_chunk(std::string_view name, std::string_view data, uint32_t crc_change = 0);
 // IHDR's 13 bytes.
-std::string png_header(uint32_t width, uint32_t height, int depth, int colour, int compression = 0, int filter = 0, int interlace = 0);
+std::string png_header(uint32_t width, uint32_t height, int depth, int colour, int compression = 0, int filter = 0,
+                       int interlace = 0);
 // `data` as a zlib stream.
 std::string deflated(std::string_view data, int level = 6);
 // Signature, `chunks` and nothing else.
@@ -33,14 +34,14 @@ Bytes gray_png(uint32_t width, uint32_t height, uint32_t rows, char filter = 0);
 std::string deflated_zeros(uint64_t count);
 
 // The segments of a JPEG's header, SOI left out; the last begins with SOS and holds the rest of the file.
-struct JpegSegment {
+struct FileSegment {
   int marker;
   Bytes bytes;  // from 0xFF on
 };
-std::vector<JpegSegment> jpeg_segments(const Bytes& file);
-Bytes jpeg_of(const std::vector<JpegSegment>& segments);
+std::vector<FileSegment> jpeg_segments(const Bytes& file);
+Bytes jpeg_of(const std::vector<FileSegment>& segments);
 // First segment with `marker`.
-size_t jpeg_find(const std::vector<JpegSegment>& segments, int marker);
+size_t jpeg_find(const std::vector<FileSegment>& segments, int marker);
 
 // Peak resident memory of this process since the last reset, and now, in bytes; 0 where the kernel does not tell.
 uint64_t peak_memory();

@@ -56,7 +56,8 @@ TEST(PngWrite, Gray16KeepsBothBytes) {
   EXPECT_EQ(walked.header.depth, 16);
   std::vector<uint16_t> seen;
   read_png_rows(walked, [&](const PngRow& row) {
-    for (size_t i = 0; i < row.packed.size(); i += 2) seen.push_back(static_cast<uint16_t>(row.packed[i] << 8 | row.packed[i + 1]));
+    for (size_t i = 0; i < row.packed.size(); i += 2)
+      seen.push_back(static_cast<uint16_t>(row.packed[i] << 8 | row.packed[i + 1]));
   });
   EXPECT_EQ(seen, samples);
 }
@@ -84,11 +85,13 @@ TEST(PngWrite, StreamsInChunksWithoutHoldingThePicture) {
   constexpr int64_t kWidth = 3000, kHeight = 2000;
   size_t largest = 0, chunks = 0;
   std::vector<std::byte> file;
-  PngWriter writer([&](std::span<const std::byte> bytes) {
-    largest = std::max(largest, bytes.size());
-    ++chunks;
-    file.insert(file.end(), bytes.begin(), bytes.end());
-  }, kWidth, kHeight, PngType::gray8);
+  PngWriter writer(
+      [&](std::span<const std::byte> bytes) {
+        largest = std::max(largest, bytes.size());
+        ++chunks;
+        file.insert(file.end(), bytes.begin(), bytes.end());
+      },
+      kWidth, kHeight, PngType::gray8);
   std::vector<uint8_t> want;
   for (int64_t y = 0; y < kHeight; ++y) {
     auto row = random_bytes(kWidth, static_cast<unsigned>(y % 255 + 1));
@@ -126,9 +129,11 @@ TEST(PngWrite, MisuseIsAProgrammingError) {
 }
 
 TEST(PngWrite, WhatTheSinkThrowsPassesThrough) {
-  PngWriter writer([calls = 0](std::span<const std::byte>) mutable {
-    if (++calls == 4) throw Error(ErrorCode::io, "disk full");
-  }, 1, 1, PngType::gray8);
+  PngWriter writer(
+      [calls = 0](std::span<const std::byte>) mutable {
+        if (++calls == 4) throw Error(ErrorCode::io, "disk full");
+      },
+      1, 1, PngType::gray8);
   writer.row(std::vector<uint8_t>{1});
   EXPECT_THROW(writer.finish(), Error);
 }

@@ -18,7 +18,8 @@ using Target = int (*)(const uint8_t*, size_t);
 
 int replay(const std::string& folder, Target target) {
   std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(FURROW_SOURCE_DIR "/fuzz/corpus/" + folder)) files.push_back(entry.path());
+  for (const auto& entry : std::filesystem::directory_iterator(FURROW_SOURCE_DIR "/fuzz/corpus/" + folder))
+    files.push_back(entry.path());
   std::sort(files.begin(), files.end());
   for (const auto& path : files) {
     SCOPED_TRACE(path.string());

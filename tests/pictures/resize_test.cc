@@ -44,8 +44,8 @@ std::vector<Case> cases(const std::string& filter, bool planes) {
   for (std::string line; std::getline(file, line);) {
     std::istringstream in(line);
     Case c;
-    in >> c.filter >> c.channels >> c.width >> c.height >> c.to_width >> c.to_height >> c.seed >> c.box.x0 >> c.box.y0 >>
-        c.box.x1 >> c.box.y1 >> c.digest;
+    in >> c.filter >> c.channels >> c.width >> c.height >> c.to_width >> c.to_height >> c.seed >> c.box.x0 >>
+        c.box.y0 >> c.box.x1 >> c.box.y1 >> c.digest;
     EXPECT_TRUE(static_cast<bool>(in)) << line;
     if (c.filter == filter && (c.channels == 0) == planes) found.push_back(c);
   }
@@ -58,7 +58,8 @@ std::string digest(const void* data, size_t size) {
 
 std::string describe(const Case& c) {
   std::ostringstream out;
-  out << c.filter << " " << c.width << "x" << c.height << "x" << c.channels << " -> " << c.to_width << "x" << c.to_height;
+  out << c.filter << " " << c.width << "x" << c.height << "x" << c.channels << " -> " << c.to_width << "x"
+      << c.to_height;
   return out.str();
 }
 
@@ -73,9 +74,7 @@ void expect_pillow(const std::string& name, Filter filter) {
     ASSERT_EQ(result.height, c.to_height);
     EXPECT_EQ(digest(result.pixels.data(), result.pixels.size()), c.digest) << describe(c);
     const bool whole = c.box.x0 == 0 && c.box.y0 == 0 && c.box.x1 == double(c.width) && c.box.y1 == double(c.height);
-    if (whole) {
-      EXPECT_EQ(resize(image, c.to_width, c.to_height, filter).pixels, result.pixels) << describe(c);
-    }
+    if (whole) { EXPECT_EQ(resize(image, c.to_width, c.to_height, filter).pixels, result.pixels) << describe(c); }
   }
 }
 
