@@ -8,8 +8,11 @@
 #include <fstream>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
+
+#include "kernels/error.h"
 
 namespace furrow {
 namespace {
@@ -62,6 +65,13 @@ struct ThreadPool::State {
     inside_task = false;
   }
 
+  void end() {
+    stop.store(true, std::memory_order_relaxed);
+    generation.fetch_add(1, std::memory_order_acq_rel);
+    generation.notify_all();
+    for (std::thread& worker : workers) worker.join();
+  }
+
   // A plan's steps follow each other within microseconds, so a worker spins a little before it sleeps in the kernel.
   static constexpr int kSpins = 2000;
 
@@ -81,15 +91,15 @@ struct ThreadPool::State {
 ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
   state_->count = threads > 0 ? threads : usable_processors();
   state_->failures.resize(static_cast<size_t>(state_->count));
-  for (int w = 1; w < state_->count; ++w) state_->workers.emplace_back([this, w] { state_->loop(w); });
+  try {
+    for (int w = 1; w < state_->count; ++w) state_->workers.emplace_back([state = state_.get(), w] { state->loop(w); });
+  } catch (const std::system_error& error) {
+    state_->end();
+    throw Error(ErrorCode::io, "cannot start " + std::to_string(state_->count) + " threads: " + error.code().message());
+  }
 }
 
-ThreadPool::~ThreadPool() {
-  state_->stop.store(true, std::memory_order_relaxed);
-  state_->generation.fetch_add(1, std::memory_order_acq_rel);
-  state_->generation.notify_all();
-  for (std::thread& worker : state_->workers) worker.join();
-}
+ThreadPool::~ThreadPool() { state_->end(); }
 
 int ThreadPool::threads() const { return state_->count; }
 

@@ -15,7 +15,8 @@ int usable_processors();
 // on it either: a task writes only what no other task reads or writes.
 class ThreadPool {
  public:
-  // threads <= 0 means usable_processors(). One thread starts no other.
+  // threads <= 0 means usable_processors(). One thread starts no other. ErrorCode::io where the
+  // system refuses that many.
   explicit ThreadPool(int threads = 0);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;

@@ -1,12 +1,15 @@
 #include "kernels/threads.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <cstdlib>
 #include <stdexcept>
 #include <thread>
 #include <vector>
 
 #include "kernels/arena.h"
+#include "kernels/error.h"
 
 namespace furrow {
 namespace {
@@ -65,6 +68,23 @@ TEST(ThreadPool, ServesSeveralCallersInTurn) {
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(sums, std::vector<int64_t>(4, 200 * 28));
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they need more addresses than the limit leaves
+TEST(ThreadPoolDeathTest, RefusedThreadsAreAnErrorNotTheEnd) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const auto refused = [] {
+    const rlimit most{rlim_t{1} << 30, rlim_t{1} << 30};
+    if (setrlimit(RLIMIT_AS, &most) != 0) std::exit(1);
+    try {
+      ThreadPool pool(1000);  // 8 MiB of stack each
+    } catch (const Error& error) {
+      std::exit(error.code() == ErrorCode::io ? 7 : 2);
+    }
+    std::exit(3);
+  };
+  EXPECT_EXIT(refused(), testing::ExitedWithCode(7), "");
+}
+#endif
 
 TEST(Arena, HandsOutAlignedMemoryAndRefusesMore) {
   Arena arena(1000);
