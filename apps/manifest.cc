@@ -48,7 +48,7 @@ PublishedFile parse_entry(const json& entry) {
 std::vector<PublishedFile> parse_manifest(std::string_view text, const std::string& file) {
   return with_file(file, [&] {
     const json root = json::parse(text, nullptr, /*allow_exceptions=*/false);
-    if (!root.is_object() || root.value("schema", "") != "furrow.weights/1" || !root.contains("files") || !root["files"].is_array())
+    if (!root.is_object() || !root.contains("schema") || root["schema"] != "furrow.weights/1" || !root.contains("files") || !root["files"].is_array())
       throw Error(ErrorCode::configuration, "not a weight manifest").hint("it is a JSON object with \"schema\": \"furrow.weights/1\" and \"files\"");
     std::vector<PublishedFile> files;
     for (const json& entry : root["files"]) {

@@ -72,6 +72,17 @@ void add_verify(CLI::App& model, Program& program) {
   });
 }
 
+// The hash that the user demands: 64 hexadecimal digits, and no other than the manifest's.
+std::string demanded_hash(std::string text, const PublishedFile& known) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
+  if (text.size() != 64 || text.find_first_not_of("0123456789abcdef") != std::string::npos)
+    throw Error(ErrorCode::usage, "--sha256 " + printable(text) + ": not 64 hexadecimal digits");
+  if (!text.starts_with(known.sha256.empty() ? known.sha256_prefix : known.sha256))
+    throw Error(ErrorCode::usage, "--sha256: the manifest states another hash for " + known.name);
+  return text;
+}
+
 void add_get(CLI::App& model, Program& program) {
   struct Options { std::string name, from, folder, manifest, sha256; };
   auto options = std::make_shared<Options>();
@@ -89,7 +100,7 @@ void add_get(CLI::App& model, Program& program) {
         return 0;
       }
       PublishedFile known = find_published(manifest, options->name);
-      if (!options->sha256.empty()) known.sha256 = options->sha256;
+      if (!options->sha256.empty()) known.sha256 = demanded_hash(options->sha256, known);
       const std::string folder = options->folder.empty() ? weights_folder() : options->folder;
       cli::note(program.common, known.name + ": licence " + known.licence + "; cite " + known.citation);
       std::string path;

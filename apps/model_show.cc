@@ -140,7 +140,7 @@ std::string list_published(const std::vector<PublishedFile>& manifest, bool json
   for (const PublishedFile& file : manifest) {
     std::string label = file.name;
     label.resize(std::max<size_t>(label.size(), 24), ' ');
-    text += label + "  " + file.what + "\n" + std::string(26, ' ') + "licence: " + file.licence + "\n";
+    text += printable(label, 400) + "  " + printable(file.what, 400) + "\n" + std::string(26, ' ') + "licence: " + printable(file.licence, 400) + "\n";
     list.push_back({{"name", file.name}, {"file", file.file}, {"what", file.what}, {"origin", file.origin}, {"direct", file.direct},
                     {"size", file.size ? Json(*file.size) : Json(nullptr)}, {"sha256", file.sha256.empty() ? Json(nullptr) : Json(file.sha256)},
                     {"licence", file.licence}, {"citation", file.citation}});

@@ -127,6 +127,14 @@ class Fetch(unittest.TestCase):
         self.assertEqual(self.get("good", sha256=None).returncode, 2)
         self.assertEqual(self.get("good", "--sha256", hashlib.sha256(BODY).hexdigest(), sha256=None).returncode, 0)
 
+    def test_a_demanded_hash_is_whole_and_agrees_with_the_manifest(self):
+        whole = hashlib.sha256(BODY).hexdigest()
+        (self.folder / "mine").write_bytes(BODY)
+        self.assertEqual(self.get("good", "--from", "mine", "--sha256", whole.upper(), sha256=None).returncode, 0)
+        for wrong in (whole[:1], whole[:63] + "x", whole + "0"):
+            self.assertEqual(self.get("good", "--from", "mine", "--sha256", wrong, sha256=None).returncode, 2, wrong)
+        self.assertEqual(self.get("good", "--from", "mine", "--sha256", "0" * 64).returncode, 2)
+
     def test_from_a_local_file(self):
         (self.folder / "mine").write_bytes(BODY)
         self.assertEqual(self.get("good", "--from", "mine").returncode, 0)

@@ -40,7 +40,8 @@ TEST(Manifest, RefusesWhatIsNotOneNamingTheEntry) {
   const std::string entry = R"({"name":"n","file":"f","what":"w","origin":"o","licence":"l","citation":"c")";
   const auto whole = [](const std::string& files) { return R"({"schema":"furrow.weights/1","files":[)" + files + "]}"; };
   EXPECT_EQ(parse_manifest(whole(entry + "}"), "m").size(), 1u);
-  for (const std::string& bad : {std::string(), std::string("[]"), std::string("{"), whole("1"), whole(R"({"name":"n"})"),
+  for (const std::string& bad : {std::string(), std::string("[]"), std::string("{"),
+                                 std::string(R"({"schema":5,"files":[]})"), std::string(R"({"schema":null,"files":[]})"), whole("1"), whole(R"({"name":"n"})"),
                                  whole(entry + R"(,"sha256":"12"})"), whole(entry + R"(,"size":-1})"), whole(entry + R"(,"size":1.5})"),
                                  whole(R"({"name":"n","file":"../f","what":"w","origin":"o","licence":"l","citation":"c"})")})
     EXPECT_THROW(parse_manifest(bad, "m"), Error) << bad;
