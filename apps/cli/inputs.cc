@@ -25,6 +25,12 @@ bool is_photo_name(const fs::path& path) {
   throw Error(ErrorCode::io, "cannot read: " + error.message()).file(path);
 }
 
+// What `furrow segment` itself writes; in a folder that is also the folder for results these are no photos.
+bool is_result_name(const fs::path& path) {
+  const std::string name = path.filename().string();
+  return name.ends_with(".mask.png") || name.ends_with(".prob.png") || name.ends_with(".overlay.png");
+}
+
 struct Expansion {
   fs::path results;           // canonical; never searched for photos
   std::vector<Input> inputs;
@@ -33,6 +39,7 @@ struct Expansion {
 void add_folder(const std::string& folder, Expansion& out) {
   std::error_code error, ignored;
   std::vector<fs::path> found;
+  const bool holds_results = fs::weakly_canonical(folder, ignored) == out.results;
   fs::recursive_directory_iterator it(folder, error), end;
   for (; !error && it != end; it.increment(error)) {
     const fs::path& path = it->path();
@@ -41,6 +48,7 @@ void add_folder(const std::string& folder, Expansion& out) {
       if (is_folder) it.disable_recursion_pending();
       continue;
     }
+    if (holds_results && is_result_name(path)) continue;
     if (is_photo_name(path) && it->is_regular_file(ignored)) found.push_back(path);
   }
   if (error) cannot_read(folder, error);

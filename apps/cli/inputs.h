@@ -18,7 +18,9 @@ struct Input {
 //   @LIST    one path per line (empty lines skipped), relative to the working directory; a list names no lists
 //   -        standard input, called "stdin"
 // The same file named twice is kept once. The base of a file is its name without the extension, with its path below
-// FOLDER; the folder `results` itself is left out when it lies in a FOLDER. Where two inputs would share a base, all of them keep their extension, and a number is added if still needed.
+// FOLDER; the folder `results` is left out when it lies in a FOLDER, and *.mask.png, *.prob.png and *.overlay.png are
+// where it is the FOLDER. Where two inputs would share a base, all of them keep their extension, and a number is added
+// if still needed.
 // Errors: ErrorCode::io for what does not exist or cannot be read, ErrorCode::usage where nothing is left.
 std::vector<Input> expand_inputs(const std::vector<std::string>& words, const std::string& results);
 

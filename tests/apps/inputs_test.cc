@@ -55,6 +55,13 @@ TEST_F(Inputs, AFolderGivesItsPhotosSortedWithoutHiddenOnesOthersAndResults) {
   EXPECT_EQ(names, (Names{"a", "b", "sub/c"}));
 }
 
+TEST_F(Inputs, ResultsBesideTheirPhotosAreNoPhotos) {
+  for (const char* path : {"d/a.png", "d/a.mask.png", "d/a.overlay.png", "d/a.prob.png", "d/sub/b.png", "d/sub/b.mask.png"}) touch(path);
+  std::vector<std::string> names;
+  for (const Input& input : expand_inputs({"d"}, "./d")) names.push_back(input.base);
+  EXPECT_EQ(names, (Names{"a", "sub/b"}));
+}
+
 TEST_F(Inputs, EqualBasesKeepTheirExtensionsAndThenGetNumbers) {
   for (const char* path : {"a.png", "a.jpg", "e/a.png", "f/z.png"}) touch(path);
   EXPECT_EQ(bases({"a.png", "a.jpg", "e/a.png", "f/z.png"}), (Names{"a.png", "a.jpg", "a.png-2", "z"}));
