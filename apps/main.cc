@@ -26,6 +26,12 @@ CLI::App* chosen(CLI::App& app) {
   return &app;
 }
 
+// "segment", "model show": the verb as it is typed.
+std::string typed(const CLI::App& verb) {
+  const CLI::App* above = verb.get_parent();
+  return above == nullptr ? "" : typed(*above) + verb.get_name() + " ";
+}
+
 std::vector<std::string> known_words(const CLI::App& app, bool options) {
   std::vector<std::string> words;
   if (options)
@@ -41,7 +47,7 @@ Error usage_error(CLI::App& app, const CLI::ParseError& error, int argc, char** 
   CLI::App& verb = *chosen(app);
   std::string reason = error.what();
   std::ranges::replace(reason, '\n', ' ');
-  std::string hint = "see furrow " + (&verb == &app ? "" : verb.get_name() + " ") + "--help";
+  std::string hint = "see furrow " + typed(verb) + "--help";
   for (int i = 1; i < argc; ++i) {
     std::string word = argv[i];
     const bool option = word.starts_with("--");
@@ -69,7 +75,9 @@ int parse_and_run(int argc, char** argv, Program& program) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {
-    return app.exit(success);   // --help, --version
+    const int status = app.exit(success);   // --help, --version
+    cli::print("");                         // says whether it arrived
+    return status;
   } catch (const CLI::ParseError& error) {
     throw usage_error(app, error, argc, argv);
   }

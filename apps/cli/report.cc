@@ -32,7 +32,7 @@ nlohmann::ordered_json to_json(const Error& error) {
   if (error.byte()) out["byte"] = *error.byte();
   if (!error.entry().empty()) out["entry"] = error.entry();
   out["reason"] = printable(error.reason(), 2000);
-  if (!error.hint_text().empty()) out["hint"] = error.hint_text();
+  if (!error.hint_text().empty()) out["hint"] = printable(error.hint_text(), 2000);
   if (!error.detail_lines().empty()) {
     auto& details = out["details"] = nlohmann::ordered_json::array();
     for (const std::string& line : error.detail_lines()) details.push_back(printable(line, 2000));
@@ -75,7 +75,7 @@ std::string closest(std::string_view word, const std::vector<std::string>& candi
 }
 
 void print(std::string_view text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
     throw Error(ErrorCode::io, std::string("cannot write the result: ") + std::strerror(errno)).file("standard output");
 }
 

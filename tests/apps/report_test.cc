@@ -33,6 +33,13 @@ TEST(Report, PrintsEverythingAsJsonOnStandardOutput) {
   EXPECT_EQ(json["error"]["details"].size(), 2u);
 }
 
+TEST(Report, EscapesBrokenUtf8InEveryTextOfTheJson) {
+  const Error error = Error(ErrorCode::io, "bad \xff").in("\xff").hint("put it into \xff/w").file("\xff").details({"\xff"});
+  const auto json = nlohmann::json::parse(cli::error_json(error))["error"];
+  EXPECT_EQ(json["hint"], "put it into \\xff/w");
+  EXPECT_EQ(json["reason"], "bad \\xff");
+}
+
 TEST(Closest, SuggestsWithinAThirdOfTheLength) {
   EXPECT_EQ(cli::closest("segmnt", {"segment", "model"}), "segment");
   EXPECT_EQ(cli::closest("--treshold", {"--threshold", "--threads"}), "--threshold");
