@@ -16,12 +16,13 @@ constexpr const char* kExamples =
     "  furrow segment crop.png -o out --crop none         a photo that is a face crop already\n"
     "  furrow segment photo.jpg -o out --save mask,prob,overlay,json --threshold 0.4 --json";
 
+constexpr int kMostThreads = 1024;
+
 // The words as typed; checked and turned into a SegmentJob when the verb runs.
 struct Words {
   SegmentJob job;
   std::string save = "mask,overlay,json", faces = "largest", crop = "face", tta = "none", background = "drop", prob = "8", keep;
-  double threshold = -1;
-  int64_t size = 0;
+  int threads = 0;
 };
 
 template <class T>
@@ -66,8 +67,9 @@ SegmentJob to_job(Words words, const io::Limits& limits) {
       {{"drop", io::Background::drop}, {"black", io::Background::black}, {"white", io::Background::white}});
   options.probability = choose<ProbabilityDepth>("--prob-bits", words.prob, {{"8", ProbabilityDepth::gray8}, {"16", ProbabilityDepth::gray16}});
   if (!job.save_prob) options.probability = ProbabilityDepth::none;
-  if (words.threshold != -1) options.threshold = words.threshold;
-  if (words.size != 0) options.size = words.size;
+  if (words.threads < 0 || words.threads > kMostThreads)
+    throw Error(ErrorCode::usage, "--threads " + std::to_string(words.threads) + " is outside 0.." + std::to_string(kMostThreads));
+  job.threads = words.threads;
   if (!words.keep.empty()) options.kept_labels = parse_labels(words.keep);
   return job;
 }
@@ -82,18 +84,18 @@ void add_segment(CLI::App& app, Program& program) {
   verb->add_option("PHOTO", words->job.inputs, "PNG or JPEG files, folders, @LIST (a path per line), or - for standard input")->required();
   verb->add_option("-o,--output", words->job.out, "Folder for the results (default: out)");
   verb->add_option("--weights", words->job.weights, "A .safetensors or .pth file (default: the model in the program)");
-  verb->add_option("--threshold", words->threshold, "Probability above which a pixel is a wrinkle, 0..1 (default: the model's)");
+  verb->add_option("--threshold", words->job.options.threshold, "Probability above which a pixel is a wrinkle, 0..1 (default: the model's)");
   verb->add_option("--save", words->save, "What to write: mask,prob,overlay,json (default: mask,overlay,json)");
   verb->add_option("--prob-bits", words->prob, "Depth of the probability picture: 8 (default) or 16");
   verb->add_option("--faces", words->faces, "largest (default) or all");
   verb->add_option("--crop", words->crop, "face (default): find faces and cut them out; none: the photo is a crop already");
   verb->add_option("--labels", words->job.labels, "Face-parsing label map of the photo (PNG), or a folder of them by name, or none");
   verb->add_option("--keep", words->keep, "Labels in which marks count, e.g. 1,10 (default: the model's)");
-  verb->add_option("--size", words->size, "Side in pixels the network runs on, 32..4096 (default: the model's)");
+  verb->add_option("--size", words->job.options.size, "Side in pixels the network runs on, 32..4096 (default: the model's)");
   verb->add_flag("--tile", words->job.options.tile, "Windows with overlap instead of one resized square: pictures of any size");
   verb->add_option("--tta", words->tta, "flip: average with the mirrored photo");
   verb->add_option("--background", words->background, "What transparency becomes: drop (default), black, white");
-  verb->add_option("--threads", words->job.threads, "Worker threads (default: all usable processors)");
+  verb->add_option("--threads", words->threads, "Worker threads, up to 1024 (default, or 0: all usable processors)");
   verb->add_option("--device", words->job.device, "auto (default), cpu, ref");
   verb->add_flag("--preview", words->job.preview, "Show a small picture of the result in the terminal");
   verb->add_flag("--force", words->job.force, "Overwrite results that exist");

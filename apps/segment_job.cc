@@ -1,6 +1,8 @@
 #include "apps/segment_job.h"
 
+#include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <optional>
 #include <set>
@@ -37,10 +39,15 @@ struct CloseAtEnd {
 };
 
 struct Tally {
-  int64_t done = 0, skipped = 0, faceless = 0;
+  int64_t done = 0, faceless = 0;
+  std::atomic<int64_t> skipped = 0;   // counted by the decoder, shown by the writer
   std::vector<std::string> failures;
   int64_t finished() const { return done + skipped + static_cast<int64_t>(failures.size()); }
 };
+
+Error out_of_memory(const Work& work) {
+  return Error(ErrorCode::limit, "out of memory").file(work.input->path).hint("use --tile, or a smaller picture");
+}
 
 std::optional<io::LabelMap> read_labels(const SegmentJob& job, const cli::Input& input) {
   if (job.labels == "none") return std::nullopt;
@@ -51,10 +58,13 @@ std::optional<io::LabelMap> read_labels(const SegmentJob& job, const cli::Input&
 
 void refuse_overwriting(const SegmentJob& job, const Work& work, const std::set<std::string>& inputs) {
   std::error_code error;
+  // JSON is written last: pictures of a folder's photo without it are what an interrupted run left.
+  const bool leftovers = work.input->from_folder && !work.files.json.empty() && !fs::exists(fs::symlink_status(work.files.json, error));
   for (const std::string& path : work.files.all()) {
     if (inputs.contains(fs::weakly_canonical(path, error).string()))
       throw Error(ErrorCode::usage, "a result would overwrite an input").file(path).hint("choose another folder with -o");
-    if (!job.force && fs::exists(fs::symlink_status(path, error)))
+    const fs::file_status found = fs::symlink_status(path, error);
+    if (!job.force && fs::exists(found) && !(leftovers && fs::is_regular_file(found)))
       throw Error(ErrorCode::usage, "exists already").file(path).hint("--force overwrites results");
   }
 }
@@ -73,6 +83,8 @@ void decode(const SegmentJob& job, const std::set<std::string>& inputs, Work& wo
     work.decode_milliseconds = clock.milliseconds();
   } catch (const Error& error) {
     work.failure = error;
+  } catch (const std::bad_alloc&) {
+    work.failure = out_of_memory(work);
   }
 }
 
@@ -124,7 +136,7 @@ class Runner {
     if (error) throw Error(ErrorCode::io, "cannot create the folder for results: " + error.message()).file(job_.out);
   }
 
-  void decode_all(BoundedQueue<Work>& out, int64_t& skipped) {
+  void decode_all(BoundedQueue<Work>& out, std::atomic<int64_t>& skipped) {
     for (const cli::Input& input : inputs_) {
       if (cli::interrupted() != 0) break;
       Work work;
@@ -139,11 +151,16 @@ class Runner {
     }
   }
 
-  // JSON is written last, so where it is asked for it alone proves that a photo is finished (a photo without a face has
-  // no other file).
+  // Whether everything asked for is there. Where JSON is asked for it must be ours; a photo without a face has no other
+  // file.
   static bool finished(const OutputPaths& files) {
     std::error_code error;
-    if (!files.json.empty()) return fs::exists(files.json, error);
+    if (!files.json.empty()) {
+      std::ifstream file(files.json, std::ios::binary);
+      std::string line;
+      if (!fs::is_regular_file(files.json, error) || !std::getline(file, line) || !is_result_json(line)) return false;
+      if (line.find("\"status\":\"no_face\"") != std::string::npos) return true;   // quotes inside a value are escaped
+    }
     for (const std::string& path : files.all())
       if (!fs::exists(path, error)) return false;
     return true;
@@ -159,7 +176,7 @@ class Runner {
     } catch (const Error& error) {
       work.failure = error;
     } catch (const std::bad_alloc&) {
-      work.failure = Error(ErrorCode::limit, "out of memory").file(work.input->path).hint("use --tile, or a smaller picture");
+      work.failure = out_of_memory(work);
     }
   }
 
@@ -183,6 +200,9 @@ class Runner {
       write_outputs(photo, work.files, inputs_.size() == 1 ? &*pool_ : nullptr);
     } catch (const Error& error) {
       work.failure = error;
+      return;
+    } catch (const std::bad_alloc&) {
+      work.failure = out_of_memory(work);
       return;
     }
     ++tally.done;

@@ -8,7 +8,8 @@ namespace furrow::apps {
 
 // Returns the exit status: 0; 10 where no input has a face; 130/143 after a signal (what was finished is complete).
 // One photo: its own error is thrown. Several: the others go on, and ErrorCode::malformed lists those that failed.
-// Photos of a folder whose results all exist are skipped unless `force`; a photo named by itself is refused then.
+// Photos of a folder whose results all exist are skipped unless `force`, and pictures that an interrupted run left
+// without their JSON are written again; a photo named by itself is refused where a result exists.
 int run_segment(const SegmentJob& job, const cli::Common& common);
 
 }  // namespace furrow::apps

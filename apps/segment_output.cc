@@ -20,6 +20,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr const char* kSchema = "furrow.segment/1";
+
 // Numbers people read: six significant digits, and null for what is not finite.
 Json number(double value) {
   if (!std::isfinite(value)) return nullptr;
@@ -109,7 +111,7 @@ OutputPaths output_paths(const SegmentJob& job, const cli::Input& input) {
 std::string result_json(const PhotoResult& photo, const OutputPaths& files) {
   const SegmentResult& result = photo.result;
   const bool ok = result.status == SegmentResult::Status::ok;
-  Json out = {{"schema", "furrow.segment/1"}, {"file", printable(photo.input.path, 4096)}, {"width", result.width}, {"height", result.height},
+  Json out = {{"schema", kSchema}, {"file", printable(photo.input.path, 4096)}, {"width", result.width}, {"height", result.height},
               {"status", ok ? "ok" : "no_face"}};
   if (ok) out["percent_of_frame"] = number(result.percent_of_frame);
   out["faces"] = Json::array();
@@ -130,6 +132,8 @@ std::string result_json(const PhotoResult& photo, const OutputPaths& files) {
   }
   return out.dump();
 }
+
+bool is_result_json(std::string_view text) { return text.starts_with(std::string("{\"schema\":\"") + kSchema + "\""); }
 
 std::string result_sentence(const PhotoResult& photo) {
   const SegmentResult& result = photo.result;
@@ -180,7 +184,8 @@ std::string result_preview(const PhotoResult& photo) {
   const double right = static_cast<double>(std::min(crop.x + crop.side_w, image.width));
   const double bottom = static_cast<double>(std::min(crop.y + crop.side_h, image.height));
   const io::Box box{left, top, right, bottom};
-  const auto rows = std::max<int64_t>(2, std::llround(kColumns * (bottom - top) / (right - left)));
+  // No more rows than terminal_preview() shows, so that a photo one pixel wide costs no gigabytes.
+  const auto rows = std::clamp<int64_t>(std::llround(kColumns * (bottom - top) / (right - left)), 2, 8 * kColumns);
   const io::Image small = io::resize(image, box, kColumns, rows, io::Filter::lanczos);
   io::Image marks = io::resize(photo.result.mask, box, kColumns, rows, io::Filter::bilinear);
   // A wrinkle is thinner than a character cell: a cell counts as marked from an eighth of coverage.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "apps/cli/inputs.h"
@@ -29,6 +30,8 @@ struct PhotoResult {
 
 // The JSON of one photo, schema "furrow.segment/1" (docs/results.md), one line without a newline. `files` are listed.
 std::string result_json(const PhotoResult& photo, const OutputPaths& files);
+// Whether `text` begins as result_json() does.
+bool is_result_json(std::string_view text);
 // One sentence for people.
 std::string result_sentence(const PhotoResult& photo);
 // Encodes and writes every file of `files` atomically; with status no_face the JSON alone. Encoders run on `pool`.

@@ -8,6 +8,7 @@ Numbers in names are the cases of the command-line part of the adversarial plan 
 import json
 import os
 import pathlib
+import resource
 import socket
 import struct
 import subprocess
@@ -106,6 +107,34 @@ class Program(unittest.TestCase):
         self.assertIn(b"2 finished before", again.stderr)
         self.assertEqual((self.folder / "out/a.json").stat().st_mtime_ns, before)
 
+    def test_a_second_run_finishes_what_a_killed_one_left(self):
+        self.photo("in/a.png"), self.photo("in/b.png")
+        self.assertEqual(self.segment("in").returncode, 0)
+        (self.folder / "out/a.json").unlink()  # pictures are written first
+        again = self.segment("in")
+        self.assertEqual(again.returncode, 0, again.stderr)
+        self.assertIn(b"1 done, 1 finished before", again.stderr)
+        self.assertTrue((self.folder / "out/a.json").exists())
+        (self.folder / "out/a.json").unlink(), (self.folder / "out/a.mask.png").unlink()
+        (self.folder / "precious").write_text("keep me")
+        (self.folder / "out/a.mask.png").symlink_to("../precious")
+        self.refused(self.segment("in"), 4, "exists already", stdout_empty=False)
+        self.assertEqual((self.folder / "precious").read_text(), "keep me")
+
+    def test_json_alone_proves_nothing_about_other_files(self):
+        self.photo("in/a.png")
+        self.assertEqual(self.segment("in", "--save", "json").returncode, 0)
+        self.refused(self.segment("in"), 2, "out/a.json", "exists already")
+        (self.folder / "out/a.json").write_text("{}\n")  # somebody else's
+        self.refused(self.segment("in", "--save", "json"), 2, "exists already")
+        self.assertEqual((self.folder / "out/a.json").read_text(), "{}\n")
+
+    def test_a_folder_without_faces_is_finished_too(self):
+        self.photo("in/a.png", 80, 80)
+        self.assertEqual(self.run_furrow("segment", "in", "-o", "out").returncode, 10)
+        again = self.run_furrow("segment", "in", "-o", "out")
+        self.assertEqual((again.returncode, again.stdout), (0, b""), again.stderr)
+
     def test_equal_bytes_for_any_number_of_threads(self):
         outputs = []
         for threads in ("1", "2", "3"):
@@ -178,8 +207,10 @@ class Program(unittest.TestCase):
         self.refused(self.run_furrow("segmnt", "a.png"), 2, "did you mean segment?")
         self.refused(self.run_furrow("segment", "a.png", "--treshold", "0.5"), 2, "did you mean --threshold?")
         self.refused(self.run_furrow("segment"), 2)
+        self.refused(self.run_furrow("model", "show"), 2, "see furrow model show --help")
         self.photo()
-        for words in (["--save", "masks"], ["--faces", "some"], ["--threshold", "2"], ["--threshold", "nan"], ["--size", "7"], ["--keep", "1,x"],
+        for words in (["--save", "masks"], ["--faces", "some"], ["--threshold", "2"], ["--threshold", "nan"], ["--size", "7"], ["--size", "0"],
+                      ["--threshold", "-1"], ["--threads", "-3"], ["--threads", "1000000"], ["--keep", "1,x"],
                       ["--device", "gpu"], ["--tta", "rot"], ["--limit", "picture_pixels"]):
             self.refused(self.segment("a.png", *words), 2)
         self.refused(self.segment("a.png", "--device", "cuda"), 8)
@@ -317,6 +348,31 @@ class Program(unittest.TestCase):
                     data = (self.folder / f"out/{name}.{kind}.png").read_bytes()
                     self.assertEqual(data[-8:-4], b"IEND")
             self.assertEqual([p.name for p in (self.folder / "out").iterdir() if ".tmp" in p.name], [])
+
+    def test_a_signal_ends_the_wait_for_standard_input(self):
+        for number, status in ((2, 130), (15, 143)):
+            process = subprocess.Popen([FURROW, "segment", "-", "--crop", "none", "--size", "32", "-o", "out"], cwd=self.folder,
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.addCleanup(process.kill)
+            process.stdin.write(png(8, 8)[:20]), process.stdin.flush()
+            time.sleep(0.5)
+            process.send_signal(number)
+            self.assertEqual(process.wait(timeout=5), status)
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                pipe.close()
+
+    def test_help_that_does_not_arrive_is_an_error(self):
+        for words in (["--help"], ["--version"], ["model", "get", "--help"]):
+            with open("/dev/full", "wb") as full:
+                self.assertEqual(subprocess.run([FURROW, *words], stdout=full, stderr=subprocess.PIPE, timeout=60).returncode, 7, words)
+
+    def test_preview_of_a_photo_one_pixel_wide_is_cheap(self):
+        self.photo("line.png", 1, 65535)
+        result = self.segment("line.png", "--preview")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(len(result.stdout.splitlines()), 289)  # 4 x 72 rows and the sentence
+        # Of all programs run so far: 72 columns of every row would be 2.3 GB.
+        self.assertLess(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, 400_000)
 
     def test_a_closed_pipe_is_an_error_not_a_signal(self):
         self.photo()
