@@ -13,7 +13,6 @@
 #include "apps/cli/standard_input.h"
 #include "apps/embedded_model.h"
 #include "apps/segment_output.h"
-#include "io/mapped_file.h"
 #include "kernels/trace.h"
 
 namespace furrow::apps {
@@ -53,7 +52,7 @@ std::optional<io::LabelMap> read_labels(const SegmentJob& job, const cli::Input&
   if (job.labels == "none") return std::nullopt;
   std::error_code error;
   const std::string path = fs::is_directory(job.labels, error) ? job.labels + "/" + input.base + ".png" : job.labels;
-  return with_file(path, [&] { return io::decode_labels(io::MappedFile::open(path)->bytes(), job.limits); });
+  return io::read_labels(path, job.limits);
 }
 
 void refuse_overwriting(const SegmentJob& job, const Work& work, const std::set<std::string>& inputs) {
