@@ -14,7 +14,8 @@ while [ $# -gt 0 ]; do
   esac
 done
 
-# Program: compiler, build tools, header libraries, zlib (linked statically), stb_image, the face cascade, ca-certificates and curl for `model get`.
+# Program: compiler, build tools, header libraries, zlib (linked statically), stb_image, the face cascade. `furrow model
+# get` wants curl and ca-certificates besides; nothing else does.
 packages=(g++ cmake ninja-build zlib1g-dev libstb-dev libcli11-dev nlohmann-json3-dev opencv-data)
 case "$purpose" in
   run) ;;

@@ -38,14 +38,14 @@ jobs=$(nproc)
 export CTEST_OUTPUT_ON_FAILURE=1
 stage "release: configure" cmake --preset release -DFURROW_WERROR=ON
 stage "release: build" cmake --build --preset release
-stage "release: tests" ctest --test-dir build/release -j "$jobs" --timeout 300
+stage "release: tests" ctest --test-dir build/release -j "$jobs" --timeout 300 --no-tests=error
 if [ "$fast" = no ]; then
   stage "asan: configure" cmake --preset asan -DFURROW_WERROR=ON -DFURROW_BUILD_APPS=OFF
   stage "asan: build" cmake --build --preset asan --target build_kernels_tests build_containers_tests build_pictures_tests
-  stage "asan: tests" ctest --test-dir build/asan -j "$jobs" -L 'kernels|containers|pictures' --timeout 600
+  stage "asan: tests" ctest --test-dir build/asan -j "$jobs" -L 'kernels|containers|pictures' --timeout 600 --no-tests=error
   stage "tsan: configure" cmake --preset tsan -DFURROW_WERROR=ON -DFURROW_BUILD_APPS=OFF
   stage "tsan: build" cmake --build --preset tsan --target build_kernels_tests
-  stage "tsan: tests" ctest --test-dir build/tsan -j "$jobs" -L kernels --timeout 600
+  stage "tsan: tests" ctest --test-dir build/tsan -j "$jobs" -L kernels --timeout 600 --no-tests=error
   stage "install tree and a program built from it" scripts/check_install.sh build/release
 fi
 echo "all stages passed in $((SECONDS - started)) s"
