@@ -63,9 +63,10 @@ void add_verify(CLI::App& model, Program& program) {
       const PublishedFile& known = find_published(manifest, options->name);
       const std::string path = options->file.empty() ? weights_folder() + "/" + known.file : options->file;
       const std::string found = verify_file(path, known);
+      if (known.sha256.empty() && known.sha256_prefix.empty())
+        throw Error(ErrorCode::unsupported, "the publisher of " + known.name + " states no hash to compare with").file(path).hint("its sha256 is " + found);
       const bool proved = known.sha256 == found;
-      const std::string verdict = proved ? "is the published file" : known.sha256_prefix.empty() ? "has no published hash to compare with"
-                                                                                               : "matches the part of the hash that is published";
+      const std::string verdict = proved ? "is the published file" : "matches the part of the hash that is published";
       cli::print(program.common.json ? verdict_json(known, path, found, proved) : path + " " + verdict + " (sha256 " + found + ")\n");
       return 0;
     };

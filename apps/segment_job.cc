@@ -1,6 +1,7 @@
 #include "apps/segment_job.h"
 
 #include <atomic>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -60,7 +61,7 @@ void refuse_overwriting(const SegmentJob& job, const Work& work, const std::set<
   // JSON is written last: pictures of a folder's photo without it are what an interrupted run left.
   const bool leftovers = work.input->from_folder && !work.files.json.empty() && !fs::exists(fs::symlink_status(work.files.json, error));
   for (const std::string& path : work.files.all()) {
-    if (inputs.contains(fs::weakly_canonical(path, error).string()))
+    if (const fs::path canonical = fs::weakly_canonical(path, error); !error && inputs.contains(canonical.string()))
       throw Error(ErrorCode::usage, "a result would overwrite an input").file(path).hint("choose another folder with -o");
     const fs::file_status found = fs::symlink_status(path, error);
     if (!job.force && fs::exists(found) && !(leftovers && fs::is_regular_file(found)))
@@ -94,7 +95,7 @@ class Runner {
       : job_(job), common_(common), inputs_(cli::expand_inputs(job.inputs, job.out)) {
     std::error_code error;
     for (const cli::Input& input : inputs_)
-      if (input.path != "-") canonical_.insert(fs::weakly_canonical(input.path, error).string());
+      if (const fs::path canonical = fs::weakly_canonical(input.path, error); input.path != "-" && !error) canonical_.insert(canonical.string());
     prepare_folder();
     model_ = std::make_shared<Model>(load_model(job.weights, job.limits));
     segmenter_.emplace(model_, job.device, job.threads, job.options);
@@ -220,7 +221,7 @@ class Runner {
     for (const std::string& path : files.all()) list += (list.empty() ? "" : "  ") + path;
     cli::note(common_, "written: " + list);
     cli::note(common_, "weights: " + model_->info().name + ", licence " + model_->info().licence);
-    if (job_.preview) cli::note(common_, "next: furrow segment FOLDER -o " + job_.out + " --faces all   (or furrow segment --help)");
+    if (job_.preview) cli::note(common_, "next: " + std::string(program_invocation_name) + " segment FOLDER -o " + job_.out + " --faces all   (every option: --help)");
   }
 
   int finish(const Tally& tally) {

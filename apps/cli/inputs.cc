@@ -81,9 +81,8 @@ void add_word(const std::string& word, bool lists, Expansion& out) {
   if (lists && word.starts_with('@')) return add_list(word.substr(1), out);
   std::error_code error;
   const fs::file_status status = fs::status(word, error);
-  if (status.type() == fs::file_type::not_found) throw Error(ErrorCode::io, "no such file or folder").file(word);
-  if (error) cannot_read(word, error);
-  if (fs::is_directory(status)) return add_folder(word, out);
+  // What cannot be looked at stays in the list: reading it fails in its turn, and the others go on.
+  if (!error && fs::is_directory(status)) return add_folder(word, out);
   out.inputs.push_back({word, fs::path(word).filename().replace_extension().string()});
 }
 

@@ -21,7 +21,8 @@ struct Input {
 // FOLDER; the folder `results` is left out when it lies in a FOLDER, and *.mask.png, *.prob.png and *.overlay.png are
 // where it is the FOLDER. Where two inputs would share a base, all of them keep their extension, and a number is added
 // if still needed.
-// Errors: ErrorCode::io for what does not exist or cannot be read, ErrorCode::usage where nothing is left.
+// A file that does not exist stays in the list, and reading it will fail. Errors: ErrorCode::io for a folder or list that
+// cannot be read, ErrorCode::malformed for a list that is none, ErrorCode::usage where nothing is left.
 std::vector<Input> expand_inputs(const std::vector<std::string>& words, const std::string& results);
 
 }  // namespace furrow::cli
