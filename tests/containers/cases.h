@@ -1,4 +1,5 @@
-// The numbered cases of hostile and unusual checkpoint files, as bytes with the answer each must get.
+// The numbered cases of hostile and unusual checkpoint files, as bytes with the answer each must get. The numbers are
+// fixed names, kept so that a case is never lost.
 #pragma once
 
 #include <string>
@@ -27,7 +28,7 @@ struct Case {
 std::vector<Case> pickle_cases();       // 1-58: opcodes, names, strings, dictionaries
 std::vector<Case> tensor_cases();       // 59-90: storages, shapes, persistent ids
 std::vector<Case> zip_cases();          // 91-130
-std::vector<Case> foreign_cases();      // 147-150 and other files that are no checkpoint
+std::vector<Case> foreign_cases();      // 131-150 files that are no checkpoint; 152, 161 legacy streams
 std::vector<Case> accepted_cases();     // 151-178
 std::vector<Case> safetensors_cases();  // 179-208
 

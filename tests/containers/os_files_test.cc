@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -67,15 +68,27 @@ TEST_F(OsFiles, OnlyRegularFilesAreMapped) {
   }
 }
 
-TEST_F(OsFiles, EmptyAndChangedFiles) {
+TEST_F(OsFiles, EmptyFileIsMapped) {
   put("empty", "");
   EXPECT_TRUE(io::MappedFile::open(path("empty"))->bytes().empty());
+}
+
+TEST_F(OsFiles, No430_FileChangedWhileItIsRead) {
   put("file", "hello");
   const auto file = io::MappedFile::open(path("file"));
   EXPECT_EQ(file->bytes().size(), 5u);
   EXPECT_NO_THROW(file->check_unchanged());
   std::ofstream(path("file"), std::ios::app) << "more";
   expect_io_error("changed while it was read", [&] { file->check_unchanged(); });
+
+  const auto longer = io::MappedFile::open(path("file"));
+  fs::resize_file(path("file"), 3);
+  expect_io_error("changed while it was read", [&] { longer->check_unchanged(); });
+
+  // The same size, only another time of modification.
+  const auto same = io::MappedFile::open(path("file"));
+  fs::last_write_time(path("file"), fs::last_write_time(path("file")) + std::chrono::seconds(1));
+  expect_io_error("changed while it was read", [&] { same->check_unchanged(); });
 }
 
 TEST_F(OsFiles, ErrorsNameTheFile) {

@@ -11,7 +11,7 @@
 namespace furrow::io::test {
 
 struct Hostile {
-  const char* name;  // "Case245_ZeroBytes": number of the case in the adversarial plan, and what it is
+  const char* name;  // "Case245_ZeroBytes": the case's fixed number, so that none is ever lost, and what it is
   std::function<Bytes()> file;
   ErrorCode code;
   const char* words;  // part of the line that the error prints

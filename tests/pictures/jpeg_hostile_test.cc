@@ -1,4 +1,5 @@
-// JPEG files that must be refused: cases 301 to 325 of the adversarial plan, and what lies between them.
+// JPEG files that must be refused: cases 301 to 325, and what lies between them. The numbers are fixed names, kept so
+// that a case is never lost.
 #include <gtest/gtest.h>
 
 #include "hostile.h"

@@ -1,5 +1,5 @@
-// Label maps and masks (what cases 326 to 330 of the plan ask of the values): numbers as stored, everything else
-// refused.
+// Label maps and masks (cases 327 to 329; the numbers are fixed names, kept so that a case is never lost): numbers as
+// stored, everything else refused. Case 326 is in tests/segment/labels_test.cc, 330 in tests/apps/inputs_test.cc.
 #include <gtest/gtest.h>
 
 #include "io/picture.h"

@@ -80,7 +80,7 @@ TEST(Labels, OfTheParsersSizeServeASquarePhotoByReplication) {
   }
 }
 
-TEST(Labels, OfAnotherSizeAreRefusedNamingBoth) {
+TEST(Labels, Case326_OfAnotherSizeAreRefusedNamingBoth) {
   Segmenter segmenter(pass_through(), "ref", 1, whole_frame());
   const io::Image photo = pattern(100, 80);
   const std::pair<int64_t, int64_t> wrong[] = {{80, 100}, {512, 512}, {99, 80}, {200, 160}, {0, 0}};
