@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 import zlib
@@ -349,6 +350,38 @@ class Program(unittest.TestCase):
             native = native.replace(old, new)
         (self.folder / "odd.safetensors").write_bytes(native)
         self.refused(self.segment("a.png", "--weights", "odd.safetensors"), 5, "odd.safetensors")
+
+    def test_430_file_changed_while_it_is_read(self):
+        """Another program rewrites photo and weights all the time, in place and without shortening them."""
+        photo, weights = self.photo("a.png", 600, 400), self.folder / "w.safetensors"
+        weights.write_bytes((ROOT / "weights/furrow-mini.safetensors").read_bytes())
+        stop, rewrites = threading.Event(), [0]
+
+        def rewrite():
+            whole = {path: path.read_bytes() for path in (photo, weights)}
+            while not stop.is_set():
+                for path, data in whole.items():
+                    middle = len(data) // 2
+                    with open(path, "r+b") as file:
+                        file.seek(middle), file.write(bytes(64)), file.flush()
+                        file.seek(middle), file.write(data[middle:middle + 64])
+                rewrites[0] += 1
+
+        thread = threading.Thread(target=rewrite)
+        thread.start()
+        try:
+            results = [self.segment("a.png", "--force", "--weights", "w.safetensors") for _ in range(12)]
+        finally:
+            stop.set()
+            thread.join()
+        self.assertGreater(rewrites[0], 12)
+        for result in results:
+            if result.returncode:  # 4: the photo, or the one input, failed; 9: a checksum; 7: "changed while it was read"
+                self.assertIn(result.returncode, (4, 7, 9), result.stderr)
+                self.refused(result, result.returncode)
+        self.assertTrue(any(b"changed while it was read" in result.stderr for result in results), results)
+        again = self.segment("a.png", "--force", "--weights", "w.safetensors")
+        self.assertEqual(again.returncode, 0, again.stderr)
 
     def test_signals_leave_whole_files_and_their_exit_status(self):
         for i in range(400):
