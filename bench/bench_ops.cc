@@ -1,4 +1,5 @@
-// One row per operation of device `cpu`: every layer of the planned networks, and the reorders between them.
+// One row per operation of device `cpu`: every layer of the planned networks, and the reorders between them; the rows of
+// bench_eager.cc and bench_plan.cc follow.
 //
 //   furrow_bench --benchmark_filter='base64.*conv2d.*threads:1'
 // FURROW_ISA=portable|avx2|avx512 chooses the path. Columns: bench/measure.h.
@@ -7,6 +8,7 @@
 #include <set>
 
 #include "bench/measure.h"
+#include "bench/rows.h"
 #include "kernels/arena.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "tests/kernels/cases.h"
@@ -101,7 +103,7 @@ void add_reorder(const Shape& shape, bool back, int threads) {
       ->Unit(benchmark::kMillisecond);
 }
 
-void add_all() {
+void add_steps() {
   std::set<std::string> seen;
   for (int threads = 1; threads <= std::min(2, usable_processors()); ++threads) {
     for (const int64_t base : {16, 64})
@@ -126,7 +128,9 @@ void add_all() {
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  furrow::bench::add_all();
+  furrow::bench::add_steps();
+  furrow::bench::add_eager();
+  furrow::bench::add_plans();
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
   return 0;

@@ -1,0 +1,10 @@
+// The groups of rows that lie in files of their own. Each registers its rows for 1 and 2 threads (where the machine has
+// two processors).
+#pragma once
+
+namespace furrow::bench {
+
+void add_eager();  // single operations on dense tensors
+void add_plans();  // whole networks
+
+}  // namespace furrow::bench
