@@ -1,8 +1,10 @@
 #include "apps/fetch.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +14,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "apps/cli/signals.h"
 #include "io/atomic_file.h"
 #include "io/mapped_file.h"
 #include "io/sha256.h"
@@ -39,7 +42,10 @@ class PartLock {
  public:
   explicit PartLock(const std::string& part) : fd_(open((part + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)), path_(part + ".lock") {
     if (fd_ < 0) throw Error(ErrorCode::io, std::string("cannot create: ") + std::strerror(errno)).file(path_);
-    if (flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+    // The file must still be the one under this name: an earlier owner may have unlinked it in between.
+    struct stat here = {}, there = {};
+    const bool locked = flock(fd_, LOCK_EX | LOCK_NB) == 0 && fstat(fd_, &here) == 0 && stat(path_.c_str(), &there) == 0 && here.st_ino == there.st_ino;
+    if (!locked) {
       close(fd_);
       throw Error(ErrorCode::io, "another download of this file is running").file(path_);
     }
@@ -63,7 +69,8 @@ int run(const std::vector<std::string>& words) {
   if (const int error = posix_spawnp(&child, argv[0], nullptr, nullptr, argv.data(), environ); error != 0)
     throw Error(ErrorCode::io, "cannot start " + words[0] + ": " + std::strerror(error)).hint("install the package " + words[0]);
   int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+    if (cli::interrupted() != 0) kill(child, SIGTERM);   // the part file stays, to be resumed
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -147,6 +154,7 @@ std::string download(const PublishedFile& known, const std::string& folder, bool
     fs::remove(part, none);
     status = run_curl(known, part, false, progress);
   }
+  if (cli::interrupted() != 0) throw Interrupted{};
   if (status != 0) throw Error(ErrorCode::io, curl_failure(status)).file(known.origin).hint(by_hand(known, folder));
   try {
     refuse_web_page(part, known);

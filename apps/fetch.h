@@ -7,6 +7,9 @@
 
 namespace furrow::apps {
 
+// Thrown where a signal ended a download; its part file stays, and the same command goes on from there.
+struct Interrupted {};
+
 // Where fetched weights are kept: $FURROW_WEIGHTS, else $XDG_DATA_HOME/furrow/weights, else ~/.local/share/furrow/weights,
 // else (no HOME) "weights" in the working directory.
 std::string weights_folder();
@@ -19,7 +22,7 @@ std::string take_local(const std::string& source, const PublishedFile& known, co
 
 // Downloads known.origin to folder/known.file: resumes an earlier part file, checks size and hash, then renames. A file that
 // fails the check is removed and an existing good one is kept. Needs `curl` on PATH. Errors: ErrorCode::io (network, disk,
-// no curl; the hint gives place and hash to put the file by hand), ErrorCode::checksum.
+// no curl; the hint says how to do it by hand), ErrorCode::checksum. A signal: Interrupted.
 std::string download(const PublishedFile& known, const std::string& folder, bool progress);
 
 }  // namespace furrow::apps

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "apps/cli/report.h"
+#include "apps/cli/signals.h"
 #include "apps/fetch.h"
 #include "apps/manifest.h"
 #include "apps/model_convert.h"
@@ -113,7 +114,12 @@ void add_get(CLI::App& model, Program& program) {
         if (known.sha256.empty() && known.sha256_prefix.empty())
           throw Error(ErrorCode::usage, "the publisher of " + known.name + " states no hash, so a download could not be checked")
               .hint("give the hash you expect with --sha256, or fetch " + known.origin + " yourself and use --from FILE");
-        path = download(known, folder, !program.common.quiet);
+        try {
+          path = download(known, folder, !program.common.quiet);
+        } catch (const Interrupted&) {
+          cli::note(program.common, "interrupted; run the same command again to go on");
+          return cli::interrupted();
+        }
       }
       cli::print(program.common.json ? verdict_json(known, path, verify_file(path, known), !known.sha256.empty()) : path + "\n");
       return 0;

@@ -119,6 +119,7 @@ int convert_model(const ConvertOptions& options, const io::Limits& limits, const
     if (asks_for_metadata(options)) throw Error(ErrorCode::usage, "a .pth file has no place for metadata").hint("write .safetensors");
     io::write_pth(options.out, tensors, {.nest_under = options.nest});
     what = "zip .pth";
+    if (!checkpoint.metadata.empty()) cli::note(common, "a .pth file has no place for the metadata of the input (licence, preprocessing): it is not in the output");
   } else if (network) {
     io::write_safetensors(options.out, tensors, native_metadata(options, checkpoint, *network));
     what = "native safetensors";

@@ -57,6 +57,9 @@ std::vector<int> parse_labels(const std::string& list) {
 
 SegmentJob to_job(Words words, const io::Limits& limits) {
   SegmentJob job = std::move(words.job);
+  for (const std::string& input : job.inputs)
+    if (input.empty()) throw Error(ErrorCode::usage, "an empty name is no photo");
+  if (job.out.empty() || job.labels.empty()) throw Error(ErrorCode::usage, "-o and --labels take a name, not an empty word");
   job.limits = limits;
   SegmentOptions& options = job.options;
   parse_save(words.save, job);

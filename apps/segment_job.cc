@@ -56,6 +56,8 @@ std::optional<io::LabelMap> read_labels(const SegmentJob& job, const cli::Input&
   return io::read_labels(path, job.limits);
 }
 
+std::string shown(const cli::Input& input) { return input.path == "-" ? "standard input" : input.path; }
+
 void refuse_overwriting(const SegmentJob& job, const Work& work, const std::set<std::string>& inputs) {
   std::error_code error;
   // JSON is written last: pictures of a folder's photo without it are what an interrupted run left.
@@ -73,8 +75,7 @@ void decode(const SegmentJob& job, const std::set<std::string>& inputs, Work& wo
   try {
     refuse_overwriting(job, work, inputs);
     const Stopwatch clock;
-    const std::string shown = work.input->path == "-" ? "standard input" : work.input->path;
-    with_file(shown, [&] {
+    with_file(shown(*work.input), [&] {
       work.picture = work.input->path == "-" ? io::decode_picture(cli::read_standard_input(), job.background, job.limits)
                                              : io::read_picture(work.input->path, job.background, job.limits);
       return 0;
@@ -96,9 +97,13 @@ class Runner {
     std::error_code error;
     for (const cli::Input& input : inputs_)
       if (const fs::path canonical = fs::weakly_canonical(input.path, error); input.path != "-" && !error) canonical_.insert(canonical.string());
+    if (inputs_.size() > 1 && job.labels != "none" && !fs::is_directory(job.labels, error))
+      throw Error(ErrorCode::usage, "--labels names one label map for " + std::to_string(inputs_.size()) + " photos").hint("name a folder that holds NAME.png for each");
     prepare_folder();
     model_ = std::make_shared<Model>(load_model(job.weights, job.limits));
-    segmenter_.emplace(model_, job.device, job.threads, job.options);
+    SegmentOptions options = job.options;
+    options.stop = [] { return cli::interrupted() != 0; };  // a large photo takes minutes; a signal does not wait for it
+    segmenter_.emplace(model_, job.device, job.threads, std::move(options));
     pool_.emplace(job.threads);
     for (const std::string& note : model_->info().notes) cli::note(common_, note);
   }
@@ -118,8 +123,7 @@ class Runner {
     {
       const CloseAtEnd end_decoded{decoded}, end_computed{computed};
       while (std::optional<Work> work = decoded.pop()) {
-        if (cli::interrupted() != 0) break;
-        compute(*work);
+        if (cli::interrupted() != 0 || !compute(*work)) break;
         if (!computed.push(std::move(*work))) break;
       }
     }
@@ -166,18 +170,22 @@ class Runner {
     return true;
   }
 
-  void compute(Work& work) {
-    if (work.failure) return;
+  // False where a signal ended it.
+  bool compute(Work& work) {
+    if (work.failure) return true;
     try {
-      with_file(work.input->path, [&] {
+      with_file(shown(*work.input), [&] {
         work.result = segmenter_->run(work.picture, work.labels ? &*work.labels : nullptr);
         return 0;
       });
+    } catch (const Stopped&) {
+      return false;
     } catch (const Error& error) {
       work.failure = error;
     } catch (const std::bad_alloc&) {
       work.failure = out_of_memory(work);
     }
+    return true;
   }
 
   void write_all(BoundedQueue<Work>& in, Tally& tally, cli::Progress& progress) {
@@ -229,7 +237,8 @@ class Runner {
       cli::note(common_, std::to_string(tally.done) + " done" + (tally.skipped > 0 ? ", " + std::to_string(tally.skipped) + " finished before" : "") +
                              (tally.faceless > 0 ? ", " + std::to_string(tally.faceless) + " without a face" : "") +
                              (tally.failures.empty() ? "" : ", " + std::to_string(tally.failures.size()) + " failed"));
-    if (const int status = cli::interrupted(); status != 0) {
+    const bool all = tally.finished() == static_cast<int64_t>(inputs_.size());
+    if (const int status = cli::interrupted(); status != 0 && !all) {
       cli::note(common_, "interrupted; run the same command again to go on");
       return status;
     }

@@ -56,6 +56,8 @@ class Error : public std::exception {
   const std::string& file_name() const { return file_; }
   const std::vector<std::string>& detail_lines() const { return details_; }
   std::optional<uint64_t> byte() const { return byte_; }
+  struct Limit { uint64_t limit, found; };
+  std::optional<Limit> limit_and_found() const { return limit_; }
   const std::string& entry() const { return entry_; }
   const std::string& hint_text() const { return hint_; }
 
@@ -64,7 +66,6 @@ class Error : public std::exception {
   const char* what() const noexcept override;
 
  private:
-  struct Limit { uint64_t limit, found; };
   ErrorCode code_;
   std::string reason_, file_, entry_, hint_;
   std::optional<uint64_t> byte_;

@@ -27,6 +27,12 @@ int quota() {
   return std::max(1, static_cast<int>(limit / period + 0.5));
 }
 
+// Marks this thread as running a task, for as long as it lives.
+struct InsideTask {
+  InsideTask() { inside_task = true; }
+  ~InsideTask() { inside_task = false; }
+};
+
 void pause() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -56,13 +62,12 @@ struct ThreadPool::State {
   std::vector<std::exception_ptr> failures;
 
   void work(int worker) {
-    inside_task = true;
+    const InsideTask inside;
     try {
       for (int64_t t = worker * tasks / count; t < (worker + 1) * tasks / count; ++t) (*body)(t, worker);
     } catch (...) {
       failures[static_cast<size_t>(worker)] = std::current_exception();
     }
-    inside_task = false;
   }
 
   void end() {
@@ -105,12 +110,16 @@ int ThreadPool::threads() const { return state_->count; }
 
 void ThreadPool::run(int64_t tasks, const Body& body) {
   if (tasks <= 0) return;
-  if (inside_task || state_->count == 1 || tasks == 1) {
+  const auto in_place = [&] {
     for (int64_t t = 0; t < tasks; ++t) body(t, 0);
-    return;
-  }
+  };
+  if (inside_task) return in_place();
   std::lock_guard lock(state_->turn);
   State& s = *state_;
+  if (s.count == 1 || tasks == 1) {
+    const InsideTask inside;   // a call from inside finds the turn taken
+    return in_place();
+  }
   s.tasks = tasks;
   s.body = &body;
   std::ranges::fill(s.failures, nullptr);

@@ -161,6 +161,7 @@ void Segmenter::State::run_region(const io::Image& photo, const Grid& grid, cons
   const io::Image& picture = crop.pixels.empty() ? photo : crop;
   const int64_t window = size();
   const auto source = [&](int64_t x, int64_t y, io::Image& rgb) {
+    if (options.stop && options.stop()) throw Stopped{};
     Timed time(timings.resize);
     if (options.tile)
       window_of(picture, grid.columns, grid.rows, filter, x, y, rgb);

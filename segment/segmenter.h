@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,7 +35,11 @@ struct SegmentOptions {
   std::optional<std::vector<int>> kept_labels;  // used where labels are given; default the model's
   ProbabilityDepth probability = ProbabilityDepth::gray8;
   bool measures = true;  // count, lengths and widths
+  std::function<bool()> stop;  // asked before every window; true ends run() with Stopped
 };
+
+// What run() throws where SegmentOptions::stop asked it to.
+struct Stopped {};
 
 // One face, or the whole frame under CropMode::none. Rectangles are in pixels of the photo.
 //

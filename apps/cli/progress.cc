@@ -38,7 +38,7 @@ void Progress::update(int64_t done, int64_t failed) {
   const double elapsed = std::chrono::duration<double>(now - start_).count();
   const double rate = elapsed > 0 ? static_cast<double>(done) / elapsed : 0;
   char text[64];
-  std::snprintf(text, sizeof text, ", %.3g per second", rate);
+  std::snprintf(text, sizeof text, rate >= 100 ? ", %.0f per second" : ", %.3g per second", rate);
   std::string line = std::to_string(done) + "/" + std::to_string(total_) + " " + what_ + text;
   if (done < total_ && rate > 0) line += ", " + duration_text(static_cast<double>(total_ - done) / rate) + " left";
   if (failed > 0) line += ", " + std::to_string(failed) + " failed";

@@ -32,6 +32,10 @@ nlohmann::ordered_json to_json(const Error& error) {
   if (error.byte()) out["byte"] = *error.byte();
   if (!error.entry().empty()) out["entry"] = error.entry();
   out["reason"] = printable(error.reason(), 2000);
+  if (const auto over = error.limit_and_found()) {
+    out["limit"] = over->limit;
+    out["found"] = over->found;
+  }
   if (!error.hint_text().empty()) out["hint"] = printable(error.hint_text(), 2000);
   if (!error.detail_lines().empty()) {
     auto& details = out["details"] = nlohmann::ordered_json::array();

@@ -16,7 +16,7 @@ struct Common {
 };
 
 // Prints `error` as the contract asks (docs/errors.md): one line on stderr and at most 18 indented ones; with json one
-// object {"error":{code,exit,file,byte,entry,reason,hint,details}} on stdout instead. Returns the exit status.
+// object {"error":{code,exit,file,byte,entry,reason,limit,found,hint,details}} on stdout instead. Returns the exit status.
 int report(const Error& error, const Common& common);
 
 // {"error":{...}} as above, on one line without a newline.

@@ -22,13 +22,15 @@ TEST(Report, ListsAtMostEighteenLinesAndReturnsTheStatus) {
 
 TEST(Report, PrintsEverythingAsJsonOnStandardOutput) {
   testing::internal::CaptureStdout();
-  Error error = Error(ErrorCode::malformed, "bad\nthing").at(7).in("x").hint("do y").file("f.pth").details({"a", "b"});
+  Error error = Error(ErrorCode::malformed, "bad\nthing").at(7).in("x").limit(1, 2).hint("do y").file("f.pth").details({"a", "b"});
   EXPECT_EQ(cli::report(error, {.json = true}), 4);
   const auto json = nlohmann::json::parse(testing::internal::GetCapturedStdout());
   EXPECT_EQ(json["error"]["code"], "malformed");
   EXPECT_EQ(json["error"]["exit"], 4);
   EXPECT_EQ(json["error"]["file"], "f.pth");
   EXPECT_EQ(json["error"]["byte"], 7);
+  EXPECT_EQ(json["error"]["limit"], 1);
+  EXPECT_EQ(json["error"]["found"], 2);
   EXPECT_EQ(json["error"]["reason"], "bad\\x0athing");
   EXPECT_EQ(json["error"]["details"].size(), 2u);
 }
