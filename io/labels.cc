@@ -60,7 +60,7 @@ LabelMap decode_labels(std::span<const std::byte> bytes, const Limits& limits) {
 
 LabelMap read_labels(const std::string& path, const Limits& limits) {
   return with_file(path, [&] {
-    const auto file = MappedFile::open(path);
+    const auto file = MappedFile::open(path, MappedFile::Access::copy);
     LabelMap map = decode_labels(file->bytes(), limits);
     file->check_unchanged();
     return map;

@@ -27,7 +27,7 @@ std::string kind_of(mode_t mode) {
 
 }  // namespace
 
-std::shared_ptr<MappedFile> MappedFile::open(const std::string& path) {
+std::shared_ptr<MappedFile> MappedFile::open(const std::string& path, Access access) {
   if (path.find('\0') != std::string::npos) refuse(path, "a file name with a zero byte in it");
   std::shared_ptr<MappedFile> file(new MappedFile);
   file->path_ = path;
@@ -41,10 +41,23 @@ std::shared_ptr<MappedFile> MappedFile::open(const std::string& path) {
   file->modified_s_ = info.st_mtim.tv_sec;
   file->modified_ns_ = info.st_mtim.tv_nsec;
   if (file->size_ == 0) return file;
-  void* data = ::mmap(nullptr, file->size_, PROT_READ, MAP_PRIVATE, file->fd_, 0);
+  const bool copy = access == Access::copy;
+  void* data = ::mmap(nullptr, file->size_, copy ? PROT_READ | PROT_WRITE : PROT_READ,
+                      copy ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_PRIVATE, copy ? -1 : file->fd_, 0);
   if (data == MAP_FAILED) refuse(path, std::string("cannot map: ") + std::strerror(errno));
   file->data_ = static_cast<const std::byte*>(data);
+  if (copy) file->fill(static_cast<std::byte*>(data));
   return file;
+}
+
+void MappedFile::fill(std::byte* to) const {
+  for (size_t done = 0; done < size_;) {
+    const ssize_t got = ::pread(fd_, to + done, size_ - done, static_cast<off_t>(done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) refuse(path_, std::string("cannot read: ") + std::strerror(errno));
+    if (got == 0) refuse(path_, "changed while it was read");
+    done += static_cast<size_t>(got);
+  }
 }
 
 MappedFile::~MappedFile() {

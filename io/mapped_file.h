@@ -10,13 +10,16 @@
 namespace furrow::io {
 
 // Keeps its file mapped as long as it lives; tensors that point into it hold it as their owner.
-// A file that another program shortens while it is mapped ends the process with SIGBUS when the lost part is touched;
-// check_unchanged() catches the change that has already happened, so call it once everything has been read.
+// A file that another program shortens while it is mapped ends the process with SIGBUS when the lost part is touched.
+// Photos arrive while they are still being written, so they are copied; weight files are mapped, since a copy of
+// hundreds of megabytes would be the larger evil. check_unchanged() catches the change that has already happened, so
+// call it once everything has been read.
 class MappedFile {
  public:
   // Maps the whole of `path`. An empty file gives an empty span. Anything but a regular file (directory, FIFO, device,
   // socket) is refused with ErrorCode::io and without blocking; so is what the system refuses (its words are quoted).
-  static std::shared_ptr<MappedFile> open(const std::string& path);
+  enum class Access : uint8_t { map, copy };
+  static std::shared_ptr<MappedFile> open(const std::string& path, Access access = Access::map);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
@@ -28,6 +31,7 @@ class MappedFile {
 
  private:
   MappedFile() = default;
+  void fill(std::byte* to) const;
   std::string path_;
   int fd_ = -1;
   const std::byte* data_ = nullptr;

@@ -94,7 +94,7 @@ Picture decode_picture(std::span<const std::byte> bytes, Background background, 
 
 Picture read_picture(const std::string& path, Background background, const Limits& limits) {
   return with_file(path, [&] {
-    const auto file = MappedFile::open(path);
+    const auto file = MappedFile::open(path, MappedFile::Access::copy);
     Picture picture = decode_picture(file->bytes(), background, limits);
     file->check_unchanged();
     return picture;

@@ -91,6 +91,14 @@ TEST_F(OsFiles, No430_FileChangedWhileItIsRead) {
   expect_io_error("changed while it was read", [&] { same->check_unchanged(); });
 }
 
+TEST_F(OsFiles, No430_ACopyOutlivesTheFileThatIsShortenedUnderIt) {
+  put("photo", std::string(100'000, 'p'));
+  const auto copy = io::MappedFile::open(path("photo"), io::MappedFile::Access::copy);
+  fs::resize_file(path("photo"), 0);
+  for (const std::byte b : copy->bytes()) ASSERT_EQ(b, std::byte{'p'});   // of a mapping this would be SIGBUS
+  expect_io_error("changed while it was read", [&] { copy->check_unchanged(); });
+}
+
 TEST_F(OsFiles, ErrorsNameTheFile) {
   put("page.pth", "<html></html>");
   try {
