@@ -22,7 +22,7 @@ if [ ! -f "$build/build.ninja" ]; then
   cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DFURROW_BUILD_TESTS=OFF >/dev/null
   echo "run: building the program (about a minute) ..."
 fi
-cmake --build "$build" --target furrow >"$build/build.log" 2>&1 || { tail -n 20 "$build/build.log" >&2; exit 1; }
+cmake --build "$build" --target furrow furrow_notices >"$build/build.log" 2>&1 || { tail -n 20 "$build/build.log" >&2; exit 1; }
 
 out=$root/out
 "$build/apps/furrow" segment "$photo" -o "$out" --preview --force

@@ -16,7 +16,7 @@ for argument in "$@"; do
   esac
 done
 
-started=$SECONDS
+started=$SECONDS passed=0 skipped=0
 stage() {  # stage NAME COMMAND...: runs it, prints how long it took; output only where it fails
   local name=$1 begin=$SECONDS log
   shift
@@ -28,8 +28,9 @@ stage() {  # stage NAME COMMAND...: runs it, prints how long it took; output onl
     tail -n 60 "$log"
     exit 1
   fi
-  # The test runner's closing line, so that the number of tests is on record.
-  grep -hE '^[0-9]+% tests passed' "$log" | sed 's/^/                /' || true
+  # Skipped tests say why in their own output; here they are counted.
+  passed=$((passed + $(sed -nE 's/^100% tests passed.* out of ([0-9]+)$/\1/p' "$log" | tail -n 1 | grep . || echo 0)))
+  skipped=$((skipped + $(grep -cE '\(Skipped\)$' "$log" || true)))
   rm -f "$log"
 }
 jobs=$(nproc)
@@ -49,4 +50,4 @@ if [ "$fast" = no ]; then
   stage "install tree and a program built from it" scripts/check_install.sh build/release
 fi
 echo "all stages passed in $((SECONDS - started)) s"
-ctest --test-dir build/release -N | tail -n 1
+echo "$((passed - skipped)) passed, 0 failed, $skipped skipped"

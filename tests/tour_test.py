@@ -17,6 +17,7 @@ def main() -> int:
     if sum(lines.values()) > 1500:
         bad.append(f"the tour's files have {sum(lines.values())} lines, more than 1,500: {lines}")
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("weights/*.md"), *ROOT.glob("examples/*.md")]:
+        bad += [f"{page.relative_to(ROOT)}: {mark} was never filled in" for mark in re.findall(r"@[A-Z0-9]+@", page.read_text())]
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
             if not re.match(r"[a-z]+:", target) and not (page.parent / target).exists():
                 bad.append(f"{page.relative_to(ROOT)}: the link {target} leads nowhere")
