@@ -20,7 +20,7 @@ find_package(furrow REQUIRED)
 add_executable(segment segment.cc)
 target_link_libraries(segment PRIVATE furrow::furrow)
 CMAKE
-cmake -S "$scratch/consumer" -B "$scratch/consumer/build" -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$scratch/prefix" >/dev/null
+cmake -S "$scratch/consumer" -B "$scratch/consumer/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$scratch/prefix" >/dev/null
 cmake --build "$scratch/consumer/build"
 # The consumer's mask equals the program's.
 "$scratch/consumer/build/segment" "$root/weights/furrow-mini.safetensors" "$root/examples/astronaut.png" "$scratch/mask.png"
