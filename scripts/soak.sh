@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # What takes hours: fuzzing with a budget, a long folder. Prints a table; commit it as docs/soak.md.
-#   scripts/soak.sh [--minutes N] [--no-setup]        N: minutes of fuzzing per target (default 60)
+#   scripts/soak.sh [--minutes N] [--targets "zip png_walk"] [--no-setup]
+# N: minutes of fuzzing per target (default 60), as many targets at once as there are processors; all targets by default.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 
-minutes=60 setup=yes
+minutes=60 setup=yes targets="zip pickle pth safetensors png_walk png_decode jpeg"
 while [ $# -gt 0 ]; do
   case "$1" in
     --minutes) minutes=${2:?--minutes needs a number}; shift 2 ;;
+    --targets) targets=${2:?--targets needs names}; shift 2 ;;
     --no-setup) setup=no; shift ;;
-    -h|--help) sed -n '2,3s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,4s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "soak.sh: unknown argument '$1' (see --help)" >&2; exit 2 ;;
   esac
 done
@@ -31,12 +33,22 @@ echo "|---|---|---|"
 # name of the target -> folder of its corpus
 declare -A corpus=([zip]=zip [pickle]=pickle [pth]=pth [safetensors]=safetensors [png_walk]=png [png_decode]=png [jpeg]=jpeg)
 failed=0
-for target in zip pickle pth safetensors png_walk png_decode jpeg; do
-  mkdir -p "$work/$target"
-  log=$work/$target.log
+fuzz() {  # fuzz TARGET: leaves its log and its exit status in $work
+  mkdir -p "$work/$1"
   # -timeout in seconds, -rss_limit in MiB: a refusal takes 1 s at most, and the sanitizers make it slower and larger.
-  if (cd "$work" && "$root/build/fuzz/fuzz/fuzz_$target" -max_total_time=$((minutes * 60)) -timeout=5 -rss_limit_mb=1024 -print_final_stats=1 \
-      "$work/$target" "$root/fuzz/corpus/${corpus[$target]}" >"$log" 2>&1); then result="no finding"; else result="**FINDING**"; failed=1; cp "$work"/crash-* "$work"/timeout-* "$work"/oom-* "$root" 2>/dev/null || true; fi
+  local status=0
+  (cd "$work" && "$root/build/fuzz/fuzz/fuzz_$1" -max_total_time=$((minutes * 60)) -timeout=5 -rss_limit_mb=1024 -print_final_stats=1 \
+    -artifact_prefix="$root/$1-" "$work/$1" "$root/fuzz/corpus/${corpus[$1]}" >"$work/$1.log" 2>&1) || status=$?
+  echo "$status" >"$work/$1.status"
+}
+for target in $targets; do
+  while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
+  fuzz "$target" &
+done
+wait
+for target in $targets; do
+  log=$work/$target.log
+  if [ "$(cat "$work/$target.status")" -eq 0 ]; then result="no finding"; else result="**FINDING**"; failed=1; fi
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
   edges=$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1 || true)
   echo "| fuzz_$target | ${runs:-0} executions | $result, ${edges:-no coverage} |"

@@ -1,0 +1,17 @@
+// KernelApi: every launch function, one table per compiler: furrow::cuda::api (nvcc) and furrow::emulated::api (host).
+//
+// A family of kernels is a header (gpu::XxxKernels: plain function pointers and the structs they take) and the .cu files
+// that define `const gpu::XxxKernels xxx_kernels` in namespace SIMT_NS. Launch functions take device pointers and sizes,
+// allocate nothing, and return before the work is done.
+#pragma once
+
+namespace furrow::gpu {
+
+struct KernelApi {
+  const char* name;   // "cuda" or "emulated"
+};
+
+}  // namespace furrow::gpu
+
+namespace furrow::emulated { extern const gpu::KernelApi api; }
+namespace furrow::cuda { extern const gpu::KernelApi api; }   // only where the build has nvcc

@@ -1,0 +1,31 @@
+// A picture or feature map in device memory, as launch functions take it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/tensor.h"
+
+namespace furrow::gpu {
+
+// NHWC; pixel (i,y,x) begins at element ((i*h + y)*w + x) * pitch of `data`, pitch >= c. Channels c..pitch-1 hold zeros:
+// whoever writes an image writes them, whoever reads one may rely on it. 16-bit images have pitches that are multiples of
+// 8 where tensor cores read them, so that every pixel starts on 16 bytes; dense ones (pitch == c) are what the Backend's
+// eager operations see. Extents fit int; element offsets need 64 bits.
+struct ConstImage {
+  const void* data = nullptr;
+  DType type = DType::f32;   // f32, f16, bf16
+  int n = 0, h = 0, w = 0, c = 0, pitch = 0;
+  int64_t pixels() const { return static_cast<int64_t>(n) * h * w; }
+  explicit operator bool() const { return data != nullptr; }
+};
+struct Image {
+  void* data = nullptr;
+  DType type = DType::f32;
+  int n = 0, h = 0, w = 0, c = 0, pitch = 0;
+  int64_t pixels() const { return static_cast<int64_t>(n) * h * w; }
+  explicit operator bool() const { return data != nullptr; }
+  operator ConstImage() const { return {data, type, n, h, w, c, pitch}; }  // NOLINT: reading is always allowed
+};
+
+}  // namespace furrow::gpu

@@ -1,0 +1,12 @@
+// What launch functions take and tables of them hold, whichever compiler built them.
+#pragma once
+
+namespace furrow::gpu {
+
+// A queue of work on one device: launches and copies given to it run in order. On the emulator everything has happened
+// when the call returns, and `handle` is null.
+struct Stream {
+  void* handle = nullptr;
+};
+
+}  // namespace furrow::gpu
