@@ -106,20 +106,4 @@ double percent_as_seed(int64_t mask_pixels, int64_t frame_pixels) {
   return rounded;
 }
 
-RegionShare share_of_region(const io::Image& mask, const io::Image& labels, std::span<const uint8_t> kept) {
-  require(mask.channels == 1 && labels.channels == 1, "share_of_region: not gray");
-  require(mask.width == labels.width && mask.height == labels.height && mask.pixels.size() == labels.pixels.size(),
-          "share_of_region: mask and labels differ in size");
-  std::array<bool, 256> in_region{};
-  for (const uint8_t label : kept) in_region[label] = true;
-  RegionShare share;
-  for (size_t i = 0; i < mask.pixels.size(); ++i) {
-    const bool inside = in_region[labels.pixels[i]];
-    share.region_pixels += inside;
-    share.mask_pixels += inside && mask.pixels[i] != 0;
-  }
-  if (share.region_pixels > 0) share.percent = 100.0 * double(share.mask_pixels) / double(share.region_pixels);
-  return share;
-}
-
 }  // namespace furrow

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "io/image.h"
@@ -77,15 +76,5 @@ MaskMeasures measure(const io::Image& mask, const MeasureOptions& options = {});
 // Share of the whole frame, as the reference demo page prints it: Python's round(100 * mask_pixels / frame_pixels, 2),
 // i.e. the exact value of the quotient rounded to two decimals, ties to even. 0 for an empty frame.
 double percent_as_seed(int64_t mask_pixels, int64_t frame_pixels);
-
-// What part of a labelled region is wrinkle.
-struct RegionShare {
-  int64_t region_pixels = 0, mask_pixels = 0;  // mask_pixels: set and in the region
-  double percent = 0;                          // 100 mask / region, unrounded; 0 where the region is empty
-};
-
-// Region = pixels whose value in `labels` (gray, class numbers, as large as `mask`) is in `kept`.
-// Throws ErrorCode::internal where the two differ in size or are not gray.
-RegionShare share_of_region(const io::Image& mask, const io::Image& labels, std::span<const uint8_t> kept);
 
 }  // namespace furrow

@@ -39,7 +39,7 @@ def violations(path: pathlib.Path) -> list[str]:
             found.append(f"{relative}: {folder}/ may not include {target}")
         if kind == '"' and folder == "kernels" and relative.count("/") == 2 and target.count("/") == 2:
             own, other = relative.split("/")[1], target.split("/")[1]
-            if own != other:
+            if own != other and {own, other} != {"cuda", "emu"}:  # the emulator and the words that it implements
                 found.append(f"{relative}: kernels/{own} may not include kernels/{other}")
         for prefix, allowed in RESTRICTED.items():
             if target.startswith(prefix) and not any(relative.startswith(a) for a in allowed):

@@ -1,9 +1,6 @@
-// Shares: of the frame, rounded as Python does, and of a labelled region.
+// Share of the frame, rounded as Python does.
 #include <gtest/gtest.h>
 
-#include <array>
-
-#include "kernels/error.h"
 #include "segment/measure.h"
 
 namespace furrow {
@@ -22,19 +19,6 @@ TEST(Percent, RoundsAsPython) {
   EXPECT_EQ(percent_as_seed(3, 800), 0.38);
   EXPECT_EQ(percent_as_seed(201, 20000), 1.0);
   EXPECT_EQ(percent_as_seed(535, 20000), 2.67);
-}
-
-TEST(Percent, OfALabelledRegion) {
-  io::Image mask(4, 2, 1), labels(4, 2, 1);
-  labels.pixels = {1, 1, 10, 0, 1, 17, 10, 0};
-  mask.pixels = {255, 0, 9, 255, 0, 255, 0, 0};
-  const std::array<uint8_t, 2> kept = {1, 10};
-  const RegionShare share = share_of_region(mask, labels, kept);
-  EXPECT_EQ(share.region_pixels, 5);
-  EXPECT_EQ(share.mask_pixels, 2);
-  EXPECT_DOUBLE_EQ(share.percent, 40);
-  EXPECT_EQ(share_of_region(mask, labels, {}).percent, 0);
-  EXPECT_THROW(share_of_region(mask, io::Image(2, 4, 1), kept), Error);
 }
 
 }  // namespace
