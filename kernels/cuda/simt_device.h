@@ -7,6 +7,7 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
+#include <string>
 
 #include "kernels/cuda/stream.h"
 #include "kernels/error.h"
@@ -103,11 +104,14 @@ SIMT_DEVICE void mma_m16n8k32_u8s8(int32_t (&d)[4], const uint32_t (&a)[4], cons
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
-// Throws ErrorCode::device naming the kernel where the launch is refused.
+// Throws ErrorCode::device naming the kernel where the launch is refused; a refusal is forgotten, so that the next call
+// does not report it again. The stream's GPU must be the calling thread's (every call of Runtime makes it so).
 template <class... P, class... A>
 void launch_kernel(gpu::Stream stream, dim3 grid, dim3 block, size_t shared_bytes, const char* name, void (*kernel)(P...), A&&... arguments) {
   const auto check = [&](cudaError_t status) {
-    if (status != cudaSuccess) throw Error(ErrorCode::device, std::string("kernel ") + name + " was not launched: " + cudaGetErrorString(status));
+    if (status == cudaSuccess) return;
+    cudaGetLastError();
+    throw Error(ErrorCode::device, std::string("kernel ") + name + " was not launched: " + cudaGetErrorString(status));
   };
   if (shared_bytes > 48 * 1024)
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)));
