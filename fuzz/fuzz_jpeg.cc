@@ -1,12 +1,12 @@
-// JPEG: the walk with its entropy decoding, then stb_image over two different fills of its memory, which must not show.
-#include <algorithm>
+// JPEG: the walk with its entropy decoding, then the pixels over two different fills of fresh memory, which must not
+// show, upright and turned.
 #include <cstddef>
 #include <cstdint>
 
 #include "io/exif.h"
+#include "io/jpeg_pixels.h"
 #include "io/jpeg_walk.h"
 #include "io/picture.h"
-#include "io/stb_decode.h"
 #include "kernels/error.h"
 
 using namespace furrow;      // NOLINT
@@ -20,9 +20,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     const JpegFile file = walk_jpeg(bytes, limits);
     if (file.exif) exif_orientation(*file.exif);
-    const StbPixels a = stb_decode_jpeg(bytes, file, 0), b = stb_decode_jpeg(bytes, file, 0xa5);
+    const Image a = jpeg_pixels(bytes, file, limits, 1, 0), b = jpeg_pixels(bytes, file, limits, 1, 0xa5);
+    const Image turned = jpeg_pixels(bytes, file, limits, 3, 0x5a);
     if (a.width != file.frame.width || a.height != file.frame.height) __builtin_trap();
-    if (!std::equal(a.data, a.data + 3 * a.width * a.height, b.data)) __builtin_trap();
+    if (a.pixels != b.pixels) __builtin_trap();
+    for (size_t i = 0; i < a.pixels.size(); ++i) {
+      if (a.pixels[i] != turned.pixels[a.pixels.size() - 3 - i + 2 * (i % 3)]) __builtin_trap();
+    }
     decode_picture(bytes, Background::drop, limits);
   } catch (const Error&) {}
   return 0;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "io/jpeg_bits.h"
+#include "io/jpeg_planes.h"
 #include "kernels/error.h"
 
 namespace furrow::io {
@@ -24,11 +25,21 @@ uint64_t band(int first, int last) {
   return first > last ? 0 : (~uint64_t{0} >> (63 - last)) & (~uint64_t{0} << first);
 }
 
+// The signed value of `size` bits (T.81, F.2.2.1).
+int extended(uint32_t bits, int size) {
+  const int value = static_cast<int>(bits);
+  return size == 0 || value >> (size - 1) != 0 ? value : value - (1 << size) + 1;
+}
+
+// One scan; with kKeep its coefficients go to `planes`, without it they are not even computed.
+template <bool kKeep>
 class Scan {
  public:
-  Scan(const JpegFrame& frame, const JpegScan& scan, std::span<const std::byte> bytes, uint64_t position)
+  Scan(const JpegFrame& frame, const JpegScan& scan, JpegPlanes* planes, std::span<const std::byte> bytes,
+       uint64_t position)
       : frame_(frame),
         scan_(scan),
+        planes_(planes),
         begin_(reinterpret_cast<const uint8_t*>(bytes.data())),
         end_(begin_ + bytes.size()),
         bits_(begin_ + position, end_) {}
@@ -43,18 +54,18 @@ class Scan {
     const uint64_t units = wide * (single ? first.blocks_high : frame_.mcus_high);
     uint64_t until_restart = scan_.restart_interval;
     int restart = 0;
-    for (unit_ = 0; unit_ < units; ++unit_) {
+    uint32_t x = 0, y = 0;
+    for (unit_ = 0; unit_ < units; ++unit_, ++x) {
+      if (x == wide) x = 0, ++y;
       if (scan_.restart_interval != 0 && until_restart-- == 0) {
         read_restart(restart);
         restart = (restart + 1) & 7;
         until_restart = scan_.restart_interval - 1;
       }
       if (single) {
-        read_block(0, nonzero == nullptr ? nullptr : nonzero + unit_);
+        read_block(0, nonzero == nullptr ? nullptr : nonzero + unit_, x, y);
       } else {
-        for (size_t c = 0; c < scan_.components.size(); ++c) {
-          for (int i = component(c).h * component(c).v; i > 0; --i) read_block(c, nullptr);
-        }
+        read_interleaved(x, y);
       }
     }
     return finish();
@@ -69,7 +80,17 @@ class Scan {
         .in("SOS at byte " + std::to_string(scan_.offset));
   }
 
-  void read_block(size_t c, uint64_t* mask) {
+  void read_interleaved(uint32_t x, uint32_t y) {
+    for (size_t c = 0; c < scan_.components.size(); ++c) {
+      const auto h = static_cast<uint32_t>(component(c).h), v = static_cast<uint32_t>(component(c).v);
+      for (uint32_t i = 0; i < v; ++i)
+        for (uint32_t k = 0; k < h; ++k) read_block(c, nullptr, x * h + k, y * v + i);
+    }
+  }
+
+  void read_block(size_t c, uint64_t* mask, uint32_t x, uint32_t y) {
+    const auto index = static_cast<size_t>(scan_.components[c]);
+    if constexpr (kKeep) block_ = planes_->open(index, x, y);
     Fault fault;
     if (!frame_.progressive) {
       fault = read_dc(c);
@@ -81,6 +102,27 @@ class Scan {
     }
     if (bits_.missing()) fail("the coded data end early: the picture is cut");
     if (fault != nullptr) fail(fault);
+    if constexpr (kKeep) planes_->close(index, x, y);
+  }
+
+  // The k-th coefficient in zigzag order.
+  int16_t& coefficient(int k) { return block_[kJpegNatural[static_cast<size_t>(k)]]; }
+  // A coefficient of `size` bits, of which the scan brings those from its lowest on.
+  void take_coefficient(int k, int size) {
+    if constexpr (kKeep) {
+      if (size != 0) coefficient(k) = static_cast<int16_t>(extended(bits_.take(size), size) * (1 << scan_.low));
+    } else {
+      bits_.skip(size);
+    }
+  }
+  // The next bit of a coefficient that is not zero: it moves away from zero.
+  void refine(int k) {
+    if constexpr (kKeep) {
+      int16_t& value = coefficient(k);
+      if (bits_.take(1) != 0) value = static_cast<int16_t>(value + (value < 0 ? -1 : 1) * (1 << scan_.low));
+    } else {
+      bits_.skip(1);
+    }
   }
 
   Fault read_dc(size_t c) {
@@ -88,16 +130,16 @@ class Scan {
     const int size = dc[c].next(bits_);
     if (size < 0) return kNoCode;
     if (size > 12) return "a DC difference of more than 12 bits";
-    const int value = static_cast<int>(bits_.take(size));
-    const int difference = size == 0 || value >> (size - 1) != 0 ? value : value - (1 << size) + 1;
-    prediction_[c] += difference;
+    prediction_[c] += extended(bits_.take(size), size);
     const int whole = prediction_[c] * (1 << scan_.low);
+    if constexpr (kKeep) block_[0] = static_cast<int16_t>(whole);
     return whole > kLargestDc || whole < -kLargestDc ? "a DC value that no 8-bit picture has" : nullptr;
   }
 
   Fault refine_dc() {
     bits_.fill();
-    bits_.skip(1);
+    const uint32_t bit = bits_.take(1);
+    if constexpr (kKeep) block_[0] = static_cast<int16_t>(block_[0] | static_cast<int>(bit << scan_.low));
     return nullptr;
   }
 
@@ -113,7 +155,7 @@ class Scan {
       }
       k += run;
       if (k > 63) return kBeyond;
-      bits_.skip(size);
+      take_coefficient(k, size);
     }
     return nullptr;
   }
@@ -135,7 +177,7 @@ class Scan {
       }
       k += run;
       if (k > scan_.last) return kBeyond;
-      bits_.skip(size);
+      take_coefficient(k, size);
       if (size != 0) *mask |= uint64_t{1} << k;
     }
     return nullptr;
@@ -155,27 +197,42 @@ class Scan {
         empty_blocks_ = (1u << run) + bits_.take(run);  // this block is the first of them
         break;
       }
-      bits_.skip(size);  // sign
+      const bool positive = bits_.take(size) != 0;
       for (; k <= scan_.last; ++k) {
         if ((*mask >> k & 1) != 0) {
           bits_.fill();
-          bits_.skip(1);
+          refine(k);
         } else if (run-- == 0) {
           break;
         }
       }
       if (k > scan_.last) return kBeyond;
-      if (size != 0) *mask |= uint64_t{1} << k;
+      if (size != 0) {
+        *mask |= uint64_t{1} << k;
+        if constexpr (kKeep) coefficient(k) = static_cast<int16_t>((positive ? 1 : -1) * (1 << scan_.low));
+      }
       ++k;
     }
     if (empty_blocks_ > 0) {
       --empty_blocks_;
-      for (int bits = std::popcount(*mask & band(k, scan_.last)); bits > 0; bits -= 16) {
+      refine_rest(*mask & band(k, scan_.last));
+    }
+    return nullptr;
+  }
+
+  // A bit for each coefficient of `mask`.
+  void refine_rest(uint64_t mask) {
+    if constexpr (kKeep) {
+      for (; mask != 0; mask &= mask - 1) {
+        bits_.fill();
+        refine(std::countr_zero(mask));
+      }
+    } else {
+      for (int bits = std::popcount(mask); bits > 0; bits -= 16) {
         bits_.fill();
         bits_.skip(bits < 16 ? bits : 16);
       }
     }
-    return nullptr;
   }
 
   void check_run_ended() const {
@@ -209,6 +266,8 @@ class Scan {
 
   const JpegFrame& frame_;
   const JpegScan& scan_;
+  JpegPlanes* planes_;
+  int16_t* block_ = nullptr;  // the one being read; with kKeep only
   const uint8_t* begin_;
   const uint8_t* end_;
   JpegBits bits_;
@@ -221,12 +280,19 @@ class Scan {
 
 void JpegEntropy::FreeBytes::operator()(uint64_t* p) const { std::free(p); }
 
-JpegEntropy::JpegEntropy(const JpegFrame& frame) : frame_(frame), nonzero_(frame.components.size()) {}
+JpegEntropy::JpegEntropy(const JpegFrame& frame, JpegPlanes* planes)
+    : frame_(frame), planes_(planes), nonzero_(frame.components.size()) {}
 
 uint64_t JpegEntropy::read_scan(const JpegScan& scan, const std::array<JpegHuffman, 4>& dc,
                                 const std::array<JpegHuffman, 4>& ac, std::span<const std::byte> bytes,
                                 uint64_t position) {
-  Scan reader(frame_, scan, bytes, position);
+  return planes_ == nullptr ? read<false>(scan, dc, ac, bytes, position) : read<true>(scan, dc, ac, bytes, position);
+}
+
+template <bool kKeep>
+uint64_t JpegEntropy::read(const JpegScan& scan, const std::array<JpegHuffman, 4>& dc,
+                           const std::array<JpegHuffman, 4>& ac, std::span<const std::byte> bytes, uint64_t position) {
+  Scan<kKeep> reader(frame_, scan, planes_, bytes, position);
   const bool sequential = !frame_.progressive, dc_scan = scan.first == 0;
   for (size_t c = 0; c < scan.components.size(); ++c) {
     if (sequential || (dc_scan && scan.high == 0))

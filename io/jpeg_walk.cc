@@ -8,6 +8,7 @@
 #include "io/big_endian.h"
 #include "io/jpeg_entropy.h"
 #include "io/jpeg_markers.h"
+#include "io/jpeg_planes.h"
 #include "kernels/error.h"
 
 namespace furrow::io {
@@ -17,7 +18,8 @@ using Segment = JpegSegment;
 
 class Walker {
  public:
-  Walker(std::span<const std::byte> bytes, const Limits& limits) : bytes_(bytes), limits_(limits) {}
+  Walker(std::span<const std::byte> bytes, const Limits& limits, JpegPlanes* planes)
+      : bytes_(bytes), limits_(limits), planes_(planes) {}
 
   JpegFile run() {
     position_ = 2;  // behind SOI
@@ -53,11 +55,12 @@ class Walker {
 
   std::span<const std::byte> bytes_;
   const Limits& limits_;
+  JpegPlanes* planes_;
   uint64_t position_ = 0;
   JpegFile file_;
   bool frame_seen_ = false;
   uint32_t restart_interval_ = 0;
-  std::array<bool, 4> quantisation_{};
+  std::array<std::optional<JpegQuantisation>, 4> quantisation_;
   std::array<JpegHuffman, 4> dc_, ac_;
   std::unique_ptr<JpegEntropy> entropy_;
   // Per component and coefficient: the lowest bit that scans have brought so far, or -1 for none. Sequential: 0 when
@@ -186,7 +189,7 @@ void Walker::frame_geometry(const Segment& segment) {
   }
   reached_.assign(f.components.size(), {});
   for (auto& bits : reached_) bits.fill(-1);
-  entropy_ = std::make_unique<JpegEntropy>(f);
+  entropy_ = std::make_unique<JpegEntropy>(f, planes_);
 }
 
 void Walker::huffman(const Segment& segment) {
@@ -228,8 +231,11 @@ void Walker::quantisation(const Segment& segment) {
     if (precision > 1 || id > 3) throw wrong_segment(segment, "no such quantisation table");
     const size_t length = precision == 0 ? 64 : 128;
     if (segment.data.size() - at - 1 < length) throw wrong_segment(segment, "the quantisation table is cut");
+    const std::byte* values = segment.data.data() + at + 1;
+    JpegQuantisation& table = quantisation_[static_cast<size_t>(id)].emplace();
+    for (size_t k = 0; k < 64; ++k)
+      table[kJpegNatural[k]] = precision == 0 ? std::to_integer<uint16_t>(values[k]) : be16(values + 2 * k);
     at += 1 + length;
-    quantisation_[static_cast<size_t>(id)] = true;
   }
 }
 
@@ -237,6 +243,9 @@ void Walker::application(const Segment& segment) {
   const std::string_view text(reinterpret_cast<const char*>(segment.data.data()), segment.data.size());
   constexpr std::string_view kExif("Exif\0\0", 6);
   if (segment.marker == kApp1 && !file_.exif && text.substr(0, 6) == kExif) file_.exif = segment.data.subspan(6);
+  if (file_.scans > 0) return;  // colours are settled when the first scan begins
+  if (segment.marker == kApp0 && text.size() >= 14 && text.substr(0, 5) == std::string_view("JFIF\0", 5))
+    file_.jfif = true;
   if (segment.marker == kApp14 && text.size() >= 12 && text.substr(0, 5) == "Adobe")
     file_.adobe_transform = segment.byte(11);
 }
@@ -250,6 +259,10 @@ void Walker::scan(const Segment& segment) {
   const JpegScan header = scan_header(segment);
   check_tables(segment, header);
   progress(segment, header);
+  for (int i : header.components) {
+    const auto index = static_cast<size_t>(i), table = static_cast<size_t>(file_.frame.components[index].table);
+    if (planes_ != nullptr) planes_->set_quantisation(index, *quantisation_[table]);
+  }
   position_ = entropy_->read_scan(header, dc_, ac_, bytes_, position_);
 }
 
@@ -339,6 +352,8 @@ void Walker::finish() const {
 
 }  // namespace
 
-JpegFile walk_jpeg(std::span<const std::byte> bytes, const Limits& limits) { return Walker(bytes, limits).run(); }
+JpegFile walk_jpeg(std::span<const std::byte> bytes, const Limits& limits, JpegPlanes* planes) {
+  return Walker(bytes, limits, planes).run();
+}
 
 }  // namespace furrow::io

@@ -34,6 +34,8 @@ struct JpegHuffman {
   std::vector<uint8_t> symbols;
 };
 
+class JpegPlanes;  // io/jpeg_planes.h
+
 // A SOS segment with the tables in force.
 struct JpegScan {
   std::vector<int> components;            // indices into JpegFrame::components
@@ -46,6 +48,7 @@ struct JpegScan {
 
 struct JpegFile {
   JpegFrame frame;
+  bool jfif = false;         // there is a JFIF segment in front of the first scan
   int adobe_transform = -1;  // APP14: 0 none, 1 YCbCr, 2 YCCK; -1 where there is no such segment
   int scans = 0;
   bool complete = false;                           // every coefficient has been brought to its last bit
@@ -62,6 +65,7 @@ struct JpegFile {
 // decoder behind never sees a code, a table or a coefficient number that the standard does not allow. Throws malformed,
 // unsupported (12 bit, arithmetic, lossless, hierarchical, JPEG-LS, DNL, component counts), limit. Source: ITU-T T.81,
 // annexes B, C, F and G; the Adobe segment: T.872, 6.5.3.
-JpegFile walk_jpeg(std::span<const std::byte> bytes, const Limits& limits);
+// `planes`, made for the frame that an earlier walk over the same bytes has found: receives every block.
+JpegFile walk_jpeg(std::span<const std::byte> bytes, const Limits& limits, JpegPlanes* planes = nullptr);
 
 }  // namespace furrow::io

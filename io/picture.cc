@@ -5,12 +5,11 @@
 
 #include "io/exif.h"
 #include "io/file_format.h"
+#include "io/jpeg_pixels.h"
 #include "io/jpeg_walk.h"
 #include "io/mapped_file.h"
 #include "io/png_pixels.h"
 #include "io/png_walk.h"
-#include "io/stb_decode.h"
-#include "io/upright.h"
 #include "kernels/error.h"
 
 namespace furrow::io {
@@ -76,10 +75,7 @@ Picture decode_jpeg(std::span<const std::byte> bytes, const Limits& limits) {
   if (info.source_channels == 4) info.notes.push_back("CMYK, converted to RGB without a colour profile");
   if (!file.complete) info.notes.push_back("a progressive JPEG without its last scans; the picture is coarse");
   note_trailing(file.trailing_bytes, info);
-  const StbPixels pixels = stb_decode_jpeg(bytes, file);
-  UprightImage upright(pixels.width, pixels.height, info.orientation);
-  for (int64_t y = 0; y < pixels.height; ++y) upright.put(y, 0, 1, pixels.width, pixels.row(y));
-  picture.image = std::move(upright.image);
+  picture.image = jpeg_pixels(bytes, file, limits, info.orientation);
   return picture;
 }
 

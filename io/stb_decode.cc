@@ -88,7 +88,6 @@ struct HeapScope {
 }  // namespace furrow::io
 
 #define STBI_ONLY_PNG
-#define STBI_ONLY_JPEG
 #define STBI_NO_STDIO
 #define STBI_NO_HDR
 #define STBI_NO_LINEAR
@@ -241,24 +240,6 @@ StbPixels stb_decode_png(const PngFile& file, bool with_alpha, uint8_t fill) {
   int width = 0, height = 0, stored = 0;
   stbi_uc* pixels = stbi_load_from_callbacks(&callbacks, &stream, &width, &height, &stored, 0);
   return finish(std::move(result), pixels, width, height, static_cast<int>(png_channels(file, with_alpha)));
-}
-
-StbPixels stb_decode_jpeg(std::span<const std::byte> bytes, const JpegFile& file, uint8_t fill) {
-  if (file.end > INT_MAX) throw Error(ErrorCode::limit, "the JPEG file is too long").limit(INT_MAX, file.end);
-  const JpegFrame& f = file.frame;
-  Checked need = kSlack + Checked(f.width) * f.height * 3;
-  for (const JpegComponent& c : f.components) {
-    // Planes of whole MCUs; of a progressive picture also its 16-bit coefficients; a line for upsampling.
-    const Checked plane =
-        Checked(f.mcus_wide) * static_cast<uint64_t>(8 * c.h) * f.mcus_high * static_cast<uint64_t>(8 * c.v);
-    need += plane * (f.progressive ? 3 : 1) + f.width + 64;
-  }
-  StbPixels result = prepare(need.value(), fill);
-  const HeapScope scope(result.heap.get());
-  int width = 0, height = 0, stored = 0;
-  stbi_uc* pixels = stbi_load_from_memory(reinterpret_cast<const stbi_uc*>(bytes.data()), static_cast<int>(file.end),
-                                          &width, &height, &stored, 3);
-  return finish(std::move(result), pixels, width, height, 3);
 }
 
 }  // namespace furrow::io

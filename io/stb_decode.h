@@ -1,5 +1,5 @@
-// stb_image behind its fence: given only what the walks have checked, within a memory budget, on memory of known
-// content.
+// stb_image, for PNG, behind its fence: given only what the walk has checked, within a memory budget, on memory of
+// known content.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,6 @@
 #include <memory>
 #include <span>
 
-#include "io/jpeg_walk.h"
 #include "io/png_walk.h"
 
 namespace furrow::io {
@@ -39,8 +38,5 @@ bool stb_fits_png(const PngFile& file, bool with_alpha);
 // different ones, for version 2.27 can return memory that it never wrote.
 // Throws malformed with stb_image's words where it refuses what the walk accepted; limit where the budget does not do.
 StbPixels stb_decode_png(const PngFile& file, bool with_alpha, uint8_t fill = 0);
-
-// Decodes a walked JPEG to RGB.
-StbPixels stb_decode_jpeg(std::span<const std::byte> bytes, const JpegFile& file, uint8_t fill = 0);
 
 }  // namespace furrow::io
