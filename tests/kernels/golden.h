@@ -1,4 +1,4 @@
-// Reads tests/data/ops: arrays that make_ops_golden.py computed with PyTorch in float64.
+// Reads tests/data/ops or /losses: arrays that make_ops_golden.py or make_losses_golden.py computed with PyTorch.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -15,9 +15,9 @@ namespace furrow {
 
 class Golden {
  public:
-  Golden() {
-    const std::string folder = std::string(FURROW_TEST_DATA) + "/ops/";
-    std::ifstream index(folder + "ops.txt"), values(folder + "ops.f64", std::ios::binary);
+  explicit Golden(const std::string& set = "ops") {
+    const std::string path = std::string(FURROW_TEST_DATA) + "/" + set + "/" + set;
+    std::ifstream index(path + ".txt"), values(path + ".f64", std::ios::binary);
     std::string name;
     Shape s;
     for (int64_t first; index >> name >> s.n >> s.h >> s.w >> s.c >> first;) {
