@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "kernels/error.h"
@@ -162,6 +163,22 @@ Image resize(const Image& image, const Box& wanted, int64_t width, int64_t heigh
   if (same_rows) return resize_rows(image, rows, 0, image.height);
   const int64_t first = columns.first.front(), last = columns.first.back() + columns.count.back();
   return resize_columns(resize_rows(image, rows, first, last - first), columns, first);
+}
+
+AxisWeights axis_weights(int64_t size, double from, double to, int64_t result, Filter filter) {
+  const auto low = static_cast<float>(from), high = static_cast<float>(to);
+  require(size >= 1 && result >= 1 && low >= 0 && high > low && high <= static_cast<float>(size), "axis_weights: sizes");
+  if (filter != Filter::nearest) {
+    Weights w = weights(size, low, high, result, filter);
+    return {static_cast<int>(w.stride), std::move(w.first), std::move(w.count), std::move(w.fixed)};
+  }
+  AxisWeights out;
+  for (const int64_t position : nearest_positions(size, low, high, result)) {
+    out.first.push_back(static_cast<int32_t>(position >= 0 ? position : size - 1));
+    out.count.push_back(position >= 0);
+    out.weights.push_back(1 << kFraction);
+  }
+  return out;
 }
 
 void resize_probability(std::span<const float> from, int64_t width, int64_t height, std::span<float> to,

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "io/image.h"
 
@@ -24,6 +25,15 @@ struct Box {
 // Preconditions (ErrorCode::internal): sizes >= 1, 1 or 3 channels, a box inside the picture.
 Image resize(const Image& image, int64_t width, int64_t height, Filter filter);
 Image resize(const Image& image, const Box& box, int64_t width, int64_t height, Filter filter);
+
+// What resize() does along one axis, for devices that do it themselves: result i is
+// clip((2^21 + sum over k < count[i] of weights[i*stride + k] * source[first[i] + k]) >> 22). `size`: of the source;
+// [from, to): the box's edges. nearest has one weight of 2^22, or none where rounding leaves the picture.
+struct AxisWeights {
+  int stride = 1;
+  std::vector<int32_t> first, count, weights;
+};
+AxisWeights axis_weights(int64_t size, double from, double to, int64_t result, Filter filter);
 
 // A plane of float32 values (probabilities) at another size: bilinear, antialiased when it shrinks; the rule and the
 // rounding of Pillow's BILINEAR on mode "F": weights and sums in double, float between rows and columns.
