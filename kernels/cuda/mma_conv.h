@@ -1,0 +1,125 @@
+// Convolutions on tensor cores (mma.sync): arguments, packed weights, and the table of launch functions.
+//
+// Storage f16 and bf16 multiply exactly and add in float32; f32 is rounded to TensorFloat-32 on the way into the
+// multiplier. Whatever the storage, memory is walked in rows of 16-byte vectors, so one text serves all three.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cuda/image.h"
+#include "kernels/cuda/stream.h"
+#include "kernels/planned.h"
+
+namespace furrow::gpu {
+
+// Most channels of a fused head: their sums are kept in shared memory.
+constexpr int kMmaMaxHead = 32;
+// Dynamic shared memory that the largest parts (sm_90, sm_100) grant a block; sm_80 grants 163 KB, sm_86, 89, 120 99 KB.
+constexpr size_t kMmaSharedLimit = 227 * 1024;
+
+constexpr int kMmaRows = 8;   // output rows of a block
+
+// What a convolution's packed weights depend on.
+struct MmaConvShape {
+  DType type = DType::f16;            // storage of sources, weights and results: f16, bf16, f32
+  int oc = 0;
+  int c[2] = {0, 0}, pitch[2] = {0, 0};  // of the sources; c[1] == pitch[1] == 0 where there is one
+  int kernel_h = 3, kernel_w = 3, stride = 1;
+};
+
+// The order of packed weights: exact images of shared memory, one after another in the order the kernel consumes them.
+//   [oc tile][chunk of source 0, then of source 1][kx][ky][oc in tile][row of row_bytes, its 16-byte vectors swizzled]
+// A chunk is row_bytes of channels; channels beyond a source's c and rows beyond oc are zeros. f32 weights are rounded to
+// TensorFloat-32 here, once.
+struct MmaConvLayout {
+  MmaConvShape shape;
+  int block_oc = 64;      // output channels of a block: 32 or 64
+  int block_columns = 16; // output columns of a block; its rows are kMmaRows
+  int row_bytes = 64;     // bytes of channels staged at once: 32 or 64
+  int chunks[2] = {0, 0};
+
+  constexpr int element() const { return shape.type == DType::f32 ? 4 : 2; }
+  constexpr int row_channels() const { return row_bytes / element(); }
+  constexpr int oc_tiles() const { return (shape.oc + block_oc - 1) / block_oc; }
+  constexpr int all_chunks() const { return chunks[0] + chunks[1]; }
+  constexpr size_t step_bytes() const { return static_cast<size_t>(shape.kernel_h) * block_oc * row_bytes; }
+  constexpr size_t bytes() const { return step_bytes() * shape.kernel_w * all_chunks() * oc_tiles(); }
+  // Where vector v (16 bytes) of row r lies inside its row. 8 consecutive rows at one v meet all 32 banks.
+  constexpr int swizzled(int row, int v) const {
+    const int vectors = row_bytes / 16, rows_per_line = 8 / vectors;
+    return v ^ (row / rows_per_line % vectors);
+  }
+};
+
+constexpr MmaConvLayout mma_conv_layout(const MmaConvShape& s) {
+  MmaConvLayout l{.shape = s};
+  const int widest = (s.pitch[0] > s.pitch[1] ? s.pitch[0] : s.pitch[1]) * l.element();
+  l.row_bytes = widest <= 32 ? 32 : 64;
+  if (s.oc <= 32 && s.stride == 1) l.block_oc = 32, l.block_columns = 32;
+  for (int i = 0; i < 2; ++i) l.chunks[i] = (s.pitch[i] * l.element() + l.row_bytes - 1) / l.row_bytes;
+  return l;
+}
+
+// Dynamic shared memory of a launch, bytes: halo tiles and weights under way, then one float of the head per pixel, channel
+// and 32 output channels of a block. A device that grants less cannot run the shape.
+constexpr size_t mma_conv_shared_bytes(const MmaConvLayout& l, int head_channels) {
+  const int stride = l.shape.stride, columns = (l.block_columns - 1) * stride + l.shape.kernel_w;
+  const size_t rows = static_cast<size_t>((kMmaRows - 1) * stride + l.shape.kernel_h);
+  const size_t halo = rows * static_cast<size_t>((columns + stride - 1) / stride * stride * l.row_bytes);
+  const size_t pipeline = halo * (l.shape.kernel_w == 1 ? 3 : 2) + 3 * l.step_bytes();
+  return pipeline + sizeof(float) * static_cast<size_t>(head_channels * (l.block_oc / 32) * kMmaRows * l.block_columns);
+}
+
+// float64 weights {OC,KH,KW,C0+C1} (StepWeights::w) into layout.bytes() bytes of host memory.
+void pack_mma_conv(const MmaConvLayout& layout, const Tensor& w, void* packed);
+
+// A 1x1 convolution of the result, w f32 {HEAD,1,1,OC}, b f32 {HEAD}: l = b + sum over oc of w * y, in float32, in a
+// fixed order, from y before it is rounded. Any of the outputs may be null; all are dense {N,OH,OW,HEAD}.
+struct MmaHead {
+  int channels = 0;   // 0: no head
+  const float *w = nullptr, *b = nullptr;
+  float* logits = nullptr;
+  float* probability = nullptr;   // 1/(1+exp(-l))
+  uint8_t* mask = nullptr;        // probability > threshold ? 255 : 0
+  float threshold = 0.5f;
+};
+
+// y = act(W * [x0, x1] + b + residual), y[.,oh,ow,.] for oh < out_h, ow < out_w, x zero outside. Then as asked y itself, its
+// 2x2/2 maximum, the head. Every image has the layout's type, a pitch that is a multiple of 16 bytes, and zero pad channels.
+struct MmaConv {
+  MmaConvLayout layout;
+  const void* weights = nullptr;   // packed
+  const float* bias = nullptr;     // {OC}, may be null
+  ConstImage x[2];
+  // x is read as if x_spacing-1 rows and columns of zeros lay between its own: for the gradient of strided convolutions.
+  int x_spacing = 1;
+  int pad_h = 1, pad_w = 1;
+  bool relu = false;
+  int out_h = 0, out_w = 0;
+  ConstImage residual;   // may be y itself
+  Image y, pooled;       // either may be null
+  MmaHead head;
+};
+
+// Device weights, f32 dense {OC,KH,KW,IC}, into a layout.
+struct MmaConvPack {
+  MmaConvLayout layout;      // flipped: shape.oc = channels of the gradient, shape.c[0] = OC, one source
+  const float* w = nullptr;
+  int oc = 0, ic = 0;        // of w
+  // false: the forward weights. true: those of the gradient of input channels [first_ic, first_ic + shape.oc): taps
+  // reversed, OC and IC exchanged.
+  bool flipped = false;
+  int first_ic = 0;
+  void* packed = nullptr;
+};
+
+struct MmaConvKernels {
+  void (*conv)(Stream, const MmaConv&);
+  void (*pack)(Stream, const MmaConvPack&);
+};
+
+}  // namespace furrow::gpu
+
+namespace furrow::emulated { extern const gpu::MmaConvKernels mma_conv_kernels; }
+namespace furrow::cuda { extern const gpu::MmaConvKernels mma_conv_kernels; }

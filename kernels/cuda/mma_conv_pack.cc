@@ -1,0 +1,48 @@
+// Weights into the shared-memory images of the tensor-core convolution, on the host.
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/cuda/mma_conv.h"
+#include "kernels/half.h"
+
+namespace furrow::gpu {
+namespace {
+
+// One element, rounded to nearest from float64 by way of float32 (f32: to TensorFloat-32, ties away from zero).
+void store(DType type, double value, std::byte* to) {
+  const auto wide = static_cast<float>(value);
+  if (type == DType::f32) {
+    const uint32_t bits = std::bit_cast<uint32_t>(wide), rounded = std::isfinite(wide) ? (bits + 0x1000u) & 0xffffe000u : bits;
+    std::memcpy(to, &rounded, sizeof rounded);
+  } else {
+    const uint16_t bits = type == DType::f16 ? f32_to_f16(wide) : f32_to_bf16(wide);
+    std::memcpy(to, &bits, sizeof bits);
+  }
+}
+
+}  // namespace
+
+void pack_mma_conv(const MmaConvLayout& l, const Tensor& w, void* packed) {
+  const MmaConvShape& s = l.shape;
+  require(w.shape() == Shape{s.oc, s.kernel_h, s.kernel_w, s.c[0] + s.c[1]}, "pack_mma_conv: the weights are not the layout's");
+  const std::span<const double> values = w.values<double>();
+  auto* const out = static_cast<std::byte*>(packed);
+  std::memset(out, 0, l.bytes());
+  const int per_vector = 16 / l.element();
+  for (int oc = 0; oc < s.oc; ++oc)
+    for (int ky = 0; ky < s.kernel_h; ++ky)
+      for (int kx = 0; kx < s.kernel_w; ++kx)
+        for (int ic = 0; ic < s.c[0] + s.c[1]; ++ic) {
+          const bool second = ic >= s.c[0];
+          const int channel = second ? ic - s.c[0] : ic, within = channel % l.row_channels(), row = oc % l.block_oc;
+          const int chunk = channel / l.row_channels() + (second ? l.chunks[0] : 0);
+          const int64_t step = (static_cast<int64_t>(oc / l.block_oc) * l.all_chunks() + chunk) * s.kernel_w + kx;
+          const int64_t at = step * static_cast<int64_t>(l.step_bytes()) + (static_cast<int64_t>(ky) * l.block_oc + row) * l.row_bytes +
+                             l.swizzled(row, within / per_vector) * 16 + within % per_vector * l.element();
+          const int64_t from = ((static_cast<int64_t>(oc) * s.kernel_h + ky) * s.kernel_w + kx) * (s.c[0] + s.c[1]) + ic;
+          store(s.type, values[static_cast<size_t>(from)], out + at);
+        }
+}
+
+}  // namespace furrow::gpu
