@@ -1,0 +1,164 @@
+// Batch normalisation per channel (kernels/cuda/batch_norm.h): statistics and apply, and the family's table.
+#include "kernels/cuda/batch_norm_parts.h"
+
+namespace furrow::SIMT_NS {
+namespace {
+
+// Count, mean and sum of squared distances from the mean of some values; merge is Chan, Golub and LeVeque's (1983).
+template <class Real>
+struct Moments {
+  Real count, mean, m2;
+  SIMT_BOTH void merge(const Moments& other) {
+    if (other.count == 0) return;
+    const Real total = count + other.count, distance = other.mean - mean, share = other.count / total;
+    mean += distance * share;
+    m2 += other.m2 + distance * distance * count * share;
+    count = total;
+  }
+};
+
+// Stage 1 of the statistics: for each chunk of pixels and channel, mean and m2 of x - x(first pixel), to
+// workspace[chunk][0 or 1][c]. The shift makes the differences small where the mean is large against the deviation, and
+// Welford's recurrence (1962) needs no square of a sum: nothing cancels. Reads x once, writes 8 bytes per chunk and
+// channel. Grid x over chunks; 8 * 256 * V + 1024 bytes shared. Order: each thread its pixels ascending, then rows in a
+// tree.
+template <class T, int V>
+__global__ void __launch_bounds__(kPixelThreads) stats_kernel(View<const T> x, int64_t chunk, float* workspace) {
+  SHARED_ARRAY(float, counts, [kPixelThreads]);
+  SHARED_ARRAY(float, means, [V][kPixelThreads]);
+  SHARED_ARRAY(float, m2s, [V][kPixelThreads]);
+  const int channel = tile_channel<V>();
+  const int64_t begin = blockIdx.x * chunk, end = min(begin + chunk, x.pixels());
+  float shift[V], mean[V] = {}, m2[V] = {}, count = 0;
+  load_channels<V>(x, 0, channel, shift);
+  for (int64_t pixel = begin + threadIdx.y; pixel < end; pixel += blockDim.y) {
+    float value[V];
+    load_channels<V>(x, pixel, channel, value);
+    count += 1;
+    const float share = 1.0f / count;
+    SIMT_UNROLL for (int j = 0; j < V; ++j) {
+      const float shifted = value[j] - shift[j], distance = shifted - mean[j];
+      mean[j] = fmaf(distance, share, mean[j]);
+      m2[j] = fmaf(distance, shifted - mean[j], m2[j]);
+    }
+  }
+  const unsigned thread = threadIdx.y * blockDim.x + threadIdx.x;
+  counts[thread] = count;
+  SIMT_UNROLL for (int j = 0; j < V; ++j) {
+    means[j][thread] = mean[j];
+    m2s[j][thread] = m2[j];
+  }
+  for (unsigned rows = blockDim.y / 2; rows > 0; rows /= 2) {
+    __syncthreads();
+    if (threadIdx.y >= rows) continue;
+    const unsigned other = thread + rows * blockDim.x;
+    SIMT_UNROLL for (int j = 0; j < V; ++j) {
+      Moments<float> own{counts[thread], means[j][thread], m2s[j][thread]};
+      own.merge({counts[other], means[j][other], m2s[j][other]});
+      means[j][thread] = own.mean;
+      m2s[j][thread] = own.m2;
+    }
+    counts[thread] += counts[other];
+  }
+  if (threadIdx.y != 0) return;
+  for (int j = 0; j < V && channel + j < x.c; ++j) {
+    workspace[2 * blockIdx.x * static_cast<int64_t>(x.c) + channel + j] = means[j][thread];
+    workspace[(2 * blockIdx.x + 1) * static_cast<int64_t>(x.c) + channel + j] = m2s[j][thread];
+  }
+}
+
+struct StatsResults {
+  float *mean, *rstd, *running_mean, *running_var;
+  double eps, momentum;
+};
+
+// Stage 2: merges the chunks of a channel in float64, writes mean and rstd and moves the running statistics. Block 32
+// channels x 8 rows; row r merges chunks r, r+8, ..., then row 0 all rows in order. 6 KB shared.
+template <class T>
+__global__ void __launch_bounds__(kFinishChannels* kFinishRows)
+    stats_finish_kernel(View<const T> x, int64_t chunk, int chunks, const float* __restrict__ workspace,
+                        StatsResults to) {
+  SHARED_ARRAY(double, counts, [kFinishRows][kFinishChannels]);
+  SHARED_ARRAY(double, means, [kFinishRows][kFinishChannels]);
+  SHARED_ARRAY(double, m2s, [kFinishRows][kFinishChannels]);
+  const int64_t channel = static_cast<int64_t>(blockIdx.x) * kFinishChannels + threadIdx.x, c = x.c;
+  Moments<double> all{0, 0, 0};
+  if (channel < c)
+    for (int64_t k = threadIdx.y; k < chunks; k += kFinishRows) {
+      const int64_t pixels = min(chunk, x.pixels() - k * chunk);
+      all.merge({static_cast<double>(pixels), workspace[2 * k * c + channel], workspace[(2 * k + 1) * c + channel]});
+    }
+  counts[threadIdx.y][threadIdx.x] = all.count;
+  means[threadIdx.y][threadIdx.x] = all.mean;
+  m2s[threadIdx.y][threadIdx.x] = all.m2;
+  __syncthreads();
+  if (threadIdx.y != 0 || channel >= c) return;
+  for (int row = 1; row < kFinishRows; ++row)
+    all.merge({counts[row][threadIdx.x], means[row][threadIdx.x], m2s[row][threadIdx.x]});
+  const double mean = all.mean + static_cast<double>(to_float(*x.at(0, static_cast<int>(channel))));
+  to.mean[channel] = static_cast<float>(mean);
+  to.rstd[channel] = static_cast<float>(1 / sqrt(all.m2 / all.count + to.eps));
+  if (to.running_mean == nullptr) return;
+  to.running_mean[channel] =
+      static_cast<float>((1 - to.momentum) * static_cast<double>(to.running_mean[channel]) + to.momentum * mean);
+  to.running_var[channel] = static_cast<float>((1 - to.momentum) * static_cast<double>(to.running_var[channel]) +
+                                               to.momentum * (all.m2 / (all.count - 1)));
+}
+
+// y = relu?(gamma * (x - mean) * rstd + beta). Reads x, writes y. Grid x over groups of kApplyPixels * blockDim.y
+// pixels.
+template <class T, int V>
+__global__ void __launch_bounds__(kPixelThreads) apply_kernel(View<const T> x, View<T> y, Vectors vectors, bool relu) {
+  const int channel = tile_channel<V>();
+  if (channel >= y.pitch) return;
+  const Own<V> own(vectors, channel, y.c);
+  const int64_t first = static_cast<int64_t>(blockIdx.x) * blockDim.y * kApplyPixels + threadIdx.y;
+  for (int k = 0; k < kApplyPixels; ++k) {
+    const int64_t pixel = first + k * static_cast<int64_t>(blockDim.y);
+    if (pixel >= y.pixels()) return;
+    float value[V];
+    load_channels<V>(x, pixel, channel, value);
+    SIMT_UNROLL for (int j = 0; j < V; ++j) {
+      value[j] = own.normalised(value[j], j);
+      if (relu && value[j] <= 0) value[j] = 0;
+    }
+    store_channels<V>(y, pixel, channel, value);
+  }
+}
+
+void stats(gpu::Stream stream, const gpu::BatchNormStatsArgs& a) {
+  const int64_t M = a.x.pixels(), chunk = gpu::batch_norm_chunk(M, a.x.c), chunks = gpu::batch_norm_chunks(M, a.x.c);
+  require(M > 1, "batch_norm: one value per channel has no variance");
+  require(a.mean != nullptr && a.rstd != nullptr && a.workspace != nullptr, "batch_norm: vectors");
+  require((a.running_mean == nullptr) == (a.running_var == nullptr), "batch_norm: one running statistic alone");
+  with_lanes({a.x}, [&](auto zero, auto lanes) {
+    using T = decltype(zero);
+    constexpr int V = decltype(lanes)::value;
+    const Launch launch = over_channels(chunks, a.x.c, V);
+    LAUNCH(stream, launch.grid, launch.block, 0, (stats_kernel<T, V>), view<T>(a.x), chunk, a.workspace);
+    LAUNCH(stream, dim3(finish_blocks(a.x.c)), dim3(kFinishChannels, kFinishRows), 0, stats_finish_kernel<T>,
+           view<T>(a.x), chunk, static_cast<int>(chunks), a.workspace,
+           StatsResults{a.mean, a.rstd, a.running_mean, a.running_var, a.eps, a.momentum});
+  });
+}
+
+void apply(gpu::Stream stream, const gpu::BatchNormApplyArgs& a) {
+  check(a.with);
+  require(a.with.beta != nullptr && a.y && same_extent(a.x, a.y), "batch_norm: shapes");
+  with_lanes({a.x, a.y}, [&](auto zero, auto lanes) {
+    using T = decltype(zero);
+    constexpr int V = decltype(lanes)::value;
+    Launch launch = over_channels(1, a.y.pitch, V);
+    const int64_t per_block = static_cast<int64_t>(launch.block.y) * kApplyPixels;
+    launch = over_channels((a.y.pixels() + per_block - 1) / per_block, a.y.pitch, V);
+    LAUNCH(stream, launch.grid, launch.block, 0, (apply_kernel<T, V>), view<T>(a.x), view<T>(a.y), vectors_of(a.with),
+           a.relu);
+  });
+}
+
+}  // namespace
+
+const gpu::BatchNormKernels batch_norm_kernels{
+    .stats = stats, .apply = apply, .grad_reduce = batch_norm_grad_reduce, .grad_apply = batch_norm_grad_apply};
+
+}  // namespace furrow::SIMT_NS

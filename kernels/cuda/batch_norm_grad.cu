@@ -1,0 +1,170 @@
+// The gradient of batch normalisation (kernels/cuda/batch_norm.h): sums per channel, then dx.
+#include "kernels/cuda/batch_norm_parts.h"
+
+namespace furrow::SIMT_NS {
+namespace {
+
+// dy of V channels of a pixel, zero where the ReLU had cut; x of the same channels is at hand.
+template <int V, class T>
+SIMT_DEVICE void load_masked(const View<const T>& dy, const View<const T>& y, gpu::ReluMask mask, const Own<V>& own,
+                             const float (&x)[V], int64_t pixel, int channel, float (&to)[V]) {
+  load_channels<V>(dy, pixel, channel, to);
+  if (mask == gpu::ReluMask::none) return;
+  float result[V];
+  if (mask == gpu::ReluMask::from_y)
+    load_channels<V>(y, pixel, channel, result);
+  else
+    SIMT_UNROLL for (int j = 0; j < V; ++j) result[j] = own.normalised(x[j], j);
+  SIMT_UNROLL for (int j = 0; j < V; ++j) if (result[j] <= 0) to[j] = 0;
+}
+
+// Stage 1 of the gradient: sums of dy and of dy*(x-mean) over a chunk, to workspace[chunk][0 or 1][c]. Reads x, dy and
+// perhaps y. Grid x over chunks; 8 * 256 * V bytes shared. Order: each thread its pixels ascending, then rows in a
+// tree.
+template <class T, int V>
+__global__ void __launch_bounds__(kPixelThreads)
+    grad_sums_kernel(View<const T> x, View<const T> dy, View<const T> y, Vectors vectors, gpu::ReluMask mask,
+                     int64_t chunk, float* workspace) {
+  SHARED_ARRAY(float, sums, [2][V][kPixelThreads]);
+  const int channel = tile_channel<V>();
+  const Own<V> own(vectors, channel, x.c);
+  const int64_t begin = blockIdx.x * chunk, end = min(begin + chunk, x.pixels());
+  float sum[V] = {}, product[V] = {};
+  for (int64_t pixel = begin + threadIdx.y; pixel < end; pixel += blockDim.y) {
+    float value[V], gradient[V];
+    load_channels<V>(x, pixel, channel, value);
+    load_masked<V>(dy, y, mask, own, value, pixel, channel, gradient);
+    SIMT_UNROLL for (int j = 0; j < V; ++j) {
+      sum[j] += gradient[j];
+      product[j] = fmaf(gradient[j], value[j] - own.mean[j], product[j]);
+    }
+  }
+  const unsigned thread = threadIdx.y * blockDim.x + threadIdx.x;
+  SIMT_UNROLL for (int j = 0; j < V; ++j) {
+    sums[0][j][thread] = sum[j];
+    sums[1][j][thread] = product[j];
+  }
+  for (unsigned rows = blockDim.y / 2; rows > 0; rows /= 2) {
+    __syncthreads();
+    if (threadIdx.y >= rows) continue;
+    SIMT_UNROLL for (int j = 0; j < V; ++j) {
+      sums[0][j][thread] += sums[0][j][thread + rows * blockDim.x];
+      sums[1][j][thread] += sums[1][j][thread + rows * blockDim.x];
+    }
+  }
+  if (threadIdx.y != 0) return;
+  for (int j = 0; j < V && channel + j < x.c; ++j) {
+    workspace[2 * blockIdx.x * static_cast<int64_t>(x.c) + channel + j] = sums[0][j][thread];
+    workspace[(2 * blockIdx.x + 1) * static_cast<int64_t>(x.c) + channel + j] = sums[1][j][thread];
+  }
+}
+
+struct GradResults {
+  float *sums, *dgamma, *dbeta;
+  bool accumulate;
+};
+
+// Stage 2: adds the chunks of a channel in float64, in the order of stats_finish_kernel. 4 KB shared.
+__global__ void __launch_bounds__(kFinishChannels* kFinishRows)
+    grad_finish_kernel(int64_t c, int chunks, const float* __restrict__ workspace, Vectors vectors, GradResults to) {
+  SHARED_ARRAY(double, sums, [2][kFinishRows][kFinishChannels]);
+  const int64_t channel = static_cast<int64_t>(blockIdx.x) * kFinishChannels + threadIdx.x;
+  double sum = 0, product = 0;
+  if (channel < c)
+    for (int64_t k = threadIdx.y; k < chunks; k += kFinishRows) {
+      sum += static_cast<double>(workspace[2 * k * c + channel]);
+      product += static_cast<double>(workspace[(2 * k + 1) * c + channel]);
+    }
+  sums[0][threadIdx.y][threadIdx.x] = sum;
+  sums[1][threadIdx.y][threadIdx.x] = product;
+  __syncthreads();
+  if (threadIdx.y != 0 || channel >= c) return;
+  for (int row = 1; row < kFinishRows; ++row) {
+    sum += sums[0][row][threadIdx.x];
+    product += sums[1][row][threadIdx.x];
+  }
+  const Own<1> own(vectors, static_cast<int>(channel), static_cast<int>(c));
+  product *= static_cast<double>(own.rstd[0]);
+  to.sums[channel] = static_cast<float>(sum);
+  to.sums[c + channel] = static_cast<float>(product);
+  if (to.dbeta != nullptr)
+    to.dbeta[channel] = static_cast<float>(to.accumulate ? static_cast<double>(to.dbeta[channel]) + sum : sum);
+  if (to.dgamma != nullptr)
+    to.dgamma[channel] =
+        static_cast<float>(to.accumulate ? static_cast<double>(to.dgamma[channel]) + product : product);
+}
+
+// dx = gamma*rstd*(dy - sums[0]/M - xh*sums[1]/M); without sums gamma*rstd*dy. Reads x, dy and perhaps y, writes dx.
+// Grid as apply_kernel's.
+template <class T, int V>
+__global__ void __launch_bounds__(kPixelThreads)
+    grad_apply_kernel(View<const T> x, View<const T> dy, View<const T> y, View<T> dx, Vectors vectors,
+                      gpu::ReluMask mask, const float* __restrict__ sums, bool accumulate) {
+  const int channel = tile_channel<V>();
+  if (channel >= dx.pitch) return;
+  const Own<V> own(vectors, channel, dx.c);
+  float dy_mean[V] = {}, slope[V] = {};  // sums[0]/M, rstd*sums[1]/M
+  const float share = 1.0f / static_cast<float>(dx.pixels());
+  SIMT_UNROLL for (int j = 0; j < V; ++j) if (sums != nullptr && channel + j < dx.c) {
+    dy_mean[j] = sums[channel + j] * share;
+    slope[j] = own.rstd[j] * sums[dx.c + channel + j] * share;
+  }
+  const int64_t first = static_cast<int64_t>(blockIdx.x) * blockDim.y * kApplyPixels + threadIdx.y;
+  for (int k = 0; k < kApplyPixels; ++k) {
+    const int64_t pixel = first + k * static_cast<int64_t>(blockDim.y);
+    if (pixel >= dx.pixels()) return;
+    float value[V], gradient[V];
+    load_channels<V>(x, pixel, channel, value);
+    load_masked<V>(dy, y, mask, own, value, pixel, channel, gradient);
+    SIMT_UNROLL for (int j = 0; j < V; ++j) gradient[j] =
+        sums == nullptr ? own.scale[j] * gradient[j]
+                        : own.scale[j] * (gradient[j] - dy_mean[j] - (value[j] - own.mean[j]) * slope[j]);
+    store_channels<V>(dx, pixel, channel, gradient, accumulate);
+  }
+}
+
+void check_grad(const gpu::BatchNormGradArgs& a) {
+  check(a.with);
+  require(same_extent(a.x, a.dy), "batch_norm_grad: shapes");
+  require(a.mask != gpu::ReluMask::from_y || (a.y && same_extent(a.x, a.y)), "batch_norm_grad: a mask from y needs y");
+  require(a.mask != gpu::ReluMask::from_x || a.with.beta != nullptr, "batch_norm_grad: a mask from x needs beta");
+}
+gpu::ConstImage mask_source(const gpu::BatchNormGradArgs& a) {
+  return a.mask == gpu::ReluMask::from_y ? a.y : gpu::ConstImage{};
+}
+
+}  // namespace
+
+void batch_norm_grad_reduce(gpu::Stream stream, const gpu::BatchNormGradArgs& a) {
+  check_grad(a);
+  require(a.sums != nullptr && a.workspace != nullptr, "batch_norm_grad: vectors");
+  const int64_t M = a.x.pixels(), chunk = gpu::batch_norm_chunk(M, a.x.c), chunks = gpu::batch_norm_chunks(M, a.x.c);
+  with_lanes({a.x, a.dy, mask_source(a)}, [&](auto zero, auto lanes) {
+    using T = decltype(zero);
+    constexpr int V = decltype(lanes)::value;
+    const Launch launch = over_channels(chunks, a.x.c, V);
+    LAUNCH(stream, launch.grid, launch.block, 0, (grad_sums_kernel<T, V>), view<T>(a.x), view<T>(a.dy),
+           view<T>(mask_source(a)), vectors_of(a.with), a.mask, chunk, a.workspace);
+  });
+  LAUNCH(stream, dim3(finish_blocks(a.x.c)), dim3(kFinishChannels, kFinishRows), 0, grad_finish_kernel, a.x.c,
+         static_cast<int>(chunks), a.workspace, vectors_of(a.with),
+         GradResults{a.sums, a.dgamma, a.dbeta, a.accumulate_vectors});
+}
+
+void batch_norm_grad_apply(gpu::Stream stream, const gpu::BatchNormGradArgs& a) {
+  check_grad(a);
+  require(a.dx && same_extent(a.x, a.dx) && (a.fixed_stats || a.sums != nullptr),
+          "batch_norm_grad: dx or the sums are missing");
+  with_lanes({a.x, a.dy, mask_source(a), a.dx}, [&](auto zero, auto lanes) {
+    using T = decltype(zero);
+    constexpr int V = decltype(lanes)::value;
+    Launch launch = over_channels(1, a.dx.pitch, V);
+    const int64_t per_block = static_cast<int64_t>(launch.block.y) * kApplyPixels;
+    launch = over_channels((a.dx.pixels() + per_block - 1) / per_block, a.dx.pitch, V);
+    LAUNCH(stream, launch.grid, launch.block, 0, (grad_apply_kernel<T, V>), view<T>(a.x), view<T>(a.dy),
+           view<T>(mask_source(a)), view<T>(a.dx), vectors_of(a.with), a.mask, a.fixed_stats ? nullptr : a.sums,
+           a.accumulate_dx);
+  });
+}
+
+}  // namespace furrow::SIMT_NS
