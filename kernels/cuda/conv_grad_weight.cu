@@ -1,0 +1,220 @@
+// The gradient of a convolution with respect to its weights and bias.
+//
+// dw is a matrix product: rows are the channels of the gradient's side, columns the pairs (tap, channel) of the gathered
+// side, and the sum runs over pixels. The pixels are cut into slices by a rule that looks at shapes alone; each slice
+// leaves its sums in scratch, and a second kernel adds them in order.
+//   convolution:             rows = dy, gathered side = [x0, x1]
+//   transposed convolution:  rows = x, gathered side = dy with stride 2: dw comes out as {ic,2,2,oc}, which the second
+//                            kernel transposes
+#include "kernels/cuda/conv_tile.h"
+
+namespace furrow::SIMT_NS {
+
+namespace {
+
+constexpr int kRowTile = gpu::kConvGradTile, kColumnTile = gpu::kConvGradTile;   // of dw, per block
+constexpr int kThreads = 128;                    // each 4 rows x 8 columns
+constexpr int kPixels = 32;                      // pixels staged at a time
+constexpr int kBiasThreads = 256, kBiasChannels = gpu::kConvBiasTile, kBiasLanes = kBiasThreads / kBiasChannels;
+constexpr int kReduceThreads = 128;
+static_assert(kThreads == kRowTile / 4 * (kColumnTile / 8));
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+struct WeightProblem {
+  TileProblem::Source rows, x[2];    // the row side has one pixel per summand
+  int out_h, out_w, in_h, in_w;      // pixels of the row side and of the gathered side, per picture
+  int kernel_h, kernel_w, stride, pad;
+  int64_t pixels, slice;             // n*out_h*out_w, and those of one slice
+  float* partial;                    // {slices, rows.c, kernel_h*kernel_w*(x[0].c + x[1].c)}
+};
+
+struct Place { int64_t picture; int row, col; };   // of the gathered side: its first pixel's number, top left tap
+
+// partial[s][r][(kh,kw,ic)] = sum over the pixels p of slice s of rows[p][r] * x[n, oh*S+kh-P, ow*S+kw-P, ic]
+//   grid: x = row tiles * column tiles, y = slices. Block: 128, each thread 4 rows x 8 columns. Static shared: 17 KiB.
+//   Bytes: rows once per 64 columns, x once per 64 rows and tap. Order: pixels, 32 at a time summed apart.
+__global__ void __launch_bounds__(kThreads) weight_partial(WeightProblem p) {
+  SHARED_ARRAY(float, row_tile, [kPixels][kRowTile]);
+  SHARED_ARRAY(float, column_tile, [kPixels][kColumnTile]);
+  SHARED_ARRAY(Place, places, [kPixels]);
+  const int thread = static_cast<int>(threadIdx.x);
+  const int channels = p.x[0].c + p.x[1].c, columns = p.kernel_h * p.kernel_w * channels;
+  const int column_tiles = (columns + kColumnTile - 1) / kColumnTile;
+  const int first_row = static_cast<int>(blockIdx.x) / column_tiles * kRowTile;
+  const int first_column = static_cast<int>(blockIdx.x) % column_tiles * kColumnTile;
+  const int64_t begin = static_cast<int64_t>(blockIdx.y) * p.slice, end = min(begin + p.slice, p.pixels);
+
+  // This thread stages column `lane` of both tiles, every second pixel.
+  const int lane = thread % kColumnTile, half = thread / kColumnTile;
+  const int column = first_column + lane, tap = column / channels, channel = column % channels;
+  const int kh = tap / p.kernel_w, kw = tap % p.kernel_w;
+  const bool second = channel >= p.x[0].c;
+  const TileProblem::Source source = p.x[second ? 1 : 0];
+  const int own = second ? channel - p.x[0].c : channel;
+  const bool row_exists = first_row + lane < p.rows.c, column_exists = column < columns;
+
+  const int my_row = thread / (kColumnTile / 8) * 4, my_column = thread % (kColumnTile / 8) * 8;
+  const bool active = first_row + my_row < p.rows.c && first_column + my_column < columns;
+  float total[4][8] = {};
+  for (int64_t base = begin; base < end; base += kPixels) {
+    if (thread < kPixels) {
+      const int64_t pixel = base + thread, picture = pixel / (static_cast<int64_t>(p.out_h) * p.out_w);
+      const int rest = static_cast<int>(pixel - picture * p.out_h * p.out_w);
+      places[thread] = {picture * p.in_h * p.in_w, rest / p.out_w * p.stride - p.pad, rest % p.out_w * p.stride - p.pad};
+    }
+    __syncthreads();   // places are there, and the tiles before have been read
+    for (int i = half; i < kPixels; i += kThreads / kColumnTile) {
+      const Place place = places[i];
+      const int iy = place.row + kh, ix = place.col + kw;
+      const bool exists = base + i < end;
+      row_tile[i][lane] = exists && row_exists ? p.rows.data[(base + i) * p.rows.pitch + first_row + lane] : 0.0f;
+      column_tile[i][lane] = exists && column_exists && iy >= 0 && iy < p.in_h && ix >= 0 && ix < p.in_w
+                                 ? source.data[(place.picture + static_cast<int64_t>(iy) * p.in_w + ix) * source.pitch + own] : 0.0f;
+    }
+    __syncthreads();
+    if (!active) continue;
+    float sum[4][8] = {};
+    for (int i = 0; i < kPixels; ++i) {
+      const float4 row = *reinterpret_cast<const float4*>(&row_tile[i][my_row]);
+      const float4 a = *reinterpret_cast<const float4*>(&column_tile[i][my_column]);
+      const float4 b = *reinterpret_cast<const float4*>(&column_tile[i][my_column + 4]);
+      const float factor[4] = {row.x, row.y, row.z, row.w};
+      SIMT_UNROLL
+      for (int r = 0; r < 4; ++r) {
+        float* to = sum[r];
+        to[0] += factor[r] * a.x; to[1] += factor[r] * a.y; to[2] += factor[r] * a.z; to[3] += factor[r] * a.w;
+        to[4] += factor[r] * b.x; to[5] += factor[r] * b.y; to[6] += factor[r] * b.z; to[7] += factor[r] * b.w;
+      }
+    }
+    SIMT_UNROLL
+    for (int r = 0; r < 4; ++r) {
+      SIMT_UNROLL
+      for (int c = 0; c < 8; ++c) total[r][c] += sum[r][c];
+    }
+  }
+  for (int r = 0; r < 4; ++r) {
+    SIMT_UNROLL
+    for (int c = 0; c < 8; ++c)
+      if (first_row + my_row + r < p.rows.c && first_column + my_column + c < columns)
+        p.partial[(static_cast<int64_t>(blockIdx.y) * p.rows.c + first_row + my_row + r) * columns + first_column + my_column + c] = total[r][c];
+  }
+}
+
+// partial[s][c] = sum over the pixels of slice s of dy[pixel][c].
+//   grid: x = tiles of 32 channels, y = slices; block: 256 = 32 channels x 8, each every eighth pixel, 32 at a time
+//   summed apart; then the eight in order. Static shared: 1 KiB. Bytes: dy once.
+__global__ void __launch_bounds__(kBiasThreads) bias_partial(TileProblem::Source dy, int64_t pixels, int64_t slice, float* __restrict__ partial) {
+  SHARED_ARRAY(float, sums, [kBiasLanes][kBiasChannels]);
+  const int thread = static_cast<int>(threadIdx.x), lane = thread / kBiasChannels;
+  const int channel = static_cast<int>(blockIdx.x) * kBiasChannels + thread % kBiasChannels;
+  const int64_t begin = static_cast<int64_t>(blockIdx.y) * slice, end = min(begin + slice, pixels);
+  float total = 0;
+  if (channel < dy.c)
+    for (int64_t base = begin; base < end; base += 32 * kBiasLanes) {
+      float sum = 0;
+      for (int64_t pixel = base + lane; pixel < min(base + 32 * kBiasLanes, end); pixel += kBiasLanes) sum += dy.data[pixel * dy.pitch + channel];
+      total += sum;
+    }
+  sums[lane][thread % kBiasChannels] = total;
+  __syncthreads();
+  if (lane == 0 && channel < dy.c) {
+    float sum = 0;
+    for (const auto& row : sums) sum += row[thread];
+    partial[static_cast<int64_t>(blockIdx.y) * dy.c + channel] = sum;
+  }
+}
+
+// out[c*taps*rows + t*rows + r] (transposed), else out[r*columns + t*channels + c], = or += sum over s of
+// partial[s][r][t][c]; 16 slices at a time summed apart.
+//   grid: x = ceil(count/128). Block: 128, one value each. Bytes: partial and out once.
+struct Reduction {
+  const float* partial;
+  float* out;
+  int64_t count;                  // rows*taps*channels
+  int slices, rows, taps, channels;
+  bool transposed, accumulate;
+};
+__global__ void __launch_bounds__(kReduceThreads) add_slices(Reduction p) {
+  const int64_t at = static_cast<int64_t>(blockIdx.x) * kReduceThreads + threadIdx.x;
+  if (at >= p.count) return;
+  float total = 0;
+  for (int first = 0; first < p.slices; first += 16) {
+    float sum = 0;
+    for (int s = first; s < min(first + 16, p.slices); ++s) sum += p.partial[s * p.count + at];
+    total += sum;
+  }
+  int64_t to = at;
+  if (p.transposed) {
+    const int64_t c = at % p.channels, t = at / p.channels % p.taps, r = at / p.channels / p.taps;
+    to = (c * p.taps + t) * p.rows + r;
+  }
+  p.out[to] = p.accumulate ? p.out[to] + total : total;
+}
+
+void reduce(gpu::Stream stream, Reduction r) {
+  r.count = static_cast<int64_t>(r.rows) * r.taps * r.channels;
+  const int64_t blocks = ceil_div(r.count, kReduceThreads);
+  require(blocks < (int64_t{1} << 31), "conv_grad_weight: more weights than a grid has");
+  LAUNCH(stream, dim3(static_cast<unsigned>(blocks)), dim3(kReduceThreads), 0, add_slices, r);
+}
+
+// Slice lengths are multiples of kPixels, so that only the last chunk of all is ragged.
+int64_t slice_length(int64_t pixels, int64_t slices) { return ceil_div(ceil_div(pixels, slices), kPixels) * kPixels; }
+
+void weight_gradient(gpu::Stream stream, WeightProblem p, float* dw, bool transposed, bool accumulate, float* scratch) {
+  const int channels = p.x[0].c + p.x[1].c, taps = p.kernel_h * p.kernel_w;
+  if (p.rows.c == 0 || channels == 0) return;
+  const int64_t columns = static_cast<int64_t>(taps) * channels;
+  require(columns < (int64_t{1} << 31) - kColumnTile, "conv_grad_weight: more columns than fit int");
+  const int64_t tiles = gpu::conv_grad_weight_tiles(p.rows.c, columns);
+  require(tiles < (int64_t{1} << 31), "conv_grad_weight: more tiles than a grid has");
+  const int64_t slices = gpu::conv_grad_slices(p.pixels, tiles);
+  p.slice = slice_length(p.pixels, slices);
+  p.partial = scratch;
+  LAUNCH(stream, dim3(static_cast<unsigned>(tiles), static_cast<unsigned>(slices)), dim3(kThreads), 0, weight_partial, p);
+  reduce(stream, {.partial = scratch, .out = dw, .count = 0, .slices = static_cast<int>(slices), .rows = p.rows.c, .taps = taps,
+                  .channels = channels, .transposed = transposed, .accumulate = accumulate});
+}
+
+void bias_gradient(gpu::Stream stream, const gpu::ConstImage& dy, float* db, bool accumulate, float* scratch) {
+  if (db == nullptr || dy.c == 0) return;
+  const int64_t slices = gpu::conv_grad_slices(dy.pixels(), gpu::conv_grad_bias_tiles(dy.c));
+  LAUNCH(stream, dim3(static_cast<unsigned>(gpu::conv_grad_bias_tiles(dy.c)), static_cast<unsigned>(slices)), dim3(kBiasThreads), 0,
+         bias_partial, tile_source(dy, "conv_grad_weight: dy is not float32"), dy.pixels(), slice_length(dy.pixels(), slices), scratch);
+  reduce(stream, {.partial = scratch, .out = db, .count = 0, .slices = static_cast<int>(slices), .rows = dy.c, .taps = 1, .channels = 1,
+                  .transposed = false, .accumulate = accumulate});
+}
+
+}  // namespace
+
+void conv_grad_weight(gpu::Stream stream, const gpu::ConvGradWeight& a) {
+  const ConvGeometry& g = a.geometry;
+  require(g.kernel_h > 0 && g.kernel_w > 0 && g.stride > 0 && g.pad >= 0, "conv_grad_weight: geometry");
+  require(a.dy.n == a.x0.n && a.dy.h == g.out(a.x0.h, g.kernel_h) && a.dy.w == g.out(a.x0.w, g.kernel_w) &&
+              (!a.x1 || (a.x1.n == a.x0.n && a.x1.h == a.x0.h && a.x1.w == a.x0.w)), "conv_grad_weight: shapes");
+  WeightProblem p{};
+  p.rows = tile_source(a.dy, "conv_grad_weight: dy is not float32");
+  p.x[0] = tile_source(a.x0, "conv_grad_weight: x0 is not float32");
+  p.x[1] = tile_source(a.x1, "conv_grad_weight: x1 is not float32");
+  p.out_h = a.dy.h, p.out_w = a.dy.w, p.in_h = a.x0.h, p.in_w = a.x0.w;
+  p.kernel_h = static_cast<int>(g.kernel_h), p.kernel_w = static_cast<int>(g.kernel_w);
+  p.stride = static_cast<int>(g.stride), p.pad = static_cast<int>(g.pad);
+  p.pixels = a.dy.pixels();
+  weight_gradient(stream, p, a.dw, false, a.accumulate, a.scratch);
+  bias_gradient(stream, a.dy, a.db, a.accumulate, a.scratch);
+}
+
+void upconv_grad_weight(gpu::Stream stream, const gpu::UpconvGradWeight& a) {
+  require(a.dy.n == a.x.n && a.dy.h == 2 * a.x.h && a.dy.w == 2 * a.x.w, "upconv_grad_weight: shapes");
+  WeightProblem p{};
+  p.rows = tile_source(a.x, "upconv_grad_weight: x is not float32");
+  p.x[0] = tile_source(a.dy, "upconv_grad_weight: dy is not float32");
+  p.out_h = a.x.h, p.out_w = a.x.w, p.in_h = a.dy.h, p.in_w = a.dy.w;
+  p.kernel_h = p.kernel_w = p.stride = 2;
+  p.pixels = a.x.pixels();
+  weight_gradient(stream, p, a.dw, true, a.accumulate, a.scratch);
+  bias_gradient(stream, a.dy, a.db, a.accumulate, a.scratch);
+}
+
+}  // namespace furrow::SIMT_NS

@@ -1,0 +1,43 @@
+// What the tests of the convolution kernels share.
+#pragma once
+
+#include <cmath>
+#include <vector>
+
+#include "kernels/cuda/conv.h"
+#include "kernels/ref/ref_backend.h"
+#include "tests/cuda/pitched_image.h"
+#include "tests/kernels/cases.h"
+#include "tests/kernels/compare.h"
+
+namespace furrow::gpu {
+
+inline const ConvKernels& kernels() { return KERNELS_UNDER_TEST(conv_kernels); }
+
+// A float32 image with `extra` pad channels.
+class DeviceImage : public PitchedImage {
+ public:
+  DeviceImage(const Shape& shape, int64_t extra) : PitchedImage(shape, DType::f32, shape.c + extra) {}
+  DeviceImage(const Tensor& t, int64_t extra) : PitchedImage(t, DType::f32, t.shape().c + extra) {}
+};
+
+// Values of a tensor as float32, and back.
+inline std::vector<float> floats_of(const Tensor& t) {
+  const Tensor narrow = t.to(DType::f32);
+  const auto values = narrow.values<float>();
+  return {values.begin(), values.end()};
+}
+inline Tensor tensor_of(const Shape& shape, const std::vector<float>& values) {
+  Tensor out(shape, DType::f32);
+  require(values.size() == out.values<float>().size(), "tensor_of: size");
+  std::copy(values.begin(), values.end(), out.values<float>().begin());
+  return out;
+}
+
+// Rounding errors of a sum of K products of random signs walk: about 2^-24 * sqrt(K) of the terms' size, kept small by
+// summing in two levels; the last sum rounds by 2^-24 on its own. The largest result stands for the terms' size.
+inline Tolerance rounding(const Tensor& want, int64_t length) {
+  return {.absolute = (0x1p-24 + 4e-8 * std::sqrt(static_cast<double>(length))) * std::max(largest(want), 1e-3)};
+}
+
+}  // namespace furrow::gpu
