@@ -25,7 +25,7 @@
       []() -> const void* { static const char key = 0; return &key; }(), sizeof(name##_array_type), #name, ::furrow::emu::Site::here()))
 #define DYNAMIC_SHARED(T, name) T* name = static_cast<T*>(::furrow::emu::dynamic_shared(::furrow::emu::Site::here()))
 #define LAUNCH(stream, grid, block, shared_bytes, kernel, ...) \
-  launch_kernel(stream, grid, block, shared_bytes, #kernel, kernel, __VA_ARGS__)
+  launch_kernel(stream, grid, block, shared_bytes, #kernel, kernel __VA_OPT__(, ) __VA_ARGS__)
 
 namespace furrow::emulated {
 

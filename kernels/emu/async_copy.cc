@@ -7,10 +7,10 @@ namespace furrow::emu {
 namespace {
 
 void land(Copy& c) {
-  if (c.landed) return;
-  c.landed = true;
   if (c.valid) record_read(c.from, c.bytes);
   record_write(c.to, c.bytes);
+  if (c.landed) return;
+  c.landed = true;
   const auto* from = static_cast<const volatile uint32_t*>(c.from);   // volatile: never a call of memcpy
   auto* to = static_cast<volatile uint32_t*>(c.to);
   for (int i = 0; i < c.bytes / 4; ++i) to[i] = c.valid ? from[i] : 0;
@@ -69,7 +69,7 @@ void cp_async_wait(int pending, Site) {
     const uint32_t place = t.first_copy;
     Copy& copy = b.copies[place];
     if (copy.group + static_cast<uint32_t>(pending) >= t.open_group) return;
-    land(copy);
+    land(copy);   // where it landed at issue: only for TSan
     t.first_copy = copy.next;
     copy.next = b.free_copy;
     b.free_copy = place;

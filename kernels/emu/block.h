@@ -52,7 +52,7 @@ struct Thread {
 };
 
 enum class WarpKind : uint8_t { sync, shuffle, ballot, ldmatrix, mma };
-// Lanes that meet. Several may be under way in one warp, with masks that have no lane in common.
+// Lanes that meet. Several may be under way in one warp.
 struct WarpOperation {
   WarpKind kind;
   uint8_t variant;              // of the kind; all lanes must agree
@@ -110,6 +110,7 @@ struct Block {
   uint32_t copies_n = 0, free_copy = kNoCopy;
 
   bool failed = false;
+  unsigned failures = 0;        // launches
   char failure[480];
   std::exception_ptr exception; // left a kernel's body
   Counters counters;

@@ -27,7 +27,7 @@ bool intact(const char* from, const char* end) {
 
 char* arena(Block& b) { return b.arena[b.set]; }
 
-// Places an array of that many bytes behind the last one.
+// Places an array of that many bytes, with guards of its own, behind the last one.
 size_t place(Block& b, size_t bytes) {
   char* const base = arena(b);
   const size_t offset = b.arena_top + kGuard, end = offset + rounded(bytes);
@@ -38,7 +38,7 @@ size_t place(Block& b, size_t bytes) {
   for (size_t i = bytes; i < rounded(bytes); ++i) base[offset + i] = static_cast<char>(i % 2 == 0 ? 0xA5 : 0xFF);
   poison(base + b.arena_top, end + kGuard - b.arena_top);
   unpoison(base + offset, bytes);
-  b.arena_top = end;
+  b.arena_top = end + kGuard;
   return offset;
 }
 
@@ -63,7 +63,7 @@ void unmap_arenas(Block& b) {
 
 // Dynamic shared memory is arrays[0].
 void start_shared(Block& b) {
-  b.arena_top = 64;   // so that arrays begin at multiples of 128 less whatever stands before them
+  b.arena_top = 128 - kGuard;   // dynamic shared memory is aligned to 128 bytes, as on the device
   b.static_bytes = 0;
   poison(arena(b), kArenaBytes);
   const size_t bytes = b.launch.dynamic_shared;

@@ -1,7 +1,7 @@
 // Operations of a warp: lanes wait for each other, and the last one to come computes for all.
 //
 // What a lane must get right: it is in its own mask; every lane of the mask comes to the same operation, at the same
-// line, with the same mask; none of them has left; a shuffle reads only from lanes of the mask. A block whose size is
+// line, with the same mask (other lanes may be elsewhere, in operations of their own); none of them has left; a shuffle reads only from lanes of the mask. A block whose size is
 // not a multiple of 32 has a last warp with lanes missing, which count as gone.
 // For TSan only __syncwarp orders memory, as CUDA's documentation has it.
 #include "kernels/emu/block.h"
@@ -70,18 +70,18 @@ WarpOperation& meet(Block& b, uint32_t mask, WarpKind kind, int variant, Site si
          mask & ~w.members, b.threads_n);
   if (mask & w.exited)
     fail(b, site, "%s: the mask %08x names lanes %08x, which have left the kernel", name(kind), mask, mask & w.exited);
-  WarpOperation* free = nullptr;
+  WarpOperation *free = nullptr, *joined = nullptr;
   for (WarpOperation* op = w.operations; op < w.operations + w.places; ++op) {
     if (op->arrived == 0) {
       if (free == nullptr) free = op;
-      continue;
-    }
-    if (!(op->mask & mask)) continue;
-    if (op->kind != kind || op->variant != variant || op->mask != mask || !same(op->site, site))
+    } else if (op->kind == kind && op->variant == variant && op->mask == mask && same(op->site, site)) {
+      joined = op;
+    } else if (op->mask & lane_bit(lane) && op->arrived & mask) {   // they wait for this lane, and it would for them
       fail(b, site, "divergent warp operation: lanes %08x wait in %s at %s:%u with mask %08x, lane %u came to %s with mask %08x",
            op->arrived, name(op->kind), file_name(op->site), op->site.line, op->mask, lane, name(kind), mask);
-    return *op;
+    }
   }
+  if (joined != nullptr) return *joined;
   if (free == nullptr) free = &w.operations[w.places++];
   free->kind = kind;
   free->variant = static_cast<uint8_t>(variant);
