@@ -1,20 +1,16 @@
 #!/usr/bin/env python3
 """Writes tests/data/faces/golden.json: what OpenCV 4.6 answers, for the tests of the face finder.
 
-  /usr/bin/python3 tests/data/make_faces_golden.py --decode TOOL [--shared DIR]
+  /usr/bin/python3 tests/data/make_faces_golden.py [--shared DIR]
 
 Needs python3-opencv 4.6, python3-numpy, python3-pil (Debian 12). Pictures come from examples/astronaut.png and from
-integer formulas that tests/faces/support.cc repeats. TOOL is a program that is called as `TOOL FILE OUT.ppm` and writes
-the pixels that Furrow decodes from FILE: JPEG decoders differ by one gray level in some 0.3 % of the pixels, which is
-enough to move a box by a few pixels, so "the same faces" is a statement about the same pixels. With --shared, boxes of
-the real photos in DIR are written too (numbers only); without it those already in the file are kept.
+integer formulas that tests/faces/support.cc repeats. With --shared, boxes of the real photos in DIR are written too
+(numbers only), and the CRC-32 of the gray pixels they were found in; without it those already in the file are kept.
 """
 import argparse
 import glob
 import json
 import os
-import subprocess
-import tempfile
 import zlib
 
 import cv2
@@ -101,21 +97,14 @@ def group_cases():
     return cases
 
 
-def shared_cases(directory, tool):
+def shared_cases(directory):
     files = sorted(glob.glob(f"{directory}/data/portraits/*.[jp][pn]g") +
                    glob.glob(f"{directory}/data/portraits/congress/*.jpg") +
                    glob.glob(f"{directory}/data/wrinkle-pairs/dataset/train/*.png"))
     cases = []
-    with tempfile.TemporaryDirectory() as scratch:
-        for path in files:
-            ppm = os.path.join(scratch, "pixels.ppm")
-            subprocess.run([tool, path, ppm], check=True)
-            gray = to_gray(np.array(Image.open(ppm).convert("RGB")))
-            case = {"file": os.path.relpath(path, directory), "crc32": crc(gray), "faces": detect(gray)}
-            other = detect(to_gray(np.array(Image.open(path).convert("RGB"))))
-            if other != case["faces"]:
-                case["libjpeg"] = other  # from the pixels of libjpeg-turbo
-            cases.append(case)
+    for path in files:
+        gray = to_gray(np.array(Image.open(path).convert("RGB")))
+        cases.append({"file": os.path.relpath(path, directory), "crc32": crc(gray), "faces": detect(gray)})
     return cases
 
 
@@ -129,7 +118,6 @@ def write(golden):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--decode", required=True)
     parser.add_argument("--shared")
     args = parser.parse_args()
     old = json.load(open(OUT)) if os.path.exists(OUT) else {}
@@ -145,7 +133,7 @@ def main():
         "options": [{"scale": s, "neighbours": n, "side": m, "faces": detect(made["whole"], s, n, m)}
                     for s, n, m in ((1.05, 3, 30), (1.3, 2, 24), (1.1, 1, 60), (1.2, 8, 20), (1.1, 5, 96))],
         "group": group_cases(),
-        "shared": shared_cases(args.shared, args.decode) if args.shared else old.get("shared", []),
+        "shared": shared_cases(args.shared) if args.shared else old.get("shared", []),
     }
     write(golden)
 

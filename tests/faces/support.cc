@@ -3,19 +3,11 @@
 #include <zlib.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <stdexcept>
 
+#include "io/picture.h"
 #include "segment/gray.h"
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-function"
-#pragma GCC diagnostic ignored "-Wsign-compare"
-#define STB_IMAGE_IMPLEMENTATION
-#define STB_IMAGE_STATIC
-#define STBI_ONLY_PNG
-#define STBI_ONLY_JPEG
-#include <stb/stb_image.h>
-#pragma GCC diagnostic pop
 
 namespace furrow::faces_test {
 namespace {
@@ -54,15 +46,8 @@ io::Image speckled(const io::Image& from) {
 }  // namespace
 
 io::Image load(const std::string& path) {
-  int w = 0, h = 0, channels = 0;
-  if (!stbi_info(path.c_str(), &w, &h, &channels)) return {};
-  const int wanted = channels <= 2 ? 1 : 3;
-  uint8_t* pixels = stbi_load(path.c_str(), &w, &h, &channels, wanted);
-  if (pixels == nullptr) return {};
-  io::Image out(w, h, wanted);
-  out.pixels.assign(pixels, pixels + out.pixels.size());
-  stbi_image_free(pixels);
-  return out;
+  if (!std::filesystem::exists(path)) return {};
+  return io::read_picture(path).image;
 }
 
 const io::Image& astronaut() {

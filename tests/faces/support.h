@@ -10,7 +10,7 @@
 
 namespace furrow::faces_test {
 
-// Pixels of a PNG or JPEG file, gray or RGB; width 0 where it cannot be read.
+// Pixels of a PNG or JPEG file, RGB; width 0 where there is no such file.
 io::Image load(const std::string& path);
 
 // examples/astronaut.png, RGB.
