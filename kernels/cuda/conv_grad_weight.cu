@@ -29,6 +29,30 @@ struct WeightProblem {
   float* partial;                    // {slices, rows.c, kernel_h*kernel_w*(x[0].c + x[1].c)}
 };
 
+struct Sums { float at[4][8]; };   // of a thread: rows times columns
+
+// total += sum over the staged pixels, summed apart first. rows, columns: at the thread's first row and column.
+SIMT_DEVICE void multiply(const float* rows, const float* columns, Sums& total) {
+  Sums sum{};
+  for (int i = 0; i < kPixels; ++i) {
+    const float4 row = *reinterpret_cast<const float4*>(rows + i * kRowTile);
+    const float4 a = *reinterpret_cast<const float4*>(columns + i * kColumnTile);
+    const float4 b = *reinterpret_cast<const float4*>(columns + i * kColumnTile + 4);
+    const float factor[4] = {row.x, row.y, row.z, row.w};
+    SIMT_UNROLL
+    for (int r = 0; r < 4; ++r) {
+      float* to = sum.at[r];
+      to[0] += factor[r] * a.x; to[1] += factor[r] * a.y; to[2] += factor[r] * a.z; to[3] += factor[r] * a.w;
+      to[4] += factor[r] * b.x; to[5] += factor[r] * b.y; to[6] += factor[r] * b.z; to[7] += factor[r] * b.w;
+    }
+  }
+  SIMT_UNROLL
+  for (int r = 0; r < 4; ++r) {
+    SIMT_UNROLL
+    for (int c = 0; c < 8; ++c) total.at[r][c] += sum.at[r][c];
+  }
+}
+
 struct Place { int64_t picture; int row, col; };   // of the gathered side: its first pixel's number, top left tap
 
 // partial[s][r][(kh,kw,ic)] = sum over the pixels p of slice s of rows[p][r] * x[n, oh*S+kh-P, ow*S+kw-P, ic]
@@ -50,13 +74,13 @@ __global__ void __launch_bounds__(kThreads) weight_partial(WeightProblem p) {
   const int column = first_column + lane, tap = column / channels, channel = column % channels;
   const int kh = tap / p.kernel_w, kw = tap % p.kernel_w;
   const bool second = channel >= p.x[0].c;
-  const TileProblem::Source source = p.x[second ? 1 : 0];
+  const TileProblem::Source source = second ? p.x[1] : p.x[0];   // no index: an indexed argument would be copied to memory
   const int own = second ? channel - p.x[0].c : channel;
   const bool row_exists = first_row + lane < p.rows.c, column_exists = column < columns;
 
   const int my_row = thread / (kColumnTile / 8) * 4, my_column = thread % (kColumnTile / 8) * 8;
   const bool active = first_row + my_row < p.rows.c && first_column + my_column < columns;
-  float total[4][8] = {};
+  Sums total{};
   for (int64_t base = begin; base < end; base += kPixels) {
     if (thread < kPixels) {
       const int64_t pixel = base + thread, picture = pixel / (static_cast<int64_t>(p.out_h) * p.out_w);
@@ -73,31 +97,14 @@ __global__ void __launch_bounds__(kThreads) weight_partial(WeightProblem p) {
                                  ? source.data[(place.picture + static_cast<int64_t>(iy) * p.in_w + ix) * source.pitch + own] : 0.0f;
     }
     __syncthreads();
-    if (!active) continue;
-    float sum[4][8] = {};
-    for (int i = 0; i < kPixels; ++i) {
-      const float4 row = *reinterpret_cast<const float4*>(&row_tile[i][my_row]);
-      const float4 a = *reinterpret_cast<const float4*>(&column_tile[i][my_column]);
-      const float4 b = *reinterpret_cast<const float4*>(&column_tile[i][my_column + 4]);
-      const float factor[4] = {row.x, row.y, row.z, row.w};
-      SIMT_UNROLL
-      for (int r = 0; r < 4; ++r) {
-        float* to = sum[r];
-        to[0] += factor[r] * a.x; to[1] += factor[r] * a.y; to[2] += factor[r] * a.z; to[3] += factor[r] * a.w;
-        to[4] += factor[r] * b.x; to[5] += factor[r] * b.y; to[6] += factor[r] * b.z; to[7] += factor[r] * b.w;
-      }
-    }
-    SIMT_UNROLL
-    for (int r = 0; r < 4; ++r) {
-      SIMT_UNROLL
-      for (int c = 0; c < 8; ++c) total[r][c] += sum[r][c];
-    }
+    if (active) multiply(&row_tile[0][my_row], &column_tile[0][my_column], total);
   }
+  SIMT_UNROLL
   for (int r = 0; r < 4; ++r) {
     SIMT_UNROLL
     for (int c = 0; c < 8; ++c)
       if (first_row + my_row + r < p.rows.c && first_column + my_column + c < columns)
-        p.partial[(static_cast<int64_t>(blockIdx.y) * p.rows.c + first_row + my_row + r) * columns + first_column + my_column + c] = total[r][c];
+        p.partial[(static_cast<int64_t>(blockIdx.y) * p.rows.c + first_row + my_row + r) * columns + first_column + my_column + c] = total.at[r][c];
   }
 }
 

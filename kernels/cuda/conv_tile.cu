@@ -187,7 +187,7 @@ SIMT_DEVICE void sum_tile(const TileProblem& p, int tile, bool active, int n, in
 //   Each thread: 2x2 pixels (so that a pooling window is its own) x 8 channels. Bytes: x once per 32 output channels plus
 //   a border of the kernel's size, weights once per 128 pixels, outputs once.
 //   Order of a sum: chunks of x0, of x1; within a chunk channels, then taps (without a halo: taps, then channels).
-template <int K, int S> __global__ void __launch_bounds__(kThreads, 3) conv_tile(TileProblem p) {
+template <int K, int S> __global__ void __launch_bounds__(kThreads, 2) conv_tile(TileProblem p) {
   using L = Layout<K, S>;
   DYNAMIC_SHARED(float, x);
   float* const w = x + L::kX;
