@@ -15,7 +15,8 @@ namespace furrow::emu {
 inline constexpr unsigned kMaxThreads = 1024, kWarp = 32, kMaxWarps = kMaxThreads / kWarp;
 inline constexpr unsigned kMaxCopies = 64 * 1024;        // asynchronous copies in flight in one block
 inline constexpr unsigned kMaxArrays = 64;               // shared arrays of one kernel
-inline constexpr size_t kArenaBytes = 320 * 1024;        // 227 KB and the guard bytes
+inline constexpr size_t kMaxShared = 227 * 1024;         // bytes of shared memory of a block, whatever the options say
+inline constexpr size_t kArenaBytes = 320 * 1024;        // with guard bytes
 // Under TSan every CUDA thread has two identities and a stack for each; neighbouring blocks use one and the other.
 inline constexpr unsigned kSets = kTsan ? 2 : 1;
 

@@ -124,7 +124,7 @@ void check(const Launch& launch) {
   if (b.x > 1024 || b.y > 1024 || b.z > 64) refuse(launch, "the block " + text(b) + " is over the limit of (1024,1024,64)");
   if (uint64_t{b.x} * b.y * b.z > kMaxThreads)
     refuse(launch, "the block " + text(b) + " has more than " + std::to_string(kMaxThreads) + " threads");
-  const size_t limit = std::min(launch.options.shared_limit, size_t{227 * 1024});
+  const size_t limit = launch.options.shared_limit;
   if (launch.dynamic_shared > limit)
     refuse(launch, std::to_string(launch.dynamic_shared) + " bytes of dynamic shared memory are more than the limit of " +
                        std::to_string(limit));
@@ -281,7 +281,8 @@ void reset_counters() {
 
 void run_grid(const char* kernel, Extent grid, Extent block, size_t dynamic_shared, void (*call)(const void*), const void* closure) {
   if (running_block != nullptr) fail(*running_block, {}, "launches kernel %s from inside a kernel", kernel);
-  const Launch launch{kernel, grid, block, dynamic_shared, call, closure, options()};
+  Launch launch{kernel, grid, block, dynamic_shared, call, closure, options()};
+  launch.options.shared_limit = std::min(launch.options.shared_limit, kMaxShared);
   check(launch);
   {
     std::lock_guard lock(counters_mutex);
