@@ -28,6 +28,10 @@ class Checker {
     throw Error(ErrorCode::device, reason)
         .hint("this process cannot use the GPU any more and must end; the error may come from earlier work (CUDA_LAUNCH_BLOCKING=1 shows which)");
   }
+  // For releases, which cannot report: the failure belongs to earlier work, which has been or will be reported.
+  void forget(int status) const noexcept {
+    if (status != kSuccess) calls_.get_last_error();
+  }
   // After get_last_error: does a harmless call still fail?
   bool lost() const {
     size_t free = 0, total = 0;
@@ -46,8 +50,9 @@ class CudaRecording : public Recording {
   CudaRecording(const CudaRecording&) = delete;
   CudaRecording& operator=(const CudaRecording&) = delete;
   ~CudaRecording() override {
-    calls_.set_device(index_);
-    calls_.graph_exec_destroy(executable_);
+    const Checker check(calls_);
+    check.forget(calls_.set_device(index_));
+    check.forget(calls_.graph_exec_destroy(executable_));
   }
   void replay(Stream stream) override {
     const Checker check(calls_);
@@ -87,8 +92,8 @@ class CudaRuntime : public Runtime {
     return memory;
   }
   void release(void* memory) noexcept override {
-    calls_.set_device(index_);
-    calls_.free(memory);
+    check_.forget(calls_.set_device(index_));
+    check_.forget(calls_.free(memory));
   }
   void* allocate_pinned(size_t bytes) override {
     use();
@@ -102,8 +107,8 @@ class CudaRuntime : public Runtime {
     return memory;
   }
   void release_pinned(void* memory) noexcept override {
-    calls_.set_device(index_);
-    calls_.free_host(memory);
+    check_.forget(calls_.set_device(index_));
+    check_.forget(calls_.free_host(memory));
   }
   Memory memory() const override {
     use();
@@ -119,8 +124,8 @@ class CudaRuntime : public Runtime {
     return stream;
   }
   void destroy_stream(Stream stream) noexcept override {
-    calls_.set_device(index_);
-    if (stream.handle != nullptr) calls_.stream_destroy(stream.handle);
+    check_.forget(calls_.set_device(index_));
+    if (stream.handle != nullptr) check_.forget(calls_.stream_destroy(stream.handle));
   }
   void synchronize(Stream stream) override {
     use();
@@ -157,7 +162,7 @@ class CudaRuntime : public Runtime {
     check_(calls_.stream_end_capture(stream.handle, &graph), "recording work");
     void* executable = nullptr;
     const int status = calls_.graph_instantiate(&executable, graph);
-    calls_.graph_destroy(graph);
+    check_.forget(calls_.graph_destroy(graph));
     check_(status, "preparing recorded work");
     return std::make_unique<CudaRecording>(calls_, index_, executable);
   }
