@@ -7,7 +7,7 @@
 namespace furrow::gpu {
 
 struct PictureKernels {
-  void (*resize)(Stream, const ResizeArgs&);
+  void (*resize)(Stream, const PictureResizeArgs&);
   void (*normalise)(Stream, const NormaliseArgs&);
   void (*threshold)(Stream, const ThresholdArgs&);
   void (*probability)(Stream, const ProbabilityArgs&);

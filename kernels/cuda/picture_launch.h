@@ -6,7 +6,7 @@
 
 namespace furrow::SIMT_NS {
 
-void picture_resize(gpu::Stream stream, const gpu::ResizeArgs& args);
+void picture_resize(gpu::Stream stream, const gpu::PictureResizeArgs& args);
 void picture_normalise(gpu::Stream stream, const gpu::NormaliseArgs& args);
 void picture_threshold(gpu::Stream stream, const gpu::ThresholdArgs& args);
 void picture_probability(gpu::Stream stream, const gpu::ProbabilityArgs& args);

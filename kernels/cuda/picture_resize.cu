@@ -94,7 +94,7 @@ __global__ void __launch_bounds__(256) resize_rows(const uint8_t* __restrict__ b
   }
 }
 
-template <int C, bool premultiply> void launch(gpu::Stream stream, const gpu::ResizeArgs& a) {
+template <int C, bool premultiply> void launch(gpu::Stream stream, const gpu::PictureResizeArgs& a) {
   const dim3 block(32, 8);
   LAUNCH(stream, dim3(picture_blocks(a.to_width, 32), picture_row_blocks(a.row_count, 8)), block, 0, (resize_columns<C, premultiply>), a.from, a.width,
          a.columns, a.first_row, a.row_count, a.to_width, a.workspace);
@@ -107,7 +107,7 @@ template <int C, bool premultiply> void launch(gpu::Stream stream, const gpu::Re
 
 }  // namespace
 
-void picture_resize(gpu::Stream stream, const gpu::ResizeArgs& a) {
+void picture_resize(gpu::Stream stream, const gpu::PictureResizeArgs& a) {
   require(a.width > 0 && a.height > 0 && a.to_width > 0 && a.to_height > 0, "resize: empty picture");
   require(a.first_row >= 0 && a.row_count >= 0 && a.first_row + a.row_count <= a.height, "resize: rows outside the picture");
   require(!a.premultiply || a.channels == 4, "resize: only RGBA is premultiplied");

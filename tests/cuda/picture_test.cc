@@ -46,7 +46,7 @@ std::vector<uint8_t> device_resize(const io::Image& image, const io::Box& box, i
   const io::AxisWeights rows = io::axis_weights(image.height, box.y0, box.y1, height, filter);
   DeviceAxis across(io::axis_weights(image.width, box.x0, box.x1, width, filter)), down(rows);
   DeviceArray<uint8_t> from(image.pixels), to(static_cast<size_t>(width * height * image.channels));
-  ResizeArgs args{.from = from.data(), .width = static_cast<int>(image.width), .height = static_cast<int>(image.height),
+  PictureResizeArgs args{.from = from.data(), .width = static_cast<int>(image.width), .height = static_cast<int>(image.height),
                   .channels = image.channels, .to = to.data(), .to_width = width, .to_height = height,
                   .columns = across.axis(), .rows = down.axis(), .first_row = rows.first.front(),
                   .row_count = rows.first.back() + rows.count.back() - rows.first.front(), .premultiply = premultiply};
