@@ -13,20 +13,6 @@ namespace furrow::SIMT_NS {
 constexpr int kApplyPixels = 8;                       // pixels per thread of the apply kernels
 constexpr int kFinishChannels = 32, kFinishRows = 8;  // block of the second stages
 
-// The first channel of this thread.
-template <int V>
-SIMT_DEVICE int tile_channel() {
-  return static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * V;
-}
-
-// Grid y over all channels; x is set by the caller.
-inline Launch over_channels(int64_t blocks, int channels, int V) {
-  const unsigned x = channel_threads(channels, V), per_block = x * static_cast<unsigned>(V);
-  const unsigned tiles = (static_cast<unsigned>(channels) + per_block - 1) / per_block;
-  require(blocks > 0 && blocks <= 0x7fffffff && tiles <= 65535, "batch_norm: an image without pixels, or too large");
-  return {dim3(static_cast<unsigned>(blocks), tiles), dim3(x, kPixelThreads / x)};
-}
-
 struct Vectors {
   const float *gamma, *beta, *mean, *rstd, *var;
   float eps;

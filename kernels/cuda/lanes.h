@@ -114,6 +114,20 @@ inline Launch over_pixels(int64_t pixels, int channels, int V) {
   return {dim3(static_cast<unsigned>(blocks)), dim3(x, y)};
 }
 
+// Kernels whose threads keep their channels: the first channel of this thread.
+template <int V>
+SIMT_DEVICE int tile_channel() {
+  return static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * V;
+}
+
+// Block (x: channels, y: pixels), grid y over all channels, x of `blocks`.
+inline Launch over_channels(int64_t blocks, int channels, int V) {
+  const unsigned x = channel_threads(channels, V), per_block = x * static_cast<unsigned>(V);
+  const unsigned tiles = (static_cast<unsigned>(channels) + per_block - 1) / per_block;
+  require(blocks > 0 && blocks <= 0x7fffffff && tiles <= 65535, "an image without pixels, or too large");
+  return {dim3(static_cast<unsigned>(blocks), tiles), dim3(x, kPixelThreads / x)};
+}
+
 inline bool same_extent(const gpu::ConstImage& a, const gpu::ConstImage& b) {
   return a.n == b.n && a.h == b.h && a.w == b.w && a.c == b.c;
 }
