@@ -26,7 +26,7 @@ struct ResizeAxis {
 // next. `rows` counts rows of the picture. channels: 1, 3 or 4.
 // premultiply (4 channels): colours are multiplied by alpha before and divided by it after, as Pillow does for RGBA with
 // every filter but nearest. Colours of a transparent pixel (alpha 0) are those of its weighted, premultiplied sum.
-struct ResizeArgs {
+struct PictureResizeArgs {
   const uint8_t* from = nullptr;
   int width = 0, height = 0, channels = 3;
   uint8_t* to = nullptr;
@@ -37,7 +37,7 @@ struct ResizeArgs {
   uint8_t* workspace = nullptr;       // resize_workspace_bytes(args)
 };
 // row_count rows of to_width pixels.
-constexpr size_t resize_workspace_bytes(const ResizeArgs& a) {
+constexpr size_t resize_workspace_bytes(const PictureResizeArgs& a) {
   return static_cast<size_t>(a.row_count) * static_cast<size_t>(a.to_width) * static_cast<size_t>(a.channels);
 }
 
