@@ -95,14 +95,15 @@ template <class T> class Case {
 };
 
 // Two and more blocks along every axis, pads, batches, channel counts beside every vector, one pixel, one column.
-const Problem kFloatProblems[] = {{{2, 9, 11, 3}, 4, 5, 6}, {{1, 17, 18, 19}, 20, 37, 40}, {{3, 2, 1, 9}, 9, 4, 4}, {{1, 1, 1, 1}, 1, 1, 3}};
-const Problem kHalfProblems[] = {{{2, 9, 11, 3}, 16, 5, 8}, {{1, 9, 17, 33}, 48, 70, 72}, {{3, 2, 1, 16}, 16, 32, 32}, {{1, 1, 1, 1}, 32, 1, 3}};
+const Problem kFloatProblems[] = {{{1, 9, 17, 19}, 20, 37, 40}, {{2, 9, 11, 3}, 4, 5, 6}, {{3, 2, 1, 9}, 9, 4, 4}, {{1, 1, 1, 1}, 1, 1, 3}};
+const Problem kHalfProblems[] = {{{1, 9, 17, 33}, 48, 70, 72}, {{2, 9, 11, 3}, 16, 5, 8}, {{3, 2, 1, 16}, 16, 32, 32}, {{1, 1, 1, 1}, 32, 1, 3}};
 
 template <class T> void check_everywhere(std::span<const Problem> problems, Step step) {
   for (const Problem& p : problems) {
     SCOPED_TRACE(to_string(p.x) + " -> " + std::to_string(p.oc));
     const Case<T> plain(p), with_nan(p, true);
-    in_every_schedule([&] { plain.check(step); });
+    if (&p == problems.data()) in_every_schedule([&] { plain.check(step); });   // the rest in one: they differ in shape only
+    else plain.check(step);
     with_nan.check(step);
   }
 }
@@ -112,7 +113,7 @@ TEST(Ladder, Step2SharedTile) { check_everywhere<float>(kFloatProblems, kernels(
 TEST(Ladder, Step3RegisterTile) { check_everywhere<float>(kFloatProblems, kernels().register_tile); }
 TEST(Ladder, Step4Mma) { check_everywhere<uint16_t>(kHalfProblems, kernels().mma); }
 TEST(Ladder, Step5PipelinedHalo) { check_everywhere<uint16_t>(kHalfProblems, kernels().pipelined_halo); }
-TEST(Ladder, Step5PipelinedHaloUnswizzled) { Case<uint16_t>(kHalfProblems[1]).check(kernels().pipelined_halo_unswizzled); }
+TEST(Ladder, Step5PipelinedHaloUnswizzled) { Case<uint16_t>(kHalfProblems[0]).check(kernels().pipelined_halo_unswizzled); }
 
 TEST(Ladder, RefusesPitchesThatTensorCoresCannotRead) {
   uint16_t element = 0;
