@@ -14,7 +14,7 @@ SIMT_DEVICE void window_maximum(const View<const T>& x, int n, int oh, int ow, i
                                 int (&place)[V]) {
   bool first = true;
   SIMT_UNROLL for (int i = 0; i < kSize; ++i) SIMT_UNROLL for (int j = 0; j < kSize; ++j) {
-    const int h = Window<kSize, kPad>::begin(oh) + i, w = Window<kSize, kPad>::begin(ow) + j;
+    const int h = PoolWindow<kSize, kPad>::begin(oh) + i, w = PoolWindow<kSize, kPad>::begin(ow) + j;
     if (h < 0 || w < 0 || h >= x.h || w >= x.w) continue;
     float value[V];
     load_channels<V>(x, x.pixel(n, h, w), channel, value);
@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(kPixelThreads) pool_kernel(View<const T> x, Vi
 template <int kSize, int kPad, class T, int V>
 __global__ void __launch_bounds__(kPixelThreads)
     pool_grad_kernel(View<const T> x, View<const T> dy, View<T> dx, bool accumulate) {
-  using Over = Window<kSize, kPad>;
+  using Over = PoolWindow<kSize, kPad>;
   const int64_t pixel = own_pixel();
   if (pixel >= dx.pixels()) return;
   const Place at = place_of(pixel, dx.h, dx.w);
@@ -67,11 +67,9 @@ __global__ void __launch_bounds__(kPixelThreads)
 
 template <int kSize, int kPad>
 void check_pool(const gpu::ConstImage& x, const gpu::ConstImage& y) {
-  using Over = Window<kSize, kPad>;
+  using Over = PoolWindow<kSize, kPad>;
   require(y.n == x.n && y.h == Over::count(x.h) && y.w == Over::count(x.w) && y.c == x.c, "max_pool: shapes");
 }
-
-}  // namespace
 
 template <int kSize, int kPad>
 void pool(gpu::Stream stream, const gpu::PoolArgs& a) {
@@ -96,6 +94,8 @@ void pool_grad(gpu::Stream stream, const gpu::PoolGradArgs& a) {
            view<T>(a.dx), a.accumulate);
   });
 }
+
+}  // namespace
 
 void pool2x2(gpu::Stream stream, const gpu::PoolArgs& a) { pool<2, 0>(stream, a); }
 void pool2x2_grad(gpu::Stream stream, const gpu::PoolGradArgs& a) { pool_grad<2, 0>(stream, a); }

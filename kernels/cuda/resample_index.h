@@ -12,15 +12,15 @@ namespace furrow::SIMT_NS {
 
 // A maximum over kSize x kSize pixels, every 2 pixels, the picture padded by kPad.
 template <int kSize, int kPad>
-struct Window {
+struct PoolWindow {
   SIMT_BOTH static int count(int in) { return (in + 2 * kPad - kSize) / 2 + 1; }
   SIMT_BOTH static int begin(int window) { return 2 * window - kPad; }  // its first line; may be -1
   // The windows that cover a line, not yet cut to count(): 2w - kPad <= line < 2w - kPad + kSize.
   SIMT_BOTH static int first_over(int line) { return (line + kPad - kSize + 2) / 2; }
   SIMT_BOTH static int last_over(int line) { return (line + kPad) / 2; }
 };
-using Window2 = Window<2, 0>;
-using Window3 = Window<3, 1>;
+using PoolWindow2 = PoolWindow<2, 0>;
+using PoolWindow3 = PoolWindow<3, 1>;
 
 SIMT_BOTH int64_t floor_divide(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }  // b > 0
 SIMT_BOTH int64_t ceil_divide(int64_t a, int64_t b) { return -floor_divide(-a, b); }
