@@ -19,8 +19,6 @@ struct PoolWindow {
   SIMT_BOTH static int first_over(int line) { return (line + kPad - kSize + 2) / 2; }
   SIMT_BOTH static int last_over(int line) { return (line + kPad) / 2; }
 };
-using PoolWindow2 = PoolWindow<2, 0>;
-using PoolWindow3 = PoolWindow<3, 1>;
 
 SIMT_BOTH int64_t floor_divide(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }  // b > 0
 SIMT_BOTH int64_t ceil_divide(int64_t a, int64_t b) { return -floor_divide(-a, b); }
