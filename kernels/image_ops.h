@@ -25,7 +25,7 @@ struct ResizeAxis {
 // io::resize of {height, width, channels} to {to_height, to_width, channels}: columns first, 8 bits in between, rows
 // next. `rows` counts rows of the picture. channels: 1, 3 or 4.
 // premultiply (4 channels): colours are multiplied by alpha before and divided by it after, as Pillow does for RGBA with
-// every filter but nearest. Colours of a transparent pixel (alpha 0) are those of its weighted, premultiplied sum.
+// every filter but nearest; where the resized alpha is 0 they stay as they are.
 struct PictureResizeArgs {
   const uint8_t* from = nullptr;
   int width = 0, height = 0, channels = 3;

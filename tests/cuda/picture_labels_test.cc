@@ -116,7 +116,7 @@ TEST(PictureUpsampleArgmax, TakesNanFirst) {
 TEST(PictureOverlay, GivesTheBytesOfTheCpu) {
   const int64_t width = 45, height = 21;
   io::Image mask(width, height, 1);
-  for (size_t i = 0; i < mask.pixels.size(); ++i) mask.pixels[i] = i % 11 < 4 ? 255 : static_cast<uint8_t>(i * 37 % 128);
+  for (size_t i = 0; i < mask.pixels.size(); ++i) mask.pixels[i] = i % 11 < 4 ? 255 : static_cast<uint8_t>(i * 37 % 256);
   in_every_schedule([&] {
     for (const int channels : {1, 3})
       for (const bool proportional : {false, true})
@@ -124,7 +124,7 @@ TEST(PictureOverlay, GivesTheBytesOfTheCpu) {
           SCOPED_TRACE(::testing::Message() << channels << " channels" << (proportional ? ", proportional" : "") << (outlined ? ", outlined" : ""));
           io::Image photo(width, height, channels);
           for (size_t i = 0; i < photo.pixels.size(); ++i) photo.pixels[i] = static_cast<uint8_t>(i * 101 % 256);
-          OverlayStyle style{.opacity = 0.37, .outlined = outlined, .threshold = 128, .proportional = proportional};
+          OverlayStyle style{.opacity = 0.5, .outlined = outlined, .threshold = 128, .proportional = proportional};
           if (outlined) style.boxes = {{-3, 2, 30, 19}, {10, -5, 50, 12}, {40, 15, 40, 20}};
           std::vector<FrameBox> boxes;
           for (const OverlayBox& b : style.boxes) boxes.push_back({b.x0, b.y0, b.x1, b.y1});
@@ -147,6 +147,18 @@ TEST(PictureOverlay, GivesTheBytesOfTheCpu) {
           }
         }
   });
+}
+
+// Frames get thicker with the picture: the smallest of two pixels, in one schedule.
+TEST(PictureOverlay, DrawsThickFramesOnLargePictures) {
+  const int side = 1024;
+  const io::Image photo(side, side, 1), mask(side, side, 1);
+  const io::Image want = overlay(photo, mask, {.boxes = {{7, 9, 501, 777}}});
+  DeviceArray<uint8_t> device_photo(photo.pixels), device_mask(mask.pixels), to(want.pixels.size());
+  DeviceArray<FrameBox> box(std::vector<FrameBox>{{7, 9, 501, 777}});
+  kernels().overlay({}, {.photo = device_photo.data(), .width = side, .height = side, .channels = 1, .mask = device_mask.data(),
+                         .boxes = box.data(), .box_count = 1, .to = to.data()});
+  EXPECT_TRUE(to.values() == want.pixels);
 }
 
 }  // namespace

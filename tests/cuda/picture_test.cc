@@ -2,12 +2,11 @@
 // comparison is of bytes or labels; none has a tolerance.
 #include "kernels/cuda/picture.h"
 
+#include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "io/resize.h"
 #include "kernels/half.h"
-#include "segment/overlay.h"
 #include "segment/preprocess.h"
 #include "segment/region.h"
 #include "tests/cuda/device_under_test.h"
@@ -104,6 +103,23 @@ TEST(PictureResize, WeighsColoursByAlphaAsPillowDoes) {
   }
 }
 
+// Every colour under every alpha, through weights that leave them alone.
+TEST(PictureResize, MultipliesAndDividesByAlphaAsPillowDoes) {
+  io::Image image(256, 256, 4);
+  std::vector<uint8_t> want(image.pixels.size());
+  for (unsigned v = 0; v < 256; ++v)
+    for (unsigned alpha = 0; alpha < 256; ++alpha) {
+      const size_t at = 4 * (256 * alpha + v);
+      const unsigned multiplied = (v * alpha * 2 + 255) / 510;   // to the nearest; there are no ties
+      for (size_t c = 0; c < 3; ++c) {
+        image.pixels[at + c] = static_cast<uint8_t>(v);
+        want[at + c] = static_cast<uint8_t>(alpha == 0 ? multiplied : std::min(255 * multiplied / alpha, 255u));
+      }
+      image.pixels[at + 3] = want[at + 3] = static_cast<uint8_t>(alpha);
+    }
+  EXPECT_EQ(device_resize(image, {0, 0, 256, 256}, 256, 256, io::Filter::nearest, true), want);
+}
+
 // Pixels outside the photo, pixels whose label is dropped, a map of the photo's size and one of 512 x 512, both ways
 // round, into images with and without pad channels.
 template <class T> void check_normalise(DType type, int pitch, bool mirrored, int64_t label_side) {
@@ -180,12 +196,14 @@ TEST(PictureNormalise, CopiesGrayAndDropsAlpha) {
   }
 }
 
-// Logits over the whole range of the sigmoid, with the values at which its rounding is most delicate.
+// Logits over the whole range of the sigmoid, the values at which its rounding is most delicate, and every bound itself.
 Tensor difficult_logits(int64_t pixels, int64_t classes) {
   Tensor z = cases::random_values({1, 1, pixels, classes}, 4, DType::f32);
   const float special[] = {0.0f, -0.0f, 8.9e-8f, -8.9e-8f, INFINITY, -INFINITY, NAN, 1e-30f, 88.0f, -88.0f, -104.0f, 17.0f, 5.545177f};
+  const auto bounds = logit_bounds();
   const auto values = z.values<float>();
-  for (size_t i = 0; i < values.size(); ++i) values[i] = i % 3 == 0 ? special[i / 3 % std::size(special)] : 9 * values[i];
+  for (size_t i = 1; i < values.size(); i += 2) values[i] = bounds[i / 2 % 255];
+  for (size_t i = 0; i < values.size(); i += 2) values[i] = i % 6 == 0 ? special[i / 6 % std::size(special)] : 9 * values[i];
   return z;
 }
 
