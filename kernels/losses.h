@@ -30,7 +30,7 @@ struct DiceFocal {
   double dice_weight = 1, focal_weight = 1;
   double alpha_positive = 0.9, alpha_negative = 0.1;
   double gamma = 1;
-  double pos_weight = 1;         // BCE-with-logits' pos_weight, inside the focal term
+  double pos_weight = 1;  // BCE-with-logits' pos_weight, inside the focal term
   double dice_map_weight = 0;
   double eps = 1e-6;
   // Parity with models trained on a clamped p: the focal term sees p in [kFocalClampLow, kFocalClampHigh], and its
@@ -67,17 +67,18 @@ struct DiceFocalValue {
 };
 
 // Cross-entropy over the C channels of a pixel, label y in [0, C):
-//   loss = sum w_y * (logsumexp(z) - z_y) / sum w_y over the pixels that count;  dz_c = w_y (softmax(z)_c - [c = y]) / sum w_y
+//   loss = sum w_y * (logsumexp(z) - z_y) / sum w_y over the pixels that count;  dz_c = w_y (softmax(z)_c - [c = y]) /
+//   sum w_y
 // A pixel counts unless its label is ignore_index or outside [0, C). Where none counts, loss and gradient are 0.
 // Source: torch.nn.CrossEntropyLoss with reduction "mean" (which has 0/0 where none counts, and refuses bad labels).
 struct CrossEntropy {
   int32_t ignore_index = -100;
-  std::vector<float> class_weights = {};   // C of them, or none: all 1
+  std::vector<float> class_weights = {};  // C of them, or none: all 1
 };
 struct CrossEntropyValue {
   double loss = 0;
-  double weight = 0;      // sum w_y
-  int64_t invalid = 0;    // labels that are neither a class nor ignore_index: a caller should refuse the data
+  double weight = 0;    // sum w_y
+  int64_t invalid = 0;  // labels that are neither a class nor ignore_index: a caller should refuse the data
 };
 
 }  // namespace furrow

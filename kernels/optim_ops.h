@@ -1,8 +1,8 @@
 // Optimiser steps over flat buffers: what they compute. The float64 oracle is kernels/ref/optim.h, the kernels are
 // kernels/cuda/optim.h.
 //
-// All parameters of a network lie in one flat buffer, their gradients in a second of the same layout, an optimiser's moments
-// in further ones. A table of segments says where options change. One step is
+// All parameters of a network lie in one flat buffer, their gradients in a second of the same layout, an optimiser's
+// moments in further ones. A table of segments says where options change. One step is
 //
 //   norm  = || gradient / loss_scale ||_2 over everything
 //   skip  = the norm is not finite (an infinity or NaN anywhere in the gradient); nothing is updated then
@@ -20,8 +20,8 @@ namespace furrow {
 // A run of parameters with options of its own: it ends where the next begins.
 struct OptimSegment {
   int64_t first = 0;
-  float lr_scale = 1;        // 0 freezes
-  float weight_decay = 0;    // 0 for biases and normalisations, where they are to be left out
+  float lr_scale = 1;      // 0 freezes
+  float weight_decay = 0;  // 0 for biases and normalisations, where they are to be left out
 };
 
 // AdamW with decoupled decay, in the order of torch.optim.AdamW, for step number t = 1, 2, ... and a segment's lr:
@@ -40,23 +40,23 @@ struct Sgd {
   bool nesterov = false;
 };
 
-// What a loss scale becomes: multiplied by `backoff` where a step is skipped, by `growth` after `interval` steps in a row
-// that were not. interval 0: it stays. Source: torch.cuda.amp.GradScaler.
+// What a loss scale becomes: multiplied by `backoff` where a step is skipped, by `growth` after `interval` steps in a
+// row that were not. interval 0: it stays. Source: torch.cuda.amp.GradScaler.
 struct LossScaling {
   int32_t interval = 0;
   float growth = 2, backoff = 0.5f;
 };
 
-// Lives beside the buffers. A new run starts from a default one; a resumed run from the saved step, skipped, loss_scale and
-// good_steps.
+// Lives beside the buffers. A new run starts from a default one; a resumed run from the saved step, skipped, loss_scale
+// and good_steps.
 struct OptimState {
-  double norm = 0;           // of the last gradient, unscaled, before clipping
-  int64_t step = 0;          // updates done, the one under way counted
-  int64_t skipped = 0;       // updates left out
-  double factor = 0;         // what the update multiplies a gradient by
-  float loss_scale = 1;      // for the next gradient
-  int32_t good_steps = 0;    // since loss_scale last changed
-  int32_t skip = 0;          // 1: the last update was left out
+  double norm = 0;         // of the last gradient, unscaled, before clipping
+  int64_t step = 0;        // updates done, the one under way counted
+  int64_t skipped = 0;     // updates left out
+  double factor = 0;       // what the update multiplies a gradient by
+  float loss_scale = 1;    // for the next gradient
+  int32_t good_steps = 0;  // since loss_scale last changed
+  int32_t skip = 0;        // 1: the last update was left out
 };
 
 }  // namespace furrow

@@ -6,9 +6,10 @@
 namespace furrow::SIMT_NS {
 
 // Thread 0 receives in values[k] the sum over the block's threads of their values[k]; other threads' values are spent.
-// Order: a tree over the 32 lanes of a warp, then warps one after another. The block is one-dimensional, a multiple of 32
-// threads and at most 1024. Holds two barriers, so that it may be called again at once.
-template <int N> SIMT_DEVICE void block_sum(double (&values)[N]) {
+// Order: a tree over the 32 lanes of a warp, then warps one after another. The block is one-dimensional, a multiple of
+// 32 threads and at most 1024. Holds two barriers, so that it may be called again at once.
+template <int N>
+SIMT_DEVICE void block_sum(double (&values)[N]) {
   SHARED_ARRAY(double, of_warp, [32][N]);
   const int lane = static_cast<int>(threadIdx.x % 32), warp = static_cast<int>(threadIdx.x / 32);
   SIMT_UNROLL

@@ -1,16 +1,18 @@
-// Softmax cross-entropy over a pixel's channels: weighted sums, their quotient, and the gradient. And the family's table.
+// Softmax cross-entropy over a pixel's channels: weighted sums, their quotient, and the gradient. And the family's
+// table.
 //
-// With z_top the largest logit and others = sum over the rest of exp(z_c - z_top): logsumexp = z_top + log1p(others), which
-// keeps the digits of a pixel that is right and certain. Formula: kernels/losses.h.
+// With z_top the largest logit and others = sum over the rest of exp(z_c - z_top): logsumexp = z_top + log1p(others),
+// which keeps the digits of a pixel that is right and certain. Formula: kernels/losses.h.
 #include "kernels/cuda/loss_launch.h"
 
 namespace furrow::SIMT_NS {
 
-void dice_focal(gpu::Stream stream, const gpu::DiceFocalArgs& a);   // dice_focal.cu
+void dice_focal(gpu::Stream stream, const gpu::DiceFocalArgs& a);  // dice_focal.cu
 
 namespace {
 
-template <class T, class L> struct Labelled {
+template <class T, class L>
+struct Labelled {
   const T* __restrict__ z;
   const L* __restrict__ labels;
   const float* __restrict__ class_weights;
@@ -29,7 +31,8 @@ struct Spread {
   float z_top, others;
 };
 // A NaN anywhere makes `others` NaN.
-template <class T> SIMT_DEVICE Spread spread_of(const T* __restrict__ row, int classes) {
+template <class T>
+SIMT_DEVICE Spread spread_of(const T* __restrict__ row, int classes) {
   Spread s{0, to_float(row[0]), 0};
   for (int c = 1; c < classes; ++c) {
     const float z = to_float(row[c]);
@@ -44,8 +47,8 @@ template <class T> SIMT_DEVICE Spread spread_of(const T* __restrict__ row, int c
 }
 
 // partial[chunk] = { sum of w (logsumexp - z_y), sum of w, number of bad labels }.
-// Grid: {chunks}, block 256, 16 pixels a thread, 256 apart; added in float64, then block_sum. Bytes: the logits, read twice
-// (the second time from a cache), and a label per pixel.
+// Grid: {chunks}, block 256, 16 pixels a thread, 256 apart; added in float64, then block_sum. Bytes: the logits, read
+// twice (the second time from a cache), and a label per pixel.
 template <class T, class L>
 __global__ void __launch_bounds__(kLossThreads) cross_entropy_sums(Labelled<T, L> in, double* __restrict__ partial) {
   double sums[3] = {0, 0, 0};
@@ -74,7 +77,8 @@ __global__ void __launch_bounds__(kLossThreads) cross_entropy_sums(Labelled<T, L
 
 // The loss, and *coefficient = 1 / sum of w (0 where nothing counts). One block of 256, chunks strided by 256.
 __global__ void __launch_bounds__(kLossThreads)
-cross_entropy_finish(const double* __restrict__ partial, int64_t chunks, double* __restrict__ coefficient, CrossEntropyValue* __restrict__ value) {
+    cross_entropy_finish(const double* __restrict__ partial, int64_t chunks, double* __restrict__ coefficient,
+                         CrossEntropyValue* __restrict__ value) {
   double sums[3] = {0, 0, 0};
   for (int64_t chunk = threadIdx.x; chunk < chunks; chunk += kLossThreads) {
     SIMT_UNROLL
@@ -88,17 +92,18 @@ cross_entropy_finish(const double* __restrict__ partial, int64_t chunks, double*
   value->invalid = static_cast<int64_t>(sums[2]);
 }
 
-// dz of every pixel's channels. Grid: {pixels / 256}, block 256. Bytes: the logits (three times, twice from a cache), the
-// labels, and dz written.
+// dz of every pixel's channels. Grid: {pixels / 256}, block 256. Bytes: the logits (three times, twice from a cache),
+// the labels, and dz written.
 template <class T, class L>
 __global__ void __launch_bounds__(kLossThreads)
-cross_entropy_gradient(Labelled<T, L> in, const double* __restrict__ coefficient, gpu::GradientScale scale, T* __restrict__ dz, int dz_pitch) {
+    cross_entropy_gradient(Labelled<T, L> in, const double* __restrict__ coefficient, gpu::GradientScale scale,
+                           T* __restrict__ dz, int dz_pitch) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kLossThreads + threadIdx.x;
   if (i >= in.count) return;
   const int32_t y = in.labels[i];
   const float weight = in.weight(y);
   T* to = dz + i * dz_pitch;
-  if (weight == 0 || *coefficient == 0) return pad_with_zeros(to, 0, dz_pitch);   // even where the logits are NaN
+  if (weight == 0 || *coefficient == 0) return pad_with_zeros(to, 0, dz_pitch);  // even where the logits are NaN
   const float factor = weight * static_cast<float>(*coefficient) * scale_of(scale);
   const T* row = in.z + i * in.pitch;
   const Spread s = spread_of(row, in.classes);
@@ -111,17 +116,23 @@ cross_entropy_gradient(Labelled<T, L> in, const double* __restrict__ coefficient
   pad_with_zeros(to, in.classes, dz_pitch);
 }
 
-template <class T, class L> void launch(gpu::Stream stream, const gpu::CrossEntropyArgs& a) {
+template <class T, class L>
+void launch(gpu::Stream stream, const gpu::CrossEntropyArgs& a) {
   const int64_t count = a.z.pixels(), chunks = gpu::loss_chunks(count);
-  const Labelled<T, L> in{static_cast<const T*>(a.z.data), static_cast<const L*>(a.labels), a.class_weights, count,
-                          a.z.c, a.z.pitch, a.ignore_index};
+  const Labelled<T, L> in{static_cast<const T*>(a.z.data),
+                          static_cast<const L*>(a.labels),
+                          a.class_weights,
+                          count,
+                          a.z.c,
+                          a.z.pitch,
+                          a.ignore_index};
   auto* partial = static_cast<double*>(a.workspace);
   double* coefficient = partial + chunks * 3;
   LAUNCH(stream, static_cast<unsigned>(chunks), kLossThreads, 0, (cross_entropy_sums<T, L>), in, partial);
   LAUNCH(stream, 1, kLossThreads, 0, cross_entropy_finish, partial, chunks, coefficient, a.value);
   if (a.dz)
-    LAUNCH(stream, static_cast<unsigned>((count + kLossThreads - 1) / kLossThreads), kLossThreads, 0, (cross_entropy_gradient<T, L>), in,
-           coefficient, a.scale, static_cast<T*>(a.dz.data), a.dz.pitch);
+    LAUNCH(stream, static_cast<unsigned>((count + kLossThreads - 1) / kLossThreads), kLossThreads, 0,
+           (cross_entropy_gradient<T, L>), in, coefficient, a.scale, static_cast<T*>(a.dz.data), a.dz.pitch);
 }
 
 void cross_entropy(gpu::Stream stream, const gpu::CrossEntropyArgs& a) {

@@ -1,7 +1,7 @@
 // Dice + Focal: sums of every image, the loss from them, and the gradient of every pixel.
 //
-// A pixel's p, q, ln p and ln q come from one e = exp(-|z|) each (ln p = min(z,0) - log1p(e)), so none of them cancels or
-// overflows. Formulas: kernels/losses.h.
+// A pixel's p, q, ln p and ln q come from one e = exp(-|z|) each (ln p = min(z,0) - log1p(e)), so none of them cancels
+// or overflows. Formulas: kernels/losses.h.
 #include <algorithm>
 
 #include "kernels/cuda/loss_launch.h"
@@ -11,22 +11,25 @@ namespace {
 
 // DiceFocal as the kernels read it.
 struct Form {
-  float positive, negative;   // alpha_positive * pos_weight, alpha_negative
+  float positive, negative;  // alpha_positive * pos_weight, alpha_negative
   float gamma, map_weight;
   bool clamp, double_sigmoid, broadcast;
 };
 
-template <class T, class U> struct Pixels {
+template <class T, class U>
+struct Pixels {
   const T* __restrict__ z;
   const U* __restrict__ targets;
-  int64_t count;    // of one image
+  int64_t count;  // of one image
   int images, pitch;
   float one;
   SIMT_DEVICE float logit(int64_t image, int64_t i) const { return to_float(z[(image * count + i) * pitch]); }
   SIMT_DEVICE float target(int64_t image, int64_t i) const {
     const U v = targets[image * count + i];
-    if constexpr (sizeof(U) == 1) return fminf(static_cast<float>(v) / one, 1.0f);
-    else return v;
+    if constexpr (sizeof(U) == 1)
+      return fminf(static_cast<float>(v) / one, 1.0f);
+    else
+      return v;
   }
   // The target of the focal term.
   SIMT_DEVICE float focal_target(int64_t image, int64_t i, bool broadcast) const {
@@ -43,7 +46,7 @@ struct Probability {
 SIMT_DEVICE Probability probability_of(float z) {
   const float e = expf(-fabsf(z)), log1p_e = log1pf(e), large = 1.0f / (1.0f + e), small = e / (1.0f + e);
   if (z < 0) return {small, large, z - log1p_e, -log1p_e};
-  return {large, small, -log1p_e, -z - log1p_e};   // NaN comes this way, and stays
+  return {large, small, -log1p_e, -z - log1p_e};  // NaN comes this way, and stays
 }
 
 // x^gamma; the exponents in use without powf.
@@ -62,8 +65,9 @@ SIMT_DEVICE Probability focal_probability(const Form& f, float z, const Probabil
 }
 
 // partial[image][chunk] = { I, X, sum of focal }.
-// Grid: {chunks, images}, block 256; each thread adds 16 pixels, 256 apart, in float64, then block_sum. Bytes: a logit and a
-// target per pixel (with `broadcast`, the target of every image). I and X are what the Dice of kernels/losses.h divides.
+// Grid: {chunks, images}, block 256; each thread adds 16 pixels, 256 apart, in float64, then block_sum. Bytes: a logit
+// and a target per pixel (with `broadcast`, the target of every image). I and X are what the Dice of kernels/losses.h
+// divides.
 template <class T, class U>
 __global__ void __launch_bounds__(kLossThreads) dice_focal_sums(Pixels<T, U> in, Form f, double* __restrict__ partial) {
   for (int64_t image = blockIdx.y; image < in.images; image += gridDim.y) {
@@ -72,13 +76,15 @@ __global__ void __launch_bounds__(kLossThreads) dice_focal_sums(Pixels<T, U> in,
     for (int64_t i = begin + threadIdx.x; i < end; i += kLossThreads) {
       float z = in.logit(image, i);
       if (f.double_sigmoid) z = probability_of(z).p;
-      const float t = in.target(image, i), t_focal = in.focal_target(image, i, f.broadcast), m = 1.0f + f.map_weight * t;
+      const float t = in.target(image, i), t_focal = in.focal_target(image, i, f.broadcast),
+                  m = 1.0f + f.map_weight * t;
       const Probability here = probability_of(z);
       bool outside;
       const Probability focal = focal_probability(f, z, here, outside);
       sums[0] += m * here.p * t;
       sums[1] += m * (here.p * (1.0f - t) + here.q * t);
-      // Weights are applied in float64: a weight above 1 times a logit near the end of float32 is not finite in float32.
+      // Weights are applied in float64: a weight above 1 times a logit near the end of float32 is not finite in
+      // float32.
       sums[2] += static_cast<double>(f.positive * t_focal) * (power(focal.q, f.gamma) * -focal.ln_p) +
                  static_cast<double>(f.negative * (1.0f - t_focal)) * (power(focal.p, f.gamma) * -focal.ln_q);
     }
@@ -92,7 +98,7 @@ __global__ void __launch_bounds__(kLossThreads) dice_focal_sums(Pixels<T, U> in,
 }
 
 struct Totals {
-  double dice_weight, focal_weight, eps, pixels;   // of the batch
+  double dice_weight, focal_weight, eps, pixels;  // of the batch
   int64_t chunks;
   int images;
   bool over_batch;
@@ -101,8 +107,9 @@ struct Totals {
 // Writes the loss, and per image what the gradient needs: { D, dice_weight / ((S + eps) * number of D's) }.
 // One block of 256; partial sums of an image are added strided by 256, then block_sum; images one after another.
 __global__ void __launch_bounds__(kLossThreads)
-dice_focal_finish(const double* __restrict__ partial, Totals t, float2* __restrict__ coefficients, DiceFocalValue* __restrict__ value) {
-  double dice = 0, focal = 0, both = 0, different = 0;   // of thread 0
+    dice_focal_finish(const double* __restrict__ partial, Totals t, float2* __restrict__ coefficients,
+                      DiceFocalValue* __restrict__ value) {
+  double dice = 0, focal = 0, both = 0, different = 0;  // of thread 0
   const double parts = t.over_batch ? 1.0 : static_cast<double>(t.images);
   for (int image = 0; image < t.images; ++image) {
     double sums[3] = {0, 0, 0};
@@ -116,9 +123,10 @@ dice_focal_finish(const double* __restrict__ partial, Totals t, float2* __restri
     both = t.over_batch ? both + sums[0] : sums[0];
     different = t.over_batch ? different + sums[1] : sums[1];
     if (t.over_batch && image + 1 < t.images) continue;
-    const double bottom = different + 2 * both + t.eps;   // S + eps
+    const double bottom = different + 2 * both + t.eps;  // S + eps
     dice += different / bottom / parts;
-    const float2 c = make_float2(static_cast<float>((2 * both + t.eps) / bottom), static_cast<float>(t.dice_weight / (bottom * parts)));
+    const float2 c = make_float2(static_cast<float>((2 * both + t.eps) / bottom),
+                                 static_cast<float>(t.dice_weight / (bottom * parts)));
     for (int to = t.over_batch ? 0 : image; to <= image; ++to) coefficients[to] = c;
   }
   if (threadIdx.x == 0) {
@@ -130,8 +138,8 @@ dice_focal_finish(const double* __restrict__ partial, Totals t, float2* __restri
 // dz of every pixel. Grid: {chunks, images}, block 256, 16 pixels a thread. Bytes: those of the sums, and dz written.
 template <class T, class U>
 __global__ void __launch_bounds__(kLossThreads)
-dice_focal_gradient(Pixels<T, U> in, Form f, float focal_weight, const float2* __restrict__ coefficients, gpu::GradientScale scale,
-                    T* __restrict__ dz, int dz_pitch) {
+    dice_focal_gradient(Pixels<T, U> in, Form f, float focal_weight, const float2* __restrict__ coefficients,
+                        gpu::GradientScale scale, T* __restrict__ dz, int dz_pitch) {
   const float factor = scale_of(scale);
   for (int64_t image = blockIdx.y; image < in.images; image += gridDim.y) {
     const float2 c = coefficients[image];
@@ -143,14 +151,17 @@ dice_focal_gradient(Pixels<T, U> in, Form f, float focal_weight, const float2* _
         slope *= inner.p * inner.q;
         z = inner.p;
       }
-      const float t = in.target(image, i), t_focal = in.focal_target(image, i, f.broadcast), m = 1.0f + f.map_weight * t;
+      const float t = in.target(image, i), t_focal = in.focal_target(image, i, f.broadcast),
+                  m = 1.0f + f.map_weight * t;
       const Probability here = probability_of(z);
       float gradient = c.y * m * (c.x - 2.0f * t) * (here.p * here.q);
       bool outside;
       const Probability focal = focal_probability(f, z, here, outside);
       if (!outside)
-        gradient += focal_weight * (f.positive * t_focal * power(focal.q, f.gamma) * (f.gamma * focal.p * focal.ln_p - focal.q) +
-                                    f.negative * (1.0f - t_focal) * power(focal.p, f.gamma) * (focal.p - f.gamma * focal.q * focal.ln_q));
+        gradient +=
+            focal_weight *
+            (f.positive * t_focal * power(focal.q, f.gamma) * (f.gamma * focal.p * focal.ln_p - focal.q) +
+             f.negative * (1.0f - t_focal) * power(focal.p, f.gamma) * (focal.p - f.gamma * focal.q * focal.ln_q));
       T* to = dz + (image * in.count + i) * dz_pitch;
       to[0] = from_float<T>(gradient * slope);
       pad_with_zeros(to, 1, dz_pitch);
@@ -158,13 +169,18 @@ dice_focal_gradient(Pixels<T, U> in, Form f, float focal_weight, const float2* _
   }
 }
 
-template <class T, class U> void launch(gpu::Stream stream, const gpu::DiceFocalArgs& a) {
+template <class T, class U>
+void launch(gpu::Stream stream, const gpu::DiceFocalArgs& a) {
   const DiceFocal& form = a.form;
   const int64_t count = static_cast<int64_t>(a.z.h) * a.z.w, chunks = gpu::loss_chunks(count);
   const Pixels<T, U> in{static_cast<const T*>(a.z.data), static_cast<const U*>(a.targets), count, a.z.n, a.z.pitch,
                         static_cast<float>(a.target_one)};
-  const Form f{static_cast<float>(form.alpha_positive * form.pos_weight), static_cast<float>(form.alpha_negative),
-               static_cast<float>(form.gamma), static_cast<float>(form.dice_map_weight), form.clamp, form.double_sigmoid,
+  const Form f{static_cast<float>(form.alpha_positive * form.pos_weight),
+               static_cast<float>(form.alpha_negative),
+               static_cast<float>(form.gamma),
+               static_cast<float>(form.dice_map_weight),
+               form.clamp,
+               form.double_sigmoid,
                form.batch_broadcast};
   const double N = static_cast<double>(a.z.pixels());
   const Totals totals{form.dice_weight, form.focal_weight, form.eps, N, chunks, a.z.n, form.dice_over_batch};
@@ -174,8 +190,8 @@ template <class T, class U> void launch(gpu::Stream stream, const gpu::DiceFocal
   LAUNCH(stream, grid, kLossThreads, 0, (dice_focal_sums<T, U>), in, f, partial);
   LAUNCH(stream, 1, kLossThreads, 0, dice_focal_finish, partial, totals, coefficients, a.value);
   if (a.dz)
-    LAUNCH(stream, grid, kLossThreads, 0, (dice_focal_gradient<T, U>), in, f, static_cast<float>(form.focal_weight / N), coefficients,
-           a.scale, static_cast<T*>(a.dz.data), a.dz.pitch);
+    LAUNCH(stream, grid, kLossThreads, 0, (dice_focal_gradient<T, U>), in, f, static_cast<float>(form.focal_weight / N),
+           coefficients, a.scale, static_cast<T*>(a.dz.data), a.dz.pitch);
 }
 
 }  // namespace
@@ -183,7 +199,8 @@ template <class T, class U> void launch(gpu::Stream stream, const gpu::DiceFocal
 void dice_focal(gpu::Stream stream, const gpu::DiceFocalArgs& a) {
   check_images(a.z, a.dz);
   require(a.z.c == 1 && a.targets != nullptr && a.value != nullptr && a.workspace != nullptr, "dice_focal: arguments");
-  require(a.target_type == DType::f32 || (a.target_type == DType::u8 && a.target_one > 0), "dice_focal: targets of another type");
+  require(a.target_type == DType::f32 || (a.target_type == DType::u8 && a.target_one > 0),
+          "dice_focal: targets of another type");
   with_logit_type(a.z.type, [&](auto t) {
     using T = decltype(t);
     a.target_type == DType::u8 ? launch<T, uint8_t>(stream, a) : launch<T, float>(stream, a);

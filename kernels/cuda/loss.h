@@ -1,5 +1,5 @@
-// Launch functions of the losses of kernels/losses.h: value and gradient in the logits' type, computed in float32 with sums
-// in float64, finite for every finite logit.
+// Launch functions of the losses of kernels/losses.h: value and gradient in the logits' type, computed in float32 with
+// sums in float64, finite for every finite logit.
 #pragma once
 
 #include "kernels/cuda/image.h"
@@ -8,8 +8,8 @@
 
 namespace furrow::gpu {
 
-// What a gradient is multiplied by before it is rounded to its type: `factor`, times *`device_factor` where that is given
-// (the loss scale of half-precision training, which changes without the host).
+// What a gradient is multiplied by before it is rounded to its type: `factor`, times *`device_factor` where that is
+// given (the loss scale of half-precision training, which changes without the host).
 struct GradientScale {
   float factor = 1;
   const float* device_factor = nullptr;
@@ -18,27 +18,27 @@ struct GradientScale {
 // Dice + Focal of one channel. Two passes over the pixels, and between them one block that finishes the sums.
 struct DiceFocalArgs {
   DiceFocal form;
-  ConstImage z;                      // logits, c = 1; f32, f16 or bf16
-  const void* targets = nullptr;     // [n][h][w], dense
-  DType target_type = DType::u8;     // u8: t = min(v / target_one, 1); f32: t itself
-  int target_one = 1;                // 1 or 255, say
-  Image dz;                          // of z's shape and type, any pitch; no data: value alone
+  ConstImage z;                   // logits, c = 1; f32, f16 or bf16
+  const void* targets = nullptr;  // [n][h][w], dense
+  DType target_type = DType::u8;  // u8: t = min(v / target_one, 1); f32: t itself
+  int target_one = 1;             // 1 or 255, say
+  Image dz;                       // of z's shape and type, any pitch; no data: value alone
   GradientScale scale;
-  DiceFocalValue* value = nullptr;   // in device memory; not scaled
-  void* workspace = nullptr;         // dice_focal_workspace() bytes, 8-byte aligned
+  DiceFocalValue* value = nullptr;  // in device memory; not scaled
+  void* workspace = nullptr;        // dice_focal_workspace() bytes, 8-byte aligned
 };
 
 // Softmax cross-entropy over z.c channels.
 struct CrossEntropyArgs {
-  ConstImage z;                            // f32, f16 or bf16
-  const void* labels = nullptr;            // [n][h][w], dense
-  DType label_type = DType::u8;            // u8 or i32
+  ConstImage z;                  // f32, f16 or bf16
+  const void* labels = nullptr;  // [n][h][w], dense
+  DType label_type = DType::u8;  // u8 or i32
   int32_t ignore_index = -100;
-  const float* class_weights = nullptr;    // [z.c] in device memory, or null: all 1
-  Image dz;                                // as above
+  const float* class_weights = nullptr;  // [z.c] in device memory, or null: all 1
+  Image dz;                              // as above
   GradientScale scale;
-  CrossEntropyValue* value = nullptr;      // in device memory; not scaled
-  void* workspace = nullptr;               // cross_entropy_workspace() bytes, 8-byte aligned
+  CrossEntropyValue* value = nullptr;  // in device memory; not scaled
+  void* workspace = nullptr;           // cross_entropy_workspace() bytes, 8-byte aligned
 };
 
 // Pixels whose sums one block makes.
@@ -60,5 +60,9 @@ struct LossKernels {
 
 }  // namespace furrow::gpu
 
-namespace furrow::emulated { extern const gpu::LossKernels loss_kernels; }
-namespace furrow::cuda { extern const gpu::LossKernels loss_kernels; }   // only where the build has nvcc
+namespace furrow::emulated {
+extern const gpu::LossKernels loss_kernels;
+}
+namespace furrow::cuda {
+extern const gpu::LossKernels loss_kernels;
+}  // namespace furrow::cuda

@@ -11,7 +11,8 @@ namespace furrow::SIMT_NS {
 constexpr unsigned kLossThreads = 256;
 
 // body(T{}) for the storage type T that `type` names.
-template <class Body> void with_logit_type(DType type, const Body& body) {
+template <class Body>
+void with_logit_type(DType type, const Body& body) {
   if (type == DType::f32) return body(float{});
   if (type == DType::f16) return body(f16{});
   require(type == DType::bf16, "loss: logits of another type");
@@ -24,10 +25,13 @@ inline void check_images(const gpu::ConstImage& z, const gpu::Image& dz) {
           "loss: a gradient unlike its logits");
 }
 
-SIMT_DEVICE float scale_of(const gpu::GradientScale& s) { return s.device_factor == nullptr ? s.factor : s.factor * *s.device_factor; }
+SIMT_DEVICE float scale_of(const gpu::GradientScale& s) {
+  return s.device_factor == nullptr ? s.factor : s.factor * *s.device_factor;
+}
 
 // Zeros behind a pixel's channels.
-template <class T> SIMT_DEVICE void pad_with_zeros(T* pixel, int c, int pitch) {
+template <class T>
+SIMT_DEVICE void pad_with_zeros(T* pixel, int c, int pitch) {
   for (int k = c; k < pitch; ++k) pixel[k] = from_float<T>(0.0f);
 }
 

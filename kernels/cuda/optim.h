@@ -12,24 +12,24 @@ namespace furrow::gpu {
 struct OptimPrepareArgs {
   const float* gradient = nullptr;
   int64_t count = 0;
-  double max_norm = 0;             // 0: no clipping
+  double max_norm = 0;  // 0: no clipping
   LossScaling scaling;
-  OptimState* state = nullptr;     // in device memory
-  void* workspace = nullptr;       // optim_workspace() bytes, 8-byte aligned
+  OptimState* state = nullptr;  // in device memory
+  void* workspace = nullptr;    // optim_workspace() bytes, 8-byte aligned
 };
 
-// What every update reads and writes. Pointers in device memory; a buffer of `count` float32 that starts on 16 bytes is read
-// 16 bytes at a time.
+// What every update reads and writes. Pointers in device memory; a buffer of `count` float32 that starts on 16 bytes is
+// read 16 bytes at a time.
 struct OptimBuffers {
   const float* gradient = nullptr;
   float* parameters = nullptr;
-  void* shadow = nullptr;                     // a copy of the new parameters in 16 bits for the network, or null
-  DType shadow_type = DType::bf16;            // f16 or bf16
+  void* shadow = nullptr;           // a copy of the new parameters in 16 bits for the network, or null
+  DType shadow_type = DType::bf16;  // f16 or bf16
   int64_t count = 0;
-  const OptimSegment* segments = nullptr;     // sorted, the first begins at 0
+  const OptimSegment* segments = nullptr;  // sorted, the first begins at 0
   int segment_count = 0;
-  const double* lr = nullptr;                 // one
-  const OptimState* state = nullptr;          // as optim_prepare left it
+  const double* lr = nullptr;         // one
+  const OptimState* state = nullptr;  // as optim_prepare left it
 };
 struct AdamWArgs {
   AdamW options;
@@ -40,7 +40,7 @@ struct AdamWArgs {
 struct SgdArgs {
   Sgd options;
   OptimBuffers buffers;
-  float* buffer = nullptr;    // null where momentum is 0
+  float* buffer = nullptr;  // null where momentum is 0
 };
 
 // Elements whose squares one block adds, and one float64 per block.
@@ -56,5 +56,9 @@ struct OptimKernels {
 
 }  // namespace furrow::gpu
 
-namespace furrow::emulated { extern const gpu::OptimKernels optim_kernels; }
-namespace furrow::cuda { extern const gpu::OptimKernels optim_kernels; }   // only where the build has nvcc
+namespace furrow::emulated {
+extern const gpu::OptimKernels optim_kernels;
+}
+namespace furrow::cuda {
+extern const gpu::OptimKernels optim_kernels;
+}  // namespace furrow::cuda

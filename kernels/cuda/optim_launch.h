@@ -10,7 +10,7 @@ namespace furrow::SIMT_NS {
 
 constexpr unsigned kOptimThreads = 256;
 
-void optim_prepare(gpu::Stream stream, const gpu::OptimPrepareArgs& args);   // optim_norm.cu
+void optim_prepare(gpu::Stream stream, const gpu::OptimPrepareArgs& args);  // optim_norm.cu
 
 inline bool starts_on_16_bytes(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
 

@@ -11,7 +11,8 @@ namespace {
 
 // partial[chunk] = sum of squares of the chunk. Grid: {chunks}, block 256; a thread takes 4 elements in every 1024, in
 // float64, where no float32 overflows; then block_sum. Bytes: 4 per element.
-__global__ void __launch_bounds__(kOptimThreads) squares(const float* __restrict__ gradient, int64_t count, bool wide, double* __restrict__ partial) {
+__global__ void __launch_bounds__(kOptimThreads)
+    squares(const float* __restrict__ gradient, int64_t count, bool wide, double* __restrict__ partial) {
   double sum[1] = {0};
   const int64_t begin = blockIdx.x * gpu::kNormChunk, end = min(begin + gpu::kNormChunk, count);
   for (int64_t i = begin + threadIdx.x * 4; i < end; i += kOptimThreads * 4) {
@@ -26,7 +27,8 @@ __global__ void __launch_bounds__(kOptimThreads) squares(const float* __restrict
 
 // The rest of kernels/optim_ops.h's list. One block of 256, chunks strided by 256, then block_sum.
 __global__ void __launch_bounds__(kOptimThreads)
-finish(const double* __restrict__ partial, int64_t chunks, double max_norm, LossScaling scaling, OptimState* __restrict__ state) {
+    finish(const double* __restrict__ partial, int64_t chunks, double max_norm, LossScaling scaling,
+           OptimState* __restrict__ state) {
   double sum[1] = {0};
   for (int64_t chunk = threadIdx.x; chunk < chunks; chunk += kOptimThreads) sum[0] += partial[chunk];
   block_sum(sum);
@@ -53,10 +55,12 @@ finish(const double* __restrict__ partial, int64_t chunks, double max_norm, Loss
 }  // namespace
 
 void optim_prepare(gpu::Stream stream, const gpu::OptimPrepareArgs& a) {
-  require(a.gradient != nullptr && a.count > 0 && a.state != nullptr && a.workspace != nullptr, "optim_prepare: arguments");
+  require(a.gradient != nullptr && a.count > 0 && a.state != nullptr && a.workspace != nullptr,
+          "optim_prepare: arguments");
   const int64_t chunks = gpu::norm_chunks(a.count);
   auto* partial = static_cast<double*>(a.workspace);
-  LAUNCH(stream, static_cast<unsigned>(chunks), kOptimThreads, 0, squares, a.gradient, a.count, starts_on_16_bytes(a.gradient), partial);
+  LAUNCH(stream, static_cast<unsigned>(chunks), kOptimThreads, 0, squares, a.gradient, a.count,
+         starts_on_16_bytes(a.gradient), partial);
   LAUNCH(stream, 1, kOptimThreads, 0, finish, partial, chunks, a.max_norm, a.scaling, a.state);
 }
 

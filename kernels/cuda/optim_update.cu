@@ -1,7 +1,7 @@
 // AdamW and SGD over flat buffers, with a 16-bit copy of the result. And the family's table.
 //
-// One kernel, and a rule for each optimiser: how many moments a parameter has, and what becomes of parameter and moments.
-// All float32; what depends on the step alone is computed in float64, once a block.
+// One kernel, and a rule for each optimiser: how many moments a parameter has, and what becomes of parameter and
+// moments. All float32; what depends on the step alone is computed in float64, once a block.
 #include <algorithm>
 
 #include "kernels/cuda/optim_launch.h"
@@ -39,7 +39,8 @@ struct AdamWRule {
   }
 };
 
-template <bool kMomentum> struct SgdRule {
+template <bool kMomentum>
+struct SgdRule {
   static constexpr int kMoments = kMomentum ? 1 : 0;
   float momentum;
   bool nesterov;
@@ -56,24 +57,29 @@ template <bool kMomentum> struct SgdRule {
 
 // The last segment that begins at or before `i`.
 SIMT_DEVICE int segment_of(const OptimSegment* __restrict__ segments, int count, int64_t i) {
-  int low = 0, high = count;   // segments[low].first <= i < segments[high].first
+  int low = 0, high = count;  // segments[low].first <= i < segments[high].first
   while (high - low > 1) {
     const int middle = (low + high) / 2;
-    if (segments[middle].first <= i) low = middle;
-    else high = middle;
+    if (segments[middle].first <= i)
+      low = middle;
+    else
+      high = middle;
   }
   return low;
 }
 
 // Four 16-bit values written at once.
-template <class S> struct alignas(8) FourOf {
+template <class S>
+struct alignas(8) FourOf {
   S value[4];
 };
 
-// Grid: {at most 2048}, block 256, each thread 4 neighbours in every 1024 * grid. Bytes per parameter: gradient 4, parameter
-// and each moment 4 read and 4 written, shadow 2. S: the shadow's type, or float for none.
+// Grid: {at most 2048}, block 256, each thread 4 neighbours in every 1024 * grid. Bytes per parameter: gradient 4,
+// parameter and each moment 4 read and 4 written, shadow 2. S: the shadow's type, or float for none.
 template <class Rule, class S>
-__global__ void __launch_bounds__(kOptimThreads) update(Rule rule, gpu::OptimBuffers b, bool wide, float* __restrict__ first_moment, float* __restrict__ second_moment) {
+__global__ void __launch_bounds__(kOptimThreads)
+    update(Rule rule, gpu::OptimBuffers b, bool wide, float* __restrict__ first_moment,
+           float* __restrict__ second_moment) {
   SHARED_ARRAY(StepValues, shared, [1]);
   if (threadIdx.x == 0) {
     StepValues s{static_cast<float>(b.state->factor), static_cast<float>(*b.lr), 1, 1};
@@ -103,7 +109,8 @@ __global__ void __launch_bounds__(kOptimThreads) update(Rule rule, gpu::OptimBuf
     if constexpr (sizeof(S) == 2) {
       S* to = static_cast<S*>(b.shadow) + i;
       if (wide && n == 4) {
-        *reinterpret_cast<FourOf<S>*>(to) = {{from_float<S>(p[0]), from_float<S>(p[1]), from_float<S>(p[2]), from_float<S>(p[3])}};
+        *reinterpret_cast<FourOf<S>*>(to) = {
+            {from_float<S>(p[0]), from_float<S>(p[1]), from_float<S>(p[2]), from_float<S>(p[3])}};
       } else {
         for (int k = 0; k < n; ++k) to[k] = from_float<S>(p[k]);
       }
@@ -111,13 +118,16 @@ __global__ void __launch_bounds__(kOptimThreads) update(Rule rule, gpu::OptimBuf
   }
 }
 
-template <class Rule> void launch(gpu::Stream stream, const Rule& rule, const gpu::OptimBuffers& b, float* first, float* second) {
-  require(b.gradient != nullptr && b.parameters != nullptr && b.count > 0 && b.segments != nullptr && b.segment_count > 0 &&
-              b.lr != nullptr && b.state != nullptr && (Rule::kMoments < 1 || first != nullptr) && (Rule::kMoments < 2 || second != nullptr),
+template <class Rule>
+void launch(gpu::Stream stream, const Rule& rule, const gpu::OptimBuffers& b, float* first, float* second) {
+  require(b.gradient != nullptr && b.parameters != nullptr && b.count > 0 && b.segments != nullptr &&
+              b.segment_count > 0 && b.lr != nullptr && b.state != nullptr &&
+              (Rule::kMoments < 1 || first != nullptr) && (Rule::kMoments < 2 || second != nullptr),
           "optimiser: arguments");
-  bool wide = true;   // a null pointer lies on 16 bytes
-  for (const void* p : {static_cast<const void*>(b.gradient), static_cast<const void*>(b.parameters), static_cast<const void*>(b.shadow),
-                        static_cast<const void*>(first), static_cast<const void*>(second)})
+  bool wide = true;  // a null pointer lies on 16 bytes
+  for (const void* p :
+       {static_cast<const void*>(b.gradient), static_cast<const void*>(b.parameters),
+        static_cast<const void*>(b.shadow), static_cast<const void*>(first), static_cast<const void*>(second)})
     wide = wide && starts_on_16_bytes(p);
   const int64_t per_block = kOptimThreads * 4;
   const auto blocks = static_cast<unsigned>(std::min<int64_t>((b.count + per_block - 1) / per_block, 2048));
@@ -133,15 +143,22 @@ template <class Rule> void launch(gpu::Stream stream, const Rule& rule, const gp
 
 void adamw(gpu::Stream stream, const gpu::AdamWArgs& a) {
   const AdamW& o = a.options;
-  const AdamWRule rule{static_cast<float>(o.beta1), static_cast<float>(1 - o.beta1), static_cast<float>(o.beta2),
-                       static_cast<float>(1 - o.beta2), static_cast<float>(o.eps), o.beta1, o.beta2};
+  const AdamWRule rule{static_cast<float>(o.beta1),
+                       static_cast<float>(1 - o.beta1),
+                       static_cast<float>(o.beta2),
+                       static_cast<float>(1 - o.beta2),
+                       static_cast<float>(o.eps),
+                       o.beta1,
+                       o.beta2};
   launch(stream, rule, a.buffers, a.m, a.v);
 }
 
 void sgd(gpu::Stream stream, const gpu::SgdArgs& a) {
   const auto momentum = static_cast<float>(a.options.momentum);
-  if (a.options.momentum == 0) launch(stream, SgdRule<false>{0, false}, a.buffers, nullptr, nullptr);
-  else launch(stream, SgdRule<true>{momentum, a.options.nesterov}, a.buffers, a.buffer, nullptr);
+  if (a.options.momentum == 0)
+    launch(stream, SgdRule<false>{0, false}, a.buffers, nullptr, nullptr);
+  else
+    launch(stream, SgdRule<true>{momentum, a.options.nesterov}, a.buffers, a.buffer, nullptr);
 }
 
 }  // namespace

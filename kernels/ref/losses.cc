@@ -21,7 +21,7 @@ Logit logit_of(const DiceFocal& form, double output) {
 }
 
 struct ValueAndSlope {
-  double value, slope;   // d value / dz
+  double value, slope;  // d value / dz
 };
 ValueAndSlope focal_of(const DiceFocal& form, double z, double t) {
   const bool outside = form.clamp && (z < kFocalClampLowLogit || z > kFocalClampHighLogit);
@@ -29,8 +29,8 @@ ValueAndSlope focal_of(const DiceFocal& form, double z, double t) {
   const double p = sigmoid(z), q = sigmoid(-z), ln_p = -softplus(-z), ln_q = -softplus(z), gamma = form.gamma;
   const double positive = t * form.alpha_positive * form.pos_weight, negative = (1 - t) * form.alpha_negative;
   const double value = positive * std::pow(q, gamma) * -ln_p + negative * std::pow(p, gamma) * -ln_q;
-  const double slope = positive * std::pow(q, gamma) * (gamma * p * ln_p - q) +
-                       negative * std::pow(p, gamma) * (p - gamma * q * ln_q);
+  const double slope =
+      positive * std::pow(q, gamma) * (gamma * p * ln_p - q) + negative * std::pow(p, gamma) * (p - gamma * q * ln_q);
   return {value, outside ? 0 : slope};
 }
 
@@ -85,8 +85,10 @@ DiceFocalValue dice_focal(const DiceFocal& form, const Tensor& z, const Tensor& 
 
 CrossEntropyValue cross_entropy(const CrossEntropy& form, const Tensor& z, const Tensor& labels, Tensor* dz) {
   const Shape& s = z.shape();
-  require(s.c >= 1 && labels.shape() == Shape{s.n, s.h, s.w, 1} && (dz == nullptr || dz->shape() == s), "cross_entropy: shapes");
-  require(form.class_weights.empty() || static_cast<int64_t>(form.class_weights.size()) == s.c, "cross_entropy: a weight per class");
+  require(s.c >= 1 && labels.shape() == Shape{s.n, s.h, s.w, 1} && (dz == nullptr || dz->shape() == s),
+          "cross_entropy: shapes");
+  require(form.class_weights.empty() || static_cast<int64_t>(form.class_weights.size()) == s.c,
+          "cross_entropy: a weight per class");
   const double* logits = z.values<double>().data();
   const auto label = labels.values<int32_t>();
   const auto counts = [&](int64_t pixel) {

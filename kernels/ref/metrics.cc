@@ -11,8 +11,8 @@ bool counts(std::span<const uint8_t> region, size_t i) { return region.empty() |
 
 }  // namespace
 
-void count_pixels(std::span<const double> values, double threshold, std::span<const uint8_t> targets, std::span<const uint8_t> region,
-                  PixelCounts& to) {
+void count_pixels(std::span<const double> values, double threshold, std::span<const uint8_t> targets,
+                  std::span<const uint8_t> region, PixelCounts& to) {
   for (size_t i = 0; i < values.size(); ++i) {
     if (!counts(region, i)) continue;
     const bool predicted = values[i] > threshold, target = targets[i] != 0;
@@ -21,16 +21,17 @@ void count_pixels(std::span<const double> values, double threshold, std::span<co
 }
 
 void count_bins(std::span<const double> values, const HistogramBounds& bounds, std::span<const uint8_t> targets,
-                std::span<const uint8_t> region, std::span<Count> bins) {
+                std::span<const uint8_t> region, std::span<PixelCount> bins) {
   for (size_t i = 0; i < values.size(); ++i) {
     if (!counts(region, i) || std::isnan(values[i])) continue;
-    const auto bin = std::count_if(bounds.begin(), bounds.end(), [&](float bound) { return static_cast<double>(bound) <= values[i]; });
+    const auto bin = std::count_if(bounds.begin(), bounds.end(),
+                                   [&](float bound) { return static_cast<double>(bound) <= values[i]; });
     ++bins[(targets[i] != 0 ? kHistogramBins : 0) + static_cast<size_t>(bin)];
   }
 }
 
-void count_classes(std::span<const double> scores, int classes, std::span<const uint8_t> labels, std::span<const uint8_t> region,
-                   std::span<Count> matrix) {
+void count_classes(std::span<const double> scores, int classes, std::span<const uint8_t> labels,
+                   std::span<const uint8_t> region, std::span<PixelCount> matrix) {
   const auto C = static_cast<size_t>(classes);
   for (size_t i = 0; i < labels.size(); ++i) {
     if (!counts(region, i) || labels[i] >= C) continue;

@@ -16,7 +16,7 @@ const LossKernels& kernels() { return KERNELS_UNDER_TEST(loss_kernels); }
 constexpr double kBound = 1e-6;
 
 struct Targets {
-  Tensor t;               // float64
+  Tensor t;  // float64
   DType type = DType::u8;
   int one = 1;
   std::vector<std::byte> bytes() const {
@@ -24,8 +24,10 @@ struct Targets {
     std::vector<std::byte> out(from.size() * size_of(type));
     for (size_t i = 0; i < from.size(); ++i) {
       const auto value = static_cast<float>(from[i]);
-      if (type == DType::u8) out[i] = static_cast<std::byte>(std::lround(from[i] * one));
-      else std::memcpy(&out[i * 4], &value, 4);
+      if (type == DType::u8)
+        out[i] = static_cast<std::byte>(std::lround(from[i] * one));
+      else
+        std::memcpy(&out[i * 4], &value, 4);
     }
     return out;
   }
@@ -42,15 +44,21 @@ Result run(const DiceFocal& form, PitchedImage& z, const Targets& targets, float
   PitchedImage dz(s, in.type, dz_pitch);
   DeviceArray<std::byte> target(targets.bytes()), workspace(dice_focal_workspace(s.n, s.h, s.w));
   DeviceArray<DiceFocalValue> value(1);
-  DeviceArray<float> half(std::vector<float>{scale / 2});   // one half of the scale comes from device memory
-  kernels().dice_focal({}, {.form = form, .z = in, .targets = target.data(), .target_type = targets.type, .target_one = targets.one,
-                            .dz = dz.image(), .scale = {.factor = 2, .device_factor = half.data()}, .value = value.data(),
+  DeviceArray<float> half(std::vector<float>{scale / 2});  // one half of the scale comes from device memory
+  kernels().dice_focal({}, {.form = form,
+                            .z = in,
+                            .targets = target.data(),
+                            .target_type = targets.type,
+                            .target_one = targets.one,
+                            .dz = dz.image(),
+                            .scale = {.factor = 2, .device_factor = half.data()},
+                            .value = value.data(),
                             .workspace = workspace.data()});
   return {value.values()[0], dz.values()};
 }
 
-// Below 2^-126 a float32 p is a multiple of 2^-149. Dice divides by as little as eps = 1e-6, so that a pixel of an empty
-// picture is off by up to 1.4e-39, and a sum over thousands of them by 1e-35.
+// Below 2^-126 a float32 p is a multiple of 2^-149. Dice divides by as little as eps = 1e-6, so that a pixel of an
+// empty picture is off by up to 1.4e-39, and a sum over thousands of them by 1e-35.
 constexpr double kPixelFloor = 1.5e-39, kValueFloor = 1e-35;
 
 void expect_value(double got, double want) {
@@ -58,7 +66,8 @@ void expect_value(double got, double want) {
   EXPECT_LE(std::abs(got - want), kBound * std::abs(want) + kValueFloor) << got << ", not " << want;
 }
 
-void expect_result(const Result& got, const DiceFocal& form, const Tensor& z, const Targets& targets, float scale, DType type) {
+void expect_result(const Result& got, const DiceFocal& form, const Tensor& z, const Targets& targets, float scale,
+                   DType type) {
   Tensor dz(z.shape(), DType::f64);
   const DiceFocalValue want = ref::dice_focal(form, z, targets.t, &dz);
   for (double& value : dz.values<double>()) value *= scale;
@@ -99,7 +108,7 @@ std::vector<DiceFocal> every_form() {
   return forms;
 }
 
-constexpr Shape kRagged{3, 71, 59, 1};   // two chunks an image, the second of 93 pixels
+constexpr Shape kRagged{3, 71, 59, 1};  // two chunks an image, the second of 93 pixels
 
 TEST(CudaDiceFocal, EveryForm) {
   const Tensor z = rounded_to(DType::f32, scaled(cases::random_values(kRagged, 1), 9));
@@ -121,7 +130,8 @@ TEST(CudaDiceFocal, EveryStorageInEverySchedule) {
       const Tensor z = rounded_to(storage.type, scaled(cases::random_values(s, 2), 5));
       PitchedImage device = storage.of(z);
       const Targets targets{.t = hard_targets(s, 0.1), .one = 255};
-      expect_result(run(dice_focal_form("L6"), device, targets, 512, storage.pitch(1)), dice_focal_form("L6"), z, targets, 512, storage.type);
+      expect_result(run(dice_focal_form("L6"), device, targets, 512, storage.pitch(1)), dice_focal_form("L6"), z,
+                    targets, 512, storage.type);
     });
   });
 }
@@ -133,8 +143,13 @@ TEST(CudaDiceFocal, ValueAlone) {
   PitchedImage device(z, DType::f32, 1);
   DeviceArray<std::byte> target(targets.bytes()), workspace(dice_focal_workspace(1, 5, 7));
   DeviceArray<DiceFocalValue> value(1);
-  kernels().dice_focal({}, {.form = dice_focal_form("L2"), .z = device.image(), .targets = target.data(), .dz = {}, .scale = {},
-                            .value = value.data(), .workspace = workspace.data()});
+  kernels().dice_focal({}, {.form = dice_focal_form("L2"),
+                            .z = device.image(),
+                            .targets = target.data(),
+                            .dz = {},
+                            .scale = {},
+                            .value = value.data(),
+                            .workspace = workspace.data()});
   expect_value(value.values()[0].total, ref::dice_focal(dice_focal_form("L2"), z, targets.t, nullptr).total);
 }
 
@@ -150,11 +165,11 @@ TEST(CudaDiceFocal, ByteTargetsMayBeSoft) {
 
 // The largest finite number of a type.
 double largest_of(DType type) { return type == DType::f16 ? 65504 : type == DType::bf16 ? 0x1.FEp127 : 3.4e38; }
-double smallest_of(DType type) { return type == DType::f16 ? 0x1p-24 : 0x1p-133; }   // subnormal
+double smallest_of(DType type) { return type == DType::f16 ? 0x1p-24 : 0x1p-133; }  // subnormal
 
 // One value everywhere, against masks that leave nothing, everything or little to find.
 TEST(CudaDiceFocal, EveryLogitAgainstEveryMask) {
-  const Shape s{1, 3, 1389, 1};   // two chunks; two pixels of 0.03 %
+  const Shape s{1, 3, 1389, 1};  // two chunks; two pixels of 0.03 %
   const auto mask = [&](int kind) {
     Tensor t(s, DType::f64);
     for (size_t i = 0; i < t.values<double>().size(); ++i) {
@@ -180,13 +195,11 @@ TEST(CudaDiceFocal, EveryLogitAgainstEveryMask) {
             expect_result(got, form, z, targets, 1024, type);
             for (size_t i = 0; i < got.dz.values<double>().size(); ++i) {
               const double gradient = got.dz.values<double>()[i], t = targets.t.values<double>()[i];
-              const double uphill = t == 1 ? -gradient : gradient;   // the gradient lowers z of a negative pixel
+              const double uphill = t == 1 ? -gradient : gradient;  // the gradient lowers z of a negative pixel
               ASSERT_TRUE(std::isfinite(gradient));
               ASSERT_GE(uphill, 0);
               const bool wrong = t == 1 ? logit <= -1 : logit >= 1;
-              if (wrong && !clamp) {
-                ASSERT_GT(uphill, 0) << "a wrong pixel that teaches nothing";
-              }
+              if (wrong && !clamp) { ASSERT_GT(uphill, 0) << "a wrong pixel that teaches nothing"; }
             }
           }
           ++cells;
@@ -201,13 +214,14 @@ struct EntropyResult {
   Tensor dz;
 };
 
-EntropyResult run(const CrossEntropy& form, PitchedImage& z, const Tensor& labels, DType label_type, float scale, int64_t dz_pitch) {
+EntropyResult run(const CrossEntropy& form, PitchedImage& z, const Tensor& labels, DType label_type, float scale,
+                  int64_t dz_pitch) {
   const Image in = z.image();
   const Shape s{in.n, in.h, in.w, in.c};
   PitchedImage dz(s, in.type, dz_pitch);
   std::vector<std::byte> bytes;
   for (const int32_t y : labels.values<int32_t>()) {
-    const auto* from = reinterpret_cast<const std::byte*>(&y);   // little-endian: the first byte is the u8
+    const auto* from = reinterpret_cast<const std::byte*>(&y);  // little-endian: the first byte is the u8
     bytes.insert(bytes.end(), from, from + (label_type == DType::u8 ? 1 : 4));
   }
   DeviceArray<std::byte> label(bytes), workspace(cross_entropy_workspace(s.n, s.h, s.w));
@@ -216,13 +230,20 @@ EntropyResult run(const CrossEntropy& form, PitchedImage& z, const Tensor& label
   const bool weighted = !weights.empty();
   weights.resize(static_cast<size_t>(s.c));
   DeviceArray<float> class_weights(weights);
-  kernels().cross_entropy({}, {.z = in, .labels = label.data(), .label_type = label_type, .ignore_index = form.ignore_index,
-                               .class_weights = weighted ? class_weights.data() : nullptr, .dz = dz.image(),
-                               .scale = {.factor = scale}, .value = value.data(), .workspace = workspace.data()});
+  kernels().cross_entropy({}, {.z = in,
+                               .labels = label.data(),
+                               .label_type = label_type,
+                               .ignore_index = form.ignore_index,
+                               .class_weights = weighted ? class_weights.data() : nullptr,
+                               .dz = dz.image(),
+                               .scale = {.factor = scale},
+                               .value = value.data(),
+                               .workspace = workspace.data()});
   return {value.values()[0], dz.values()};
 }
 
-void expect_entropy(const CrossEntropy& form, const Tensor& z, const Tensor& labels, const Storage& storage, DType label_type) {
+void expect_entropy(const CrossEntropy& form, const Tensor& z, const Tensor& labels, const Storage& storage,
+                    DType label_type) {
   constexpr float kScale = 256;
   PitchedImage device = storage.of(z);
   const EntropyResult got = run(form, device, labels, label_type, kScale, storage.pitch(z.shape().c));
@@ -248,9 +269,10 @@ Tensor random_labels(const Shape& s, int classes, int32_t ignored) {
 TEST(CudaCrossEntropy, EveryStorageInEverySchedule) {
   in_every_schedule([] {
     for_each_storage([](const Storage& storage) {
-      const Shape s{2, 41, 51, 3};   // two chunks over the batch
+      const Shape s{2, 41, 51, 3};  // two chunks over the batch
       const Tensor z = rounded_to(storage.type, scaled(cases::random_values(s, 7), 6));
-      expect_entropy({.ignore_index = 255, .class_weights = {0.5f, 1, 2.5f}}, z, random_labels(s, 3, 255), storage, DType::u8);
+      expect_entropy({.ignore_index = 255, .class_weights = {0.5f, 1, 2.5f}}, z, random_labels(s, 3, 255), storage,
+                     DType::u8);
     });
   });
 }
@@ -283,7 +305,7 @@ TEST(CudaCrossEntropy, EveryLogit) {
   for (size_t i = 0; i < 12; ++i) labels.values<int32_t>()[i] = static_cast<int32_t>(i % 4);
   for (const DType type : {DType::f32, DType::f16, DType::bf16})
     for (const double size : {0.0, 1e-8, 1.0, 20.0, 88.7, 89.0, 100.0, 1e4, largest_of(type), smallest_of(type)})
-      for (const int right : {0, 1}) {   // every label; labels on the largest logit alone
+      for (const int right : {0, 1}) {  // every label; labels on the largest logit alone
         SCOPED_TRACE(type_name(type) + ", logit " + std::to_string(size));
         Tensor z(s, DType::f64);
         for (size_t i = 0; i < 12; ++i) {

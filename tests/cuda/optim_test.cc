@@ -53,14 +53,18 @@ struct Problem {
 
 // Boundaries inside a thread's four elements, an empty segment, a frozen one, one without decay.
 Problem ragged(int64_t count, size_t offset) {
-  return {.count = count, .offset = offset, .segments = {{0, 1, 0.1f}, {5, 0.5f, 0}, {6, 1, 0.1f}, {6, 2, 0.2f}, {77, 0, 0.3f}, {131, 1, 0.01f}}};
+  return {.count = count,
+          .offset = offset,
+          .segments = {{0, 1, 0.1f}, {5, 0.5f, 0}, {6, 1, 0.1f}, {6, 2, 0.2f}, {77, 0, 0.3f}, {131, 1, 0.01f}}};
 }
 
 // |got - want| <= absolute + relative |want|
-void expect_close(const std::vector<float>& got, const std::vector<double>& want, double absolute, double relative, const char* what) {
+void expect_close(const std::vector<float>& got, const std::vector<double>& want, double absolute, double relative,
+                  const char* what) {
   size_t wrong = 0, worst = 0;
   for (size_t i = 0; i < want.size(); ++i)
-    if (!(std::abs(static_cast<double>(got[i]) - want[i]) <= absolute + relative * std::abs(want[i]))) ++wrong, worst = i;
+    if (!(std::abs(static_cast<double>(got[i]) - want[i]) <= absolute + relative * std::abs(want[i])))
+      ++wrong, worst = i;
   EXPECT_EQ(wrong, 0u) << what << "[" << worst << "] is " << got[worst] << ", not " << want[worst];
 }
 
@@ -71,16 +75,17 @@ void expect_state(const OptimState& got, const OptimState& want) {
   EXPECT_EQ(got.good_steps, want.good_steps);
   EXPECT_EQ(got.loss_scale, want.loss_scale);
   if (want.skip != 0) return;
-  EXPECT_NEAR(got.norm, want.norm, 1e-13 * want.norm);   // float64 on both sides, added in another order
+  EXPECT_NEAR(got.norm, want.norm, 1e-13 * want.norm);  // float64 on both sides, added in another order
   EXPECT_NEAR(got.factor, want.factor, 1e-13 * want.factor);
 }
 
-// Three steps of either optimiser. Every step starts the oracle from the device's own buffers, so that what is compared is
-// the rounding of one step: moments some 3 float32 roundings, the change of a parameter some 8, and p one.
+// Three steps of either optimiser. Every step starts the oracle from the device's own buffers, so that what is compared
+// is the rounding of one step: moments some 3 float32 roundings, the change of a parameter some 8, and p one.
 template <class Launch, class Oracle>
 void expect_steps(const Problem& problem, double moment_scale, const Launch& launch, const Oracle& oracle) {
   const auto n = static_cast<size_t>(problem.count);
-  Buffer p(random_floats(problem.count, 1, 1), problem.offset), m(std::vector<float>(n), problem.offset), v(std::vector<float>(n), problem.offset);
+  Buffer p(random_floats(problem.count, 1, 1), problem.offset), m(std::vector<float>(n), problem.offset),
+      v(std::vector<float>(n), problem.offset);
   DeviceArray<std::byte> workspace(optim_workspace(problem.count));
   DeviceArray<OptimSegment> segments(problem.segments);
   DeviceArray<double> lr(std::vector<double>{problem.lr});
@@ -93,11 +98,21 @@ void expect_steps(const Problem& problem, double moment_scale, const Launch& lau
     DeviceArray<uint16_t> shadow(n);
     std::vector<double> want_p = wide(p.values()), want_m = wide(m.values()), want_v = wide(v.values());
     const std::vector<double> before = want_p;
-    kernels().prepare({}, {.gradient = g.data(), .count = problem.count, .max_norm = problem.max_norm, .scaling = {.interval = 2},
-                           .state = state.data(), .workspace = workspace.data()});
-    launch(OptimBuffers{.gradient = g.data(), .parameters = p.data(), .shadow = shadow.data(), .shadow_type = problem.shadow,
-                        .count = problem.count, .segments = segments.data(), .segment_count = static_cast<int>(problem.segments.size()),
-                        .lr = lr.data(), .state = state.data()},
+    kernels().prepare({}, {.gradient = g.data(),
+                           .count = problem.count,
+                           .max_norm = problem.max_norm,
+                           .scaling = {.interval = 2},
+                           .state = state.data(),
+                           .workspace = workspace.data()});
+    launch(OptimBuffers{.gradient = g.data(),
+                        .parameters = p.data(),
+                        .shadow = shadow.data(),
+                        .shadow_type = problem.shadow,
+                        .count = problem.count,
+                        .segments = segments.data(),
+                        .segment_count = static_cast<int>(problem.segments.size()),
+                        .lr = lr.data(),
+                        .state = state.data()},
            m.data(), v.data());
     ref::optim_prepare(wide(gradient), problem.max_norm, {.interval = 2}, expected);
     expect_state(state.values()[0], expected);
@@ -111,26 +126,35 @@ void expect_steps(const Problem& problem, double moment_scale, const Launch& lau
     expect_close(v.values(), want_v, 4 * 0x1p-24 * moment_scale, 0, "second moment");
     const std::vector<uint16_t> copies = shadow.values();
     const std::vector<float> now = p.values();
-    for (size_t i = 0; i < n; ++i) ASSERT_EQ(copies[i], problem.shadow == DType::f16 ? f32_to_f16(now[i]) : f32_to_bf16(now[i])) << i;
+    for (size_t i = 0; i < n; ++i)
+      ASSERT_EQ(copies[i], problem.shadow == DType::f16 ? f32_to_f16(now[i]) : f32_to_bf16(now[i])) << i;
   }
 }
 
 void expect_adamw(const Problem& problem, const AdamW& options) {
-  expect_steps(problem, 1, [&](const OptimBuffers& b, float* m, float* v) { kernels().adamw({}, {options, b, m, v}); },
-               [&](const Problem& q, const OptimState& s, const std::vector<double>& g, auto& m, auto& v, auto& p) {
-                 ref::adamw(options, q.lr, q.segments, s, g, m, v, p);
-               });
+  expect_steps(
+      problem, 1,
+      [&](const OptimBuffers& b, float* m, float* v) {
+        kernels().adamw({}, {options, b, m, v});
+      },
+      [&](const Problem& q, const OptimState& s, const std::vector<double>& g, auto& m, auto& v, auto& p) {
+        ref::adamw(options, q.lr, q.segments, s, g, m, v, p);
+      });
 }
-void expect_sgd(const Problem& problem, const Sgd& options) {   // gradients up to 1 plus momentum: a buffer up to 3
-  expect_steps(problem, 3, [&](const OptimBuffers& b, float* buffer, float*) { kernels().sgd({}, {options, b, options.momentum == 0 ? nullptr : buffer}); },
-               [&](const Problem& q, const OptimState& s, const std::vector<double>& g, auto& buffer, auto&, auto& p) {
-                 ref::sgd(options, q.lr, q.segments, s, g, buffer, p);
-               });
+void expect_sgd(const Problem& problem, const Sgd& options) {  // gradients up to 1 plus momentum: a buffer up to 3
+  expect_steps(
+      problem, 3,
+      [&](const OptimBuffers& b, float* buffer, float*) {
+        kernels().sgd({}, {options, b, options.momentum == 0 ? nullptr : buffer});
+      },
+      [&](const Problem& q, const OptimState& s, const std::vector<double>& g, auto& buffer, auto&, auto& p) {
+        ref::sgd(options, q.lr, q.segments, s, g, buffer, p);
+      });
 }
 
 TEST(CudaOptim, AdamWInEverySchedule) {
   in_every_schedule([] {
-    expect_adamw(ragged(2050, 0), {});              // three blocks, a tail of two
+    expect_adamw(ragged(2050, 0), {});  // three blocks, a tail of two
     Problem clipped = ragged(1031, 0);
     clipped.max_norm = 1;
     clipped.loss_scale = 1024;
@@ -159,13 +183,18 @@ TEST(CudaOptim, Sgd) {
 TEST(CudaOptim, NormOfSeveralChunksAndOfHugeGradients) {
   in_every_schedule([] {
     const int64_t count = 2 * kNormChunk + 7;
-    for (const float size : {1.0f, 1e38f, 1e-30f}) {   // squares that overflow and vanish in float32
+    for (const float size : {1.0f, 1e38f, 1e-30f}) {  // squares that overflow and vanish in float32
       const std::vector<float> gradient = random_floats(count, 3, size);
       Buffer g(gradient, 0);
       DeviceArray<std::byte> workspace(optim_workspace(count));
       OptimState expected{.loss_scale = 0.25f};
       DeviceArray<OptimState> state(std::vector<OptimState>{expected});
-      kernels().prepare({}, {.gradient = g.data(), .count = count, .max_norm = 2, .scaling = {}, .state = state.data(), .workspace = workspace.data()});
+      kernels().prepare({}, {.gradient = g.data(),
+                             .count = count,
+                             .max_norm = 2,
+                             .scaling = {},
+                             .state = state.data(),
+                             .workspace = workspace.data()});
       ref::optim_prepare(wide(gradient), 2, {}, expected);
       expect_state(state.values()[0], expected);
     }
@@ -185,9 +214,20 @@ TEST(CudaOptim, ANonFiniteGradientChangesNothingButTheState) {
     DeviceArray<uint16_t> shadow(std::vector<uint16_t>(1500, 0x1234));
     OptimState expected{.step = 41, .loss_scale = 64, .good_steps = 1};
     DeviceArray<OptimState> state(std::vector<OptimState>{expected});
-    kernels().prepare({}, {.gradient = g.data(), .count = count, .max_norm = 1, .scaling = {.interval = 2}, .state = state.data(), .workspace = workspace.data()});
-    const OptimBuffers buffers{.gradient = g.data(), .parameters = p.data(), .shadow = shadow.data(), .count = count,
-                               .segments = segments.data(), .segment_count = 1, .lr = lr.data(), .state = state.data()};
+    kernels().prepare({}, {.gradient = g.data(),
+                           .count = count,
+                           .max_norm = 1,
+                           .scaling = {.interval = 2},
+                           .state = state.data(),
+                           .workspace = workspace.data()});
+    const OptimBuffers buffers{.gradient = g.data(),
+                               .parameters = p.data(),
+                               .shadow = shadow.data(),
+                               .count = count,
+                               .segments = segments.data(),
+                               .segment_count = 1,
+                               .lr = lr.data(),
+                               .state = state.data()};
     kernels().adamw({}, {{}, buffers, m.data(), v.data()});
     kernels().sgd({}, {{.momentum = 0.9}, buffers, m.data()});
     ref::optim_prepare(wide(gradient), 1, {.interval = 2}, expected);
@@ -211,8 +251,16 @@ TEST(CudaOptim, ALateStep) {
     DeviceArray<double> lr(std::vector<double>{0.1});
     const OptimState at{.step = late, .factor = 1};
     DeviceArray<OptimState> state(std::vector<OptimState>{at});
-    kernels().adamw({}, {{}, {.gradient = g.data(), .parameters = p.data(), .count = 8, .segments = segments.data(), .segment_count = 1,
-                              .lr = lr.data(), .state = state.data()}, m.data(), v.data()});
+    kernels().adamw({}, {{},
+                         {.gradient = g.data(),
+                          .parameters = p.data(),
+                          .count = 8,
+                          .segments = segments.data(),
+                          .segment_count = 1,
+                          .lr = lr.data(),
+                          .state = state.data()},
+                         m.data(),
+                         v.data()});
     std::vector<double> want_p = wide(before), want_m = wide(moments), want_v = wide(moments);
     ref::adamw({}, 0.1, std::vector<OptimSegment>{{}}, at, wide(gradient), want_m, want_v, want_p);
     expect_close(p.values(), want_p, 8 * 0x1p-24 * 0.1, 3 * 0x1p-24, "parameter");

@@ -23,7 +23,8 @@ DiceFocal form_of(const std::string& one) {
   for (double* option : {&form.dice_weight, &form.focal_weight, &form.alpha_positive, &form.alpha_negative, &form.gamma,
                          &form.pos_weight, &form.dice_map_weight, &form.eps})
     *option = next();
-  for (bool* option : {&form.clamp, &form.double_sigmoid, &form.batch_broadcast, &form.dice_over_batch}) *option = next() != 0;
+  for (bool* option : {&form.clamp, &form.double_sigmoid, &form.batch_broadcast, &form.dice_over_batch})
+    *option = next() != 0;
   return form;
 }
 
@@ -48,7 +49,8 @@ Tensor like(const Tensor& t) {
 
 Tensor as_labels(const Tensor& t) {
   Tensor out(t.shape(), DType::i32);
-  for (size_t i = 0; i < out.values<int32_t>().size(); ++i) out.values<int32_t>()[i] = static_cast<int32_t>(t.values<double>()[i]);
+  for (size_t i = 0; i < out.values<int32_t>().size(); ++i)
+    out.values<int32_t>()[i] = static_cast<int32_t>(t.values<double>()[i]);
   return out;
 }
 
@@ -76,18 +78,16 @@ TEST(DiceFocal, FormsAreThoseOfTheTable) {
   try {
     dice_focal_form("L7");
     FAIL() << "L7 is none";
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ErrorCode::configuration);
-  }
+  } catch (const Error& e) { EXPECT_EQ(e.code(), ErrorCode::configuration); }
 }
 
 // The clamped losses as float32 PyTorch computed them. It rounds p to 2^-24, which moves ln(1-p) of one pixel by up to
-// 1.5e-2 of itself at the clamp, 1e-5 at z = 6; the mean over 2304 pixels keeps six digits where logits are spread by 2 or 3
-// (a network in training), and five where they are spread by 6 (`wide`).
+// 1.5e-2 of itself at the clamp, 1e-5 at z = 6; the mean over 2304 pixels keeps six digits where logits are spread by 2
+// or 3 (a network in training), and five where they are spread by 6 (`wide`).
 TEST(DiceFocal, AgreesWithTheFloat32OfTraining) {
   for (const std::string& one : golden().cases("parity")) {
-    const DiceFocalValue value = ref::dice_focal(dice_focal_form(one.ends_with("L5") ? "L5" : "L6"), golden().get(one + "/z"),
-                                                 golden().get(one + "/t"), nullptr);
+    const DiceFocalValue value = ref::dice_focal(dice_focal_form(one.ends_with("L5") ? "L5" : "L6"),
+                                                 golden().get(one + "/z"), golden().get(one + "/t"), nullptr);
     const auto expected = golden().get(one + "/value").values<double>();
     const double digits = one.ends_with("wide") ? 1e-5 : 1e-6;
     EXPECT_NEAR(value.total, expected[0], digits * expected[0]) << one;
@@ -103,12 +103,10 @@ TEST(DiceFocal, SaturatedFiguresOfTheClampedLoss) {
     for (double& value : z.values<double>()) value = logit;
     for (int64_t i = 0; i < positives; ++i) t.values<double>()[static_cast<size_t>(i)] = 1;
     const DiceFocalValue value = ref::dice_focal(dice_focal_form("L6"), z, t, &dz);
-    if (std::abs(logit) > 14) {
-      EXPECT_EQ(largest(dz), 0) << "the clamp lets nothing through";
-    }
+    if (std::abs(logit) > 14) { EXPECT_EQ(largest(dz), 0) << "the clamp lets nothing through"; }
     return value;
   };
-  const auto expect = [](const DiceFocalValue& value, double focal, double dice) {   // six figures were written down
+  const auto expect = [](const DiceFocalValue& value, double focal, double dice) {  // six figures were written down
     EXPECT_NEAR(value.focal, focal, 5e-6 * focal);
     EXPECT_NEAR(value.dice, dice, 5e-6 * dice);
   };
@@ -124,7 +122,7 @@ TEST(DiceFocal, GradientIsTheDifferenceQuotient) {
   // Curvature: step^2 / 6 of the third derivative, 2e-9 of values near 1; rounding: 2^-53 / step = 1e-12 of the loss.
   constexpr double kStep = 1e-4, kTolerance = 1e-7;
   for (const std::string& one : golden().cases("dice_focal")) {
-    if (form_of(one).clamp) continue;   // has kinks; checked against autograd alone
+    if (form_of(one).clamp) continue;  // has kinks; checked against autograd alone
     const DiceFocal form = form_of(one);
     Tensor z = golden().get(one + "/z").to(DType::f64), dz = like(z), numeric = like(z);
     const Tensor& t = golden().get(one + "/t");
@@ -160,7 +158,7 @@ TEST(DiceFocal, EveryConfidentlyWrongPixelTeachesUnlessClamped) {
         if (clamped) {
           EXPECT_LT(std::abs(gradient), 1e-8);
         } else {
-          EXPECT_GT(i % 2 == 1 ? -gradient : gradient, 0.02) << size;   // alpha / 4 pixels
+          EXPECT_GT(i % 2 == 1 ? -gradient : gradient, 0.02) << size;  // alpha / 4 pixels
         }
       }
     }

@@ -22,14 +22,17 @@ std::vector<double> values_of(const std::string& name) {
 }
 
 // Runs a case's three steps; `update` gets the state, the gradient and the parameters.
-template <class Update> void expect_three_steps(const std::string& one, const Update& update) {
+template <class Update>
+void expect_three_steps(const std::string& one, const Update& update) {
   const std::vector<double> options = values_of(one + "/options");
   // Two groups of 12 and 7; the decay is a float32 in the table, so its rounding (6e-8 of decay * lr) is seen below.
-  const OptimSegment segments[] = {{.first = 0, .weight_decay = static_cast<float>(options[1])}, {.first = 12, .weight_decay = 0}};
+  const OptimSegment segments[] = {{.first = 0, .weight_decay = static_cast<float>(options[1])},
+                                   {.first = 12, .weight_decay = 0}};
   std::vector<double> p = values_of(one + "/p");
   OptimState state;
   for (int step = 0; step < 3; ++step) {
-    const std::vector<double> g = values_of(one + "/g" + std::to_string(step)), want = values_of(one + "/p" + std::to_string(step + 1));
+    const std::vector<double> g = values_of(one + "/g" + std::to_string(step)),
+                              want = values_of(one + "/p" + std::to_string(step + 1));
     ref::optim_prepare(g, options[3], {}, state);
     update(options, segments, state, g, p);
     for (size_t i = 0; i < p.size(); ++i) {
@@ -43,7 +46,8 @@ template <class Update> void expect_three_steps(const std::string& one, const Up
 TEST(Optimisers, AdamWAgreesWithPyTorch) {
   for (const std::string& one : golden().cases("adamw")) {
     std::vector<double> m(19), v(19);
-    expect_three_steps(one, [&](const std::vector<double>& o, auto& segments, const OptimState& state, auto& g, std::vector<double>& p) {
+    expect_three_steps(one, [&](const std::vector<double>& o, auto& segments, const OptimState& state, auto& g,
+                                std::vector<double>& p) {
       ref::adamw({.beta1 = o[4], .beta2 = o[5], .eps = o[6]}, o[0], segments, state, g, m, v, p);
     });
   }
@@ -52,7 +56,8 @@ TEST(Optimisers, AdamWAgreesWithPyTorch) {
 TEST(Optimisers, SgdAgreesWithPyTorch) {
   for (const std::string& one : golden().cases("sgd")) {
     std::vector<double> buffer(19);
-    expect_three_steps(one, [&](const std::vector<double>& o, auto& segments, const OptimState& state, auto& g, std::vector<double>& p) {
+    expect_three_steps(one, [&](const std::vector<double>& o, auto& segments, const OptimState& state, auto& g,
+                                std::vector<double>& p) {
       ref::sgd({.momentum = o[4], .nesterov = o[5] != 0}, o[0], segments, state, g, buffer, p);
     });
   }
@@ -61,7 +66,7 @@ TEST(Optimisers, SgdAgreesWithPyTorch) {
 TEST(Optimisers, UnscalesClipsSkipsAndMovesTheLossScale) {
   OptimState state{.loss_scale = 8};
   const LossScaling scaling{.interval = 2};
-  const double gradient[] = {24, 32};   // 3 and 4 scaled by 8: norm 5
+  const double gradient[] = {24, 32};  // 3 and 4 scaled by 8: norm 5
   ref::optim_prepare(gradient, 1, scaling, state);
   EXPECT_EQ(state.norm, 5);
   EXPECT_DOUBLE_EQ(state.factor, 1 / (5 + 1e-6) / 8);
