@@ -1,8 +1,8 @@
 // The gradient of a convolution with respect to its weights and bias.
 //
-// dw is a matrix product: rows are the channels of the gradient's side, columns the pairs (tap, channel) of the gathered
-// side, and the sum runs over pixels. The pixels are cut into slices by a rule that looks at shapes alone; each slice
-// leaves its sums in scratch, and a second kernel adds them in order.
+// dw is a matrix product: rows are the channels of the gradient's side, columns the pairs (tap, channel) of the
+// gathered side, and the sum runs over pixels. The pixels are cut into slices by a rule that looks at shapes alone;
+// each slice leaves its sums in scratch, and a second kernel adds them in order.
 //   convolution:             rows = dy, gathered side = [x0, x1]
 //   transposed convolution:  rows = x, gathered side = dy with stride 2: dw comes out as {ic,2,2,oc}, which the second
 //                            kernel transposes
@@ -12,9 +12,9 @@ namespace furrow::SIMT_NS {
 
 namespace {
 
-constexpr int kRowTile = gpu::kConvGradTile, kColumnTile = gpu::kConvGradTile;   // of dw, per block
-constexpr int kThreads = 128;                    // each 4 rows x 8 columns
-constexpr int kPixels = 32;                      // pixels staged at a time
+constexpr int kRowTile = gpu::kConvGradTile, kColumnTile = gpu::kConvGradTile;  // of dw, per block
+constexpr int kThreads = 128;                                                   // each 4 rows x 8 columns
+constexpr int kPixels = 32;                                                     // pixels staged at a time
 constexpr int kBiasThreads = 256, kBiasChannels = gpu::kConvBiasTile, kBiasLanes = kBiasThreads / kBiasChannels;
 constexpr int kReduceThreads = 128;
 static_assert(kThreads == kRowTile / 4 * (kColumnTile / 8));
@@ -22,14 +22,17 @@ static_assert(kThreads == kRowTile / 4 * (kColumnTile / 8));
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 struct WeightProblem {
-  TileProblem::Source rows, x[2];    // the row side has one pixel per summand
-  int out_h, out_w, in_h, in_w;      // pixels of the row side and of the gathered side, per picture
+  TileProblem::Source rows, x[2];  // the row side has one pixel per summand
+  int out_h, out_w, in_h, in_w;    // pixels of the row side and of the gathered side, per picture
   int kernel_h, kernel_w, stride, pad;
-  int64_t pixels, slice;             // n*out_h*out_w, and those of one slice
-  float* partial;                    // {slices, rows.c, kernel_h*kernel_w*(x[0].c + x[1].c)}
+  int64_t pixels, slice;  // n*out_h*out_w, and those of one slice
+  float* partial;         // {slices, rows.c, kernel_h*kernel_w*(x[0].c + x[1].c)}
 };
 
-struct Sums { float at[4][8]; };   // of a thread: rows times columns
+// Of a thread: rows times columns.
+struct Sums {
+  float at[4][8];
+};
 
 // total += sum over the staged pixels, summed apart first. rows, columns: at the thread's first row and column.
 SIMT_DEVICE void multiply(const float* rows, const float* columns, Sums& total) {
@@ -42,8 +45,14 @@ SIMT_DEVICE void multiply(const float* rows, const float* columns, Sums& total) 
     SIMT_UNROLL
     for (int r = 0; r < 4; ++r) {
       float* to = sum.at[r];
-      to[0] += factor[r] * a.x; to[1] += factor[r] * a.y; to[2] += factor[r] * a.z; to[3] += factor[r] * a.w;
-      to[4] += factor[r] * b.x; to[5] += factor[r] * b.y; to[6] += factor[r] * b.z; to[7] += factor[r] * b.w;
+      to[0] += factor[r] * a.x;
+      to[1] += factor[r] * a.y;
+      to[2] += factor[r] * a.z;
+      to[3] += factor[r] * a.w;
+      to[4] += factor[r] * b.x;
+      to[5] += factor[r] * b.y;
+      to[6] += factor[r] * b.z;
+      to[7] += factor[r] * b.w;
     }
   }
   SIMT_UNROLL
@@ -53,7 +62,11 @@ SIMT_DEVICE void multiply(const float* rows, const float* columns, Sums& total) 
   }
 }
 
-struct Place { int64_t picture; int row, col; };   // of the gathered side: its first pixel's number, top left tap
+// Where the gathered side is read for one pixel of the row side.
+struct Place {
+  int64_t picture;  // number of the picture's first pixel
+  int row, col;     // of tap (0,0)
+};
 
 // partial[s][r][(kh,kw,ic)] = sum over the pixels p of slice s of rows[p][r] * x[n, oh*S+kh-P, ow*S+kw-P, ic]
 //   grid: x = row tiles * column tiles, y = slices. Block: 128, each thread 4 rows x 8 columns. Static shared: 17 KiB.
@@ -74,7 +87,8 @@ __global__ void __launch_bounds__(kThreads) weight_partial(WeightProblem p) {
   const int column = first_column + lane, tap = column / channels, channel = column % channels;
   const int kh = tap / p.kernel_w, kw = tap % p.kernel_w;
   const bool second = channel >= p.x[0].c;
-  const TileProblem::Source source = second ? p.x[1] : p.x[0];   // no index: an indexed argument would be copied to memory
+  const TileProblem::Source source =
+      second ? p.x[1] : p.x[0];  // no index: an indexed argument would be copied to memory
   const int own = second ? channel - p.x[0].c : channel;
   const bool row_exists = first_row + lane < p.rows.c, column_exists = column < columns;
 
@@ -85,16 +99,19 @@ __global__ void __launch_bounds__(kThreads) weight_partial(WeightProblem p) {
     if (thread < kPixels) {
       const int64_t pixel = base + thread, picture = pixel / (static_cast<int64_t>(p.out_h) * p.out_w);
       const int rest = static_cast<int>(pixel - picture * p.out_h * p.out_w);
-      places[thread] = {picture * p.in_h * p.in_w, rest / p.out_w * p.stride - p.pad, rest % p.out_w * p.stride - p.pad};
+      places[thread] = {picture * p.in_h * p.in_w, rest / p.out_w * p.stride - p.pad,
+                        rest % p.out_w * p.stride - p.pad};
     }
-    __syncthreads();   // places are there, and the tiles before have been read
+    __syncthreads();  // places are there, and the tiles before have been read
     for (int i = half; i < kPixels; i += kThreads / kColumnTile) {
       const Place place = places[i];
       const int iy = place.row + kh, ix = place.col + kw;
       const bool exists = base + i < end;
       row_tile[i][lane] = exists && row_exists ? p.rows.data[(base + i) * p.rows.pitch + first_row + lane] : 0.0f;
-      column_tile[i][lane] = exists && column_exists && iy >= 0 && iy < p.in_h && ix >= 0 && ix < p.in_w
-                                 ? source.data[(place.picture + static_cast<int64_t>(iy) * p.in_w + ix) * source.pitch + own] : 0.0f;
+      column_tile[i][lane] =
+          exists && column_exists && iy >= 0 && iy < p.in_h && ix >= 0 && ix < p.in_w
+              ? source.data[(place.picture + static_cast<int64_t>(iy) * p.in_w + ix) * source.pitch + own]
+              : 0.0f;
     }
     __syncthreads();
     if (active) multiply(&row_tile[0][my_row], &column_tile[0][my_column], total);
@@ -104,14 +121,16 @@ __global__ void __launch_bounds__(kThreads) weight_partial(WeightProblem p) {
     SIMT_UNROLL
     for (int c = 0; c < 8; ++c)
       if (first_row + my_row + r < p.rows.c && first_column + my_column + c < columns)
-        p.partial[(static_cast<int64_t>(blockIdx.y) * p.rows.c + first_row + my_row + r) * columns + first_column + my_column + c] = total.at[r][c];
+        p.partial[(static_cast<int64_t>(blockIdx.y) * p.rows.c + first_row + my_row + r) * columns + first_column +
+                  my_column + c] = total.at[r][c];
   }
 }
 
 // partial[s][c] = sum over the pixels of slice s of dy[pixel][c].
 //   grid: x = tiles of 32 channels, y = slices; block: 256 = 32 channels x 8, each every eighth pixel, 32 at a time
 //   summed apart; then the eight in order. Static shared: 1 KiB. Bytes: dy once.
-__global__ void __launch_bounds__(kBiasThreads) bias_partial(TileProblem::Source dy, int64_t pixels, int64_t slice, float* __restrict__ partial) {
+__global__ void __launch_bounds__(kBiasThreads)
+    bias_partial(TileProblem::Source dy, int64_t pixels, int64_t slice, float* __restrict__ partial) {
   SHARED_ARRAY(float, sums, [kBiasLanes][kBiasChannels]);
   const int thread = static_cast<int>(threadIdx.x), lane = thread / kBiasChannels;
   const int channel = static_cast<int>(blockIdx.x) * kBiasChannels + thread % kBiasChannels;
@@ -120,7 +139,8 @@ __global__ void __launch_bounds__(kBiasThreads) bias_partial(TileProblem::Source
   if (channel < dy.c)
     for (int64_t base = begin; base < end; base += 32 * kBiasLanes) {
       float sum = 0;
-      for (int64_t pixel = base + lane; pixel < min(base + 32 * kBiasLanes, end); pixel += kBiasLanes) sum += dy.data[pixel * dy.pitch + channel];
+      for (int64_t pixel = base + lane; pixel < min(base + 32 * kBiasLanes, end); pixel += kBiasLanes)
+        sum += dy.data[pixel * dy.pitch + channel];
       total += sum;
     }
   sums[lane][thread % kBiasChannels] = total;
@@ -138,7 +158,7 @@ __global__ void __launch_bounds__(kBiasThreads) bias_partial(TileProblem::Source
 struct Reduction {
   const float* partial;
   float* out;
-  int64_t count;                  // rows*taps*channels
+  int64_t count;  // rows*taps*channels
   int slices, rows, taps, channels;
   bool transposed, accumulate;
 };
@@ -179,18 +199,34 @@ void weight_gradient(gpu::Stream stream, WeightProblem p, float* dw, bool transp
   const int64_t slices = gpu::conv_grad_slices(p.pixels, tiles);
   p.slice = slice_length(p.pixels, slices);
   p.partial = scratch;
-  LAUNCH(stream, dim3(static_cast<unsigned>(tiles), static_cast<unsigned>(slices)), dim3(kThreads), 0, weight_partial, p);
-  reduce(stream, {.partial = scratch, .out = dw, .count = 0, .slices = static_cast<int>(slices), .rows = p.rows.c, .taps = taps,
-                  .channels = channels, .transposed = transposed, .accumulate = accumulate});
+  LAUNCH(stream, dim3(static_cast<unsigned>(tiles), static_cast<unsigned>(slices)), dim3(kThreads), 0, weight_partial,
+         p);
+  reduce(stream, {.partial = scratch,
+                  .out = dw,
+                  .count = 0,
+                  .slices = static_cast<int>(slices),
+                  .rows = p.rows.c,
+                  .taps = taps,
+                  .channels = channels,
+                  .transposed = transposed,
+                  .accumulate = accumulate});
 }
 
 void bias_gradient(gpu::Stream stream, const gpu::ConstImage& dy, float* db, bool accumulate, float* scratch) {
   if (db == nullptr || dy.c == 0) return;
   const int64_t slices = gpu::conv_grad_slices(dy.pixels(), gpu::conv_grad_bias_tiles(dy.c));
-  LAUNCH(stream, dim3(static_cast<unsigned>(gpu::conv_grad_bias_tiles(dy.c)), static_cast<unsigned>(slices)), dim3(kBiasThreads), 0,
-         bias_partial, tile_source(dy, "conv_grad_weight: dy is not float32"), dy.pixels(), slice_length(dy.pixels(), slices), scratch);
-  reduce(stream, {.partial = scratch, .out = db, .count = 0, .slices = static_cast<int>(slices), .rows = dy.c, .taps = 1, .channels = 1,
-                  .transposed = false, .accumulate = accumulate});
+  LAUNCH(stream, dim3(static_cast<unsigned>(gpu::conv_grad_bias_tiles(dy.c)), static_cast<unsigned>(slices)),
+         dim3(kBiasThreads), 0, bias_partial, tile_source(dy, "conv_grad_weight: dy is not float32"), dy.pixels(),
+         slice_length(dy.pixels(), slices), scratch);
+  reduce(stream, {.partial = scratch,
+                  .out = db,
+                  .count = 0,
+                  .slices = static_cast<int>(slices),
+                  .rows = dy.c,
+                  .taps = 1,
+                  .channels = 1,
+                  .transposed = false,
+                  .accumulate = accumulate});
 }
 
 }  // namespace
@@ -199,7 +235,8 @@ void conv_grad_weight(gpu::Stream stream, const gpu::ConvGradWeight& a) {
   const ConvGeometry& g = a.geometry;
   require(g.kernel_h > 0 && g.kernel_w > 0 && g.stride > 0 && g.pad >= 0, "conv_grad_weight: geometry");
   require(a.dy.n == a.x0.n && a.dy.h == g.out(a.x0.h, g.kernel_h) && a.dy.w == g.out(a.x0.w, g.kernel_w) &&
-              (!a.x1 || (a.x1.n == a.x0.n && a.x1.h == a.x0.h && a.x1.w == a.x0.w)), "conv_grad_weight: shapes");
+              (!a.x1 || (a.x1.n == a.x0.n && a.x1.h == a.x0.h && a.x1.w == a.x0.w)),
+          "conv_grad_weight: shapes");
   WeightProblem p{};
   p.rows = tile_source(a.dy, "conv_grad_weight: dy is not float32");
   p.x[0] = tile_source(a.x0, "conv_grad_weight: x0 is not float32");

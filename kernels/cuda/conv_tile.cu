@@ -1,24 +1,25 @@
 // The tiled convolution kernel: forward passes and input gradients in fp32.
-#include "kernels/cuda/conv_tile.h"
-
 #include <algorithm>
+
+#include "kernels/cuda/conv_tile.h"
 
 namespace furrow::SIMT_NS {
 
 namespace {
 
-constexpr int kRows = 8, kCols = 16;   // output pixels of a block, one phase of them
-constexpr int kThreads = 128;          // 32 quads of 2x2 pixels times 4 groups of kGroup channels; a warp has one group
+constexpr int kRows = 8, kCols = 16;  // output pixels of a block, one phase of them
+constexpr int kThreads = 128;         // 32 quads of 2x2 pixels times 4 groups of kGroup channels; a warp has one group
 constexpr int kGroup = 8;
 constexpr int kChannels = gpu::kConvChannelTile;
-constexpr int kHeadTile = 64;          // head channels of a block; more are shared out over blockIdx.y
-constexpr int kYPitch = kChannels + 1; // of y in shared memory, where the head reads one pixel per lane
+constexpr int kHeadTile = 64;           // head channels of a block; more are shared out over blockIdx.y
+constexpr int kYPitch = kChannels + 1;  // of y in shared memory, where the head reads one pixel per lane
 static_assert(kThreads == kRows * kCols && kThreads == kRows * kCols / 4 * (kChannels / kGroup));
 
 constexpr int chunk_of(int kernel) { return kernel == 1 ? 16 : kernel == 3 ? 8 : 4; }
 
 // Shared memory of one instance, in floats: x [chunk][kXRows][kXPitch], then weights [taps][chunk][kChannels].
-template <int K, int S> struct Layout {
+template <int K, int S>
+struct Layout {
   static constexpr int kChunk = chunk_of(K), kTaps = K * K;
   static constexpr int kXRows = (kRows - 1) * S + K, kXCols = (kCols - 1) * S + K;
   // 8 modulo 16: the 8-byte loads of 16 lanes, two rows of 8 quads, then touch all 32 banks once where S is 1.
@@ -30,7 +31,9 @@ SIMT_BOTH int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 // The taps of one phase along one axis, for staging without a halo: tap t is kernel position first + t*step and reads
 // input `origin + t*origin_step` at output 0 of the phase.
-struct Axis { int taps, first, step, origin, origin_step; };
+struct Axis {
+  int taps, first, step, origin, origin_step;
+};
 SIMT_DEVICE Axis axis_of(bool transposed, int phase, int kernel, int stride, int pad) {
   if (!transposed) return {kernel, 0, 1, -pad, 1};
   const int first = ((phase + pad) % stride + stride) % stride;
@@ -51,7 +54,8 @@ SIMT_DEVICE void stage_x(const TileProblem& p, const TileProblem::Source& source
       const int iy = row + r * gather, ix = col + c * gather;
       float4 v = make_float4(0, 0, 0, 0);
       if (iy >= 0 && iy < p.in_h && ix >= 0 && ix < p.in_w)
-        v = *reinterpret_cast<const float4*>(picture + (static_cast<int64_t>(iy) * p.in_w + ix) * source.pitch + 4 * quad);
+        v = *reinterpret_cast<const float4*>(picture + (static_cast<int64_t>(iy) * p.in_w + ix) * source.pitch +
+                                             4 * quad);
       float* to = x + 4 * quad * ROWS * PITCH + r * PITCH + c;
       to[0] = v.x;
       to[ROWS * PITCH] = v.y;
@@ -75,11 +79,15 @@ SIMT_DEVICE void stage_weights(const float* __restrict__ from, int floats, float
     *reinterpret_cast<float4*>(to + i) = *reinterpret_cast<const float4*>(from + i);
 }
 
-struct Sums { float at[4][kGroup]; };   // of a thread: pixels (0,0) (0,1) (1,0) (1,1) of its quad, times channels
+// Of a thread: pixels (0,0) (0,1) (1,0) (1,1) of its quad, times channels.
+struct Sums {
+  float at[4][kGroup];
+};
 
 // total += sum over `count` staged channels and all taps; summed apart first, so that rounding grows with the chunk's
 // length plus the number of chunks. x, w: at the thread's quad and channel group.
-template <int K, int S> SIMT_DEVICE void multiply(const float* x, const float* w, int count, Sums& total) {
+template <int K, int S>
+SIMT_DEVICE void multiply(const float* x, const float* w, int count, Sums& total) {
   using L = Layout<K, S>;
   Sums sum{};
   for (int i = 0; i < count; ++i) {
@@ -93,8 +101,14 @@ template <int K, int S> SIMT_DEVICE void multiply(const float* x, const float* w
         SIMT_UNROLL
         for (int q = 0; q < 4; ++q) {
           float* to = sum.at[q];
-          to[0] += pixel[q] * a.x; to[1] += pixel[q] * a.y; to[2] += pixel[q] * a.z; to[3] += pixel[q] * a.w;
-          to[4] += pixel[q] * b.x; to[5] += pixel[q] * b.y; to[6] += pixel[q] * b.z; to[7] += pixel[q] * b.w;
+          to[0] += pixel[q] * a.x;
+          to[1] += pixel[q] * a.y;
+          to[2] += pixel[q] * a.z;
+          to[3] += pixel[q] * a.w;
+          to[4] += pixel[q] * b.x;
+          to[5] += pixel[q] * b.y;
+          to[6] += pixel[q] * b.z;
+          to[7] += pixel[q] * b.w;
         }
       }
     }
@@ -144,13 +158,14 @@ SIMT_DEVICE void store_head(const gpu::ConvHead& head, int64_t pixel, int k0, co
     } else if (head.kind == gpu::HeadOutput::logits) {
       static_cast<float*>(head.out)[at] = logit;
     } else {
-      const float e = expf(-fabsf(logit));   // at most 1: no overflow for any logit
+      const float e = expf(-fabsf(logit));  // at most 1: no overflow for any logit
       static_cast<float*>(head.out)[at] = (logit < 0 ? e : 1.0f) / (1.0f + e);
     }
   }
 }
 
-// Sums of the thread's quad and channel group over all chunks of both sources, and, without a halo, over the phase's taps.
+// Sums of the thread's quad and channel group over all chunks of both sources, and, without a halo, over the phase's
+// taps.
 template <int K, int S>
 SIMT_DEVICE void sum_tile(const TileProblem& p, int tile, bool active, int n, int row, int col, const Axis& rows,
                           const Axis& cols, float* x, float* w, Sums& total) {
@@ -159,7 +174,7 @@ SIMT_DEVICE void sum_tile(const TileProblem& p, int tile, bool active, int n, in
   const float* my_x = x + quad / 8 * 2 * S * L::kXPitch + quad % 8 * 2 * S;
   const float* my_w = w + group * kGroup;
   const int chunks0 = ceil_div(p.x[0].c, L::kChunk), chunks = chunks0 + ceil_div(p.x[1].c, L::kChunk);
-  const int taps = K > 1 ? 1 : p.kernel_h * p.kernel_w;   // staged one by one
+  const int taps = K > 1 ? 1 : p.kernel_h * p.kernel_w;  // staged one by one
   const int gather = K > 1 || p.transposed ? 1 : p.stride;
   const int row_step = K > 1 ? S : gather;
   for (int chunk = 0; chunk < chunks; ++chunk) {
@@ -170,9 +185,10 @@ SIMT_DEVICE void sum_tile(const TileProblem& p, int tile, bool active, int n, in
     for (int a = 0; a < (K > 1 ? 1 : rows.taps); ++a)
       for (int b = 0; b < (K > 1 ? 1 : cols.taps); ++b) {
         const int tap = K > 1 ? 0 : (rows.first + a * rows.step) * p.kernel_w + cols.first + b * cols.step;
-        __syncthreads();   // the tile before has been read
-        stage_x<L::kChunk, L::kXRows, L::kXCols, L::kXPitch>(p, source, first, n, row * row_step + rows.origin + a * rows.origin_step,
-                                                            col * row_step + cols.origin + b * cols.origin_step, gather, x);
+        __syncthreads();  // the tile before has been read
+        stage_x<L::kChunk, L::kXRows, L::kXCols, L::kXPitch>(
+            p, source, first, n, row * row_step + rows.origin + a * rows.origin_step,
+            col * row_step + cols.origin + b * cols.origin_step, gather, x);
         stage_weights(weights + static_cast<int64_t>(tap) * L::kW, L::kW, w);
         __syncthreads();
         if (active) multiply<K, S>(my_x, my_w, min(L::kChunk, source.c - first), total);
@@ -184,10 +200,11 @@ SIMT_DEVICE void sum_tile(const TileProblem& p, int tile, bool active, int n, in
 //   grid: x = picture * tiles of 8x16 outputs (of one phase), y = tiles of 32 channels (with a head: tiles of 64 head
 //   channels, each computing all of y; the first stores it), z = phases. Block: 128. Shared: Layout, with a head also
 //   y {128,33} and its sums {min(64,head),128}.
-//   Each thread: 2x2 pixels (so that a pooling window is its own) x 8 channels. Bytes: x once per 32 output channels plus
-//   a border of the kernel's size, weights once per 128 pixels, outputs once.
-//   Order of a sum: chunks of x0, of x1; within a chunk channels, then taps (without a halo: taps, then channels).
-template <int K, int S> __global__ void __launch_bounds__(kThreads, 2) conv_tile(TileProblem p) {
+//   Each thread: 2x2 pixels (so that a pooling window is its own) x 8 channels. Bytes: x once per 32 output channels
+//   plus a border of the kernel's size, weights once per 128 pixels, outputs once. Order of a sum: chunks of x0, of x1;
+//   within a chunk channels, then taps (without a halo: taps, then channels).
+template <int K, int S>
+__global__ void __launch_bounds__(kThreads, 2) conv_tile(TileProblem p) {
   using L = Layout<K, S>;
   DYNAMIC_SHARED(float, x);
   float* const w = x + L::kX;
@@ -199,7 +216,7 @@ template <int K, int S> __global__ void __launch_bounds__(kThreads, 2) conv_tile
   const int tile_cols = ceil_div(ceil_div(p.out_w, step), kCols), tile_rows = ceil_div(ceil_div(p.out_h, step), kRows);
   const int block = static_cast<int>(blockIdx.x);
   const int n = block / (tile_rows * tile_cols);
-  const int row = block / tile_cols % tile_rows * kRows, col = block % tile_cols * kCols;   // in the phase
+  const int row = block / tile_cols % tile_rows * kRows, col = block % tile_cols * kCols;  // in the phase
   const Axis rows = axis_of(p.transposed, phase_row, p.kernel_h, p.stride, p.pad_h);
   const Axis cols = axis_of(p.transposed, phase_col, p.kernel_w, p.stride, p.pad_w);
 
@@ -208,7 +225,8 @@ template <int K, int S> __global__ void __launch_bounds__(kThreads, 2) conv_tile
   const bool with_head = p.head.channels > 0, stores = !with_head || blockIdx.y == 0;
   const int k0 = static_cast<int>(blockIdx.y) * kHeadTile;
 
-  const int widest = max(p.oc, stores ? max(p.y.data != nullptr ? p.y.pitch : 0, p.pooled.data != nullptr ? p.pooled.pitch : 0) : 0);
+  const int widest =
+      max(p.oc, stores ? max(p.y.data != nullptr ? p.y.pitch : 0, p.pooled.data != nullptr ? p.pooled.pitch : 0) : 0);
   const int tiles = with_head ? ceil_div(widest, kChannels) : static_cast<int>(blockIdx.y) + 1;
   for (int tile = with_head ? 0 : static_cast<int>(blockIdx.y); tile < tiles; ++tile) {
     const int first = tile * kChannels + group * kGroup;
@@ -231,7 +249,7 @@ template <int K, int S> __global__ void __launch_bounds__(kThreads, 2) conv_tile
           if (p.residual != nullptr) v += p.residual[pixel * p.residual_pitch + first + j];
           if (p.relu) v = v < 0 ? 0 : v;
         } else {
-          v = 0;   // pad channels, and what lies outside
+          v = 0;  // pad channels, and what lies outside
         }
         total.at[q][j] = v;
       }
@@ -245,7 +263,7 @@ template <int K, int S> __global__ void __launch_bounds__(kThreads, 2) conv_tile
       store_group(p.pooled, (static_cast<int64_t>(n) * (p.out_h / 2) + oy / 2) * (p.out_w / 2) + ox / 2, first, v);
     }
     if (with_head) {
-      if (tile > 0) __syncthreads();   // y_tile has been read
+      if (tile > 0) __syncthreads();  // y_tile has been read
       SIMT_UNROLL
       for (int q = 0; q < 4; ++q) {
         float* to = y_tile + ((quad / 8 * 2 + q / 2) * kCols + quad % 8 * 2 + q % 2) * kYPitch + group * kGroup;
@@ -263,16 +281,19 @@ template <int K, int S> __global__ void __launch_bounds__(kThreads, 2) conv_tile
   }
 }
 
-template <int K, int S> void launch(gpu::Stream stream, const TileProblem& p) {
+template <int K, int S>
+void launch(gpu::Stream stream, const TileProblem& p) {
   using L = Layout<K, S>;
   const int step = p.transposed ? p.stride : 1;
-  const int64_t tiles = static_cast<int64_t>(p.n) * ceil_div(ceil_div(p.out_h, step), kRows) * ceil_div(ceil_div(p.out_w, step), kCols);
-  const int widest = std::max({p.oc, p.y.data != nullptr ? p.y.pitch : 0, p.pooled.data != nullptr ? p.pooled.pitch : 0});
+  const int64_t tiles =
+      static_cast<int64_t>(p.n) * ceil_div(ceil_div(p.out_h, step), kRows) * ceil_div(ceil_div(p.out_w, step), kCols);
+  const int widest =
+      std::max({p.oc, p.y.data != nullptr ? p.y.pitch : 0, p.pooled.data != nullptr ? p.pooled.pitch : 0});
   const int groups = p.head.channels > 0 ? ceil_div(p.head.channels, kHeadTile) : ceil_div(widest, kChannels);
   require(tiles < (int64_t{1} << 31) && groups < 65536 && step <= 255, "conv: more tiles than a grid has");
   const int head_floats = p.head.channels > 0 ? kThreads * (kYPitch + std::min(kHeadTile, p.head.channels)) : 0;
-  LAUNCH(stream, dim3(static_cast<unsigned>(tiles), static_cast<unsigned>(groups), static_cast<unsigned>(step * step)), dim3(kThreads),
-         (L::kX + L::kW + head_floats) * sizeof(float), (conv_tile<K, S>), p);
+  LAUNCH(stream, dim3(static_cast<unsigned>(tiles), static_cast<unsigned>(groups), static_cast<unsigned>(step * step)),
+         dim3(kThreads), (L::kX + L::kW + head_floats) * sizeof(float), (conv_tile<K, S>), p);
 }
 
 bool aligned(const void* data) { return reinterpret_cast<uintptr_t>(data) % 16 == 0; }

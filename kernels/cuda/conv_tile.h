@@ -16,10 +16,10 @@ struct TileProblem {
   struct Source {
     const float* data;
     int c, pitch;
-    bool quads;    // 16-byte loads: aligned data, pitch a multiple of 4
+    bool quads;  // 16-byte loads: aligned data, pitch a multiple of 4
   };
   struct Target {
-    float* data;   // null: not stored
+    float* data;  // null: not stored
     int pitch;
     bool quads;
   };
@@ -27,10 +27,10 @@ struct TileProblem {
   int n, in_h, in_w, out_h, out_w, oc;
   int kernel_h, kernel_w, stride, pad_h, pad_w;
   bool transposed;
-  bool bias_inside;        // transposed: bias only where some input pixel exists (0 <= oy + pad_h < in_h*stride, columns alike)
+  bool bias_inside;  // transposed: 0, without a bias, unless 0 <= oy + pad_h < in_h*stride, and columns alike
   bool relu;
   const float *weights, *bias;
-  const float* residual;   // of y's size, or null; may be y
+  const float* residual;  // of y's size, or null; may be y
   int residual_pitch;
   Target y, pooled;
   gpu::ConvHead head;
@@ -39,6 +39,7 @@ struct TileProblem {
 // Halo tiles only for forward problems whose weights were packed for them.
 void launch_conv_tile(gpu::Stream stream, const TileProblem& problem, const gpu::ConvTiling& tiling);
 
+// Throw ErrorCode::internal, saying `what`, where the image is not float32.
 TileProblem::Source tile_source(const gpu::ConstImage& image, const char* what);
 TileProblem::Target tile_target(const gpu::Image& image, const char* what);
 

@@ -24,9 +24,17 @@ void upconv_forward(gpu::Stream stream, const gpu::UpconvForward& a) {
 void upconv_grad_input(gpu::Stream stream, const gpu::UpconvGradInput& a) {
   require(a.dy.n == a.dx.n && a.dy.h == 2 * a.dx.h && a.dy.w == 2 * a.dx.w, "upconv_grad_input: shapes");
   if (a.dx.pixels() == 0 || a.dx.c == 0) return;
-  launch_pack(stream, {.w = a.w, .packed = a.scratch, .outputs = a.dx.c, .inputs0 = a.dy.c, .inputs1 = 0, .taps = 4,
+  launch_pack(stream, {.w = a.w,
+                       .packed = a.scratch,
+                       .outputs = a.dx.c,
+                       .inputs0 = a.dy.c,
+                       .inputs1 = 0,
+                       .taps = 4,
                        .chunk = gpu::kUpconvTiling.chunk,
-                       .output_stride = 1, .input_stride = int64_t{4} * a.dx.c, .tap_stride = a.dx.c, .flip = false});
+                       .output_stride = 1,
+                       .input_stride = int64_t{4} * a.dx.c,
+                       .tap_stride = a.dx.c,
+                       .flip = false});
   TileProblem p{};
   p.x[0] = tile_source(a.dy, "upconv_grad_input: dy is not float32");
   p.n = a.dx.n, p.in_h = a.dy.h, p.in_w = a.dy.w;

@@ -25,32 +25,36 @@ void check_step(const ConvStep& step, int extra) {
   if (step.store_y) y.emplace(out, extra);
   if (step.pool) pooled.emplace(Shape{out.n, out.h / 2, out.w / 2, out.c}, extra);
   DeviceArray<float> packed(pack_conv(weights.w, step.geometry, step.x[0].c)), bias(floats_of(weights.b));
-  ConvForward call{.x0 = x0.image(), .x1 = x1 ? x1->image() : Image{}, .oc = static_cast<int>(step.oc), .geometry = step.geometry,
-                   .weights = packed.data(), .bias = bias.data(), .act = step.act,
-                   .y = y ? y->image() : Image{}, .pooled = pooled ? pooled->image() : Image{}};
+  ConvForward call{.x0 = x0.image(),
+                   .x1 = x1 ? x1->image() : Image{},
+                   .oc = static_cast<int>(step.oc),
+                   .geometry = step.geometry,
+                   .weights = packed.data(),
+                   .bias = bias.data(),
+                   .act = step.act,
+                   .y = y ? y->image() : Image{},
+                   .pooled = pooled ? pooled->image() : Image{}};
   std::optional<DeviceArray<float>> head_w, head_b, head;
   if (step.head > 0) {
     head_w.emplace(floats_of(weights.head_w));
     head_b.emplace(floats_of(weights.head_b));
     head.emplace(static_cast<size_t>(out.pixels() * step.head));
-    call.head = {.channels = static_cast<int>(step.head), .w = head_w->data(), .b = head_b->data(), .out = head->data()};
+    call.head = {
+        .channels = static_cast<int>(step.head), .w = head_w->data(), .b = head_b->data(), .out = head->data()};
   }
   kernels().forward({}, call);
-  if (y) {
-    EXPECT_TRUE(close(y->values(), want.y, rounding(want.y, length(step))));
-  }
-  if (pooled) {
-    EXPECT_TRUE(close(pooled->values(), want.pooled, rounding(want.pooled, length(step))));
-  }
+  if (y) { EXPECT_TRUE(close(y->values(), want.y, rounding(want.y, length(step)))); }
+  if (pooled) { EXPECT_TRUE(close(pooled->values(), want.pooled, rounding(want.pooled, length(step)))); }
   if (head) {
     const Tensor got = tensor_of(want.head.shape(), head->values());
-    EXPECT_TRUE(close(got, want.head, rounding(want.head, length(step) + step.oc)));   // two sums, one of the other
+    EXPECT_TRUE(close(got, want.head, rounding(want.head, length(step) + step.oc)));  // two sums, one of the other
   }
 }
 
 TEST(ConvForward, EverySchedule) {
   using namespace cases;
-  // At least two tiles along rows, columns, pictures and output channels, two chunks of each source, both staging paths.
+  // At least two tiles along rows, columns, pictures and output channels, two chunks of each source, both staging
+  // paths.
   const ConvStep two_sources = with_pool(conv({2, 9, 17, 9}, 10, 33, 3, 1));
   in_every_schedule([&] {
     check_step(two_sources, 0);
@@ -66,13 +70,14 @@ TEST(ConvForward, EverySchedule) {
 }
 
 TEST(ConvForward, RaggedShapes) {
-  int extra = 0;   // pitches that allow 16-byte accesses, and pitches that do not
+  int extra = 0;  // pitches that allow 16-byte accesses, and pitches that do not
   for (const Step& step : cases::ragged_convolutions()) check_step(std::get<ConvStep>(step), extra++ % 4);
 }
 
 TEST(ConvForward, MoreHeadChannelsThanABlockHolds) {
   check_step(cases::with_head(cases::conv({1, 3, 5, 2}, 40), 70, true), 0);
-  check_step(cases::with_head(cases::with_pool(cases::conv({1, 4, 6, 2}, 5)), 130, true), 37);   // pad channels fill a second tile
+  check_step(cases::with_head(cases::with_pool(cases::conv({1, 4, 6, 2}, 5)), 130, true),
+             37);  // pad channels fill a second tile
 }
 
 // y = relu(W*x + b + r), where r may be y's own memory.
@@ -87,8 +92,14 @@ TEST(ConvForward, AddsAResidual) {
   ref.relu(sum, want);
   DeviceImage in(x, 2), other(residual, 1), y(step.y(), 5), own(residual, 1);
   DeviceArray<float> packed(pack_conv(weights.w, step.geometry, 6)), bias(floats_of(weights.b));
-  ConvForward call{.x0 = in.image(), .oc = 11, .geometry = step.geometry, .weights = packed.data(), .bias = bias.data(),
-                   .residual = other.image(), .act = Activation::relu, .y = y.image()};
+  ConvForward call{.x0 = in.image(),
+                   .oc = 11,
+                   .geometry = step.geometry,
+                   .weights = packed.data(),
+                   .bias = bias.data(),
+                   .residual = other.image(),
+                   .act = Activation::relu,
+                   .y = y.image()};
   kernels().forward({}, call);
   EXPECT_TRUE(close(y.values(), want, rounding(want, length(step) + 1)));
   call.residual = call.y = own.image();
@@ -100,7 +111,9 @@ TEST(ConvForward, AddsAResidual) {
 TEST(ConvForward, WritesProbabilitiesAndMasks) {
   const int pixels = 2 * 9 * 18;
   std::vector<float> logits(pixels);
-  for (int i = 0; i < pixels; ++i) logits[static_cast<size_t>(i)] = i % 7 == 0 ? static_cast<float>(i - 150) * 4 : static_cast<float>(i % 64 - 32) / 16;
+  for (int i = 0; i < pixels; ++i)
+    logits[static_cast<size_t>(i)] =
+        i % 7 == 0 ? static_cast<float>(i - 150) * 4 : static_cast<float>(i % 64 - 32) / 16;
   logits[5] = std::nanf("");
   logits[6] = 0.5f;
   DeviceImage in(tensor_of({2, 9, 18, 1}, logits), 0);
@@ -131,14 +144,19 @@ TEST(ConvForward, WritesProbabilitiesAndMasks) {
 }
 
 TEST(ConvForward, NaNWinsInThePool) {
-  for (const int64_t where : {0, 1, 6, 7}) {   // every corner of one window of a row of 6 pixels
+  for (const int64_t where : {0, 1, 6, 7}) {  // every corner of one window of a row of 6 pixels
     Tensor x({1, 2, 6, 1}, DType::f32);
     x.values<float>()[static_cast<size_t>(where)] = std::nanf("");
     const Tensor one = tensor_of({1, 1, 1, 1}, {1});
     const ConvGeometry geometry{1, 1, 1, 0};
     DeviceImage in(x, 0), pooled({1, 1, 3, 1}, 0);
     DeviceArray<float> packed(pack_conv(one, geometry, 1));
-    kernels().forward({}, {.x0 = in.image(), .oc = 1, .geometry = geometry, .weights = packed.data(), .act = Activation::relu, .pooled = pooled.image()});
+    kernels().forward({}, {.x0 = in.image(),
+                           .oc = 1,
+                           .geometry = geometry,
+                           .weights = packed.data(),
+                           .act = Activation::relu,
+                           .pooled = pooled.image()});
     const Tensor got = pooled.values();
     EXPECT_TRUE(std::isnan(got.values<double>()[0]));
     EXPECT_EQ(got.values<double>()[1], 0);
@@ -150,7 +168,8 @@ TEST(ConvForward, PacksTheSameOnBothSides) {
     const Tensor w = cases::random_values({35, g.kernel_h, g.kernel_w, 9 + 5}, 4);
     const std::vector<float> want = pack_conv(w, g, 9);
     DeviceArray<float> dense(floats_of(w)), packed(want.size());
-    kernels().pack({}, {.w = dense.data(), .packed = packed.data(), .oc = 35, .inputs0 = 9, .inputs1 = 5, .geometry = g});
+    kernels().pack({},
+                   {.w = dense.data(), .packed = packed.data(), .oc = 35, .inputs0 = 9, .inputs1 = 5, .geometry = g});
     EXPECT_EQ(packed.values(), want);
   }
 }

@@ -6,7 +6,11 @@
 namespace furrow::gpu {
 namespace {
 
-struct Case { ConvStep step; int64_t extra; bool accumulate; };   // extra: pad channels of every image
+struct Case {
+  ConvStep step;
+  int64_t extra;
+  bool accumulate;
+};  // extra: pad channels of every image
 
 std::string name_of(const Case& c) { return problem(c.step) + (c.accumulate ? " accumulate" : " overwrite"); }
 
@@ -25,17 +29,25 @@ void check_grad_input(const Case& c) {
   DeviceImage device_dy(dy, c.extra);
   DeviceArray<float> device_w(floats_of(w)), scratch(conv_grad_input_scratch(s.geometry, s.oc, inputs0, inputs1));
   const int64_t length = s.oc * s.geometry.kernel_h * s.geometry.kernel_w + 1;
-  for (const int asked : {3, 1, 2}) {   // bit i: dx[i]
+  for (const int asked : {3, 1, 2}) {  // bit i: dx[i]
     if (inputs1 == 0 && asked != 1) continue;
     std::optional<DeviceImage> dx[2];
     for (const int i : {0, 1})
       if (asked >> i & 1) {
-        if (c.accumulate) dx[i].emplace(before[i], c.extra);
-        else dx[i].emplace(before[i].shape(), c.extra);
+        if (c.accumulate)
+          dx[i].emplace(before[i], c.extra);
+        else
+          dx[i].emplace(before[i].shape(), c.extra);
       }
-    kernels().grad_input({}, {.dy = device_dy.image(), .w = device_w.data(), .inputs0 = static_cast<int>(inputs0),
-                              .inputs1 = static_cast<int>(inputs1), .geometry = s.geometry, .dx0 = dx[0] ? dx[0]->image() : Image{},
-                              .dx1 = dx[1] ? dx[1]->image() : Image{}, .accumulate = c.accumulate, .scratch = scratch.data()});
+    kernels().grad_input({}, {.dy = device_dy.image(),
+                              .w = device_w.data(),
+                              .inputs0 = static_cast<int>(inputs0),
+                              .inputs1 = static_cast<int>(inputs1),
+                              .geometry = s.geometry,
+                              .dx0 = dx[0] ? dx[0]->image() : Image{},
+                              .dx1 = dx[1] ? dx[1]->image() : Image{},
+                              .accumulate = c.accumulate,
+                              .scratch = scratch.data()});
     for (const int i : {0, 1})
       if (dx[i]) {
         EXPECT_TRUE(close(dx[i]->values(), want[i], rounding(want[i], length))) << "dx" << i << " of " << asked;
@@ -60,10 +72,16 @@ void check_grad_weight(const Case& c, bool with_bias = true) {
   DeviceImage device_x0(x0, c.extra), device_dy(dy, c.extra);
   std::optional<DeviceImage> device_x1;
   if (!x1.empty()) device_x1.emplace(x1, c.extra);
-  DeviceArray<float> scratch(conv_grad_weight_scratch(dy.shape().pixels(), s.oc, dw.shape().h * dw.shape().w, dw.shape().c));
-  kernels().grad_weight({}, {.x0 = device_x0.image(), .x1 = device_x1 ? device_x1->image() : Image{}, .dy = device_dy.image(),
-                             .geometry = s.geometry, .dw = device_dw.data(), .db = with_bias ? device_db.data() : nullptr,
-                             .accumulate = c.accumulate, .scratch = scratch.data()});
+  DeviceArray<float> scratch(
+      conv_grad_weight_scratch(dy.shape().pixels(), s.oc, dw.shape().h * dw.shape().w, dw.shape().c));
+  kernels().grad_weight({}, {.x0 = device_x0.image(),
+                             .x1 = device_x1 ? device_x1->image() : Image{},
+                             .dy = device_dy.image(),
+                             .geometry = s.geometry,
+                             .dw = device_dw.data(),
+                             .db = with_bias ? device_db.data() : nullptr,
+                             .accumulate = c.accumulate,
+                             .scratch = scratch.data()});
   EXPECT_TRUE(close(tensor_of(dw.shape(), device_dw.values()), dw, rounding(dw, dy.shape().pixels() + 1)));
   if (with_bias) {
     EXPECT_TRUE(close(tensor_of(db.shape(), device_db.values()), db, rounding(db, dy.shape().pixels() + 1)));
@@ -81,7 +99,7 @@ TEST(ConvGradInput, EverySchedule) {
   in_every_schedule([] {
     check_grad_input({conv({2, 9, 17, 33}, 4, 9, 3, 1), 0, true});
     check_grad_input({conv({2, 17, 9, 3}, 2, 17, 3, 2), 3, true});
-    check_grad_input({oblong(3), 0, false});   // input rows that no output reads
+    check_grad_input({oblong(3), 0, false});  // input rows that no output reads
   });
 }
 
@@ -89,7 +107,7 @@ TEST(ConvGradInput, RaggedShapes) {
   int64_t i = 0;
   for (const Step& step : cases::ragged_convolutions()) {
     const auto& s = std::get<ConvStep>(step);
-    if (s.x[0].pixels() > 2000) continue;   // forward tests that size
+    if (s.x[0].pixels() > 2000) continue;  // forward tests that size
     check_grad_input({s, i % 4, i / 4 % 2 == 1});
     ++i;
   }
@@ -100,7 +118,7 @@ TEST(ConvGradInput, RaggedShapes) {
 TEST(ConvGradWeight, EverySchedule) {
   using namespace cases;
   in_every_schedule([] {
-    check_grad_weight({conv({2, 17, 17, 5}, 3, 66, 3, 1), 1, true});   // two row tiles, two column tiles, two slices
+    check_grad_weight({conv({2, 17, 17, 5}, 3, 66, 3, 1), 1, true});  // two row tiles, two column tiles, two slices
     check_grad_weight({oblong(2), 0, false});
   });
 }
@@ -113,7 +131,7 @@ TEST(ConvGradWeight, RaggedShapes) {
     check_grad_weight({s, i % 4, i / 4 % 2 == 1}, i % 3 != 0);
     ++i;
   }
-  check_grad_weight({cases::conv({3, 70, 53, 2}, 3), 0, false});   // 43 slices: the second stage's groups
+  check_grad_weight({cases::conv({3, 70, 53, 2}, 3), 0, false});  // 43 slices: the second stage's groups
 }
 
 }  // namespace

@@ -13,8 +13,12 @@ void check_forward(const UpconvStep& step, int64_t extra) {
   const Tensor want = run_step(ref, step, x, weights).y;
   DeviceImage in(x[0], extra), y(step.y, extra);
   DeviceArray<float> packed(pack_upconv(weights.w)), bias(floats_of(weights.b));
-  kernels().upconv({}, {.x = in.image(), .weights = packed.data(), .bias = bias.data(), .y = y.image(),
-                        .top = static_cast<int>(step.top), .left = static_cast<int>(step.left)});
+  kernels().upconv({}, {.x = in.image(),
+                        .weights = packed.data(),
+                        .bias = bias.data(),
+                        .y = y.image(),
+                        .top = static_cast<int>(step.top),
+                        .left = static_cast<int>(step.left)});
   EXPECT_TRUE(close(y.values(), want, rounding(want, step.x.c + 1)));
 }
 
@@ -23,7 +27,8 @@ void check_gradients(const Shape& x_shape, int64_t oc, int64_t extra, bool accum
   const Shape y_shape{x_shape.n, 2 * x_shape.h, 2 * x_shape.w, oc};
   const Tensor x = cases::random_values(x_shape, 1), dy = cases::random_values(y_shape, 2);
   const Tensor w = cases::random_weights(cases::upconv(x_shape, oc), 3).w;
-  Tensor dx = cases::random_values(x_shape, 4), dw = cases::random_values(w.shape(), 5), db = cases::random_values({1, 1, 1, oc}, 6);
+  Tensor dx = cases::random_values(x_shape, 4), dw = cases::random_values(w.shape(), 5),
+         db = cases::random_values({1, 1, 1, oc}, 6);
   DeviceImage in(x, extra), device_dy(dy, extra), device_dx(dx, extra), empty(x_shape, extra);
   const auto start = [&](const Tensor& t) {
     return accumulate ? floats_of(t) : std::vector<float>(static_cast<size_t>(t.shape().elements()), NAN);
@@ -37,9 +42,17 @@ void check_gradients(const Shape& x_shape, int64_t oc, int64_t extra, bool accum
   DeviceImage& target = accumulate ? device_dx : empty;
   DeviceArray<float> scratch(conv_packed_floats(kUpconvTiling, x_shape.c, 4, oc, 0));
   DeviceArray<float> weight_scratch(upconv_grad_weight_scratch(x_shape.pixels(), oc, x_shape.c));
-  kernels().upconv_grad_input({}, {.dy = device_dy.image(), .w = device_w.data(), .dx = target.image(), .accumulate = accumulate, .scratch = scratch.data()});
-  kernels().upconv_grad_weight({}, {.x = in.image(), .dy = device_dy.image(), .dw = device_dw.data(), .db = device_db.data(),
-                                    .accumulate = accumulate, .scratch = weight_scratch.data()});
+  kernels().upconv_grad_input({}, {.dy = device_dy.image(),
+                                   .w = device_w.data(),
+                                   .dx = target.image(),
+                                   .accumulate = accumulate,
+                                   .scratch = scratch.data()});
+  kernels().upconv_grad_weight({}, {.x = in.image(),
+                                    .dy = device_dy.image(),
+                                    .dw = device_dw.data(),
+                                    .db = device_db.data(),
+                                    .accumulate = accumulate,
+                                    .scratch = weight_scratch.data()});
   EXPECT_TRUE(close(target.values(), dx, rounding(dx, 4 * oc + 1)));
   EXPECT_TRUE(close(tensor_of(dw.shape(), device_dw.values()), dw, rounding(dw, x_shape.pixels() + 1)));
   EXPECT_TRUE(close(tensor_of(db.shape(), device_db.values()), db, rounding(db, y_shape.pixels() + 1)));
@@ -66,7 +79,7 @@ TEST(Upconv, RaggedShapes) {
 // A frame far from the result holds zeros, and no bias.
 TEST(Upconv, FillsTheFrameWithZeros) {
   check_forward(cases::upconv_at({1, 2, 3, 4}, 6, 40, 30, 21, 13), 2);
-  check_forward(cases::upconv_at({1, 2, 3, 4}, 6, 5, 7, -9, 0), 0);    // nothing of it inside
+  check_forward(cases::upconv_at({1, 2, 3, 4}, 6, 5, 7, -9, 0), 0);  // nothing of it inside
 }
 
 TEST(Upconv, PacksTheSameOnBothSides) {
