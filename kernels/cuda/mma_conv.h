@@ -33,7 +33,7 @@ struct MmaConvShape {
 // A chunk is row_bytes of channels; channels beyond a source's c and rows beyond oc are zeros. f32 weights are rounded to
 // TensorFloat-32 here, once.
 struct MmaConvLayout {
-  MmaConvShape shape;
+  MmaConvShape shape = {};
   int block_oc = 64;      // output channels of a block: 32 or 64
   int block_columns = 16; // output columns of a block; its rows are kMmaRows
   int row_bytes = 64;     // bytes of channels staged at once: 32 or 64
@@ -61,18 +61,36 @@ constexpr MmaConvLayout mma_conv_layout(const MmaConvShape& s) {
   return l;
 }
 
-// Dynamic shared memory of a launch, bytes: halo tiles and weights under way, then one float of the head per pixel, channel
-// and 32 output channels of a block. A device that grants less cannot run the shape.
-constexpr size_t mma_conv_shared_bytes(const MmaConvLayout& l, int head_channels) {
+// Shared memory in which one of a block's 4 warps turns its results into rows: 64 pixels and 16 pooled ones of 32 channels.
+constexpr size_t mma_staging_bytes(size_t element) { return (64 + 16) * (32 * element + 16); }
+
+// Dynamic shared memory of a launch without a head, bytes: halo tiles and weights under way, later the rows of results.
+constexpr size_t mma_conv_tile_bytes(const MmaConvLayout& l) {
   const int stride = l.shape.stride, columns = (l.block_columns - 1) * stride + l.shape.kernel_w;
   const size_t rows = static_cast<size_t>((kMmaRows - 1) * stride + l.shape.kernel_h);
   const size_t halo = rows * static_cast<size_t>((columns + stride - 1) / stride * stride * l.row_bytes);
-  const size_t pipeline = halo * (l.shape.kernel_w == 1 ? 3 : 2) + 3 * l.step_bytes();
-  return pipeline + sizeof(float) * static_cast<size_t>(head_channels * (l.block_oc / 32) * kMmaRows * l.block_columns);
+  const size_t pipeline = halo * (l.shape.kernel_w == 1 ? 3 : 2) + 3 * l.step_bytes(), staging = 4 * mma_staging_bytes(static_cast<size_t>(l.element()));
+  return pipeline > staging ? pipeline : staging;
+}
+// The same with a head: a float per pixel, channel of the head and 32 output channels of a block more. A device that grants
+// less cannot run the shape.
+constexpr size_t mma_conv_shared_bytes(const MmaConvLayout& l, int head_channels) {
+  return mma_conv_tile_bytes(l) + sizeof(float) * static_cast<size_t>(head_channels * (l.block_oc / 32) * kMmaRows * l.block_columns);
 }
 
 // float64 weights {OC,KH,KW,C0+C1} (StepWeights::w) into layout.bytes() bytes of host memory.
 void pack_mma_conv(const MmaConvLayout& layout, const Tensor& w, void* packed);
+
+// 2x2 stride-2 transposed convolution: four 1x1 convolutions, one per phase (i, j) of the result, packed one after another.
+struct MmaUpconvLayout {
+  MmaConvLayout phase;
+  constexpr size_t bytes() const { return 4 * phase.bytes(); }
+};
+constexpr MmaUpconvLayout mma_upconv_layout(DType type, int oc, int ic, int pitch) {
+  return {mma_conv_layout({.type = type, .oc = oc, .c = {ic, 0}, .pitch = {pitch, 0}, .kernel_h = 1, .kernel_w = 1, .stride = 1})};
+}
+// float64 weights {OC,2,2,IC} into layout.bytes() bytes of host memory.
+void pack_mma_upconv(const MmaUpconvLayout& layout, const Tensor& w, void* packed);
 
 // A 1x1 convolution of the result, w f32 {HEAD,1,1,OC}, b f32 {HEAD}: l = b + sum over oc of w * y, in float32, in a
 // fixed order, from y before it is rounded. Any of the outputs may be null; all are dense {N,OH,OW,HEAD}.
@@ -102,21 +120,42 @@ struct MmaConv {
   MmaHead head;
 };
 
-// Device weights, f32 dense {OC,KH,KW,IC}, into a layout.
+// Which convolution f32 weights {OC,KH,KW,IC} on the device are packed for.
+enum class MmaWeights : uint8_t {
+  forward,     // themselves
+  flipped,     // the gradient of its input: taps reversed, OC and IC exchanged
+  transposed,  // OC and IC exchanged: the gradient of a transposed convolution's input
+};
 struct MmaConvPack {
-  MmaConvLayout layout;      // flipped: shape.oc = channels of the gradient, shape.c[0] = OC, one source
+  MmaConvLayout layout;   // exchanged: shape.oc = input channels of the source, shape.c[0] = OC, one source
   const float* w = nullptr;
-  int oc = 0, ic = 0;        // of w
-  // false: the forward weights. true: those of the gradient of input channels [first_ic, first_ic + shape.oc): taps
-  // reversed, OC and IC exchanged.
-  bool flipped = false;
-  int first_ic = 0;
+  int oc = 0, ic = 0;     // of w
+  MmaWeights order = MmaWeights::forward;
+  int first_ic = 0;       // exchanged: where the source's channels begin
+  void* packed = nullptr;
+};
+
+// y[n,2h+i+top,2w+j+left,oc] = b[oc] + sum over ic of w[oc,i,j,ic] * x[n,h,w,ic] where that lies in y; the rest of y is 0.
+struct MmaUpconv {
+  MmaUpconvLayout layout;
+  const void* weights = nullptr;   // packed
+  const float* bias = nullptr;     // {OC}, may be null
+  ConstImage x;
+  Image y;
+  int top = 0, left = 0;
+};
+// Device weights, f32 dense {OC,2,2,IC}, into a layout.
+struct MmaUpconvPack {
+  MmaUpconvLayout layout;
+  const float* w = nullptr;
   void* packed = nullptr;
 };
 
 struct MmaConvKernels {
   void (*conv)(Stream, const MmaConv&);
   void (*pack)(Stream, const MmaConvPack&);
+  void (*upconv)(Stream, const MmaUpconv&);
+  void (*pack_upconv)(Stream, const MmaUpconvPack&);
 };
 
 }  // namespace furrow::gpu

@@ -11,6 +11,7 @@ template <int kWarpsM_, int kWarpsN_, int kRowBytes_, bool kThree_> struct ConvB
   static constexpr int kWarpsM = kWarpsM_, kWarpsN = kWarpsN_, kRowBytes = kRowBytes_, kMi = 2;
   static constexpr bool kThree = kThree_;
   static constexpr int kThreads = 32 * kWarpsM * kWarpsN, kOc = kWarpsM * kMi * 16, kColumns = kWarpsN * 8;
+  static constexpr int kBlocksPerSm = kRowBytes == 64 && kWarpsN == 2 ? 3 : 2;   // 168 or 255 registers a thread; the others spill at 168
 };
 
 struct ConvParams {
@@ -18,6 +19,7 @@ struct ConvParams {
   int h, w, spacing;
   int kernel_h, kernel_w, stride, pad_h, pad_w;
   const void* weights;
+  int64_t tile_bytes;   // of one tile of output channels
   const float* bias;
   bool relu;
   int oc, oc_tiles, out_h, out_w, tiles_x, tiles_y;
@@ -26,105 +28,117 @@ struct ConvParams {
   int head_offset;   // bytes of shared memory before the head's sums
 };
 
+// The picture and first pixel of a block. Tile number `block` of all pictures, columns fastest.
 struct PixelTile { int n, row, column; };
+template <class B> SIMT_DEVICE PixelTile pixel_tile(const ConvParams& p, int64_t block) {
+  return {static_cast<int>(block / p.tiles_x / p.tiles_y), static_cast<int>(block / p.tiles_x % p.tiles_y) * gpu::kMmaRows,
+          static_cast<int>(block % p.tiles_x) * B::kColumns};
+}
 
-// Rows of a warp's results on their way between registers and memory: 16 pixels of two rows, 4 pooled ones.
+// A warp's results on their way between registers and memory: 64 pixels of y, 16 of its maximum, kChannels of each.
 template <class T, class B> struct Staging {
-  static constexpr int kChannels = B::kMi * 16, kPixels = 16, kPooled = 4, kPerVector = 16 / static_cast<int>(sizeof(T));
+  static constexpr int kChannels = B::kMi * 16, kPixels = 8 * gpu::kMmaRows, kPooled = kPixels / 4, kPerVector = 16 / static_cast<int>(sizeof(T));
   static constexpr int kRow = kChannels + kPerVector;   // elements; the odd vector spreads rows over the banks
   static constexpr size_t kBytes = (kPixels + kPooled) * kRow * sizeof(T);
+  static_assert(kBytes == gpu::mma_staging_bytes(sizeof(T)));
 };
 
-// Copies channels [channel, channel + kChannels) of `pixels` staged rows to their pixels of `to`, 16 bytes at a time;
-// offset(pixel) is the pixel's number in `to`, or -1 outside it.
-template <class T, class S, class F> SIMT_DEVICE void store_rows(const ConvParams::Result& to, const T* rows, int pixels, int channel, F offset) {
+// Where computed pixels lie in an image of picture n: as they are.
+struct Window {
+  int n, h, w;
+  // Number in the image of the pixel computed at (y, x), -1 where it has none.
+  SIMT_DEVICE int64_t pixel(int y, int x) const { return y < h && x < w ? (static_cast<int64_t>(n) * h + y) * w + x : -1; }
+};
+
+// A warp's part of an image: `columns` pixels a row from (row, column), channels from `channel`.
+template <class W> struct Part {
+  W window;
+  int row, column, columns, channel;
+  SIMT_DEVICE int64_t pixel(int i) const { return window.pixel(row + i / columns, column + i % columns); }
+};
+
+// Between the staged rows of `pixels` pixels and their place in an image, 16 bytes at a time; what lies outside reads as zero.
+template <class T, class S, class P> SIMT_DEVICE void load_rows(const ConvParams::Result& from, T* rows, int pixels, const P& at) {
   constexpr int kVectors = S::kChannels / S::kPerVector;
   for (int i = static_cast<int>(threadIdx.x) & 31; i < pixels * kVectors; i += 32) {
-    const int pixel = i / kVectors, c = i % kVectors * S::kPerVector;
-    const int64_t at = offset(pixel);
-    if (at >= 0 && channel + c < to.pitch)
-      *reinterpret_cast<uint4*>(static_cast<T*>(to.data) + at * to.pitch + channel + c) = *reinterpret_cast<const uint4*>(rows + pixel * S::kRow + c);
+    const int c = i % kVectors * S::kPerVector;
+    const int64_t pixel = at.pixel(i / kVectors);
+    uint4 value = make_uint4(0, 0, 0, 0);
+    if (pixel >= 0 && at.channel + c < from.pitch)
+      value = *reinterpret_cast<const uint4*>(static_cast<const T*>(from.data) + pixel * from.pitch + at.channel + c);
+    *reinterpret_cast<uint4*>(rows + i / kVectors * S::kRow + c) = value;
   }
 }
-
+template <class T, class S, class P> SIMT_DEVICE void store_rows(const ConvParams::Result& to, const T* rows, int pixels, const P& at) {
+  constexpr int kVectors = S::kChannels / S::kPerVector;
+  for (int i = static_cast<int>(threadIdx.x) & 31; i < pixels * kVectors; i += 32) {
+    const int c = i % kVectors * S::kPerVector;
+    const int64_t pixel = at.pixel(i / kVectors);
+    if (pixel >= 0 && at.channel + c < to.pitch)
+      *reinterpret_cast<uint4*>(static_cast<T*>(to.data) + pixel * to.pitch + at.channel + c) = *reinterpret_cast<const uint4*>(rows + i / kVectors * S::kRow + c);
+  }
+}
 // Zeros in the channels past the last tile, where a pitch is that wide.
-template <class T, class F> SIMT_DEVICE void zero_tail(const ConvParams::Result& to, int first, int pixels, F offset) {
+template <class T, class P> SIMT_DEVICE void zero_tail(const ConvParams::Result& to, int first, int pixels, const P& at) {
   const int tail = to.pitch - first;
   for (int i = static_cast<int>(threadIdx.x) & 31; i < pixels * tail; i += 32) {
-    const int64_t at = offset(i / tail);
-    if (at >= 0) static_cast<T*>(to.data)[at * to.pitch + first + i % tail] = from_float<T>(0);
+    const int64_t pixel = at.pixel(i / tail);
+    if (pixel >= 0) static_cast<T*>(to.data)[pixel * to.pitch + first + i % tail] = from_float<T>(0);
   }
 }
 
-// acc <- y = act(acc + bias + residual), zero in channels past oc; y and its 2x2 maximum are stored. Warps do not wait for
-// each other: each has its own staging rows in `memory`.
-template <class T, class B>
-SIMT_DEVICE void finish(const ConvParams& p, const PixelTile& tile, int oc_tile, unsigned char* memory, float (&acc)[B::kMi][gpu::kMmaRows][4]) {
+// acc <- y = act(acc + bias + residual), zero in channels past oc; y, laid by `window`, and its 2x2 maximum are stored. Warps do not wait for
+// each other: each has its own rows in `memory`.
+template <class T, class B, class W>
+SIMT_DEVICE void finish(const ConvParams& p, const PixelTile& tile, int oc_tile, unsigned char* memory, float (&acc)[B::kMi][gpu::kMmaRows][4],
+                        const W& window) {
   using S = Staging<T, B>;
   const int lane = static_cast<int>(threadIdx.x) & 31, warp = static_cast<int>(threadIdx.x) >> 5, g = lane >> 2, t = lane & 3;
   const int warp_m = warp % B::kWarpsM, first = oc_tile * B::kOc + warp_m * S::kChannels;
   const int column = tile.column + warp / B::kWarpsM * 8;
   T* const rows = reinterpret_cast<T*>(memory + warp * S::kBytes);
   T* const pooled_rows = rows + S::kPixels * S::kRow;
-  float bias[B::kMi][2];
+  const Part<W> part{window, tile.row, column, 8, first};
+  if (p.residual.data != nullptr) {
+    load_rows<T, S>(p.residual, rows, S::kPixels, part);
+    __syncwarp();
+  }
   SIMT_UNROLL
   for (int i = 0; i < B::kMi; ++i)
     SIMT_UNROLL
     for (int half = 0; half < 2; ++half) {
-      const int oc = first + i * 16 + half * 8 + g;
-      bias[i][half] = p.bias != nullptr && oc < p.oc ? p.bias[oc] : 0;
-    }
-  SIMT_UNROLL
-  for (int j = 0; j < gpu::kMmaRows; j += 2) {
-    const int row = tile.row + j;
-    const auto pixel_of = [&](int pixel) -> int64_t {
-      const int y = row + pixel / 8, x = column + pixel % 8;
-      return y < p.out_h && x < p.out_w ? (static_cast<int64_t>(tile.n) * p.out_h + y) * p.out_w + x : -1;
-    };
-    const auto pooled_of = [&](int pixel) -> int64_t {
-      const int y = row / 2, x = column / 2 + pixel;
-      return y < p.out_h / 2 && x < p.out_w / 2 ? (static_cast<int64_t>(tile.n) * (p.out_h / 2) + y) * (p.out_w / 2) + x : -1;
-    };
-    if (p.residual.data != nullptr) {
-      constexpr int kVectors = S::kChannels / S::kPerVector;
-      for (int i = lane; i < S::kPixels * kVectors; i += 32) {
-        const int pixel = i / kVectors, c = i % kVectors * S::kPerVector;
-        const int64_t at = pixel_of(pixel);
-        uint4 value = make_uint4(0, 0, 0, 0);
-        if (at >= 0 && first + c < p.residual.pitch)
-          value = *reinterpret_cast<const uint4*>(static_cast<const T*>(p.residual.data) + at * p.residual.pitch + first + c);
-        *reinterpret_cast<uint4*>(rows + pixel * S::kRow + c) = value;
-      }
-      __syncwarp();
-    }
-    SIMT_UNROLL
-    for (int i = 0; i < B::kMi; ++i)
+      const int channel = i * 16 + half * 8 + g;
+      const bool exists = first + channel < p.oc;
+      const float bias = p.bias != nullptr && exists ? p.bias[first + channel] : 0;
       SIMT_UNROLL
-      for (int half = 0; half < 2; ++half) {
-        const int channel = i * 16 + half * 8 + g;
+      for (int j = 0; j < gpu::kMmaRows; ++j)
         SIMT_UNROLL
-        for (int e = 0; e < 4; ++e) {   // the 2x2 window: row j + e/2, column 2t + e%2
-          float& value = acc[i][j + e / 2][half * 2 + e % 2];
-          T* const staged = rows + (e / 2 * 8 + 2 * t + e % 2) * S::kRow + channel;
-          value += bias[i][half];
+        for (int e = 0; e < 2; ++e) {
+          float& value = acc[i][j][half * 2 + e];
+          T* const staged = rows + (j * 8 + 2 * t + e) * S::kRow + channel;
+          value += bias;
           if (p.residual.data != nullptr) value += to_float(*staged);
           if (p.relu) value = value < 0 ? 0 : value;
-          if (first + channel >= p.oc) value = 0;   // whatever the sources hold: 0 * inf is no zero
+          if (!exists) value = 0;   // whatever the sources hold: 0 * inf is no zero
           *staged = from_float<T>(value);
         }
-        if (p.pooled.data != nullptr)
-          pooled_rows[t * S::kRow + channel] = from_float<T>(nan_max(nan_max(acc[i][j][half * 2], acc[i][j][half * 2 + 1]),
-                                                                     nan_max(acc[i][j + 1][half * 2], acc[i][j + 1][half * 2 + 1])));
-      }
-    __syncwarp();
-    if (p.y.data != nullptr) store_rows<T, S>(p.y, rows, S::kPixels, first, pixel_of);
-    if (p.pooled.data != nullptr) store_rows<T, S>(p.pooled, pooled_rows, S::kPooled, first, pooled_of);
-    if (oc_tile == p.oc_tiles - 1 && warp_m == 0) {
-      const int end = p.oc_tiles * B::kOc;
-      if (p.y.data != nullptr && p.y.pitch > end) zero_tail<T>(p.y, end, S::kPixels, pixel_of);
-      if (p.pooled.data != nullptr && p.pooled.pitch > end) zero_tail<T>(p.pooled, end, S::kPooled, pooled_of);
+      if (p.pooled.data != nullptr)
+        SIMT_UNROLL
+        for (int j = 0; j < gpu::kMmaRows; j += 2)
+          pooled_rows[(j * 2 + t) * S::kRow + channel] = from_float<T>(nan_max(nan_max(acc[i][j][half * 2], acc[i][j][half * 2 + 1]),
+                                                                               nan_max(acc[i][j + 1][half * 2], acc[i][j + 1][half * 2 + 1])));
     }
-    __syncwarp();
+  __syncwarp();
+  const int end = p.oc_tiles * B::kOc;
+  const bool last = oc_tile == p.oc_tiles - 1 && warp_m == 0;
+  if (p.y.data != nullptr) {
+    store_rows<T, S>(p.y, rows, S::kPixels, part);
+    if (last && p.y.pitch > end) zero_tail<T>(p.y, end, S::kPixels, part);
+  }
+  if (p.pooled.data != nullptr) {
+    const Part<Window> pooled{{tile.n, p.out_h / 2, p.out_w / 2}, tile.row / 2, column / 2, 4, first};
+    store_rows<T, S>(p.pooled, pooled_rows, S::kPooled, pooled);
+    if (last && p.pooled.pitch > end) zero_tail<T>(p.pooled, end, S::kPooled, pooled);
   }
 }
 

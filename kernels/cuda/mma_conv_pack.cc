@@ -21,13 +21,13 @@ void store(DType type, double value, std::byte* to) {
   }
 }
 
-}  // namespace
+// Where weight (oc, ky, kx, ic) lies among dense ones.
+struct Dense {
+  int64_t oc_stride, ky_stride, kx_stride, first = 0;
+};
 
-void pack_mma_conv(const MmaConvLayout& l, const Tensor& w, void* packed) {
+void pack(const MmaConvLayout& l, std::span<const double> values, const Dense& dense, std::byte* out) {
   const MmaConvShape& s = l.shape;
-  require(w.shape() == Shape{s.oc, s.kernel_h, s.kernel_w, s.c[0] + s.c[1]}, "pack_mma_conv: the weights are not the layout's");
-  const std::span<const double> values = w.values<double>();
-  auto* const out = static_cast<std::byte*>(packed);
   std::memset(out, 0, l.bytes());
   const int per_vector = 16 / l.element();
   for (int oc = 0; oc < s.oc; ++oc)
@@ -40,9 +40,26 @@ void pack_mma_conv(const MmaConvLayout& l, const Tensor& w, void* packed) {
           const int64_t step = (static_cast<int64_t>(oc / l.block_oc) * l.all_chunks() + chunk) * s.kernel_w + kx;
           const int64_t at = step * static_cast<int64_t>(l.step_bytes()) + (static_cast<int64_t>(ky) * l.block_oc + row) * l.row_bytes +
                              l.swizzled(row, within / per_vector) * 16 + within % per_vector * l.element();
-          const int64_t from = ((static_cast<int64_t>(oc) * s.kernel_h + ky) * s.kernel_w + kx) * (s.c[0] + s.c[1]) + ic;
+          const int64_t from = dense.first + oc * dense.oc_stride + ky * dense.ky_stride + kx * dense.kx_stride + ic;
           store(s.type, values[static_cast<size_t>(from)], out + at);
         }
+}
+
+}  // namespace
+
+void pack_mma_conv(const MmaConvLayout& l, const Tensor& w, void* packed) {
+  const MmaConvShape& s = l.shape;
+  const int64_t ic = s.c[0] + s.c[1];
+  require(w.shape() == Shape{s.oc, s.kernel_h, s.kernel_w, ic}, "pack_mma_conv: the weights are not the layout's");
+  pack(l, w.values<double>(), {s.kernel_h * s.kernel_w * ic, s.kernel_w * ic, ic}, static_cast<std::byte*>(packed));
+}
+
+void pack_mma_upconv(const MmaUpconvLayout& l, const Tensor& w, void* packed) {
+  const MmaConvShape& s = l.phase.shape;
+  require(w.shape() == Shape{s.oc, 2, 2, s.c[0]}, "pack_mma_upconv: the weights are not the layout's");
+  for (int phase = 0; phase < 4; ++phase)
+    pack(l.phase, w.values<double>(), {4 * int64_t{s.c[0]}, 0, 0, phase * int64_t{s.c[0]}},
+         static_cast<std::byte*>(packed) + static_cast<size_t>(phase) * l.phase.bytes());
 }
 
 }  // namespace furrow::gpu

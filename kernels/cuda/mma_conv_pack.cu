@@ -8,6 +8,7 @@
 namespace furrow::SIMT_NS::tc {
 
 void mma_conv(gpu::Stream stream, const gpu::MmaConv& c);
+void mma_upconv(gpu::Stream stream, const gpu::MmaUpconv& c);
 
 namespace {
 
@@ -15,8 +16,7 @@ struct PackParams {
   const float* w;
   void* packed;
   int64_t elements;
-  int ic, first_ic;              // of w
-  bool flipped;
+  int64_t first, row_stride, ky_stride, kx_stride, k_stride;   // of w: row m of the matrix, tap, column k
   int rows, block_oc, row_bytes, chunks0, chunks, c0, c1, kernel_h, kernel_w;
 };
 
@@ -46,23 +46,18 @@ template <class T> __global__ void __launch_bounds__(kPackThreads) mma_conv_pack
     float value = 0;
     if (m < p.rows && channel < (second ? p.c1 : p.c0)) {
       const int k = second ? p.c0 + channel : channel;
-      const int64_t at = p.flipped ? ((static_cast<int64_t>(k) * p.kernel_h + p.kernel_h - 1 - ky) * p.kernel_w + p.kernel_w - 1 - kx) * p.ic + p.first_ic + m
-                                   : ((static_cast<int64_t>(m) * p.kernel_h + ky) * p.kernel_w + kx) * p.ic + k;
-      value = p.w[at];
+      value = p.w[p.first + m * p.row_stride + ky * p.ky_stride + kx * p.kx_stride + k * p.k_stride];
     }
     static_cast<T*>(p.packed)[e] = rounded_weight<T>(value);
   }
 }
 
-void mma_conv_pack(gpu::Stream stream, const gpu::MmaConvPack& c) {
-  const gpu::MmaConvLayout& l = c.layout;
+void launch_pack(gpu::Stream stream, const gpu::MmaConvLayout& l, PackParams p) {
   const gpu::MmaConvShape& s = l.shape;
-  if (c.flipped) require(s.c[0] == c.oc && s.c[1] == 0 && c.first_ic >= 0 && c.first_ic + s.oc <= c.ic, "mma_conv_pack: the layout is not of this gradient");
-  else require(s.oc == c.oc && s.c[0] + s.c[1] == c.ic, "mma_conv_pack: the layout is not of these weights");
-  const int64_t elements = static_cast<int64_t>(l.bytes()) / l.element();
-  const PackParams p{c.w, c.packed, elements, c.ic, c.first_ic, c.flipped, s.oc, l.block_oc, l.row_bytes,
-                     l.chunks[0], l.all_chunks(), s.c[0], s.c[1], s.kernel_h, s.kernel_w};
-  const int64_t wanted = (elements + kPackThreads - 1) / kPackThreads;
+  p.elements = static_cast<int64_t>(l.bytes()) / l.element();
+  p.rows = s.oc, p.block_oc = l.block_oc, p.row_bytes = l.row_bytes, p.chunks0 = l.chunks[0], p.chunks = l.all_chunks();
+  p.c0 = s.c[0], p.c1 = s.c[1], p.kernel_h = s.kernel_h, p.kernel_w = s.kernel_w;
+  const int64_t wanted = (p.elements + kPackThreads - 1) / kPackThreads;
   const dim3 grid(static_cast<unsigned>(wanted < 65535 ? wanted : 65535));
   switch (s.type) {
     case DType::f16: LAUNCH(stream, grid, dim3(kPackThreads), 0, mma_conv_pack_kernel<f16>, p); break;
@@ -73,11 +68,31 @@ void mma_conv_pack(gpu::Stream stream, const gpu::MmaConvPack& c) {
   }
 }
 
+void mma_conv_pack(gpu::Stream stream, const gpu::MmaConvPack& c) {
+  const gpu::MmaConvShape& s = c.layout.shape;
+  const bool exchanged = c.order != gpu::MmaWeights::forward, reversed = c.order == gpu::MmaWeights::flipped;
+  if (exchanged) require(s.c[0] == c.oc && s.c[1] == 0 && c.first_ic >= 0 && c.first_ic + s.oc <= c.ic, "mma_conv_pack: the layout is not of this gradient");
+  else require(s.oc == c.oc && s.c[0] + s.c[1] == c.ic, "mma_conv_pack: the layout is not of these weights");
+  const int64_t kx = c.ic, ky = kx * s.kernel_w, oc = ky * s.kernel_h;
+  PackParams p{.w = c.w, .packed = c.packed, .row_stride = exchanged ? 1 : oc, .ky_stride = reversed ? -ky : ky,
+               .kx_stride = reversed ? -kx : kx, .k_stride = exchanged ? oc : 1};
+  p.first = (exchanged ? c.first_ic : 0) + (reversed ? oc - kx : 0);
+  launch_pack(stream, c.layout, p);
+}
+
+void mma_upconv_pack(gpu::Stream stream, const gpu::MmaUpconvPack& c) {
+  const gpu::MmaConvLayout& l = c.layout.phase;
+  const int64_t ic = l.shape.c[0];
+  for (int phase = 0; phase < 4; ++phase)
+    launch_pack(stream, l, {.w = c.w, .packed = static_cast<unsigned char*>(c.packed) + static_cast<size_t>(phase) * l.bytes(),
+                            .first = phase * ic, .row_stride = 4 * ic, .k_stride = 1});
+}
+
 }  // namespace
 }  // namespace furrow::SIMT_NS::tc
 
 namespace furrow::SIMT_NS {
 
-const gpu::MmaConvKernels mma_conv_kernels{.conv = tc::mma_conv, .pack = tc::mma_conv_pack};
+const gpu::MmaConvKernels mma_conv_kernels{.conv = tc::mma_conv, .pack = tc::mma_conv_pack, .upconv = tc::mma_upconv, .pack_upconv = tc::mma_upconv_pack};
 
 }  // namespace furrow::SIMT_NS

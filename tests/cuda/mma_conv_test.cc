@@ -191,7 +191,7 @@ TEST(MmaConv, PacksTheSameOnHostAndDevice) {
       DeviceArray<float> dense(floats(w));
       DeviceArray<std::byte> packed(layout.bytes());
       KERNELS_UNDER_TEST(mma_conv_kernels)
-          .pack({}, {layout, dense.data(), static_cast<int>(w.shape().n), static_cast<int>(w.shape().c), false, 0, packed.data()});
+          .pack({}, {layout, dense.data(), static_cast<int>(w.shape().n), static_cast<int>(w.shape().c), MmaWeights::forward, 0, packed.data()});
       EXPECT_EQ(packed.values(), want) << problem(step);
     }
 }
