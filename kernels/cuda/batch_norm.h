@@ -52,13 +52,13 @@ struct BatchNormApplyArgs {
   bool relu = false;
 };
 
-// Where a ReLU followed: dy counts where the result was not <= 0, read from y, or computed anew from x.
+// Where a ReLU followed: dy counts where the result was not <= 0, read from y, or computed anew from x
+// in float32 (a positive result that the storage type rounded to 0 then counts).
 enum class ReluMask : uint8_t { none, from_y, from_x };
 
 // With xh = (x-mean)*rstd and dy masked:
-//   reduce: sums[0][c] = sum of dy, sums[1][c] = sum of dy*xh over n,h,w; dbeta and dgamma, where they have data, the
-//   same apply:  dx = gamma*rstd*(dy - sums[0]/M - xh*sums[1]/M);  with fixed_stats dx = gamma*rstd*dy, and no sums are
-//   read
+//   reduce: sums[0][c] = sum of dy, sums[1][c] = sum of dy*xh over n,h,w; where they have data dbeta and dgamma likewise
+//   apply:  dx = gamma*rstd*(dy - sums[0]/M - xh*sums[1]/M);  with fixed_stats dx = gamma*rstd*dy, and no sums are read
 struct BatchNormGradArgs {
   ConstImage x, dy, y;    // y only for ReluMask::from_y
   BatchNormVectors with;  // beta only for ReluMask::from_x

@@ -11,14 +11,15 @@
 
 namespace furrow::gpu {
 
+// All images of one shape.
 struct UnaryArgs {
   ConstImage x;
   Image y;
-};  // one shape
+};
 struct BinaryArgs {
   ConstImage a, b;
   Image y;
-};  // one shape
+};
 struct UnaryGradArgs {
   ConstImage y, dy;
   Image dx;

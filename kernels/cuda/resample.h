@@ -14,8 +14,8 @@
 namespace furrow::gpu {
 
 // Maximum of a window every two pixels. NaN wins, as in PyTorch.
-//   pool2x2 {N,H/2,W/2,C}: 2x2; an odd last row or column is dropped        pool3x3 {N,(H+1)/2,(W+1)/2,C}: 3x3, padded
-//   by one
+//   pool2x2  y {N,H/2,W/2,C}          2x2; an odd last row or column is dropped
+//   pool3x3  y {N,(H+1)/2,(W+1)/2,C}  3x3, the picture padded by one
 // No positions are kept: dy goes to the first maximum of its window in row-major order, or to its last NaN; x tells.
 struct PoolArgs {
   ConstImage x;
@@ -30,7 +30,7 @@ struct PoolGradArgs {
 // Where output line o of `out` lines looks among `in` source lines (PyTorch's interpolate, given a size):
 //   align_corners  o*(in-1)/(out-1), 0 where out = 1         bilinear
 //   half_pixel     (o+1/2)*in/out - 1/2, at least 0          bilinear, align_corners=False
-//   nearest        floor(o*in/out)
+//   nearest        floor(o*in/out)                          (PyTorch rounds in/out to float32 first)
 // Positions are ratios of whole numbers, exact; only the weights are rounded to float32.
 enum class ResizeRule : uint8_t { align_corners, half_pixel, nearest };
 
@@ -62,13 +62,14 @@ struct PadArgs {
 struct MeanArgs {
   ConstImage x;
   Image y;
-  float* workspace = nullptr;
-};  // global_mean_workspace(n, h*w, c) bytes
+  float* workspace = nullptr;  // global_mean_workspace(n, h*w, c) bytes
+};
+// dx = dy / (h*w)
 struct MeanGradArgs {
   ConstImage dy;
   Image dx;
   bool accumulate = false;
-};  // dx = dy / (h*w)
+};
 // At most 64 chunks of an image, of at least 64 pixels each.
 constexpr int64_t global_mean_chunk(int64_t pixels) { return pixels <= 64 * 64 ? 64 : (pixels + 63) / 64; }
 constexpr int64_t global_mean_chunks(int64_t pixels) {
