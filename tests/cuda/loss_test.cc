@@ -190,6 +190,7 @@ TEST(CudaDiceFocal, EveryLogitAgainstEveryMask) {
           const Targets targets{.t = mask(kind)};
           DiceFocal form = dice_focal_form("L6");
           for (const bool clamp : {false, true}) {
+            if (clamp && type != DType::f32) continue;  // the same arithmetic
             form.clamp = clamp;
             const Result got = run(form, device, targets, 1024, 1);
             expect_result(got, form, z, targets, 1024, type);
