@@ -7,38 +7,52 @@
 namespace furrow::SIMT_NS::tc {
 
 // A block of kWarpsM x kWarpsN warps, each 32 output channels x (8 rows x 8 columns) of pixels. kThree: 3x3, stride 1.
-template <int kWarpsM_, int kWarpsN_, int kRowBytes_, bool kThree_> struct ConvBlock {
+template <int kWarpsM_, int kWarpsN_, int kRowBytes_, bool kThree_>
+struct ConvBlock {
   static constexpr int kWarpsM = kWarpsM_, kWarpsN = kWarpsN_, kRowBytes = kRowBytes_, kMi = 2;
   static constexpr bool kThree = kThree_;
   static constexpr int kThreads = 32 * kWarpsM * kWarpsN, kOc = kWarpsM * kMi * 16, kColumns = kWarpsN * 8;
-  static constexpr int kBlocksPerSm = kRowBytes == 64 && kWarpsN == 2 ? 3 : 2;   // 168 or 255 registers a thread; the others spill at 168
+  static constexpr int kBlocksPerSm =
+      kRowBytes == 64 && kWarpsN == 2 ? 3 : 2;  // 168 or 255 registers a thread; the others spill at 168
 };
 
 struct ConvParams {
-  struct Source { const void* data; int pitch, chunks; } x[2];
+  struct Source {
+    const void* data;
+    int pitch, chunks;
+  } x[2];
   int h, w, spacing;
   int kernel_h, kernel_w, stride, pad_h, pad_w;
   const void* weights;
-  int64_t tile_bytes;   // of one tile of output channels
+  int64_t tile_bytes;  // of one tile of output channels
   const float* bias;
   bool relu;
   int oc, oc_tiles, out_h, out_w, tiles_x, tiles_y;
-  struct Result { void* data; int pitch; } residual, y, pooled;
+  struct Result {
+    void* data;
+    int pitch;
+  } residual, y, pooled;
   gpu::MmaHead head;
-  int head_offset;   // bytes of shared memory before the head's sums
+  int head_offset;  // bytes of shared memory before the head's sums
 };
 
 // The picture and first pixel of a block. Tile number `block` of all pictures, columns fastest.
-struct PixelTile { int n, row, column; };
-template <class B> SIMT_DEVICE PixelTile pixel_tile(const ConvParams& p, int64_t block) {
-  return {static_cast<int>(block / p.tiles_x / p.tiles_y), static_cast<int>(block / p.tiles_x % p.tiles_y) * gpu::kMmaRows,
+struct PixelTile {
+  int n, row, column;
+};
+template <class B>
+SIMT_DEVICE PixelTile pixel_tile(const ConvParams& p, int64_t block) {
+  return {static_cast<int>(block / p.tiles_x / p.tiles_y),
+          static_cast<int>(block / p.tiles_x % p.tiles_y) * gpu::kMmaRows,
           static_cast<int>(block % p.tiles_x) * B::kColumns};
 }
 
 // A warp's results on their way between registers and memory: 64 pixels of y, 16 of its maximum, kChannels of each.
-template <class T, class B> struct Staging {
-  static constexpr int kChannels = B::kMi * 16, kPixels = 8 * gpu::kMmaRows, kPooled = kPixels / 4, kPerVector = 16 / static_cast<int>(sizeof(T));
-  static constexpr int kRow = kChannels + kPerVector;   // elements; the odd vector spreads rows over the banks
+template <class T, class B>
+struct Staging {
+  static constexpr int kChannels = B::kMi * 16, kPixels = 8 * gpu::kMmaRows, kPooled = kPixels / 4,
+                       kPerVector = 16 / static_cast<int>(sizeof(T));
+  static constexpr int kRow = kChannels + kPerVector;  // elements; the odd vector spreads rows over the banks
   static constexpr size_t kBytes = (kPixels + kPooled) * kRow * sizeof(T);
   static_assert(kBytes == gpu::mma_staging_bytes(sizeof(T)));
 };
@@ -47,18 +61,23 @@ template <class T, class B> struct Staging {
 struct Window {
   int n, h, w;
   // Number in the image of the pixel computed at (y, x), -1 where it has none.
-  SIMT_DEVICE int64_t pixel(int y, int x) const { return y < h && x < w ? (static_cast<int64_t>(n) * h + y) * w + x : -1; }
+  SIMT_DEVICE int64_t pixel(int y, int x) const {
+    return y < h && x < w ? (static_cast<int64_t>(n) * h + y) * w + x : -1;
+  }
 };
 
 // A warp's part of an image: `columns` pixels a row from (row, column), channels from `channel`.
-template <class W> struct Part {
+template <class W>
+struct Part {
   W window;
   int row, column, columns, channel;
   SIMT_DEVICE int64_t pixel(int i) const { return window.pixel(row + i / columns, column + i % columns); }
 };
 
-// Between the staged rows of `pixels` pixels and their place in an image, 16 bytes at a time; what lies outside reads as zero.
-template <class T, class S, class P> SIMT_DEVICE void load_rows(const ConvParams::Result& from, T* rows, int pixels, const P& at) {
+// Between the staged rows of `pixels` pixels and their place in an image, 16 bytes at a time; what lies outside reads
+// as zero.
+template <class T, class S, class P>
+SIMT_DEVICE void load_rows(const ConvParams::Result& from, T* rows, int pixels, const P& at) {
   constexpr int kVectors = S::kChannels / S::kPerVector;
   for (int i = static_cast<int>(threadIdx.x) & 31; i < pixels * kVectors; i += 32) {
     const int c = i % kVectors * S::kPerVector;
@@ -69,17 +88,20 @@ template <class T, class S, class P> SIMT_DEVICE void load_rows(const ConvParams
     *reinterpret_cast<uint4*>(rows + i / kVectors * S::kRow + c) = value;
   }
 }
-template <class T, class S, class P> SIMT_DEVICE void store_rows(const ConvParams::Result& to, const T* rows, int pixels, const P& at) {
+template <class T, class S, class P>
+SIMT_DEVICE void store_rows(const ConvParams::Result& to, const T* rows, int pixels, const P& at) {
   constexpr int kVectors = S::kChannels / S::kPerVector;
   for (int i = static_cast<int>(threadIdx.x) & 31; i < pixels * kVectors; i += 32) {
     const int c = i % kVectors * S::kPerVector;
     const int64_t pixel = at.pixel(i / kVectors);
     if (pixel >= 0 && at.channel + c < to.pitch)
-      *reinterpret_cast<uint4*>(static_cast<T*>(to.data) + pixel * to.pitch + at.channel + c) = *reinterpret_cast<const uint4*>(rows + i / kVectors * S::kRow + c);
+      *reinterpret_cast<uint4*>(static_cast<T*>(to.data) + pixel * to.pitch + at.channel + c) =
+          *reinterpret_cast<const uint4*>(rows + i / kVectors * S::kRow + c);
   }
 }
 // Zeros in the channels past the last tile, where a pitch is that wide.
-template <class T, class P> SIMT_DEVICE void zero_tail(const ConvParams::Result& to, int first, int pixels, const P& at) {
+template <class T, class P>
+SIMT_DEVICE void zero_tail(const ConvParams::Result& to, int first, int pixels, const P& at) {
   const int tail = to.pitch - first;
   for (int i = static_cast<int>(threadIdx.x) & 31; i < pixels * tail; i += 32) {
     const int64_t pixel = at.pixel(i / tail);
@@ -87,13 +109,14 @@ template <class T, class P> SIMT_DEVICE void zero_tail(const ConvParams::Result&
   }
 }
 
-// acc <- y = act(acc + bias + residual), zero in channels past oc; y, laid by `window`, and its 2x2 maximum are stored. Warps do not wait for
-// each other: each has its own rows in `memory`.
+// acc <- y = act(acc + bias + residual), zero in channels past oc; y, laid by `window`, and its 2x2 maximum are stored.
+// Warps do not wait for each other: each has its own rows in `memory`.
 template <class T, class B, class W>
-SIMT_DEVICE void finish(const ConvParams& p, const PixelTile& tile, int oc_tile, unsigned char* memory, float (&acc)[B::kMi][gpu::kMmaRows][4],
-                        const W& window) {
+SIMT_DEVICE void finish(const ConvParams& p, const PixelTile& tile, int oc_tile, unsigned char* memory,
+                        float (&acc)[B::kMi][gpu::kMmaRows][4], const W& window) {
   using S = Staging<T, B>;
-  const int lane = static_cast<int>(threadIdx.x) & 31, warp = static_cast<int>(threadIdx.x) >> 5, g = lane >> 2, t = lane & 3;
+  const int lane = static_cast<int>(threadIdx.x) & 31, warp = static_cast<int>(threadIdx.x) >> 5, g = lane >> 2,
+            t = lane & 3;
   const int warp_m = warp % B::kWarpsM, first = oc_tile * B::kOc + warp_m * S::kChannels;
   const int column = tile.column + warp / B::kWarpsM * 8;
   T* const rows = reinterpret_cast<T*>(memory + warp * S::kBytes);
@@ -119,14 +142,15 @@ SIMT_DEVICE void finish(const ConvParams& p, const PixelTile& tile, int oc_tile,
           value += bias;
           if (p.residual.data != nullptr) value += to_float(*staged);
           if (p.relu) value = value < 0 ? 0 : value;
-          if (!exists) value = 0;   // whatever the sources hold: 0 * inf is no zero
+          if (!exists) value = 0;  // whatever the sources hold: 0 * inf is no zero
           *staged = from_float<T>(value);
         }
       if (p.pooled.data != nullptr)
         SIMT_UNROLL
         for (int j = 0; j < gpu::kMmaRows; j += 2)
-          pooled_rows[(j * 2 + t) * S::kRow + channel] = from_float<T>(nan_max(nan_max(acc[i][j][half * 2], acc[i][j][half * 2 + 1]),
-                                                                               nan_max(acc[i][j + 1][half * 2], acc[i][j + 1][half * 2 + 1])));
+          pooled_rows[(j * 2 + t) * S::kRow + channel] =
+              from_float<T>(nan_max(nan_max(acc[i][j][half * 2], acc[i][j][half * 2 + 1]),
+                                    nan_max(acc[i][j + 1][half * 2], acc[i][j + 1][half * 2 + 1])));
     }
   __syncwarp();
   const int end = p.oc_tiles * B::kOc;
@@ -142,11 +166,13 @@ SIMT_DEVICE void finish(const ConvParams& p, const PixelTile& tile, int oc_tile,
   }
 }
 
-// sums[warp_m][pixel][h] (+)= sum over this warp's channels of w[h][oc] * y: 4 products per thread, then the 8 lanes that
-// share a pixel by exchange (4, 8, 16), then tile after tile.
+// sums[warp_m][pixel][h] (+)= sum over this warp's channels of w[h][oc] * y: 4 products per thread, then the 8 lanes
+// that share a pixel by exchange (4, 8, 16), then tile after tile.
 template <class B>
-SIMT_DEVICE void add_to_head(const ConvParams& p, int oc_tile, bool fresh, float* sums, const float (&y)[B::kMi][gpu::kMmaRows][4]) {
-  const int lane = static_cast<int>(threadIdx.x) & 31, warp = static_cast<int>(threadIdx.x) >> 5, g = lane >> 2, t = lane & 3;
+SIMT_DEVICE void add_to_head(const ConvParams& p, int oc_tile, bool fresh, float* sums,
+                             const float (&y)[B::kMi][gpu::kMmaRows][4]) {
+  const int lane = static_cast<int>(threadIdx.x) & 31, warp = static_cast<int>(threadIdx.x) >> 5, g = lane >> 2,
+            t = lane & 3;
   const int warp_m = warp % B::kWarpsM, warp_n = warp / B::kWarpsM;
   for (int h = 0; h < p.head.channels; ++h) {
     float w[B::kMi][2];
@@ -176,17 +202,19 @@ SIMT_DEVICE void add_to_head(const ConvParams& p, int oc_tile, bool fresh, float
 }
 
 // The head's results of the block's pixels, after a barrier behind the last add_to_head.
-template <class B> SIMT_DEVICE void store_head(const ConvParams& p, const PixelTile& tile, const float* sums) {
+template <class B>
+SIMT_DEVICE void store_head(const ConvParams& p, const PixelTile& tile, const float* sums) {
   constexpr int kPixels = gpu::kMmaRows * B::kColumns;
   const int channels = p.head.channels;
   for (int i = static_cast<int>(threadIdx.x); i < kPixels * channels; i += B::kThreads) {
-    const int pixel = i / channels, h = i % channels, y = tile.row + pixel / B::kColumns, x = tile.column + pixel % B::kColumns;
+    const int pixel = i / channels, h = i % channels, y = tile.row + pixel / B::kColumns,
+              x = tile.column + pixel % B::kColumns;
     if (y >= p.out_h || x >= p.out_w) continue;
     float logit = p.head.b != nullptr ? p.head.b[h] : 0;
     SIMT_UNROLL
     for (int m = 0; m < B::kWarpsM; ++m) logit += sums[m * kPixels * channels + i];
     const int64_t at = ((static_cast<int64_t>(tile.n) * p.out_h + y) * p.out_w + x) * channels + h;
-    const float probability = 1.f / (1.f + expf(-logit));   // expf overflows to infinity: the quotient is then 0
+    const float probability = 1.f / (1.f + expf(-logit));  // expf overflows to infinity: the quotient is then 0
     if (p.head.logits != nullptr) p.head.logits[at] = logit;
     if (p.head.probability != nullptr) p.head.probability[at] = probability;
     if (p.head.mask != nullptr) p.head.mask[at] = probability > p.head.threshold ? 255 : 0;

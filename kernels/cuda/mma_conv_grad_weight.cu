@@ -1,13 +1,13 @@
 // Gradient of a convolution's weights on tensor cores, and of its bias.
 //
-// dw[oc, tap, ic] = sum over pixels of dy[pixel, oc] * x[pixel moved by tap, ic]: a GEMM with M = oc, N = ic and K = pixels, one per tap.
-// A block computes 64 oc x 64 ic for up to three taps of one kernel row from one part of the pixels; a warp 32 x 32. The
-// pixels come in tiles of 4 (f32: 2) rows x 16 columns: dy's tile serves all taps, and so does x's, whose columns overlap.
-// Tiles are triple-buffered with one barrier each, as in mma_conv_mainloop.h.
+// dw[oc, tap, ic] = sum over pixels of dy[pixel, oc] * x[pixel moved by tap, ic]: a GEMM with M = oc, N = ic and K =
+// pixels, one per tap. A block computes 64 oc x 64 ic for up to three taps of one kernel row from one part of the
+// pixels; a warp 32 x 32. The pixels come in tiles of 4 (f32: 2) rows x 16 columns: dy's tile serves all taps, and so
+// does x's, whose columns overlap. Tiles are triple-buffered with one barrier each, as in mma_conv_mainloop.h.
 //
-// Order of the sums: a chain of one float32 addition per 16 (f32: 8) pixels of a part, at most 256 tiles or 1024 links long,
-// which even where tensor cores cut instead of rounding errs by at most 1024 * 2^-23 = 1.2e-4 of the largest running sum;
-// then the parts in order. The result does not depend on how blocks are scheduled.
+// Order of the sums: a chain of one float32 addition per 16 (f32: 8) pixels of a part, at most 256 tiles or 1024 links
+// long, which even where tensor cores cut instead of rounding errs by at most 1024 * 2^-23 = 1.2e-4 of the largest
+// running sum; then the parts in order. The result does not depend on how blocks are scheduled.
 #include "kernels/cuda/mma_conv_grad.h"
 #include "kernels/cuda/mma_grad_fragments.h"
 #include "kernels/error.h"
@@ -15,30 +15,37 @@
 namespace furrow::SIMT_NS::tc {
 namespace {
 
-constexpr int kThreads = 128, kTile = 64, kColumns = 16;   // of the gradient, and of pixels
-template <class T> constexpr int kRows = sizeof(T) == 2 ? 4 : 2;
+constexpr int kThreads = 128, kTile = 64, kColumns = 16;  // of the gradient, and of pixels
+template <class T>
+constexpr int kRows = sizeof(T) == 2 ? 4 : 2;
 
 struct GradParams {
-  struct Source { const void* data; int c, pitch, tiles; } x[2];   // tiles of 64 channels
+  struct Source {
+    const void* data;
+    int c, pitch, tiles;
+  } x[2];  // tiles of 64 channels
   const void* dy;
   int oc, dy_pitch, n, h, w, out_h, out_w;
   int kernel_h, kernel_w, stride, pad_h, pad_w;
-  int tiles_x, tiles_y, parts, groups_w;     // groups of taps in a kernel row
+  int tiles_x, tiles_y, parts, groups_w;  // groups of taps in a kernel row
   int64_t tiles, tiles_per_part;
-  float* partial;                            // [part][oc][tap][ic]
+  float* partial;  // [part][oc][tap][ic]
 };
 
 // Starts the copy of 64 channels from `channel` of the pixel at (y, x): zeros outside the picture and past its pitch.
-template <class T> SIMT_DEVICE void load_vector(unsigned char* rows, int row, int v, const void* image, int pitch, int channel, int64_t n, int h, int w, int y, int x) {
+template <class T>
+SIMT_DEVICE void load_vector(unsigned char* rows, int row, int v, const void* image, int pitch, int channel, int64_t n,
+                             int h, int w, int y, int x) {
   using R = PixelRows<T>;
   const bool inside = y >= 0 && y < h && x >= 0 && x < w && channel + v * R::kPerVector < pitch;
   const int64_t at = inside ? ((n * h + y) * w + x) * pitch + channel + v * R::kPerVector : 0;
   cp_async_16(rows + R::place(row, v), static_cast<const T*>(image) + at, inside);
 }
 
-// Bytes: dy once per 64 input channels and group of taps, x once per 64 output channels and group, the parts' sums once.
-// Grid: one block per oc tile, ic tile, group of taps and part, parts fastest. Block: 128 threads.
-template <class T, int kTaps> __global__ void __launch_bounds__(kThreads, 2) mma_grad_weight_kernel(const GradParams p) {
+// Bytes: dy once per 64 input channels and group of taps, x once per 64 output channels and group, the parts' sums
+// once. Grid: one block per oc tile, ic tile, group of taps and part, parts fastest. Block: 128 threads.
+template <class T, int kTaps>
+__global__ void __launch_bounds__(kThreads, 2) mma_grad_weight_kernel(const GradParams p) {
   using R = PixelRows<T>;
   DYNAMIC_SHARED(unsigned char, memory);
   int64_t block = blockIdx.x;
@@ -47,28 +54,33 @@ template <class T, int kTaps> __global__ void __launch_bounds__(kThreads, 2) mma
     block /= extent;
     return index;
   };
-  const int part = next(p.parts), kx0 = next(p.groups_w) * kTaps, ky = next(p.kernel_h), ic_tile = next(p.x[0].tiles + p.x[1].tiles);
+  const int part = next(p.parts), kx0 = next(p.groups_w) * kTaps, ky = next(p.kernel_h),
+            ic_tile = next(p.x[0].tiles + p.x[1].tiles);
   const int oc0 = static_cast<int>(block) * kTile;
   const bool second = ic_tile >= p.x[0].tiles;
   const void* const x = second ? p.x[1].data : p.x[0].data;
   const int x_pitch = second ? p.x[1].pitch : p.x[0].pitch, x_c = second ? p.x[1].c : p.x[0].c;
   const int ic0 = (second ? ic_tile - p.x[0].tiles : ic_tile) * kTile;
   // Columns of x that a row of the tile meets, stored by residue modulo the stride.
-  const int columns = (kColumns - 1) * p.stride + kTaps, residue = (columns + p.stride - 1) / p.stride, x_row = residue * p.stride;
+  const int columns = (kColumns - 1) * p.stride + kTaps, residue = (columns + p.stride - 1) / p.stride,
+            x_row = residue * p.stride;
   const auto place = [&](int column) { return column % p.stride * residue + column / p.stride; };
   const int dy_bytes = kRows<T> * kColumns * R::kBytes, stage_bytes = dy_bytes + kRows<T> * x_row * R::kBytes;
 
-  const int64_t first = part * p.tiles_per_part, end = first + p.tiles_per_part < p.tiles ? first + p.tiles_per_part : p.tiles;
+  const int64_t first = part * p.tiles_per_part,
+                end = first + p.tiles_per_part < p.tiles ? first + p.tiles_per_part : p.tiles;
   const int count = end > first ? static_cast<int>(end - first) : 0;
   const auto load = [&](int step) {
     if (step < count) {
       const int64_t tile = first + step, n = tile / p.tiles_x / p.tiles_y;
-      const int row0 = static_cast<int>(tile / p.tiles_x % p.tiles_y) * kRows<T>, column0 = static_cast<int>(tile % p.tiles_x) * kColumns;
+      const int row0 = static_cast<int>(tile / p.tiles_x % p.tiles_y) * kRows<T>,
+                column0 = static_cast<int>(tile % p.tiles_x) * kColumns;
       unsigned char* const dy_rows = memory + step % 3 * stage_bytes;
       unsigned char* const x_rows = dy_rows + dy_bytes;
       for (int i = static_cast<int>(threadIdx.x); i < kRows<T> * kColumns * R::kVectors; i += kThreads) {
         const int pixel = i / R::kVectors;
-        load_vector<T>(dy_rows, pixel, i % R::kVectors, p.dy, p.dy_pitch, oc0, n, p.out_h, p.out_w, row0 + pixel / kColumns, column0 + pixel % kColumns);
+        load_vector<T>(dy_rows, pixel, i % R::kVectors, p.dy, p.dy_pitch, oc0, n, p.out_h, p.out_w,
+                       row0 + pixel / kColumns, column0 + pixel % kColumns);
       }
       for (int i = static_cast<int>(threadIdx.x); i < kRows<T> * columns * R::kVectors; i += kThreads) {
         const int pixel = i / R::kVectors, row = pixel / columns, column = pixel % columns;
@@ -79,7 +91,8 @@ template <class T, int kTaps> __global__ void __launch_bounds__(kThreads, 2) mma
     cp_async_commit();
   };
 
-  const int lane = static_cast<int>(threadIdx.x) & 31, warp = static_cast<int>(threadIdx.x) >> 5, warp_m = warp % 2 * 32, warp_n = warp / 2 * 32;
+  const int lane = static_cast<int>(threadIdx.x) & 31, warp = static_cast<int>(threadIdx.x) >> 5,
+            warp_m = warp % 2 * 32, warp_n = warp / 2 * 32;
   float acc[kTaps][2][4][4];
   SIMT_UNROLL
   for (int tap = 0; tap < kTaps; ++tap)
@@ -125,46 +138,58 @@ template <class T, int kTaps> __global__ void __launch_bounds__(kThreads, 2) mma
       for (int j = 0; j < 4; ++j)
         SIMT_UNROLL
         for (int e = 0; e < 4; ++e) {
-          const int oc = oc0 + warp_m + i * 16 + (e / 2) * 8 + (lane >> 2), ic = ic0 + warp_n + j * 8 + (lane & 3) * 2 + e % 2;
+          const int oc = oc0 + warp_m + i * 16 + (e / 2) * 8 + (lane >> 2),
+                    ic = ic0 + warp_n + j * 8 + (lane & 3) * 2 + e % 2;
           if (kx0 + tap < p.kernel_w && oc < p.oc && ic < x_c)
-            p.partial[((static_cast<int64_t>(part) * p.oc + oc) * taps + ky * p.kernel_w + kx0 + tap) * ic_all + (second ? p.x[0].c : 0) + ic] = acc[tap][i][j][e];
+            p.partial[((static_cast<int64_t>(part) * p.oc + oc) * taps + ky * p.kernel_w + kx0 + tap) * ic_all +
+                      (second ? p.x[0].c : 0) + ic] = acc[tap][i][j][e];
         }
 }
 
 constexpr int kSumThreads = 256;
 
-// to[place of e] (+)= sum over parts, in order, of partial[part][e]; e = (row, middle, column), stored as it is or, `exchanged`,
-// as (column, middle, row). One thread per element, grid-stride; moves 4 * parts bytes in and 4 out.
+// to[place of e] (+)= sum over parts, in order, of partial[part][e]; e = (row, middle, column), stored as it is or,
+// `exchanged`, as (column, middle, row). One thread per element, grid-stride; moves 4 * parts bytes in and 4 out.
 __global__ void __launch_bounds__(kSumThreads)
-mma_grad_sum_kernel(const float* __restrict__ partial, float* __restrict__ to, int parts, int64_t elements, int middle, int columns, bool exchanged, bool accumulate) {
+    mma_grad_sum_kernel(const float* __restrict__ partial, float* __restrict__ to, int parts, int64_t elements,
+                        int middle, int columns, bool exchanged, bool accumulate) {
   const int64_t rows = elements / middle / columns;
-  for (int64_t e = static_cast<int64_t>(blockIdx.x) * kSumThreads + threadIdx.x; e < elements; e += static_cast<int64_t>(gridDim.x) * kSumThreads) {
+  for (int64_t e = static_cast<int64_t>(blockIdx.x) * kSumThreads + threadIdx.x; e < elements;
+       e += static_cast<int64_t>(gridDim.x) * kSumThreads) {
     float sum = 0;
     for (int part = 0; part < parts; ++part) sum += partial[part * elements + e];
-    const int64_t row = e / columns / middle, at = exchanged ? (e % columns * middle + e / columns % middle) * rows + row : e;
+    const int64_t row = e / columns / middle,
+                  at = exchanged ? (e % columns * middle + e / columns % middle) * rows + row : e;
     to[at] = accumulate ? to[at] + sum : sum;
   }
 }
 
-void launch_sum(gpu::Stream stream, const float* partial, float* to, int parts, int64_t elements, int middle, int columns, bool exchanged, bool accumulate) {
+void launch_sum(gpu::Stream stream, const float* partial, float* to, int parts, int64_t elements, int middle,
+                int columns, bool exchanged, bool accumulate) {
   const int64_t blocks = (elements + kSumThreads - 1) / kSumThreads;
-  LAUNCH(stream, dim3(static_cast<unsigned>(blocks < 65535 ? blocks : 65535)), dim3(kSumThreads), 0, mma_grad_sum_kernel, partial, to, parts, elements,
-         middle, columns, exchanged, accumulate);
+  LAUNCH(stream, dim3(static_cast<unsigned>(blocks < 65535 ? blocks : 65535)), dim3(kSumThreads), 0,
+         mma_grad_sum_kernel, partial, to, parts, elements, middle, columns, exchanged, accumulate);
 }
 
-// partial[part][c] = sum over the part's pixels of dy[pixel][c]: 8 rows of threads take every eighth pixel, in chains of at most
-// pixels/2048 float32 additions, then their sums in order. Block: 32 channels x 8; grid: parts x tiles of 32 channels.
+// partial[part][c] = sum over the part's pixels of dy[pixel][c]: 8 rows of threads take every eighth pixel, in chains
+// of at most pixels/2048 float32 additions, then their sums in order. Block: 32 channels x 8; grid: parts x tiles of 32
+// channels.
 constexpr int kBiasRows = 8;
-template <class T> __global__ void __launch_bounds__(32 * kBiasRows)
-mma_grad_bias_kernel(const T* __restrict__ dy, float* __restrict__ partial, int64_t pixels, int channels, int pitch) {
+template <class T>
+__global__ void __launch_bounds__(32 * kBiasRows)
+    mma_grad_bias_kernel(const T* __restrict__ dy, float* __restrict__ partial, int64_t pixels, int channels,
+                         int pitch) {
   SHARED_ARRAY(float, sums, [kBiasRows][32]);
-  const int tiles = (channels + 31) / 32, part = static_cast<int>(blockIdx.x) / tiles, lane = static_cast<int>(threadIdx.x) & 31, row = static_cast<int>(threadIdx.x) >> 5;
+  const int tiles = (channels + 31) / 32, part = static_cast<int>(blockIdx.x) / tiles,
+            lane = static_cast<int>(threadIdx.x) & 31, row = static_cast<int>(threadIdx.x) >> 5;
   const int c = static_cast<int>(blockIdx.x) % tiles * 32 + lane;
-  const int64_t per_part = (pixels + gpu::kMmaGradBiasParts - 1) / gpu::kMmaGradBiasParts, end = min((part + 1) * per_part, pixels);
-  float outer = 0;   // of runs of 64, so that no chain is long
+  const int64_t per_part = (pixels + gpu::kMmaGradBiasParts - 1) / gpu::kMmaGradBiasParts,
+                end = min((part + 1) * per_part, pixels);
+  float outer = 0;  // of runs of 64, so that no chain is long
   for (int64_t pixel = part * per_part + row; pixel < end;) {
     float inner = 0;
-    for (int i = 0; i < 64 && pixel < end; ++i, pixel += kBiasRows) inner += c < channels ? to_float(dy[pixel * pitch + c]) : 0;
+    for (int i = 0; i < 64 && pixel < end; ++i, pixel += kBiasRows)
+      inner += c < channels ? to_float(dy[pixel * pitch + c]) : 0;
     outer += inner;
   }
   sums[row][lane] = outer;
@@ -175,45 +200,58 @@ mma_grad_bias_kernel(const T* __restrict__ dy, float* __restrict__ partial, int6
   partial[static_cast<int64_t>(part) * channels + c] = sum;
 }
 
-template <class T> void launch_weight(gpu::Stream stream, const gpu::MmaConvGradWeight& g, const gpu::MmaGradSplit& split) {
+template <class T>
+void launch_weight(gpu::Stream stream, const gpu::MmaConvGradWeight& g, const gpu::MmaGradSplit& split) {
   GradParams p{};
   for (int i = 0; i < 2; ++i)
     if (g.x[i]) p.x[i] = {g.x[i].data, g.x[i].c, g.x[i].pitch, (g.x[i].c + kTile - 1) / kTile};
-  p.dy = g.dy.data, p.oc = g.dy.c, p.dy_pitch = g.dy.pitch, p.n = g.dy.n, p.h = g.x[0].h, p.w = g.x[0].w, p.out_h = g.dy.h, p.out_w = g.dy.w;
+  p.dy = g.dy.data, p.oc = g.dy.c, p.dy_pitch = g.dy.pitch, p.n = g.dy.n, p.h = g.x[0].h, p.w = g.x[0].w,
+  p.out_h = g.dy.h, p.out_w = g.dy.w;
   p.kernel_h = g.kernel_h, p.kernel_w = g.kernel_w, p.stride = g.stride, p.pad_h = g.pad_h, p.pad_w = g.pad_w;
   p.tiles_x = (g.dy.w + kColumns - 1) / kColumns, p.tiles_y = (g.dy.h + kRows<T> - 1) / kRows<T>;
-  p.parts = split.parts, p.tiles = split.tiles, p.tiles_per_part = split.tiles_per_part, p.partial = static_cast<float*>(g.workspace);
+  p.parts = split.parts, p.tiles = split.tiles, p.tiles_per_part = split.tiles_per_part,
+  p.partial = static_cast<float*>(g.workspace);
   const int taps = g.kernel_w == 1 ? 1 : 3, columns = (kColumns - 1) * g.stride + taps;
   p.groups_w = (g.kernel_w + taps - 1) / taps;
-  const int64_t blocks = static_cast<int64_t>((p.oc + kTile - 1) / kTile) * (p.x[0].tiles + p.x[1].tiles) * p.groups_w * p.kernel_h * p.parts;
-  require(blocks > 0 && blocks <= 0x7fffffff, "mma_conv_grad_weight: the gradient is empty or too large for one launch");
+  const int64_t blocks = static_cast<int64_t>((p.oc + kTile - 1) / kTile) * (p.x[0].tiles + p.x[1].tiles) * p.groups_w *
+                         p.kernel_h * p.parts;
+  require(blocks > 0 && blocks <= 0x7fffffff,
+          "mma_conv_grad_weight: the gradient is empty or too large for one launch");
   const int x_columns = (columns + g.stride - 1) / g.stride * g.stride;
   const size_t shared = 3 * static_cast<size_t>(kRows<T> * (kColumns + x_columns) * PixelRows<T>::kBytes);
-  if (taps == 1) LAUNCH(stream, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), shared, (mma_grad_weight_kernel<T, 1>), p);
-  else LAUNCH(stream, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), shared, (mma_grad_weight_kernel<T, 3>), p);
+  if (taps == 1)
+    LAUNCH(stream, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), shared, (mma_grad_weight_kernel<T, 1>), p);
+  else
+    LAUNCH(stream, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), shared, (mma_grad_weight_kernel<T, 3>), p);
   const int ic = g.x[0].c + g.x[1].c, all_taps = g.kernel_h * g.kernel_w;
-  launch_sum(stream, p.partial, g.dw, p.parts, static_cast<int64_t>(p.oc) * all_taps * ic, all_taps, ic, g.exchanged, g.accumulate);
+  launch_sum(stream, p.partial, g.dw, p.parts, static_cast<int64_t>(p.oc) * all_taps * ic, all_taps, ic, g.exchanged,
+             g.accumulate);
 }
 
 void grad_weight(gpu::Stream stream, const gpu::MmaConvGradWeight& g) {
   require(g.x[0] && g.dy && g.dw != nullptr && g.workspace != nullptr, "mma_conv_grad_weight: an argument is missing");
   for (const gpu::ConstImage* i : {&g.x[0], &g.x[1], &g.dy})
-    require(!*i || (i->type == g.dy.type && i->n == g.dy.n && i->pitch >= i->c && static_cast<size_t>(i->pitch) * size_of(i->type) % 16 == 0),
+    require(!*i || (i->type == g.dy.type && i->n == g.dy.n && i->pitch >= i->c &&
+                    static_cast<size_t>(i->pitch) * size_of(i->type) % 16 == 0),
             "mma_conv_grad_weight: an image's type, count or pitch");
-  require(!g.x[1] || (g.x[1].h == g.x[0].h && g.x[1].w == g.x[0].w), "mma_conv_grad_weight: the two sources differ in size");
+  require(!g.x[1] || (g.x[1].h == g.x[0].h && g.x[1].w == g.x[0].w),
+          "mma_conv_grad_weight: the two sources differ in size");
   const gpu::MmaGradSplit split = gpu::mma_grad_weight_split(g);
   switch (g.dy.type) {
     case DType::f16: return launch_weight<f16>(stream, g, split);
     case DType::bf16: return launch_weight<bf16>(stream, g, split);
-    default: require(g.dy.type == DType::f32, "mma_conv_grad_weight: type"); return launch_weight<float>(stream, g, split);
+    default:
+      require(g.dy.type == DType::f32, "mma_conv_grad_weight: type");
+      return launch_weight<float>(stream, g, split);
   }
 }
 
-template <class T> void launch_bias(gpu::Stream stream, const gpu::MmaGradBias& g) {
+template <class T>
+void launch_bias(gpu::Stream stream, const gpu::MmaGradBias& g) {
   const int tiles = (g.dy.c + 31) / 32;
   float* const partial = static_cast<float*>(g.workspace);
-  LAUNCH(stream, dim3(static_cast<unsigned>(gpu::kMmaGradBiasParts * tiles)), dim3(32 * kBiasRows), 0, mma_grad_bias_kernel<T>,
-         static_cast<const T*>(g.dy.data), partial, g.dy.pixels(), g.dy.c, g.dy.pitch);
+  LAUNCH(stream, dim3(static_cast<unsigned>(gpu::kMmaGradBiasParts * tiles)), dim3(32 * kBiasRows), 0,
+         mma_grad_bias_kernel<T>, static_cast<const T*>(g.dy.data), partial, g.dy.pixels(), g.dy.c, g.dy.pitch);
   launch_sum(stream, partial, g.db, gpu::kMmaGradBiasParts, g.dy.c, 1, g.dy.c, false, g.accumulate);
 }
 

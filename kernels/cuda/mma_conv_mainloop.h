@@ -1,19 +1,20 @@
 // The main loop of the tensor-core convolutions: K walked in steps through triple-buffered shared memory.
 //
-// D[oc, pixel] = W[oc, K] * X[pixel, K]: weights are operand A, segments of 8 pixels of one row operand B, so a thread holds
-// whole 2x2 pooling windows of its channels, and its bias is one value per accumulator row.
+// D[oc, pixel] = W[oc, K] * X[pixel, K]: weights are operand A, segments of 8 pixels of one row operand B, so a thread
+// holds whole 2x2 pooling windows of its channels, and its bias is one value per accumulator row.
 //
-// A block computes 8 rows x TW columns of pixels for BM output channels; each warp 32 channels x 8 x 8 pixels. A step is one
-// kernel column of one chunk of channels: the halo tile of a chunk serves all its taps (double-buffered; 1-wide kernels,
-// where every step is a chunk, keep three), the weights of a step (KH x BM rows, packed as they lie in shared memory) are
-// triple-buffered. One barrier per step: it closes step s-1, whose buffers then take step s+2, and opens step s.
-// Halo columns are stored by residue modulo the stride, so that 8 neighbouring outputs read 8 neighbouring rows of shared
-// memory at any stride and ldmatrix never meets a bank twice.
+// A block computes 8 rows x TW columns of pixels for BM output channels; each warp 32 channels x 8 x 8 pixels. A step
+// is one kernel column of one chunk of channels: the halo tile of a chunk serves all its taps (double-buffered; 1-wide
+// kernels, where every step is a chunk, keep three), the weights of a step (KH x BM rows, packed as they lie in shared
+// memory) are triple-buffered. One barrier per step: it closes step s-1, whose buffers then take step s+2, and opens
+// step s. Halo columns are stored by residue modulo the stride, so that 8 neighbouring outputs read 8 neighbouring rows
+// of shared memory at any stride and ldmatrix never meets a bank twice.
 //
-// Sums: one chain of K/16 (tf32 K/8) float32 additions per accumulator, in the order chunk, kx, k, ky. Tensor cores may cut
-// where IEEE rounds, so a chain errs by at most 2^-23 of the running sum per link: 1152 links for 1024 channels x 3x3 in tf32,
-// 1.4e-4 of the largest running sum, below the 1e-3 (f16 2e-3, bf16 1e-2) allowed. That is why there is no outer sum.
-// Source: halo tiles with a shared-memory swizzle and mma.sync, as in CUTLASS's implicit GEMM; layouts by PTX ISA 9.0.
+// Sums: one chain of K/16 (tf32 K/8) float32 additions per accumulator, in the order chunk, kx, k, ky. Tensor cores may
+// cut where IEEE rounds, so a chain errs by at most 2^-23 of the running sum per link: 1152 links for 1024 channels x
+// 3x3 in tf32, 1.4e-4 of the largest running sum, below the 1e-3 (f16 2e-3, bf16 1e-2) allowed. That is why there is no
+// outer sum. Source: halo tiles with a shared-memory swizzle and mma.sync, as in CUTLASS's implicit GEMM; layouts by
+// PTX ISA 9.0.
 #pragma once
 
 #include "kernels/cuda/mma_conv_epilogue.h"
@@ -21,14 +22,18 @@
 namespace furrow::SIMT_NS::tc {
 
 // Rows and columns of source pixels that a block reads, and where column x of a row lies.
-template <class B> struct Halo {
+template <class B>
+struct Halo {
   int rows, columns, residue_columns, stride;
   SIMT_BOTH int bytes() const { return rows * residue_columns * stride * B::kRowBytes; }
   SIMT_DEVICE int row_stride() const { return residue_columns * stride * B::kRowBytes; }
-  SIMT_DEVICE int place(int column) const { return stride == 1 ? column : column % stride * residue_columns + column / stride; }
+  SIMT_DEVICE int place(int column) const {
+    return stride == 1 ? column : column % stride * residue_columns + column / stride;
+  }
 };
 
-template <class B> SIMT_BOTH Halo<B> make_halo(int kernel_h, int kernel_w, int stride) {
+template <class B>
+SIMT_BOTH Halo<B> make_halo(int kernel_h, int kernel_w, int stride) {
   if constexpr (B::kThree) kernel_h = kernel_w = 3, stride = 1;
   const int columns = (B::kColumns - 1) * stride + kernel_w;
   return {(gpu::kMmaRows - 1) * stride + kernel_h, columns, (columns + stride - 1) / stride, stride};
@@ -36,7 +41,8 @@ template <class B> SIMT_BOTH Halo<B> make_halo(int kernel_h, int kernel_w, int s
 
 // Starts the copies of one chunk's halo tile: pixels outside the source and channels past its pitch become zeros.
 template <class T, class B>
-SIMT_DEVICE void load_halo(const ConvParams& p, const Halo<B>& halo, unsigned char* to, int chunk, int n, int top, int left) {
+SIMT_DEVICE void load_halo(const ConvParams& p, const Halo<B>& halo, unsigned char* to, int chunk, int n, int top,
+                           int left) {
   constexpr int kVectors = B::kRowBytes / 16, kPerVector = 16 / static_cast<int>(sizeof(T));
   const bool second = chunk >= p.x[0].chunks;
   const T* const x = static_cast<const T*>(second ? p.x[1].data : p.x[0].data);
@@ -54,23 +60,26 @@ SIMT_DEVICE void load_halo(const ConvParams& p, const Halo<B>& halo, unsigned ch
     inside = inside && y < p.h && x_at < p.w;
     const int64_t at = inside ? ((static_cast<int64_t>(n) * p.h + y) * p.w + x_at) * pitch + first + v * kPerVector : 0;
     const int place = halo.place(column);
-    cp_async_16(to + row * halo.row_stride() + place * B::kRowBytes + swizzled_vector<B::kRowBytes>(place, v), x + at, inside);
+    cp_async_16(to + row * halo.row_stride() + place * B::kRowBytes + swizzled_vector<B::kRowBytes>(place, v), x + at,
+                inside);
   }
 }
 
 // One kernel column of one chunk: acc += W * X for its KH taps.
 template <class T, class B>
-SIMT_DEVICE void multiply(const ConvParams& p, const Halo<B>& halo, const unsigned char* xs, const unsigned char* ws, int kx,
-                          float (&acc)[B::kMi][gpu::kMmaRows][4]) {
+SIMT_DEVICE void multiply(const ConvParams& p, const Halo<B>& halo, const unsigned char* xs, const unsigned char* ws,
+                          int kx, float (&acc)[B::kMi][gpu::kMmaRows][4]) {
   const int lane = static_cast<int>(threadIdx.x) & 31, warp = static_cast<int>(threadIdx.x) >> 5;
-  // ldmatrix: lanes 0-15 name rows of a pixel row (or of 16 output channels) ...
+  // ldmatrix: of pixels lanes 0-15 name the halo row j, both 16-byte halves of K, lanes 16-31 row j + 1; of weights lanes
+  // 0-15 name 16 output channels, lanes 16-31 the same in the second half of K.
   const int pixel = halo.place((warp / B::kWarpsM) * 8 * halo.stride + kx) + (lane & 7), lower = lane >> 4;
   const unsigned char* const w_row = ws + ((warp % B::kWarpsM) * B::kMi * 16 + (lane & 15)) * B::kRowBytes;
   SIMT_UNROLL
   for (int k = 0; k < B::kRowBytes / 32; ++k) {
-    const unsigned char* const x_at = xs + pixel * B::kRowBytes + swizzled_vector<B::kRowBytes>(pixel, 2 * k + (lane >> 3 & 1));
+    const unsigned char* const x_at =
+        xs + pixel * B::kRowBytes + swizzled_vector<B::kRowBytes>(pixel, 2 * k + (lane >> 3 & 1));
     const unsigned char* const w_at = w_row + swizzled_vector<B::kRowBytes>(lane & 15, 2 * k + (lane >> 4));
-    const auto tap = [&](int ky, const uint32_t (*b)[2]) {
+    const auto tap = [&](int ky, const uint32_t(*b)[2]) {
       SIMT_UNROLL
       for (int i = 0; i < B::kMi; ++i) {
         uint32_t a[4];
@@ -79,10 +88,11 @@ SIMT_DEVICE void multiply(const ConvParams& p, const Halo<B>& halo, const unsign
         for (int j = 0; j < gpu::kMmaRows; ++j) mma<T>(acc[i][j], a, b[j]);
       }
     };
-    if constexpr (B::kThree) {   // the 10 rows of the halo once for all three taps of the column
+    if constexpr (B::kThree) {  // the 10 rows of the halo once for all three taps of the column
       uint32_t b[gpu::kMmaRows + 2][2];
       SIMT_UNROLL
-      for (int j = 0; j < gpu::kMmaRows + 2; j += 2) load_pixels<T>(b[j], b[j + 1], x_at + (j + lower) * halo.row_stride());
+      for (int j = 0; j < gpu::kMmaRows + 2; j += 2)
+        load_pixels<T>(b[j], b[j + 1], x_at + (j + lower) * halo.row_stride());
       SIMT_UNROLL
       for (int ky = 0; ky < 3; ++ky) tap(ky, b + ky);
     } else {
@@ -97,10 +107,11 @@ SIMT_DEVICE void multiply(const ConvParams& p, const Halo<B>& halo, const unsign
   }
 }
 
-// acc = the sums of one tile of pixels and output channels: `packed` are the tile's weights. On return all of `memory` is free.
+// acc = the sums of one tile of pixels and output channels: `packed` are the tile's weights. On return all of `memory`
+// is free.
 template <class T, class B>
-SIMT_DEVICE void accumulate(const ConvParams& p, const PixelTile& at, const unsigned char* packed, unsigned char* memory,
-                            float (&acc)[B::kMi][gpu::kMmaRows][4]) {
+SIMT_DEVICE void accumulate(const ConvParams& p, const PixelTile& at, const unsigned char* packed,
+                            unsigned char* memory, float (&acc)[B::kMi][gpu::kMmaRows][4]) {
   const int kernel_w = B::kThree ? 3 : p.kernel_w, kernel_h = B::kThree ? 3 : p.kernel_h;
   const Halo<B> halo = make_halo<B>(kernel_h, kernel_w, p.stride);
   const int halo_bytes = halo.bytes(), halos = kernel_w == 1 ? 3 : 2, step_bytes = kernel_h * B::kOc * B::kRowBytes;
@@ -115,7 +126,8 @@ SIMT_DEVICE void accumulate(const ConvParams& p, const PixelTile& at, const unsi
       }
       const unsigned char* const from = packed + static_cast<int64_t>(step) * step_bytes;
       unsigned char* const to = weights + step % 3 * step_bytes;
-      for (int i = static_cast<int>(threadIdx.x) * 16; i < step_bytes; i += B::kThreads * 16) cp_async_16(to + i, from + i, true);
+      for (int i = static_cast<int>(threadIdx.x) * 16; i < step_bytes; i += B::kThreads * 16)
+        cp_async_16(to + i, from + i, true);
     }
     cp_async_commit();
   };
@@ -128,10 +140,11 @@ SIMT_DEVICE void accumulate(const ConvParams& p, const PixelTile& at, const unsi
   load(0);
   load(1);
   for (int step = 0; step < steps; ++step) {
-    cp_async_wait<1>();   // of all groups but the newest: step has arrived
+    cp_async_wait<1>();  // of all groups but the newest: step has arrived
     __syncthreads();
     load(step + 2);
-    multiply<T>(p, halo, memory + step / kernel_w % halos * halo_bytes, weights + step % 3 * step_bytes, step % kernel_w, acc);
+    multiply<T>(p, halo, memory + step / kernel_w % halos * halo_bytes, weights + step % 3 * step_bytes,
+                step % kernel_w, acc);
   }
   __syncthreads();
 }

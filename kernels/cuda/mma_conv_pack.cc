@@ -13,7 +13,8 @@ namespace {
 void store(DType type, double value, std::byte* to) {
   const auto wide = static_cast<float>(value);
   if (type == DType::f32) {
-    const uint32_t bits = std::bit_cast<uint32_t>(wide), rounded = std::isfinite(wide) ? (bits + 0x1000u) & 0xffffe000u : bits;
+    const uint32_t bits = std::bit_cast<uint32_t>(wide),
+                   rounded = std::isfinite(wide) ? (bits + 0x1000u) & 0xffffe000u : bits;
     std::memcpy(to, &rounded, sizeof rounded);
   } else {
     const uint16_t bits = type == DType::f16 ? f32_to_f16(wide) : f32_to_bf16(wide);
@@ -38,7 +39,8 @@ void pack(const MmaConvLayout& l, std::span<const double> values, const Dense& d
           const int channel = second ? ic - s.c[0] : ic, within = channel % l.row_channels(), row = oc % l.block_oc;
           const int chunk = channel / l.row_channels() + (second ? l.chunks[0] : 0);
           const int64_t step = (static_cast<int64_t>(oc / l.block_oc) * l.all_chunks() + chunk) * s.kernel_w + kx;
-          const int64_t at = step * static_cast<int64_t>(l.step_bytes()) + (static_cast<int64_t>(ky) * l.block_oc + row) * l.row_bytes +
+          const int64_t at = step * static_cast<int64_t>(l.step_bytes()) +
+                             (static_cast<int64_t>(ky) * l.block_oc + row) * l.row_bytes +
                              l.swizzled(row, within / per_vector) * 16 + within % per_vector * l.element();
           const int64_t from = dense.first + oc * dense.oc_stride + ky * dense.ky_stride + kx * dense.kx_stride + ic;
           store(s.type, values[static_cast<size_t>(from)], out + at);

@@ -1,7 +1,7 @@
 // Weights into the shared-memory images of the tensor-core convolution, on the device, and the family's table.
 //
-// packed[e] for every element e of the layout (gpu::MmaConvLayout): one thread each, grid-stride; moves 4 bytes in and the
-// element out. No arithmetic but the rounding to the storage type.
+// packed[e] for every element e of the layout (gpu::MmaConvLayout): one thread each, grid-stride; moves 4 bytes in and
+// the element out. No arithmetic but the rounding to the storage type.
 #include "kernels/cuda/mma_conv.h"
 #include "kernels/cuda/mma_tiles.h"
 
@@ -16,31 +16,42 @@ struct PackParams {
   const float* w;
   void* packed;
   int64_t elements;
-  int64_t first, row_stride, ky_stride, kx_stride, k_stride;   // of w: row m of the matrix, tap, column k
+  int64_t first, row_stride, ky_stride, kx_stride, k_stride;  // of w: row m of the matrix, tap, column k
   int rows, block_oc, row_bytes, chunks0, chunks, c0, c1, kernel_h, kernel_w;
 };
 
-template <class T> SIMT_DEVICE T rounded_weight(float x) { return from_float<T>(x); }
-template <> SIMT_DEVICE float rounded_weight<float>(float x) {
-  union { uint32_t u; float f; } value{to_tf32(x)};
+template <class T>
+SIMT_DEVICE T rounded_weight(float x) {
+  return from_float<T>(x);
+}
+template <>
+SIMT_DEVICE float rounded_weight<float>(float x) {
+  union {
+    uint32_t u;
+    float f;
+  } value{to_tf32(x)};
   return value.f;
 }
 
 constexpr int kPackThreads = 256;
 
-template <class T> __global__ void __launch_bounds__(kPackThreads) mma_conv_pack_kernel(const PackParams p) {
+template <class T>
+__global__ void __launch_bounds__(kPackThreads) mma_conv_pack_kernel(const PackParams p) {
   constexpr int kPerVector = 16 / static_cast<int>(sizeof(T));
   const int vectors = p.row_bytes / 16, row_channels = vectors * kPerVector;
-  for (int64_t e = static_cast<int64_t>(blockIdx.x) * kPackThreads + threadIdx.x; e < p.elements; e += static_cast<int64_t>(gridDim.x) * kPackThreads) {
+  for (int64_t e = static_cast<int64_t>(blockIdx.x) * kPackThreads + threadIdx.x; e < p.elements;
+       e += static_cast<int64_t>(gridDim.x) * kPackThreads) {
     int64_t rest = e;
     const auto next = [&rest](int extent) {
       const int index = static_cast<int>(rest % extent);
       rest /= extent;
       return index;
     };
-    const int within = next(kPerVector), place = next(vectors), row = next(p.block_oc), ky = next(p.kernel_h), kx = next(p.kernel_w);
+    const int within = next(kPerVector), place = next(vectors), row = next(p.block_oc), ky = next(p.kernel_h),
+              kx = next(p.kernel_w);
     const int chunk = next(p.chunks), m = static_cast<int>(rest) * p.block_oc + row;
-    const int v = (p.row_bytes == 64 ? swizzled_vector<64>(row, place) : swizzled_vector<32>(row, place)) / 16;   // its own inverse
+    const int v = (p.row_bytes == 64 ? swizzled_vector<64>(row, place) : swizzled_vector<32>(row, place)) /
+                  16;  // its own inverse
     const bool second = chunk >= p.chunks0;
     const int channel = (second ? chunk - p.chunks0 : chunk) * row_channels + v * kPerVector + within;
     float value = 0;
@@ -71,11 +82,18 @@ void launch_pack(gpu::Stream stream, const gpu::MmaConvLayout& l, PackParams p) 
 void mma_conv_pack(gpu::Stream stream, const gpu::MmaConvPack& c) {
   const gpu::MmaConvShape& s = c.layout.shape;
   const bool exchanged = c.order != gpu::MmaWeights::forward, reversed = c.order == gpu::MmaWeights::flipped;
-  if (exchanged) require(s.c[0] == c.oc && s.c[1] == 0 && c.first_ic >= 0 && c.first_ic + s.oc <= c.ic, "mma_conv_pack: the layout is not of this gradient");
-  else require(s.oc == c.oc && s.c[0] + s.c[1] == c.ic, "mma_conv_pack: the layout is not of these weights");
+  if (exchanged)
+    require(s.c[0] == c.oc && s.c[1] == 0 && c.first_ic >= 0 && c.first_ic + s.oc <= c.ic,
+            "mma_conv_pack: the layout is not of this gradient");
+  else
+    require(s.oc == c.oc && s.c[0] + s.c[1] == c.ic, "mma_conv_pack: the layout is not of these weights");
   const int64_t kx = c.ic, ky = kx * s.kernel_w, oc = ky * s.kernel_h;
-  PackParams p{.w = c.w, .packed = c.packed, .row_stride = exchanged ? 1 : oc, .ky_stride = reversed ? -ky : ky,
-               .kx_stride = reversed ? -kx : kx, .k_stride = exchanged ? oc : 1};
+  PackParams p{.w = c.w,
+               .packed = c.packed,
+               .row_stride = exchanged ? 1 : oc,
+               .ky_stride = reversed ? -ky : ky,
+               .kx_stride = reversed ? -kx : kx,
+               .k_stride = exchanged ? oc : 1};
   p.first = (exchanged ? c.first_ic : 0) + (reversed ? oc - kx : 0);
   launch_pack(stream, c.layout, p);
 }
@@ -84,8 +102,12 @@ void mma_upconv_pack(gpu::Stream stream, const gpu::MmaUpconvPack& c) {
   const gpu::MmaConvLayout& l = c.layout.phase;
   const int64_t ic = l.shape.c[0];
   for (int phase = 0; phase < 4; ++phase)
-    launch_pack(stream, l, {.w = c.w, .packed = static_cast<unsigned char*>(c.packed) + static_cast<size_t>(phase) * l.bytes(),
-                            .first = phase * ic, .row_stride = 4 * ic, .k_stride = 1});
+    launch_pack(stream, l,
+                {.w = c.w,
+                 .packed = static_cast<unsigned char*>(c.packed) + static_cast<size_t>(phase) * l.bytes(),
+                 .first = phase * ic,
+                 .row_stride = 4 * ic,
+                 .k_stride = 1});
 }
 
 }  // namespace
@@ -93,6 +115,7 @@ void mma_upconv_pack(gpu::Stream stream, const gpu::MmaUpconvPack& c) {
 
 namespace furrow::SIMT_NS {
 
-const gpu::MmaConvKernels mma_conv_kernels{.conv = tc::mma_conv, .pack = tc::mma_conv_pack, .upconv = tc::mma_upconv, .pack_upconv = tc::mma_upconv_pack};
+const gpu::MmaConvKernels mma_conv_kernels{
+    .conv = tc::mma_conv, .pack = tc::mma_conv_pack, .upconv = tc::mma_upconv, .pack_upconv = tc::mma_upconv_pack};
 
 }  // namespace furrow::SIMT_NS

@@ -1,7 +1,8 @@
 // Words of the tensor-core kernels: swizzled rows in shared memory, and fragments loaded from them.
 //
-// A row is kRowBytes (32 or 64) of channels of one pixel or one output channel. Fragments are 32 bytes of a row deep: K = 16
-// of 16-bit values or K = 8 of float32, whose fragments ldmatrix fills alike (a float is two 16-bit halves side by side).
+// A row is kRowBytes (32 or 64) of channels of one pixel or one output channel. Fragments are 32 bytes of a row deep: K
+// = 16 of 16-bit values or K = 8 of float32, whose fragments ldmatrix fills alike (a float is two 16-bit halves side by
+// side).
 #pragma once
 
 #include <cstdint>
@@ -11,24 +12,40 @@
 namespace furrow::SIMT_NS::tc {
 
 // Byte of vector v (16 bytes) inside row `row`: any 8 consecutive rows at one v meet all 32 banks once.
-template <int kRowBytes> SIMT_DEVICE int swizzled_vector(int row, int v) {
+template <int kRowBytes>
+SIMT_DEVICE int swizzled_vector(int row, int v) {
   constexpr int kVectors = kRowBytes / 16, kRowsPerLine = 8 / kVectors;
   return (v ^ (row / kRowsPerLine & (kVectors - 1))) * 16;
 }
 
 // d += a * b for fragments of T's storage.
-template <class T> SIMT_DEVICE void mma(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
-template <> SIMT_DEVICE void mma<f16>(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { mma_m16n8k16_f16(d, a, b); }
-template <> SIMT_DEVICE void mma<bf16>(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { mma_m16n8k16_bf16(d, a, b); }
-template <> SIMT_DEVICE void mma<float>(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { mma_m16n8k8_tf32(d, a, b); }
+template <class T>
+SIMT_DEVICE void mma(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+template <>
+SIMT_DEVICE void mma<f16>(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  mma_m16n8k16_f16(d, a, b);
+}
+template <>
+SIMT_DEVICE void mma<bf16>(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  mma_m16n8k16_bf16(d, a, b);
+}
+template <>
+SIMT_DEVICE void mma<float>(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  mma_m16n8k8_tf32(d, a, b);
+}
 
 SIMT_DEVICE uint32_t tf32_of_bits(uint32_t bits) {
-  union { uint32_t u; float f; } value{bits};
+  union {
+    uint32_t u;
+    float f;
+  } value{bits};
   return to_tf32(value.f);
 }
 
-// The B fragments of 8 pixels from each of two rows of 8: `row` is this lane's, see pixel_lane_row. f32 is rounded to tf32.
-template <class T> SIMT_DEVICE void load_pixels(uint32_t (&first)[2], uint32_t (&second)[2], const void* row) {
+// The B fragments of 8 pixels from each of two rows of 8: `row` is this lane's, see pixel_lane_row. f32 is rounded to
+// tf32.
+template <class T>
+SIMT_DEVICE void load_pixels(uint32_t (&first)[2], uint32_t (&second)[2], const void* row) {
   uint32_t r[4];
   ldmatrix_x4(r, row);
   SIMT_UNROLL

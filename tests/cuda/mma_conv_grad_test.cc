@@ -10,8 +10,8 @@ namespace {
 using cases::conv;
 constexpr DType kTypes[] = {DType::f16, DType::bf16, DType::f32};
 
-// Float32 sums of up to 2 x 9 x 40 products in tests: 2^-23 of the running sum for each of up to 160 additions in a row, where
-// the running sum may be a few times the result.
+// Float32 sums of up to 2 x 9 x 40 products in tests: 2^-23 of the running sum for each of up to 160 additions in a
+// row, where the running sum may be a few times the result.
 Tolerance sum_tolerance(const Tensor& want) { return {.absolute = 160 * 0x1p-23 * std::max(largest(want), 1e-3)}; }
 
 Tensor tensor_of(const std::vector<float>& values, const Shape& shape) {
@@ -48,15 +48,24 @@ struct Problem {
     const MmaConvKernels& kernels = KERNELS_UNDER_TEST(mma_conv_kernels);
     DeviceArray<float> weights(floats(w));
     DeviceImage source(type, dy);
-    const auto kh = static_cast<int>(step.geometry.kernel_h), kw = static_cast<int>(step.geometry.kernel_w), pad = static_cast<int>(step.geometry.pad);
+    const auto kh = static_cast<int>(step.geometry.kernel_h), kw = static_cast<int>(step.geometry.kernel_w),
+               pad = static_cast<int>(step.geometry.pad);
     for (int i = 0, first = 0; i < 2 && step.x[i].c > 0; first += static_cast<int>(step.x[i++].c)) {
       MmaConv c;
-      c.layout = mma_conv_layout({type, static_cast<int>(step.x[i].c), {static_cast<int>(step.oc), 0}, {pitch_of(type, step.oc), 0}, kh, kw, 1});
+      c.layout = mma_conv_layout({type,
+                                  static_cast<int>(step.x[i].c),
+                                  {static_cast<int>(step.oc), 0},
+                                  {pitch_of(type, step.oc), 0},
+                                  kh,
+                                  kw,
+                                  1});
       DeviceArray<std::byte> packed(c.layout.bytes());
-      kernels.pack({}, {c.layout, weights.data(), static_cast<int>(step.oc), static_cast<int>(w.shape().c), MmaWeights::flipped, first, packed.data()});
+      kernels.pack({}, {c.layout, weights.data(), static_cast<int>(step.oc), static_cast<int>(w.shape().c),
+                        MmaWeights::flipped, first, packed.data()});
       DeviceImage result = accumulate ? DeviceImage(type, old[i]) : DeviceImage(type, step.x[i]);
       c.weights = packed.data(), c.x[0] = source.image(), c.x_spacing = static_cast<int>(step.geometry.stride);
-      c.pad_h = kh - 1 - pad, c.pad_w = kw - 1 - pad, c.out_h = static_cast<int>(step.x[i].h), c.out_w = static_cast<int>(step.x[i].w);
+      c.pad_h = kh - 1 - pad, c.pad_w = kw - 1 - pad, c.out_h = static_cast<int>(step.x[i].h),
+      c.out_w = static_cast<int>(step.x[i].w);
       c.y = result.image();
       if (accumulate) c.residual = result.image();
       kernels.conv({}, c);
@@ -79,8 +88,10 @@ struct Problem {
       if (step.x[i].c > 0) sources[i] = std::make_unique<DeviceImage>(type, x[i]), g.x[i] = sources[i]->image();
     g.dy = dy_image.image();
     g.kernel_h = static_cast<int>(step.geometry.kernel_h), g.kernel_w = static_cast<int>(step.geometry.kernel_w);
-    g.stride = static_cast<int>(step.geometry.stride), g.pad_h = g.pad_w = static_cast<int>(step.geometry.pad), g.accumulate = accumulate, g.blocks_wanted = blocks_wanted;
-    DeviceArray<float> result(accumulate ? std::vector<float>(static_cast<size_t>(dw.shape().elements()), 2.f) : std::vector<float>(static_cast<size_t>(dw.shape().elements()), NAN));
+    g.stride = static_cast<int>(step.geometry.stride), g.pad_h = g.pad_w = static_cast<int>(step.geometry.pad),
+    g.accumulate = accumulate, g.blocks_wanted = blocks_wanted;
+    DeviceArray<float> result(accumulate ? std::vector<float>(static_cast<size_t>(dw.shape().elements()), 2.f)
+                                         : std::vector<float>(static_cast<size_t>(dw.shape().elements()), NAN));
     DeviceArray<std::byte> workspace(mma_grad_weight_split(g).workspace_bytes);
     g.dw = result.data(), g.workspace = workspace.data();
     kernels.weight({}, g);
@@ -96,15 +107,9 @@ struct Problem {
 std::vector<ConvStep> steps() {
   using namespace cases;
   return {
-      conv({2, 9, 17, 3}, 65),
-      conv({1, 9, 33, 17}, 70, 20, 3, 1),
-      conv({1, 5, 18, 40}, 24, 1),
-      conv({2, 9, 18, 24}, 40, 3, 2),
-      conv({1, 10, 35, 8}, 24, 3, 2),
-      conv({1, 9, 20, 3}, 16, 7, 2),
-      conv({1, 1, 1, 5}, 3),
-      with_pad(conv({1, 12, 20, 17}, 9), 0),
-      with_pad(conv({1, 5, 6, 3}, 8), 2),
+      conv({2, 9, 17, 3}, 65),        conv({1, 9, 33, 17}, 70, 20, 3, 1),    conv({1, 5, 18, 40}, 24, 1),
+      conv({2, 9, 18, 24}, 40, 3, 2), conv({1, 10, 35, 8}, 24, 3, 2),        conv({1, 9, 20, 3}, 16, 7, 2),
+      conv({1, 1, 1, 5}, 3),          with_pad(conv({1, 12, 20, 17}, 9), 0), with_pad(conv({1, 5, 6, 3}, 8), 2),
       conv({1, 8, 10, 70}, 8, 1, 2),
   };
 }
@@ -146,7 +151,7 @@ TEST(MmaConvGrad, SplitsPixels) {
   EXPECT_EQ(mma_grad_weight_split(g).parts, 18);
   g.blocks_wanted = 12;
   EXPECT_EQ(mma_grad_weight_split(g).parts, 4);
-  EXPECT_EQ(mma_grad_weight_split(g).tiles_per_part, 5);   // of 18
+  EXPECT_EQ(mma_grad_weight_split(g).tiles_per_part, 5);  // of 18
   g.blocks_wanted = 1;
   EXPECT_EQ(mma_grad_weight_split(g).parts, 1);
   g.dy.h = g.x[0].h = 4000;
@@ -165,20 +170,23 @@ TEST(MmaConvGrad, SumsTheBias) {
     KERNELS_UNDER_TEST(mma_conv_grad_kernels).bias({}, g);
     Tensor want({1, 1, 1, shape.c}, DType::f64);
     for (double& value : want.values<double>()) value = 1;
-    for (size_t i = 0; i < dy.values<double>().size(); ++i) want.values<double>()[i % static_cast<size_t>(shape.c)] += dy.values<double>()[i];
+    for (size_t i = 0; i < dy.values<double>().size(); ++i)
+      want.values<double>()[i % static_cast<size_t>(shape.c)] += dy.values<double>()[i];
     EXPECT_TRUE(close(tensor_of(db.values(), want.shape()), want, sum_tolerance(want)));
   };
   in_every_schedule([&] { check(DType::f16, {1, 5, 7, 33}); });
   check(DType::f32, {1, 1, 1, 3});
-  check(DType::bf16, {2, 130, 33, 40});   // more than one pixel per thread
+  check(DType::bf16, {2, 130, 33, 40});  // more than one pixel per thread
 }
 
-// A transposed convolution: dx is a 2x2 stride-2 convolution of dy, dw the weight gradient of that with the roles exchanged.
+// A transposed convolution: dx is a 2x2 stride-2 convolution of dy, dw the weight gradient of that with the roles
+// exchanged.
 TEST(MmaConvGrad, ServesTransposedConvolutions) {
   for (const DType type : kTypes) {
     const Shape shape{2, 5, 9, 40};
     const int oc = 70;
-    const Tensor x = rounded(cases::random_values(shape, 1), type), dy = rounded(cases::random_values({2, 10, 18, oc}, 2), type);
+    const Tensor x = rounded(cases::random_values(shape, 1), type),
+                 dy = rounded(cases::random_values({2, 10, 18, oc}, 2), type);
     const Tensor w = rounded(cases::random_weights(cases::upconv(shape, oc), 3).w, type);
     Tensor dx(shape, DType::f64), dw(w.shape(), DType::f64);
     RefBackend ref(nullptr);
@@ -190,13 +198,16 @@ TEST(MmaConvGrad, ServesTransposedConvolutions) {
     MmaConv c;
     c.layout = mma_conv_layout({type, 40, {oc, 0}, {pitch_of(type, oc), 0}, 2, 2, 2});
     DeviceArray<std::byte> packed(c.layout.bytes());
-    KERNELS_UNDER_TEST(mma_conv_kernels).pack({}, {c.layout, weights.data(), oc, 40, MmaWeights::transposed, 0, packed.data()});
-    c.weights = packed.data(), c.x[0] = dy_image.image(), c.pad_h = c.pad_w = 0, c.out_h = 5, c.out_w = 9, c.y = dx_image.image();
+    KERNELS_UNDER_TEST(mma_conv_kernels)
+        .pack({}, {c.layout, weights.data(), oc, 40, MmaWeights::transposed, 0, packed.data()});
+    c.weights = packed.data(), c.x[0] = dy_image.image(), c.pad_h = c.pad_w = 0, c.out_h = 5, c.out_w = 9,
+    c.y = dx_image.image();
     KERNELS_UNDER_TEST(mma_conv_kernels).conv({}, c);
     EXPECT_TRUE(close(dx_image.values(), dx, storage_tolerance(type, dx)));
 
     MmaConvGradWeight g;
-    g.x[0] = dy_image.image(), g.dy = x_image.image(), g.kernel_h = g.kernel_w = g.stride = 2, g.pad_h = g.pad_w = 0, g.exchanged = true;
+    g.x[0] = dy_image.image(), g.dy = x_image.image(), g.kernel_h = g.kernel_w = g.stride = 2, g.pad_h = g.pad_w = 0,
+    g.exchanged = true;
     DeviceArray<std::byte> workspace(mma_grad_weight_split(g).workspace_bytes);
     g.dw = dw_array.data(), g.workspace = workspace.data();
     KERNELS_UNDER_TEST(mma_conv_grad_kernels).weight({}, g);

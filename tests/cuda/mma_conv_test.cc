@@ -34,7 +34,8 @@ struct Problem {
     w = rounded(weights.w, type), b = weights.b, head_w = weights.head_w, head_b = weights.head_b;
     RefBackend ref(nullptr);
     want = Tensor(s.y(), DType::f64);
-    ref.conv2d({&x[0], s.x[1].c > 0 ? &x[1] : nullptr, &w, &b, s.geometry, with_residual ? Activation::none : s.act}, want);
+    ref.conv2d({&x[0], s.x[1].c > 0 ? &x[1] : nullptr, &w, &b, s.geometry, with_residual ? Activation::none : s.act},
+               want);
     if (with_residual) {
       residual = rounded(cases::random_values(s.y(), 11), type);
       ref.add(want, residual, want);
@@ -51,8 +52,9 @@ struct Problem {
   }
 
   // Runs the kernel on poisoned results. `wide`: results have a pitch past the last tile of channels.
-  void check(bool wide = false, Tolerance* bound = nullptr) const {
-    SCOPED_TRACE(problem(step) + " " + std::string(name(type)) + (residual.empty() ? "" : " residual") + (wide ? " wide" : ""));
+  void check(bool wide = false, const Tolerance* bound = nullptr) const {
+    SCOPED_TRACE(problem(step) + " " + std::string(name(type)) + (residual.empty() ? "" : " residual") +
+                 (wide ? " wide" : ""));
     const MmaConvKernels& kernels = KERNELS_UNDER_TEST(mma_conv_kernels);
     MmaConv c;
     c.layout = mma_conv_layout(shape_of(step, type));
@@ -67,30 +69,37 @@ struct Problem {
     const int pitch = wide ? pitch_of(type, step.oc) + 72 : 0;
     const Shape y = step.y();
     DeviceImage result(type, y, pitch), pooled(type, {y.n, y.h / 2, y.w / 2, y.c}, pitch);
-    DeviceArray<float> logits(static_cast<size_t>(y.pixels() * std::max<int64_t>(step.head, 1))), probability(logits.size());
+    DeviceArray<float> logits(static_cast<size_t>(y.pixels() * std::max<int64_t>(step.head, 1))),
+        probability(logits.size());
     DeviceArray<uint8_t> mask(logits.size());
     c.weights = weights.data(), c.bias = bias.data(), c.relu = step.act == Activation::relu;
-    c.pad_h = c.pad_w = static_cast<int>(step.geometry.pad), c.out_h = static_cast<int>(y.h), c.out_w = static_cast<int>(y.w);
+    c.pad_h = c.pad_w = static_cast<int>(step.geometry.pad), c.out_h = static_cast<int>(y.h),
+    c.out_w = static_cast<int>(y.w);
     if (!residual.empty()) added = std::make_unique<DeviceImage>(type, residual), c.residual = added->image();
     if (step.store_y) c.y = result.image();
     if (step.pool) c.pooled = pooled.image();
     if (step.head > 0)
-      c.head = {static_cast<int>(step.head), head_weights.data(), head_bias.data(), logits.data(), probability.data(), mask.data(), 0.5f};
+      c.head = {static_cast<int>(step.head),
+                head_weights.data(),
+                head_bias.data(),
+                logits.data(),
+                probability.data(),
+                mask.data(),
+                0.5f};
     kernels.conv({}, c);
 
     bool padding = true;
     if (step.store_y) {
       EXPECT_TRUE(close(result.values(&padding), want, bound != nullptr ? *bound : storage_tolerance(type, want)));
     }
-    if (step.pool) {
-      EXPECT_TRUE(close(pooled.values(&padding), want_pooled, storage_tolerance(type, want_pooled)));
-    }
+    if (step.pool) { EXPECT_TRUE(close(pooled.values(&padding), want_pooled, storage_tolerance(type, want_pooled))); }
     EXPECT_TRUE(padding) << "a channel past c is not zero";
     if (step.head > 0) check_head(logits.values(), probability.values(), mask.values());
   }
 
   // The head sees y before it is rounded: its bound is that of float32 sums.
-  void check_head(const std::vector<float>& logits, const std::vector<float>& probability, const std::vector<uint8_t>& mask) const {
+  void check_head(const std::vector<float>& logits, const std::vector<float>& probability,
+                  const std::vector<uint8_t>& mask) const {
     Tensor got(want_head.shape(), DType::f64);
     for (size_t i = 0; i < logits.size(); ++i) {
       got.values<double>()[i] = logits[i];
@@ -159,7 +168,7 @@ TEST(MmaConv, AgreesOnEdgesOfEveryKindAndMeetsNoBankTwice) {
 // 1e-3 of the largest result.
 TEST(MmaConv, RoundsFloatsToTensorFloat32Only) {
   const Problem problem(conv({1, 9, 18, 40}, 40), DType::f32, false, false);
-  Tolerance bound{.absolute = 1e-3 * largest(problem.want)};
+  const Tolerance bound{.absolute = 1e-3 * largest(problem.want)};
   problem.check(false, &bound);
 }
 
@@ -175,7 +184,7 @@ TEST(MmaConv, AgreesOnEveryRaggedShape) {
   size_t turn = 0;
   for (const Step& step : cases::ragged_convolutions()) {
     const auto& s = std::get<ConvStep>(step);
-    if (s.x[0].h * s.x[0].w * s.geometry.kernel_h > 3 * 31 * 45) continue;   // seconds, and no new edges
+    if (s.x[0].h * s.x[0].w * s.geometry.kernel_h > 3 * 31 * 45) continue;  // seconds, and no new edges
     Problem(s, kTypes[turn++ % 3]).check();
     if (HasFailure()) return;
   }
@@ -183,7 +192,8 @@ TEST(MmaConv, AgreesOnEveryRaggedShape) {
 
 TEST(MmaConv, PacksTheSameOnHostAndDevice) {
   for (const DType type : kTypes)
-    for (const ConvStep& step : {conv({1, 4, 4, 33}, 9, 70, 3, 1), conv({1, 4, 4, 3}, 20), conv({1, 9, 9, 24}, 40, 7, 2)}) {
+    for (const ConvStep& step :
+         {conv({1, 4, 4, 33}, 9, 70, 3, 1), conv({1, 4, 4, 3}, 20), conv({1, 9, 9, 24}, 40, 7, 2)}) {
       const MmaConvLayout layout = mma_conv_layout(shape_of(step, type));
       const Tensor w = cases::random_weights(step, 5).w;
       std::vector<std::byte> want(layout.bytes());
@@ -191,7 +201,8 @@ TEST(MmaConv, PacksTheSameOnHostAndDevice) {
       DeviceArray<float> dense(floats(w));
       DeviceArray<std::byte> packed(layout.bytes());
       KERNELS_UNDER_TEST(mma_conv_kernels)
-          .pack({}, {layout, dense.data(), static_cast<int>(w.shape().n), static_cast<int>(w.shape().c), MmaWeights::forward, 0, packed.data()});
+          .pack({}, {layout, dense.data(), static_cast<int>(w.shape().n), static_cast<int>(w.shape().c),
+                     MmaWeights::forward, 0, packed.data()});
       EXPECT_EQ(packed.values(), want) << problem(step);
     }
 }

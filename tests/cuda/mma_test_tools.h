@@ -38,13 +38,14 @@ inline Tensor rounded(const Tensor& t, DType type) {
   for (size_t i = 0; i < t.values<double>().size(); ++i) {
     const double value = t.values<double>()[i];
     const auto bits = std::bit_cast<uint32_t>(static_cast<float>(value));
-    out.values<double>()[i] = type == DType::f32 ? std::bit_cast<float>((bits + 0x1000u) & 0xffffe000u) : loaded(type, stored(type, value).data());
+    out.values<double>()[i] = type == DType::f32 ? std::bit_cast<float>((bits + 0x1000u) & 0xffffe000u)
+                                                 : loaded(type, stored(type, value).data());
   }
   return out;
 }
-// Largest error against the reference on the same numbers, as a part of the largest result: rounding the result once, half
-// a unit in the last place of f16 (2^-11), bf16 (2^-8) or f32; and float32 sums, which tensor cores may cut instead of
-// rounding: 2^-23 for each of up to 160 additions in a row.
+// Largest error against the reference on the same numbers, as a part of the largest result: rounding the result once,
+// half a unit in the last place of f16 (2^-11), bf16 (2^-8) or f32; and float32 sums, which tensor cores may cut
+// instead of rounding: 2^-23 for each of up to 160 additions in a row.
 inline Tolerance storage_tolerance(DType type, const Tensor& want) {
   const double result = type == DType::f32 ? 0x1p-24 : type == DType::f16 ? 0x1p-11 : 0x1p-8;
   return {.absolute = (result + 160 * 0x1p-23) * std::max(largest(want), 1e-3)};
@@ -71,7 +72,13 @@ class DeviceImage {
     runtime().synchronize({});
   }
   Image image() {
-    return {memory_.data(), type_, static_cast<int>(shape_.n), static_cast<int>(shape_.h), static_cast<int>(shape_.w), static_cast<int>(shape_.c), pitch_};
+    return {memory_.data(),
+            type_,
+            static_cast<int>(shape_.n),
+            static_cast<int>(shape_.h),
+            static_cast<int>(shape_.w),
+            static_cast<int>(shape_.c),
+            pitch_};
   }
   // Its values, float64; `padding`, where given, becomes false if a channel past c is not zero.
   Tensor values(bool* padding = nullptr) const {
@@ -80,8 +87,10 @@ class DeviceImage {
     for (int64_t pixel = 0; pixel < shape_.pixels(); ++pixel)
       for (int c = 0; c < pitch_; ++c) {
         const double value = loaded(type_, host.data() + static_cast<size_t>(pixel * pitch_ + c) * size_of(type_));
-        if (c < shape_.c) out.values<double>()[static_cast<size_t>(pixel * shape_.c + c)] = value;
-        else if (padding != nullptr && value != 0) *padding = false;   // NaN != 0
+        if (c < shape_.c)
+          out.values<double>()[static_cast<size_t>(pixel * shape_.c + c)] = value;
+        else if (padding != nullptr && value != 0)
+          *padding = false;  // NaN != 0
       }
     return out;
   }

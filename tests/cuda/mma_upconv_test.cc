@@ -24,7 +24,8 @@ struct Problem {
   void check(bool pack_on_device = false) const {
     SCOPED_TRACE(problem(step) + " " + std::string(name(type)));
     const MmaConvKernels& kernels = KERNELS_UNDER_TEST(mma_conv_kernels);
-    const MmaUpconvLayout layout = mma_upconv_layout(type, static_cast<int>(step.y.c), static_cast<int>(step.x.c), pitch_of(type, step.x.c));
+    const MmaUpconvLayout layout =
+        mma_upconv_layout(type, static_cast<int>(step.y.c), static_cast<int>(step.x.c), pitch_of(type, step.x.c));
     std::vector<std::byte> host(layout.bytes());
     pack_mma_upconv(layout, w, host.data());
     DeviceArray<std::byte> weights(host);
@@ -47,7 +48,8 @@ struct Problem {
 };
 
 TEST(MmaUpconv, AgreesWithTheReferenceInEverySchedule) {
-  for (const UpconvStep& step : {cases::upconv({2, 9, 17, 40}, 70), cases::upconv_at({1, 9, 33, 70}, 20, 19, 65, 1, -1)}) {
+  for (const UpconvStep& step :
+       {cases::upconv({2, 9, 17, 40}, 70), cases::upconv_at({1, 9, 33, 70}, 20, 19, 65, 1, -1)}) {
     const Problem problem(step, DType::f16);
     in_every_schedule([&] { problem.check(); });
   }
