@@ -37,9 +37,15 @@ jobs=$(nproc)
 [ "$setup" = no ] || stage "packages" scripts/setup.sh --for test --yes
 
 export CTEST_OUTPUT_ON_FAILURE=1
-stage "release: configure" cmake --preset release -DFURROW_WERROR=ON
+stage "release: configure" cmake --preset release -DFURROW_WERROR=ON -DFURROW_CUDA=AUTO
 stage "release: build" cmake --build --preset release
 stage "release: tests" ctest --test-dir build/release -j "$jobs" --timeout 300 --no-tests=error
+# The release build has compiled the kernels with nvcc too, where there is one (FURROW_CUDA=AUTO).
+if grep -q '^FURROW_NVCC:FILEPATH=.*nvcc$' build/release/CMakeCache.txt; then
+  stage "cuda: no spills, the intended instructions" scripts/check_archs.sh --build build/release
+else
+  echo "skip          cuda: no nvcc on PATH or in /usr/local/cuda/bin; the kernels were tested on the emulator alone"
+fi
 if [ "$fast" = no ]; then
   stage "asan: configure" cmake --preset asan -DFURROW_WERROR=ON -DFURROW_BUILD_APPS=OFF
   stage "asan: build" cmake --build --preset asan --target build_kernels_tests build_containers_tests build_pictures_tests
