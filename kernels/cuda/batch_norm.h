@@ -57,7 +57,7 @@ struct BatchNormApplyArgs {
 enum class ReluMask : uint8_t { none, from_y, from_x };
 
 // With xh = (x-mean)*rstd and dy masked:
-//   reduce: sums[0][c] = sum of dy, sums[1][c] = sum of dy*xh over n,h,w; where they have data dbeta and dgamma likewise
+//   reduce: sums[0][c] = sum of dy, sums[1][c] = sum of dy*xh over n,h,w; dbeta and dgamma, if given, likewise
 //   apply:  dx = gamma*rstd*(dy - sums[0]/M - xh*sums[1]/M);  with fixed_stats dx = gamma*rstd*dy, and no sums are read
 struct BatchNormGradArgs {
   ConstImage x, dy, y;    // y only for ReluMask::from_y
