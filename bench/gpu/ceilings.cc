@@ -1,0 +1,70 @@
+// Ceilings of this device, measured in this run: what the floors of all rows are computed from.
+#include <cmath>
+
+#include "bench/gpu/session.h"
+
+namespace furrow::bench {
+namespace {
+
+Check none() { return {"nothing to check", 0, 0}; }
+
+double copy_rate(Session& s) {
+  const size_t bytes = s.tiny() ? size_t{1} << 20 : size_t{2} << 30;
+  std::vector<float> pattern(1 << 16);
+  for (size_t i = 0; i < pattern.size(); ++i) pattern[i] = static_cast<float>(i);
+  const DeviceBytes from(s.runtime(), bytes), to(s.runtime(), bytes);
+  const size_t part = pattern.size() * sizeof(float);
+  s.runtime().zero(s.stream(), from.data(), bytes);
+  s.runtime().upload(s.stream(), from.as<std::byte>() + (bytes - part), pattern.data(), part);
+  const Subject copy{[&] { s.runtime().copy(s.stream(), to.data(), from.data(), bytes); }, [&] { s.runtime().synchronize(s.stream()); }};
+  const Timing t = s.time({copy}, 20)[0];
+  std::vector<float> last(pattern.size());
+  s.runtime().download(s.stream(), last.data(), to.as<std::byte>() + (bytes - part), part);
+  s.runtime().synchronize(s.stream());
+  const double rate = 2e-6 * static_cast<double>(bytes) / t.ms;
+  s.report.ceilings.push_back({"copy", "GB/s", rate, "device to device copy, read plus written",
+                               {"bytes at the end differ", last == pattern ? 0.0 : 1.0, 0}});
+  return rate;
+}
+
+double loop_rate(Session& s, gpu::PeakLoop loop, const char* name, const char* how) {
+  gpu::PeakArgs args{.loop = loop, .blocks = s.tiny() ? 2 : 4096, .rounds = s.tiny() ? 16 : 4096};
+  std::vector<float> results(static_cast<size_t>(args.blocks) * gpu::kPeakThreads, NAN);
+  const DeviceBytes out(s.runtime(), results.data(), results.size() * sizeof(float));
+  args.out = out.as<float>();
+  const Timing t = s.time({s.launches([&] { s.tables().peak->loop(s.stream(), args); })}, 20)[0];
+  out.download(results.data());
+  double wrong = 0;
+  for (const float r : results) wrong += r == static_cast<float>(peak_result(args)) ? 0 : 1;
+  const double rate = peak_flops(args) / t.ms * 1e-9;
+  s.report.ceilings.push_back({name, "TFLOP/s", rate, how, {"threads with another sum", wrong, 0}});
+  return rate;
+}
+
+}  // namespace
+
+void add_ceilings(Session& s) {
+  const double copy = copy_rate(s);
+  double peaks[4];
+  peaks[static_cast<size_t>(Precision::fp32)] = loop_rate(s, gpu::PeakLoop::f32, "multiply fp32", "own loop of fmaf on registers");
+  peaks[static_cast<size_t>(Precision::tf32)] = loop_rate(s, gpu::PeakLoop::tf32, "multiply tf32", "own loop of mma.sync m16n8k8 on registers");
+  peaks[static_cast<size_t>(Precision::bf16)] = loop_rate(s, gpu::PeakLoop::bf16, "multiply bf16", "own loop of mma.sync m16n8k16 on registers");
+  peaks[static_cast<size_t>(Precision::fp16)] = loop_rate(s, gpu::PeakLoop::f16, "multiply fp16", "own loop of mma.sync m16n8k16 on registers");
+  s.set_ceilings(copy, peaks);
+
+  const auto finish = [&] { s.runtime().synchronize(s.stream()); };
+  const auto nothing = [&] { s.tables().peak->nothing(s.stream()); };
+  const double waited = s.time({{nothing, finish}}, 0)[0].ms;
+  s.report.ceilings.push_back({"launch and wait", "us", waited * 1e3, "an empty kernel, launched and waited for", none()});
+  const double queued = s.time({{nothing, finish}}, 5)[0].ms;
+  s.report.ceilings.push_back({"launch", "us", queued * 1e3, "an empty kernel among many in a stream", none()});
+  constexpr int kNodes = 64;
+  const std::shared_ptr<gpu::Recording> nodes = s.runtime().record(s.stream(), [&] {
+    for (int i = 0; i < kNodes; ++i) nothing();
+  });
+  if (nodes == nullptr) return s.report.not_run.push_back("graph node: this device does not record");
+  const double gap = s.time({{[&] { nodes->replay(s.stream()); }, finish, kNodes}}, 5)[0].ms;
+  s.report.ceilings.push_back({"graph node", "us", gap * 1e3, "an empty kernel among 64 in a replayed graph", none()});
+}
+
+}  // namespace furrow::bench
