@@ -83,8 +83,8 @@ struct Block {
   Launch launch{};
   Extent index;
   unsigned threads_n = 0, warps_n = 0, exited = 0;
-  Thread threads[kMaxThreads];
-  Warp warps[kMaxWarps];
+  Thread threads[kMaxThreads] = {};
+  Warp warps[kMaxWarps] = {};
   Thread* thread = nullptr;     // that runs
 
   uint16_t queue[2 * kMaxThreads];   // threads that can run; head and tail count up and wrap
@@ -99,7 +99,7 @@ struct Block {
   unsigned at_barrier = 0, barriers = 0;
   Site barrier_site;
   int barrier_count = 0;
-  int barrier_result[2];
+  int barrier_result[2] = {};
 
   unsigned set = 0;
   char* arena[kSets] = {};
