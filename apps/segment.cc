@@ -72,7 +72,7 @@ SegmentJob to_job(Words words, const io::Limits& limits) {
   if (!job.save_prob) options.probability = ProbabilityDepth::none;
   if (words.threads < 0 || words.threads > kMostThreads)
     throw Error(ErrorCode::usage, "--threads " + std::to_string(words.threads) + " is outside 0.." + std::to_string(kMostThreads));
-  job.threads = words.threads;
+  job.compute.threads = words.threads;
   if (!words.keep.empty()) options.kept_labels = parse_labels(words.keep);
   return job;
 }
@@ -99,7 +99,8 @@ void add_segment(CLI::App& app, Program& program) {
   verb->add_option("--tta", words->tta, "flip: average with the mirrored photo");
   verb->add_option("--background", words->background, "What transparency becomes: drop (default), black, white");
   verb->add_option("--threads", words->threads, "Worker threads, up to 1024 (default, or 0: all usable processors)");
-  verb->add_option("--device", words->job.device, "auto (default), cpu, ref");
+  verb->add_option("--device", words->job.compute.device, "auto (default), cpu, cuda, cuda:N, cpu-emulated (slow), ref (slow)");
+  verb->add_option("--precision", words->job.compute.precision, "fp16 (default), bf16, tf32, fp32 of --device cuda and cpu-emulated");
   verb->add_flag("--preview", words->job.preview, "Show a small picture of the result in the terminal");
   verb->add_flag("--force", words->job.force, "Overwrite results that exist");
   verb->callback([&program, words] {

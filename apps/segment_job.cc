@@ -103,9 +103,10 @@ class Runner {
     model_ = std::make_shared<Model>(load_model(job.weights, job.limits));
     SegmentOptions options = job.options;
     options.stop = [] { return cli::interrupted() != 0; };  // a large photo takes minutes; a signal does not wait for it
-    segmenter_.emplace(model_, job.device, job.threads, std::move(options));
-    pool_.emplace(job.threads);
+    segmenter_.emplace(model_, job.compute, std::move(options));
+    pool_.emplace(job.compute.threads);
     for (const std::string& note : model_->info().notes) cli::note(common_, note);
+    if (job.compute.device == "cpu-emulated") cli::note(common_, segmenter_->device_reason());
   }
 
   int run() {

@@ -15,8 +15,7 @@ struct SegmentJob {
   std::string out = "out";
   std::string weights;                      // empty: the model compiled in
   std::string labels = "none";              // a label map for the one photo, or a folder of NAME.png, or "none"
-  std::string device = "auto";
-  int threads = 0;
+  ComputeOptions compute;
   bool save_mask = true, save_prob = false, save_overlay = true, save_json = true;
   bool force = false, preview = false;
   io::Background background = io::Background::drop;

@@ -17,6 +17,8 @@ class Arena {
   Arena() = default;
   // Reserves `bytes`; throws ErrorCode::limit naming the size where the system has not that much.
   explicit Arena(size_t bytes);
+  // `bytes` of memory that somebody else reserved, on a device perhaps, aligned to kAlignment.
+  Arena(std::shared_ptr<void> block, size_t bytes) : block_(std::move(block)), capacity_(bytes) {}
 
   // `bytes` of memory aligned to kAlignment; throws ErrorCode::internal past the reserved size.
   std::byte* take(size_t bytes);

@@ -142,6 +142,13 @@ void Backend::unplace(const Placed& from, Tensor& dense) {
   copy_values(Tensor(from.shape, dtype(), from.data, nullptr), dense);
 }
 
+void Backend::fetch(const Tensor& from, Tensor& to) {
+  require(from.shape() == to.shape() && from.dtype() == to.dtype(), "Backend::fetch: shape or type");
+  copy_values(from, to);
+}
+
+std::unique_ptr<Recorded> Backend::record(const std::function<void()>&) { return nullptr; }
+
 std::string Backend::algorithm(const Step&) const { return "eager " + name(); }
 
 size_t Backend::workspace_bytes(const Step& step) const { return dense_bytes(scratch(step), dtype()); }

@@ -7,9 +7,11 @@
 // `ref` is the meaning of every operation; the others are held against it (tests/kernels).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
+#include "kernels/arena.h"
 #include "kernels/planned.h"
 #include "kernels/tensor.h"
 #include "kernels/threads.h"
@@ -28,6 +30,13 @@ struct Conv2dGradWeight { const Tensor *x0 = nullptr, *x1 = nullptr, *dy = nullp
 
 struct BatchNormStats { const Tensor *mean = nullptr, *var = nullptr; double eps = 1e-5; };           // {1,1,1,C} each
 struct BatchNormTrain { double eps = 1e-5, momentum = 0.1; Tensor *running_mean = nullptr, *running_var = nullptr; };
+
+// Work that a back-end has recorded and can repeat (a CUDA graph).
+class Recorded {
+ public:
+  virtual ~Recorded() = default;
+  virtual void replay() = 0;
+};
 
 class Backend {
  public:
@@ -88,6 +97,17 @@ class Backend {
   virtual size_t workspace_bytes(const Step& step) const;
   virtual std::unique_ptr<Packed> prepare(const Step& step, const StepWeights& weights);
   virtual void run(const Step& step, const Packed* packed, const StepBuffers& buffers);
+
+  // -- memory and time of planned inference --------------------------------------------------------------------------
+  // The base class computes at once, in the host's memory. A device has its own: a plan's arena lies there, `place` and
+  // `unplace` cross over, and so does `fetch`, which copies a dense tensor of the arena (a head) to a tensor of the host.
+  virtual bool in_host_memory() const { return true; }
+  virtual Arena reserve(size_t bytes) { return Arena(bytes); }
+  virtual void fetch(const Tensor& from, Tensor& to);
+  // Waits until everything asked for has been computed; throws ErrorCode::device where it could not be.
+  virtual void finish() {}
+  // Records what `work` asks of this back-end, without computing it. Null where that cannot be done.
+  virtual std::unique_ptr<Recorded> record(const std::function<void()>& work);
 
  protected:
   ThreadPool* pool_;   // null: one thread

@@ -1,62 +1,88 @@
 #include "kernels/device.h"
 
 #include "kernels/cpu/cpu_backend.h"
+#include "kernels/cuda/api.h"
+#include "kernels/cuda/cuda_backend.h"
+#include "kernels/cuda/runtime.h"
 #include "kernels/ref/ref_backend.h"
 
 namespace furrow {
 namespace {
 
-// Why this build has no device of that name; null where it has, or where the name is unknown.
-const char* why_missing(std::string_view device) {
-  if (device == "cuda") return "no CUDA in this build";
-  if (device == "cpu-emulated") return "no CUDA kernels to emulate in this build";
-  return nullptr;
-}
+constexpr std::string_view kPrecisions[] = {"fp32", "tf32", "bf16", "fp16"};
 
-constexpr std::string_view kNames[] = {"cuda", "cpu", "cpu-emulated", "ref"};
-
-// "cuda:1" -> "cuda"; a number is all that may follow the colon.
-std::string_view family(std::string_view name) {
-  const size_t colon = name.find(':');
-  if (colon == std::string_view::npos || name.substr(0, colon) != "cuda") return name;
-  const std::string_view index = name.substr(colon + 1);
-  const bool number =
-      !index.empty() && index.size() <= 3 && index.find_first_not_of("0123456789") == std::string_view::npos;
-  return number ? name.substr(0, colon) : name;
+// The N of "cuda:N", 0 for "cuda"; empty where `name` is neither.
+std::optional<int> cuda_index(std::string_view name) {
+  if (name == "cuda") return 0;
+  if (!name.starts_with("cuda:")) return std::nullopt;
+  const std::string_view index = name.substr(5);
+  if (index.empty() || index.size() > 3 || index.find_first_not_of("0123456789") != std::string_view::npos)
+    return std::nullopt;
+  return std::stoi(std::string(index));
 }
 
 }  // namespace
 
+std::string_view name(Precision precision) { return kPrecisions[static_cast<size_t>(precision)]; }
+
+std::optional<Precision> precision_of(std::string_view name) {
+  for (size_t i = 0; i < std::size(kPrecisions); ++i)
+    if (kPrecisions[i] == name) return static_cast<Precision>(i);
+  return std::nullopt;
+}
+
 ChosenDevice choose_device(std::string_view name) {
   if (name == "ref") return {{DeviceKind::ref, 0}, "ref, as asked"};
   if (name == "cpu") return {{DeviceKind::cpu, 0}, "cpu, as asked"};
-  if (name == "auto") return {{DeviceKind::cpu, 0}, std::string("cpu: ") + why_missing("cuda")};
-  if (const char* reason = why_missing(family(name)))
+  if (name == "cpu-emulated")
+    return {{DeviceKind::cpu_emulated, 0}, "thread-exact emulation of the CUDA kernels, for debugging; --device cpu is fast"};
+  if (name == "auto") {
+    const std::string reason = gpu::why_no_cuda(0);
+    if (reason.empty()) return {{DeviceKind::cuda, 0}, "cuda: a usable GPU"};
+    return {{DeviceKind::cpu, 0}, "cpu: " + reason};
+  }
+  if (const std::optional<int> index = cuda_index(name)) {
+    const std::string reason = gpu::why_no_cuda(*index);
+    if (reason.empty()) return {{DeviceKind::cuda, *index}, "cuda, as asked"};
     throw Error(ErrorCode::device, "no device " + printable(name) + ": " + reason);
+  }
   throw Error(ErrorCode::usage, "unknown device " + printable(name))
       .hint("one of auto, cpu, cuda, cuda:N, cpu-emulated, ref");
 }
 
 std::vector<std::string> describe_devices() {
+  const std::string no_cuda = gpu::why_no_cuda(0);
   std::string cpu = "native float32 kernels, inference only; this CPU runs";
   for (cpu::Isa isa : cpu::supported_isas()) cpu.append(" ").append(cpu::name(isa));
-  std::vector<std::string> lines;
-  for (std::string_view name : kNames) {
-    const char* reason = why_missing(name);
-    const std::string text = reason != nullptr ? reason
-                             : name == "cpu"   ? cpu
-                                               : "double-precision loops, for checking; slow";
-    lines.push_back(std::string(name) + ": " + text);
-  }
-  return lines;
+  return {"cuda: " + (no_cuda.empty() ? std::string("usable") : no_cuda), "cpu: " + cpu,
+          "cpu-emulated: the CUDA kernels thread for thread on this CPU, for tests and the debugger; slow",
+          "ref: double-precision loops, for checking; slow"};
 }
 
-std::unique_ptr<Backend> make_backend(const Device& device, ThreadPool* pool) {
+Precision precision_on(const Device& device, std::optional<Precision> precision) {
+  const bool cuda_kernels = device.kind == DeviceKind::cuda || device.kind == DeviceKind::cpu_emulated;
+  if (!cuda_kernels && precision && *precision != Precision::fp32)
+    throw Error(ErrorCode::usage, "precision " + std::string(name(*precision)) + " needs the CUDA kernels")
+        .hint("use --device cuda or cpu-emulated, or leave --precision away");
+  return precision.value_or(cuda_kernels ? Precision::fp16 : Precision::fp32);
+}
+
+std::unique_ptr<Backend> make_backend(const Device& device, ThreadPool* pool, const BackendOptions& options) {
+  const Precision precision = precision_on(device, options.precision);
   switch (device.kind) {
     case DeviceKind::ref: return std::make_unique<RefBackend>(pool);
     case DeviceKind::cpu: return std::make_unique<cpu::CpuBackend>(pool);
+    case DeviceKind::cpu_emulated:
+      return std::make_unique<gpu::CudaBackend>(gpu::make_emulated_runtime(), emulated::api, precision);
+    case DeviceKind::cuda: {
+#if defined(FURROW_HAVE_CUDA)
+      return std::make_unique<gpu::CudaBackend>(gpu::make_cuda_runtime(device.index), cuda::api, precision);
+#else
+      break;
+#endif
+    }
   }
-  throw Error(ErrorCode::internal, "make_backend: no such kind of device");
+  throw Error(ErrorCode::internal, "make_backend: no such kind of device in this build");
 }
 
 }  // namespace furrow

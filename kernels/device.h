@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,22 +11,36 @@
 
 namespace furrow {
 
-enum class DeviceKind : uint8_t { cpu, ref };
+// cpu_emulated: the CUDA kernels, thread for thread, on the CPU (docs/emulator.md); for tests and the debugger, slow.
+enum class DeviceKind : uint8_t { cpu, ref, cuda, cpu_emulated };
 
 struct Device {
   DeviceKind kind = DeviceKind::cpu;
   int index = 0;
 };
 
-// "auto" | "cpu" | "ref" | "cuda[:N]" | "cpu-emulated". `auto` takes the best usable device; nothing else ever falls back.
-// Throws ErrorCode::usage for an unknown name, ErrorCode::device for one this build does not have, saying why.
+// "auto" | "cpu" | "ref" | "cuda[:N]" | "cpu-emulated". `auto` takes a usable GPU where there is one, else the CPU; nothing
+// else ever falls back. Throws ErrorCode::usage for an unknown name, ErrorCode::device for one this build or machine does
+// not have, saying why.
 struct ChosenDevice { Device device; std::string reason; };   // reason: one sentence for the log, e.g. why not cuda
 ChosenDevice choose_device(std::string_view name);
 
 // One line per device name: usable or why not.
 std::vector<std::string> describe_devices();
 
-// `pool` must outlive the back-end; null means one thread.
-std::unique_ptr<Backend> make_backend(const Device& device, ThreadPool* pool);
+// Arithmetic of planned inference on the CUDA kernels. fp32: float32 throughout. tf32: float32 storage, operands of
+// multiplications rounded to 10 bits of fraction. bf16, fp16: 16-bit storage and operands. Sums are float32 in all four.
+enum class Precision : uint8_t { fp32, tf32, bf16, fp16 };
+std::string_view name(Precision precision);                    // "fp32"
+std::optional<Precision> precision_of(std::string_view name);  // empty: not one of the four
+
+struct BackendOptions {
+  std::optional<Precision> precision;   // default fp16 for cuda and cpu-emulated; the others compute in fp32 (ref: double)
+};
+// What `precision` means on that device. Throws ErrorCode::usage where the device cannot.
+Precision precision_on(const Device& device, std::optional<Precision> precision);
+
+// `pool` must outlive the back-end; null means one thread. Throws ErrorCode::device, ErrorCode::usage as above.
+std::unique_ptr<Backend> make_backend(const Device& device, ThreadPool* pool, const BackendOptions& options = {});
 
 }  // namespace furrow

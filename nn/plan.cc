@@ -163,7 +163,7 @@ struct Plan::Builder {
     const BlockPlacement placement = place_blocks(blocks, kAlignment);
     plan.activation_bytes_ = placement.bytes;
     plan.activation_bound_ = live_bytes_bound(blocks, kAlignment);
-    plan.arena_ = Arena((Checked(placement.bytes) + round_up(plan.workspace_bytes_)).size());
+    plan.arena_ = backend.reserve((Checked(placement.bytes) + round_up(plan.workspace_bytes_)).size());
     connect(placement);
   }
 
@@ -177,6 +177,7 @@ struct Plan::Builder {
     };
     plan.output_ = Tensor(graph.shapes[static_cast<size_t>(graph.output)], backend.dtype(), base + offset(dense_output),
                           plan.arena_.owner());
+    if (!backend.in_host_memory()) plan.host_output_ = Tensor(plan.output_.shape(), backend.dtype());
     plan.steps_[0].buffers.y = placed(graph.input);
     if (plan.steps_.back().action == Action::unplace) plan.steps_.back().buffers.x[0] = placed(graph.output);
     for (size_t i = 0; i < graph.nodes.size(); ++i) {
@@ -204,22 +205,56 @@ Plan::Plan(const Network& network, Backend& backend, const Shape& input, PlanOpt
   Builder{*this, backend, optimise(graph_of(network, input), options)}.build();
 }
 
+void Plan::compute(size_t step) {
+  const PlannedStep& s = steps_[step];
+  if (s.action == Action::run) backend_->run(s.step, s.packed.get(), s.buffers);
+  if (s.action == Action::unplace) backend_->unplace(s.buffers.x[0], backend_->in_host_memory() ? output_ : host_output_);
+}
+
+// Every step after the first. Those that run on the device are recorded at the second run and replayed from then on; a
+// last reorder crosses from the device to the host and stays out.
+void Plan::compute_all() {
+  const size_t end = steps_.back().action == Action::unplace ? steps_.size() - 1 : steps_.size();
+  if (recording_ == Recording::to_try) {
+    recorded_ = backend_->record([&] {
+      for (size_t i = 1; i < end; ++i) compute(i);
+    });
+    recording_ = Recording::tried;
+  }
+  if (recorded_ != nullptr) {
+    recorded_->replay();
+  } else {
+    for (size_t i = 1; i < end; ++i) compute(i);
+  }
+  if (recording_ == Recording::before_first_run) recording_ = Recording::to_try;
+  if (end < steps_.size()) compute(end);
+}
+
 Tensor Plan::run(const Tensor& input, Trace* trace) {
   require(input.shape() == input_ && input.dtype() == backend_->dtype(),
           "Plan::run: the planned shape and element type");
-  for (size_t i = 0; i < steps_.size(); ++i) {
-    const Stopwatch watch;
-    const PlannedStep& s = steps_[i];
-    switch (s.action) {
-      case Action::place: backend_->place(input, s.buffers.y); break;
-      case Action::run: backend_->run(s.step, s.packed.get(), s.buffers); break;
-      case Action::unplace: backend_->unplace(s.buffers.x[0], output_); break;
-    }
-    if (trace == nullptr) continue;
+  Stopwatch watch;
+  const auto note = [&](size_t i) {
+    if (trace == nullptr) return;
+    backend_->finish();
     const StepInfo& info = infos_[i];
     trace->add({info.where, info.op, info.problem, info.algorithm, info.bytes, info.flops, watch.milliseconds()});
+    watch = {};
+  };
+  backend_->place(input, steps_[0].buffers.y);
+  note(0);
+  if (trace == nullptr) {
+    compute_all();
+  } else {
+    for (size_t i = 1; i < steps_.size(); ++i) {
+      compute(i);
+      note(i);
+    }
   }
-  return output_;
+  if (backend_->in_host_memory()) return output_;
+  if (steps_.back().action != Action::unplace) backend_->fetch(output_, host_output_);
+  backend_->finish();
+  return host_output_;
 }
 
 namespace {

@@ -43,9 +43,10 @@ class Plan {
   Plan(const Network& network, Backend& backend, const Shape& input, PlanOptions options = {});
   Plan(Plan&&) = default;
 
-  // Dense NHWC input of the planned shape and the back-end's element type -> logits {N,H,W,classes}, dense. The result
-  // is a window onto the plan's memory, valid until the next run. One caller at a time. With `trace`, one record per
-  // step.
+  // Dense NHWC input of the planned shape and the back-end's element type -> logits {N,H,W,classes}, dense, both in host
+  // memory. The result is a window onto the plan's memory, valid until the next run. One caller at a time. With `trace`,
+  // one record per step (and on a device a wait after each); without, a device that can records the steps once and
+  // replays them.
   Tensor run(const Tensor& input, Trace* trace = nullptr);
 
   // One row of the plan.
@@ -76,12 +77,18 @@ class Plan {
     StepBuffers buffers;  // place fills y; unplace reads x[0]
   };
   struct Builder;
+  void compute(size_t step);
+  void compute_all();
 
   Backend* backend_;
   Shape input_;
   std::shared_ptr<PackedWeights> weights_;
   Arena arena_;
-  Tensor output_;
+  Tensor output_;       // in the arena
+  Tensor host_output_;  // its copy, where the arena is not in the host's memory
+  enum class Recording : uint8_t { before_first_run, to_try, tried };
+  Recording recording_ = Recording::before_first_run;  // not at the first run, in which back-ends set things up
+  std::unique_ptr<Recorded> recorded_;                 // the steps that run on the device; null where it cannot record
   std::vector<PlannedStep> steps_;
   std::vector<StepInfo> infos_;  // parallel to steps_
   size_t activation_bytes_ = 0, activation_bound_ = 0, workspace_bytes_ = 0;

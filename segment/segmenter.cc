@@ -1,7 +1,9 @@
 #include "segment/segmenter.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -78,33 +80,63 @@ void window_of(const io::Image& picture, int64_t width, int64_t height, io::Filt
   }
 }
 
+// A back-end and the plans it has made, one per side of the square.
+struct PlannedNetwork {
+  explicit PlannedNetwork(std::unique_ptr<Backend> b) : backend(std::move(b)) {}
+  std::unique_ptr<Backend> backend;
+  std::shared_ptr<PackedWeights> packed = std::make_shared<PackedWeights>();  // shared by the plans
+  std::map<int64_t, std::unique_ptr<Plan>> plans;
+
+  Plan& plan(const Network& network, int64_t side) {
+    std::unique_ptr<Plan>& entry = plans[side];
+    if (entry == nullptr) {
+      PlanOptions plan_options;
+      plan_options.weights = packed;
+      entry = std::make_unique<Plan>(network, *backend, Shape{1, side, side, 3}, plan_options);
+    }
+    return *entry;
+  }
+};
+
+std::optional<Precision> parse_precision(const std::optional<std::string>& word) {
+  if (!word) return std::nullopt;
+  if (const std::optional<Precision> precision = precision_of(*word)) return precision;
+  throw Error(ErrorCode::usage, "precision " + printable(*word) + ": unknown").hint("it takes fp16, bf16, tf32, fp32");
+}
+
+// True where every value of `t` (f32 or f64) is a number and none is infinite.
+bool all_finite(const Tensor& t) {
+  const auto finite = [](const auto& values) {
+    return std::ranges::all_of(values, [](auto value) { return std::isfinite(value); });
+  };
+  return t.dtype() == DType::f64 ? finite(t.values<double>()) : finite(t.values<float>());
+}
+
 }  // namespace
 
 struct Segmenter::State {
-  State(std::shared_ptr<const Model> m, const std::string& name, int threads, SegmentOptions o)
+  State(std::shared_ptr<const Model> m, const ComputeOptions& compute, SegmentOptions o)
       : model(std::move(m)),
         options(std::move(o)),
-        pool(threads),
-        chosen(choose_device(name)),
-        backend(make_backend(chosen.device, &pool)) {}
+        pool(compute.threads),
+        chosen(choose_device(compute.device)),
+        precision(precision_on(chosen.device, parse_precision(compute.precision))),
+        main(make_backend(chosen.device, &pool, {.precision = precision})) {}
 
   std::shared_ptr<const Model> model;
   SegmentOptions options;
   ThreadPool pool;
   ChosenDevice chosen;
-  std::unique_ptr<Backend> backend;
-  std::shared_ptr<PackedWeights> packed = std::make_shared<PackedWeights>();  // shared by the plans
-  struct Planned {
-    std::unique_ptr<Plan> plan;
-    Tensor input;
-  };
-  std::map<int64_t, Planned> plans;  // by side
+  Precision precision;
+  PlannedNetwork main;
+  std::optional<PlannedNetwork> wide;   // bf16, for outputs beyond the range of fp16; made when first needed
+  Tensor input;
 
   int64_t size() const { return options.size.value_or(model->info().size); }
   double threshold() const { return options.threshold.value_or(model->info().threshold); }
 
-  Planned& planned(int64_t side, SegmentTimings& timings);
-  void probabilities(const io::Image& rgb, std::span<float> plane, SegmentTimings& timings);
+  Tensor logits(SegmentResult& result);
+  void probabilities(const io::Image& rgb, std::span<float> plane, SegmentResult& result);
   Grid grid_of(const Crop& crop) const;
   void run_region(const io::Image& photo, const Grid& grid, const KeptPixels& kept, SegmentResult& result,
                   RegionResult& region);
@@ -112,29 +144,36 @@ struct Segmenter::State {
                   SegmentResult& result);
 };
 
-// The plan for a side x side picture and its input.
-Segmenter::State::Planned& Segmenter::State::planned(int64_t side, SegmentTimings& timings) {
-  Planned& entry = plans[side];
-  if (entry.plan == nullptr) {
-    Timed time(timings.plan);
-    const Shape shape{1, side, side, 3};
-    PlanOptions plan_options;
-    plan_options.weights = packed;
-    entry.plan = std::make_unique<Plan>(model->network(), *backend, shape, plan_options);
-    entry.input = Tensor(shape, backend->dtype());
-  }
-  return entry;
+// The network on `input`; valid until the next call.
+Tensor Segmenter::State::logits(SegmentResult& result) {
+  const auto run = [&](PlannedNetwork& network) {
+    const Stopwatch planning;
+    Plan& plan = network.plan(model->network(), input.shape().h);
+    result.timings.plan += planning.milliseconds();
+    const Timed time(result.timings.network);
+    return plan.run(input);
+  };
+  const Tensor z = run(main);
+  if (precision != Precision::fp16 || all_finite(z)) return z;
+  constexpr const char* kNote = "the network's output left the range of fp16 and was computed again in bf16";
+  if (std::ranges::find(result.notes, kNote) == result.notes.end()) result.notes.emplace_back(kNote);
+  if (!wide) wide.emplace(make_backend(chosen.device, &pool, {.precision = Precision::bf16}));
+  return run(*wide);
 }
 
 // The network once, or twice with `flip`, on a square picture.
-void Segmenter::State::probabilities(const io::Image& rgb, std::span<float> plane, SegmentTimings& timings) {
-  auto& [plan, input] = planned(rgb.width, timings);
-  Timed time(timings.network);
+void Segmenter::State::probabilities(const io::Image& rgb, std::span<float> plane, SegmentResult& result) {
+  const Shape shape{1, rgb.height, rgb.width, 3};
+  if (input.shape() != shape) input = Tensor(shape, main.backend->dtype());
   std::ranges::fill(plane, 0.0f);
   for (const bool mirrored : {false, true}) {
     if (mirrored && !options.flip) continue;
+    const Stopwatch preparing;
     normalise(rgb, model->info(), mirrored, input);
-    add_probability(plan->run(input), mirrored, options.flip ? 0.5f : 1.0f, plane);
+    result.timings.network += preparing.milliseconds();
+    const Tensor z = logits(result);
+    const Timed time(result.timings.network);
+    add_probability(z, mirrored, options.flip ? 0.5f : 1.0f, plane);
   }
 }
 
@@ -169,7 +208,7 @@ void Segmenter::State::run_region(const io::Image& photo, const Grid& grid, cons
       rgb = io::resize(picture, window, window, filter);
     if (masked) blacken(rgb, grid, x, y, kept, photo.width, photo.height);
   };
-  const auto compute = [&](const io::Image& rgb, std::span<float> plane) { probabilities(rgb, plane, timings); };
+  const auto compute = [&](const io::Image& rgb, std::span<float> plane) { probabilities(rgb, plane, result); };
   const auto sink = [&](int64_t y, std::span<const float> row) {
     Timed time(timings.map_back);
     region.add(y, row);
@@ -219,11 +258,10 @@ void Segmenter::State::add_region(const io::Image& photo, const std::optional<Fa
   result.faces.push_back(std::move(found));
 }
 
-Segmenter::Segmenter(std::shared_ptr<const Model> model, const std::string& device, int threads,
-                     SegmentOptions options) {
+Segmenter::Segmenter(std::shared_ptr<const Model> model, const ComputeOptions& compute, SegmentOptions options) {
   require(model != nullptr, "Segmenter: a model");
   check(options);
-  state_ = std::make_unique<State>(std::move(model), device, threads, std::move(options));
+  state_ = std::make_unique<State>(std::move(model), compute, std::move(options));
 }
 Segmenter::~Segmenter() = default;
 Segmenter::Segmenter(Segmenter&&) noexcept = default;
@@ -269,7 +307,7 @@ void Segmenter::set_options(SegmentOptions options) {
   state_->options = std::move(options);
 }
 const Model& Segmenter::model() const { return *state_->model; }
-std::string Segmenter::device() const { return state_->backend->name(); }
+std::string Segmenter::device() const { return state_->main.backend->name(); }
 const std::string& Segmenter::device_reason() const { return state_->chosen.reason; }
 
 }  // namespace furrow

@@ -38,6 +38,13 @@ struct SegmentOptions {
   std::function<bool()> stop;  // asked before every window; true ends run() with Stopped
 };
 
+// Where and how the network is computed.
+struct ComputeOptions {
+  std::string device = "auto";           // kernels/device.h: auto, cpu, cuda[:N], cpu-emulated, ref
+  int threads = 0;                       // workers; 0: all usable processors
+  std::optional<std::string> precision;  // fp32, tf32, bf16, fp16; default the device's (docs/accuracy.md)
+};
+
 // What run() throws where SegmentOptions::stop asked it to.
 struct Stopped {};
 
@@ -88,10 +95,9 @@ struct SegmentResult {
 // Keeps one planned network per size; not for use by two threads at once (give each its own, sharing the Model).
 class Segmenter {
  public:
-  // device: a name of kernels/device.h ("auto", "cpu", "ref"); threads: workers, 0 for all usable processors.
-  // Errors: those of choose_device(); ErrorCode::usage for an option out of range.
-  Segmenter(std::shared_ptr<const Model> model, const std::string& device = "auto", int threads = 0,
-            SegmentOptions options = {});
+  // In fp16 a network whose output is not finite is run again in bf16, whose range is that of float32; the result's
+  // notes say so. Errors: those of choose_device() and make_backend(); ErrorCode::usage for an option out of range.
+  explicit Segmenter(std::shared_ptr<const Model> model, const ComputeOptions& compute = {}, SegmentOptions options = {});
   ~Segmenter();
   Segmenter(Segmenter&&) noexcept;
   Segmenter& operator=(Segmenter&&) noexcept;
@@ -105,7 +111,7 @@ class Segmenter {
   const SegmentOptions& options() const;
   void set_options(SegmentOptions options);
   const Model& model() const;
-  std::string device() const;                // "cpu (avx512)"
+  std::string device() const;                // "cpu (avx512)", "cuda (NVIDIA H200, sm_90, fp16)"
   const std::string& device_reason() const;  // why `auto` chose it
 
  private:

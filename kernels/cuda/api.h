@@ -5,10 +5,25 @@
 // allocate nothing, and return before the work is done.
 #pragma once
 
+#include "kernels/cuda/batch_norm.h"
+#include "kernels/cuda/conv.h"
+#include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/loss.h"
+#include "kernels/cuda/mma_conv.h"
+#include "kernels/cuda/picture.h"
+#include "kernels/cuda/resample.h"
+
 namespace furrow::gpu {
 
 struct KernelApi {
   const char* name;   // "cuda" or "emulated"
+  const ConvKernels* conv;
+  const MmaConvKernels* mma_conv;
+  const BatchNormKernels* batch_norm;
+  const ElementwiseKernels* elementwise;
+  const ResampleKernels* resample;
+  const LossKernels* loss;
+  const PictureKernels* picture;
 };
 
 }  // namespace furrow::gpu

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <limits>
 
+#include "kernels/cuda/runtime.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/device.h"
 #include "kernels/ref/ref_backend.h"
@@ -140,11 +141,12 @@ TEST(CpuEager, ComputesNoGradients) {
 
 TEST(CpuDevice, IsChosenByNameAndByAuto) {
   EXPECT_EQ(choose_device("cpu").device.kind, DeviceKind::cpu);
+  const std::string no_cuda = gpu::why_no_cuda(0);
   const ChosenDevice chosen = choose_device("auto");
-  EXPECT_EQ(chosen.device.kind, DeviceKind::cpu);
-  EXPECT_EQ(chosen.reason, "cpu: no CUDA in this build");
+  EXPECT_EQ(chosen.device.kind, no_cuda.empty() ? DeviceKind::cuda : DeviceKind::cpu);
+  if (!no_cuda.empty()) EXPECT_EQ(chosen.reason, "cpu: " + no_cuda);
   ThreadPool pool(2);
-  const std::unique_ptr<Backend> backend = make_backend(chosen.device, &pool);
+  const std::unique_ptr<Backend> backend = make_backend(choose_device("cpu").device, &pool);
   EXPECT_EQ(backend->name(), "cpu (" + std::string(cpu::name(cpu::choose_isa())) + ")");
   EXPECT_EQ(backend->dtype(), DType::f32);
 }
@@ -157,9 +159,7 @@ ErrorCode refusal(const char* device) {
 }
 
 TEST(CpuDevice, OthersAreRefusedInWords) {
-  EXPECT_EQ(refusal("cuda"), ErrorCode::device);
-  EXPECT_EQ(refusal("cuda:1"), ErrorCode::device);
-  EXPECT_EQ(refusal("cpu-emulated"), ErrorCode::device);
+  EXPECT_EQ(refusal("cuda:999"), ErrorCode::device);
   EXPECT_EQ(refusal("gpu"), ErrorCode::usage);
   EXPECT_EQ(refusal("cpu:1"), ErrorCode::usage);
 }

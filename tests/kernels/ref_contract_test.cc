@@ -193,7 +193,7 @@ TEST(Device, RefIsThereAndUnknownNamesAreRefusedInWords) {
   };
   for (const char* name : {"", "gpu", "CPU", "cuda:", "cuda:x", "cuda:99999", "cpu:0", "ref\n"})
     EXPECT_EQ(code_of(name), ErrorCode::usage) << name;
-  for (const char* name : {"cuda", "cuda:0", "cuda:7", "cpu-emulated"})
+  for (const char* name : {"cuda:998", "cuda:999"})  // no machine has so many, and a build without CUDA has none
     EXPECT_EQ(code_of(name), ErrorCode::device) << name;
   EXPECT_EQ(describe_devices().size(), 4u);
 }

@@ -78,7 +78,7 @@ void expect_consistent(const io::Image& photo, const SegmentResult& result) {
 }
 
 TEST(FacesRun, TheCropIsCutSegmentedAndMappedBack) {
-  Segmenter segmenter(pass_through(), "ref", 1);
+  Segmenter segmenter(pass_through(), {"ref", 1});
   const SegmentResult result = segmenter.run(astronaut());
   ASSERT_EQ(result.status, SegmentResult::Status::ok);
   ASSERT_EQ(result.faces.size(), 1u);
@@ -105,7 +105,7 @@ TEST(FacesRun, AFaceAtTheBorderCountsOnlyWhatThePhotoShows) {
   const io::Image photo = cut(astronaut(), tight);
   SegmentOptions options;
   options.size = 96;
-  Segmenter segmenter(pass_through(), "ref", 1, options);
+  Segmenter segmenter(pass_through(), {"ref", 1}, options);
   const SegmentResult result = segmenter.run(photo);
   ASSERT_EQ(result.faces.size(), 1u);
   const Crop& crop = result.faces[0].crop;
@@ -119,7 +119,7 @@ TEST(FacesRun, LargestOrAll) {
   const io::Image small = io::resize(astronaut(), 300, 300, io::Filter::lanczos);
   const io::Image photo = beside(small, astronaut());
   SegmentOptions options;
-  Segmenter segmenter(pass_through(), "ref", 1, options);
+  Segmenter segmenter(pass_through(), {"ref", 1}, options);
   const SegmentResult one = segmenter.run(photo);
   ASSERT_EQ(one.faces.size(), 1u);
   EXPECT_GT(one.faces[0].face->x, 300);
@@ -141,7 +141,7 @@ TEST(FacesRun, NoFaceIsAStatusWithAnEmptyMask) {
   for (const bool tile : {false, true}) {
     SegmentOptions options;
     options.tile = tile;
-    Segmenter segmenter(pass_through(), "ref", 1, options);
+    Segmenter segmenter(pass_through(), {"ref", 1}, options);
     const SegmentResult result = segmenter.run(noise);
     EXPECT_EQ(result.status, SegmentResult::Status::no_face);
     EXPECT_TRUE(result.faces.empty());
@@ -155,7 +155,7 @@ TEST(FacesRun, TilesKeepSmallFacesAtTheirSizeAndBringLargeOnesToTheModels) {
   SegmentOptions options;
   options.tile = true;
   options.size = 48;  // windows smaller than the model's 64: the crop takes several
-  Segmenter segmenter(pass_through(), "ref", 1, options);
+  Segmenter segmenter(pass_through(), {"ref", 1}, options);
   const SegmentResult large = segmenter.run(astronaut());
   ASSERT_EQ(large.faces.size(), 1u);
   const Crop crop = large.faces[0].crop;
@@ -167,7 +167,7 @@ TEST(FacesRun, TilesKeepSmallFacesAtTheirSizeAndBringLargeOnesToTheModels) {
 
   test::PassThrough p;
   p.info.size = 512;  // larger than the crop: not enlarged, so the mask is the threshold of the photo itself
-  Segmenter whole(pass_through(p), "cpu", 1, [&] {
+  Segmenter whole(pass_through(p), {"cpu", 1}, [&] {
     SegmentOptions o;
     o.tile = true;
     return o;
@@ -183,7 +183,7 @@ TEST(FacesRun, TilesKeepSmallFacesAtTheirSizeAndBringLargeOnesToTheModels) {
 }
 
 TEST(FacesRun, TheDefaultModelMarksTheFaceAndNothingElse) {
-  Segmenter segmenter(std::make_shared<Model>(Model::load(test::kMiniNative)), "cpu", 0);
+  Segmenter segmenter(std::make_shared<Model>(Model::load(test::kMiniNative)), {"cpu", 0});
   const SegmentResult result = segmenter.run(astronaut());
   ASSERT_EQ(result.faces.size(), 1u);
   const FaceResult& face = result.faces[0];
@@ -202,7 +202,7 @@ TEST(FacesRun, PortraitsHaveAFaceAndMarksOnlyInItsCrop) {
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << "the portraits are not here";
   SegmentOptions options;
   options.measures = false;
-  Segmenter segmenter(std::make_shared<Model>(Model::load(test::kMiniNative)), "cpu", 0, options);
+  Segmenter segmenter(std::make_shared<Model>(Model::load(test::kMiniNative)), {"cpu", 0}, options);
   int portraits = 0, faces = 0, marked = 0;
   for (const auto& file : std::filesystem::recursive_directory_iterator(folder)) {
     if (file.path().extension() != ".jpg" && file.path().extension() != ".png") continue;

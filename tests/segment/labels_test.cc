@@ -42,7 +42,7 @@ TEST(Labels, MaskAndPercentsAreRestrictedToKeptLabels) {
   for (const std::vector<int>& labels :
        {std::vector<int>{1, 10}, std::vector<int>{0, 3, 19}, std::vector<int>{}, std::vector<int>{200}}) {
     if (labels != std::vector<int>{1, 10}) options.kept_labels = labels;  // {1,10} is the model's own
-    Segmenter segmenter(pass_through(), "ref", 1, options);
+    Segmenter segmenter(pass_through(), {"ref", 1}, options);
     const SegmentResult result = segmenter.run(photo, &map);
     int64_t marked = 0, region = 0;
     for (int64_t y = 0; y < 64; ++y) {
@@ -72,7 +72,7 @@ TEST(Labels, OfTheParsersSizeServeASquarePhotoByReplication) {
     same.labels = io::resize(gray, side, side, io::Filter::nearest).pixels;
     SegmentOptions options = whole_frame();
     options.measures = false;
-    Segmenter segmenter(pass_through(), "ref", 1, options);
+    Segmenter segmenter(pass_through(), {"ref", 1}, options);
     const io::Image photo = pattern(side, side);
     const SegmentResult a = segmenter.run(photo, &small), b = segmenter.run(photo, &same);
     EXPECT_EQ(a.mask.pixels, b.mask.pixels) << side;
@@ -81,7 +81,7 @@ TEST(Labels, OfTheParsersSizeServeASquarePhotoByReplication) {
 }
 
 TEST(Labels, Case326_OfAnotherSizeAreRefusedNamingBoth) {
-  Segmenter segmenter(pass_through(), "ref", 1, whole_frame());
+  Segmenter segmenter(pass_through(), {"ref", 1}, whole_frame());
   const io::Image photo = pattern(100, 80);
   const std::pair<int64_t, int64_t> wrong[] = {{80, 100}, {512, 512}, {99, 80}, {200, 160}, {0, 0}};
   for (const auto& [w, h] : wrong) {
@@ -109,7 +109,7 @@ TEST(Labels, AModelForMaskedPhotosSeesBlackElsewhere) {
   options.probability = ProbabilityDepth::gray8;
   const io::Image photo = pattern(64, 64);
   const io::LabelMap map = patches(64, 64);
-  Segmenter segmenter(pass_through(p), "ref", 1, options);
+  Segmenter segmenter(pass_through(p), {"ref", 1}, options);
   const SegmentResult masked = segmenter.run(photo, &map);
   EXPECT_TRUE(masked.notes.empty());
   for (int64_t y = 0; y < 64; ++y) {

@@ -46,7 +46,7 @@ TEST_P(OnDevice, WholeFrameIsSquashedAndCountedAsTheSeedDoes) {
   std::vector<float> back(150 * 97);
   io::resize_probability(plane_of(squashed), 64, 64, back, 150, 97);
 
-  Segmenter segmenter(pass_through(), GetParam(), 1, whole_frame());
+  Segmenter segmenter(pass_through(), {GetParam(), 1}, whole_frame());
   const SegmentResult result = segmenter.run(photo);
   EXPECT_EQ(result.status, SegmentResult::Status::ok);
   ASSERT_EQ(result.faces.size(), 1u);
@@ -77,7 +77,7 @@ TEST_P(OnDevice, ThresholdAndSizeAreTheModelsUnlessAsked) {
   p.info.size = 48;
   p.info.resize = "pillow-bilinear";
   const io::Image photo = pattern(48, 48);
-  Segmenter segmenter(pass_through(p), GetParam(), 1, whole_frame());
+  Segmenter segmenter(pass_through(p), {GetParam(), 1}, whole_frame());
   const auto marks = [&](double threshold) {
     int64_t count = 0;
     for (float probability : plane_of(photo)) count += probability > threshold;
@@ -109,7 +109,7 @@ TEST_P(OnDevice, FlipAveragesWithTheMirrorImage) {
   SegmentOptions options = whole_frame();
   options.flip = true;
   options.probability = ProbabilityDepth::gray16;
-  Segmenter segmenter(pass_through(p), GetParam(), 1, options);
+  Segmenter segmenter(pass_through(p), {GetParam(), 1}, options);
   const SegmentResult result = segmenter.run(photo);
   const auto at = [&](int64_t x, int64_t y) {
     return x < 0 || x > 63 ? probability_of(0) : probability_of(photo.row(y)[3 * x]);
@@ -126,7 +126,7 @@ TEST_P(OnDevice, TwoClassesMarkWhereTheSecondWins) {
   PassThrough p;
   p.classes = 2;
   const io::Image photo = pattern(64, 64);
-  Segmenter segmenter(pass_through(p), GetParam(), 1, whole_frame());
+  Segmenter segmenter(pass_through(p), {GetParam(), 1}, whole_frame());
   const SegmentResult result = segmenter.run(photo);
   for (int64_t y = 0; y < 64; ++y) {
     for (int64_t x = 0; x < 64; ++x) ASSERT_EQ(result.mask.row(y)[x] != 0, photo.row(y)[3 * x] > kLevel);
@@ -134,7 +134,7 @@ TEST_P(OnDevice, TwoClassesMarkWhereTheSecondWins) {
 }
 
 TEST_P(OnDevice, OneSegmenterServesPhotosOfAnySizeInTurn) {
-  Segmenter segmenter(pass_through(), GetParam(), 1, whole_frame());
+  Segmenter segmenter(pass_through(), {GetParam(), 1}, whole_frame());
   const SegmentResult first = segmenter.run(pattern(70, 50));
   const std::pair<int64_t, int64_t> sizes[] = {{1, 1}, {3, 200}, {64, 64}, {129, 2}};
   for (const auto& [w, h] : sizes) {
@@ -150,7 +150,7 @@ TEST_P(OnDevice, TheSameBytesForAnyNumberOfThreads) {
   options.flip = true;
   std::optional<SegmentResult> first;
   for (const int threads : {1, 2, 3}) {
-    Segmenter segmenter(pass_through(), GetParam(), threads, options);
+    Segmenter segmenter(pass_through(), {GetParam(), threads}, options);
     SegmentResult result = segmenter.run(pattern(133, 90));
     if (!first)
       first = std::move(result);
@@ -164,7 +164,7 @@ TEST_P(OnDevice, TheSameBytesForAnyNumberOfThreads) {
 
 TEST(Segmenter, ProbabilityComesInEightOrSixteenBitsOrNotAtAll) {
   SegmentOptions options = whole_frame();
-  Segmenter segmenter(pass_through(), "ref", 1, options);
+  Segmenter segmenter(pass_through(), {"ref", 1}, options);
   const io::Image photo = pattern(40, 30);
   const SegmentResult eight = segmenter.run(photo);
   EXPECT_EQ(eight.probability.pixels.size(), 1200u);
@@ -188,7 +188,7 @@ TEST(Segmenter, ProbabilityComesInEightOrSixteenBitsOrNotAtAll) {
 TEST(Segmenter, ANetworkThatGivesNoNumbersSaysSo) {
   PassThrough p;
   p.gain = std::numeric_limits<float>::infinity();  // inf - inf
-  Segmenter segmenter(pass_through(p), "ref", 1, whole_frame());
+  Segmenter segmenter(pass_through(p), {"ref", 1}, whole_frame());
   const SegmentResult result = segmenter.run(pattern(64, 64));
   ASSERT_EQ(result.notes.size(), 1u);
   EXPECT_NE(result.notes[0].find("not a number in 4096 pixels"), std::string::npos) << result.notes[0];
@@ -201,7 +201,7 @@ TEST(Segmenter, OptionsOutOfRangeAreRefused) {
     SegmentOptions options;
     change(options);
     try {
-      Segmenter segmenter(model, "ref", 1, options);
+      Segmenter segmenter(model, {"ref", 1}, options);
     } catch (const Error& error) { return error.code() == ErrorCode::usage; }
     return false;
   };

@@ -22,7 +22,7 @@ SegmentOptions tiled() {
 TEST(TiledRun, AWholePhotoKeepsItsScaleAndShowsNoSeams) {
   for (const auto& [w, h] : {std::pair<int64_t, int64_t>{200, 131}, {64, 300}, {40, 150}, {30, 20}}) {
     const io::Image photo = pattern(w, h);
-    Segmenter segmenter(pass_through(), "ref", 1, tiled());
+    Segmenter segmenter(pass_through(), {"ref", 1}, tiled());
     const SegmentResult result = segmenter.run(photo);
     int64_t marked = 0;
     for (int64_t y = 0; y < h; ++y) {
@@ -40,7 +40,7 @@ TEST(TiledRun, APhotoOfOneWindowEqualsThePlainRun) {
   const io::Image photo = pattern(64, 64);
   SegmentOptions options = tiled();
   options.flip = true;
-  Segmenter segmenter(pass_through(), "ref", 1, options);
+  Segmenter segmenter(pass_through(), {"ref", 1}, options);
   const SegmentResult windows = segmenter.run(photo);
   options.tile = false;
   segmenter.set_options(options);
@@ -52,9 +52,9 @@ TEST(TiledRun, APhotoOfOneWindowEqualsThePlainRun) {
 
 TEST(TiledRun, TheSameBytesForAnyNumberOfThreads) {
   const io::Image photo = pattern(200, 150);
-  const SegmentResult one = Segmenter(pass_through(), "ref", 1, tiled()).run(photo);
+  const SegmentResult one = Segmenter(pass_through(), {"ref", 1}, tiled()).run(photo);
   for (const int threads : {2, 3}) {
-    const SegmentResult more = Segmenter(pass_through(), "ref", threads, tiled()).run(photo);
+    const SegmentResult more = Segmenter(pass_through(), {"ref", threads}, tiled()).run(photo);
     EXPECT_EQ(one.probability.pixels, more.probability.pixels);
     EXPECT_EQ(one.mask.pixels, more.mask.pixels);
   }
@@ -84,7 +84,7 @@ TEST(TiledRun, HoldsABandOfProbabilitiesNeverAPlane) {
   SegmentOptions options = tiled();
   options.measures = false;
   options.size = 256;
-  Segmenter segmenter(pass_through(), "cpu", 1, options);
+  Segmenter segmenter(pass_through(), {"cpu", 1}, options);
   segmenter.run(pattern(300, 300));  // plans, packed weights and scratch are there before counting
   const io::Image photo = pattern(w, h);
   ASSERT_TRUE(reset_peak());

@@ -1,0 +1,96 @@
+// CudaBackend: the Backend page on the CUDA kernels, on a GPU or on the emulator.
+//
+// One class serves both devices: it is given a Runtime (memory, copies, streams) and a KernelApi (launch functions). What
+// it adds is bookkeeping: which kernel, which buffer, which shape. Eager operations compute in float32 on dense tensors;
+// planned steps in the precision asked for, on images whose pixels start on 16 bytes (kernels/cuda/image.h).
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "kernels/backend.h"
+#include "kernels/cuda/api.h"
+#include "kernels/cuda/image.h"
+#include "kernels/cuda/runtime.h"
+#include "kernels/device.h"
+
+namespace furrow::gpu {
+
+// Device memory of one owner; null where `bytes` was 0.
+std::shared_ptr<void> allocate_shared(const std::shared_ptr<Runtime>& runtime, size_t bytes);
+
+class CudaBackend : public Backend {
+ public:
+  CudaBackend(std::unique_ptr<Runtime> runtime, const KernelApi& kernels, Precision precision);
+  ~CudaBackend() override;
+  std::string name() const override;   // "cpu-emulated (fp16)", "cuda (NVIDIA H200, sm_90; fp16)"
+  DType dtype() const override { return DType::f32; }
+  Precision precision() const { return precision_; }
+
+  // -- eager operations: dense float32 tensors in device memory (an arena of reserve()) or in host memory. Host tensors
+  //    are copied to the device and back for each operation, except on the emulator, where both are the same memory.
+  // cuda_eager_conv.cc
+  void conv2d(const Conv2d& op, Tensor& y) override;
+  void conv2d_grad_input(const Conv2dGradInput& op, Tensor* dx0, Tensor* dx1, Grad mode) override;
+  void conv2d_grad_weight(const Conv2dGradWeight& op, Tensor& dw, Tensor* db, Grad mode) override;
+  void upconv2x2(const Tensor& x, const Tensor& w, const Tensor* b, Tensor& y) override;
+  void upconv2x2_grad_input(const Tensor& dy, const Tensor& w, Tensor& dx, Grad mode) override;
+  void upconv2x2_grad_weight(const Tensor& x, const Tensor& dy, Tensor& dw, Tensor* db, Grad mode) override;
+  // cuda_eager_norm.cc
+  void batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormStats& stats, Tensor& y) override;
+  void batch_norm_train(const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormTrain& options, Tensor& y,
+                        Tensor& saved_mean, Tensor& saved_rstd) override;
+  void batch_norm_grad(const Tensor& x, const Tensor& gamma, const Tensor& mean, const Tensor& rstd, bool fixed_stats,
+                       const Tensor& dy, Tensor* dx, Tensor* dgamma, Tensor* dbeta, Grad mode) override;
+  // cuda_eager_other.cc
+  void relu(const Tensor& x, Tensor& y) override;
+  void relu_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) override;
+  void sigmoid(const Tensor& x, Tensor& y) override;
+  void sigmoid_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) override;
+  void add(const Tensor& a, const Tensor& b, Tensor& y) override;
+  void max_pool2x2(const Tensor& x, Tensor& y) override;
+  void max_pool2x2_grad(const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode) override;
+  void upsample_bilinear(const Tensor& x, Tensor& y) override;
+  void upsample_bilinear_grad(const Tensor& dy, Tensor& dx, Grad mode) override;
+  void pad(const Tensor& x, int64_t top, int64_t left, Tensor& y, Grad mode) override;
+
+  // -- planned inference: cuda_planned.cc
+  size_t placed_bytes(const Shape& shape) const override;
+  void place(const Tensor& dense, const Placed& to) override;
+  void unplace(const Placed& from, Tensor& dense) override;
+  std::string algorithm(const Step& step) const override;
+  size_t workspace_bytes(const Step& step) const override;
+  std::unique_ptr<Packed> prepare(const Step& step, const StepWeights& weights) override;
+  void run(const Step& step, const Packed* packed, const StepBuffers& buffers) override;
+
+  // -- memory and time: cuda_backend.cc
+  bool in_host_memory() const override { return runtime_->emulated(); }
+  Arena reserve(size_t bytes) override;
+  void fetch(const Tensor& from, Tensor& to) override;
+  void finish() override;
+  std::unique_ptr<Recorded> record(const std::function<void()>& work) override;
+
+ private:
+  friend class Staged;
+  bool on_device(const void* memory) const;   // inside an arena of reserve()
+  // Memory for the time until the next call of the same slot; grows, never shrinks.
+  enum class Slot : uint8_t { staging, scratch };
+  void* borrow(Slot slot, size_t bytes);
+  DType storage() const;                      // of planned activations
+  MmaConvLayout mma_layout(const ConvStep& step) const;
+  void run_conv(const ConvStep& step, const Packed* packed, const StepBuffers& buffers);
+  int pitch_of(int64_t channels) const;
+  Image image(const Placed& placed) const;
+
+  std::shared_ptr<Runtime> runtime_;
+  const KernelApi& kernels_;
+  Precision precision_;
+  Stream stream_;
+  struct Borrowed { std::shared_ptr<void> memory; size_t bytes = 0; };
+  Borrowed borrowed_[2];
+  struct Ranges;                              // of the arenas that are alive
+  std::shared_ptr<Ranges> arenas_;
+};
+
+}  // namespace furrow::gpu

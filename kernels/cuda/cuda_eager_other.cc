@@ -1,0 +1,94 @@
+// Eager elementwise operations and resampling, float32.
+#include "kernels/cuda/staged.h"
+
+namespace furrow::gpu {
+namespace {
+
+void same(const Tensor& a, const Tensor& b, const Tensor& c, const char* what) {
+  require(a.shape() == b.shape() && a.shape() == c.shape(), what);
+}
+
+bool accumulates(Grad mode) { return mode == Grad::accumulate; }
+
+}  // namespace
+
+void CudaBackend::relu(const Tensor& x, Tensor& y) {
+  same(x, y, y, "relu: shapes");
+  Staged staged(*this);
+  kernels_.elementwise->relu(stream_, {.x = staged.in(x), .y = staged.out(y)});
+  staged.done();
+}
+
+void CudaBackend::relu_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) {
+  same(y, dy, dx, "relu_grad: shapes");
+  Staged staged(*this);
+  kernels_.elementwise->relu_grad(stream_, {.y = staged.in(y), .dy = staged.in(dy), .da = staged.out(dx, accumulates(mode)),
+                                            .accumulate_a = accumulates(mode)});
+  staged.done();
+}
+
+void CudaBackend::sigmoid(const Tensor& x, Tensor& y) {
+  same(x, y, y, "sigmoid: shapes");
+  Staged staged(*this);
+  kernels_.elementwise->sigmoid(stream_, {.x = staged.in(x), .y = staged.out(y)});
+  staged.done();
+}
+
+void CudaBackend::sigmoid_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) {
+  same(y, dy, dx, "sigmoid_grad: shapes");
+  Staged staged(*this);
+  kernels_.elementwise->sigmoid_grad(stream_, {.y = staged.in(y), .dy = staged.in(dy), .dx = staged.out(dx, accumulates(mode)),
+                                               .accumulate = accumulates(mode)});
+  staged.done();
+}
+
+void CudaBackend::add(const Tensor& a, const Tensor& b, Tensor& y) {
+  same(a, b, y, "add: shapes");
+  Staged staged(*this);
+  kernels_.elementwise->add(stream_, {.a = staged.in(a), .b = staged.in(b), .y = staged.out(y)});
+  staged.done();
+}
+
+void CudaBackend::max_pool2x2(const Tensor& x, Tensor& y) {
+  const Shape& s = x.shape();
+  require(y.shape() == Shape{s.n, s.h / 2, s.w / 2, s.c}, "max_pool2x2: shapes");
+  Staged staged(*this);
+  kernels_.resample->pool2x2(stream_, {.x = staged.in(x), .y = staged.out(y)});
+  staged.done();
+}
+
+void CudaBackend::max_pool2x2_grad(const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode) {
+  const Shape& s = x.shape();
+  require(dx.shape() == s && dy.shape() == Shape{s.n, s.h / 2, s.w / 2, s.c}, "max_pool2x2_grad: shapes");
+  Staged staged(*this);
+  kernels_.resample->pool2x2_grad(stream_, {.x = staged.in(x), .dy = staged.in(dy), .dx = staged.out(dx, accumulates(mode)),
+                                            .accumulate = accumulates(mode)});
+  staged.done();
+}
+
+void CudaBackend::upsample_bilinear(const Tensor& x, Tensor& y) {
+  require(x.shape().n == y.shape().n && x.shape().c == y.shape().c, "upsample_bilinear: shapes");
+  Staged staged(*this);
+  const Image to = staged.out(y);
+  kernels_.resample->resize(stream_, {.x = staged.in(x), .y = to, .rule = ResizeRule::align_corners, .h = to.h, .w = to.w});
+  staged.done();
+}
+
+void CudaBackend::upsample_bilinear_grad(const Tensor& dy, Tensor& dx, Grad mode) {
+  require(dx.shape().n == dy.shape().n && dx.shape().c == dy.shape().c, "upsample_bilinear_grad: shapes");
+  Staged staged(*this);
+  const ConstImage from = staged.in(dy);
+  kernels_.resample->resize_grad(stream_, {.dy = from, .dx = staged.out(dx, accumulates(mode)), .rule = ResizeRule::align_corners,
+                                           .h = from.h, .w = from.w, .accumulate = accumulates(mode)});
+  staged.done();
+}
+
+void CudaBackend::pad(const Tensor& x, int64_t top, int64_t left, Tensor& y, Grad mode) {
+  require(x.shape().n == y.shape().n && x.shape().c == y.shape().c, "pad: shapes");
+  Staged staged(*this);
+  kernels_.resample->pad(stream_, {.x = staged.in(x), .y = staged.out(y, accumulates(mode)), .top = static_cast<int>(top),
+                                   .left = static_cast<int>(left), .accumulate = accumulates(mode)});
+  staged.done();
+}
+
+}  // namespace furrow::gpu

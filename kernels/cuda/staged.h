@@ -1,0 +1,37 @@
+// Staged: the tensors of one eager operation as images in device memory.
+#pragma once
+
+#include <vector>
+
+#include "kernels/cuda/cuda_backend.h"
+
+namespace furrow::gpu {
+
+// Tensors that lie in device memory are used where they are. Others are copied there first, and the written ones back when
+// the operation is done: slow, correct, and never the case on the emulator. Ends with `done()`.
+class Staged {
+ public:
+  explicit Staged(CudaBackend& backend) : backend_(backend) {}
+  Staged(const Staged&) = delete;
+  Staged& operator=(const Staged&) = delete;
+
+  // A tensor that is read (float32). An empty or null one gives an image without data.
+  ConstImage in(const Tensor& t);
+  ConstImage in(const Tensor* t) { return t == nullptr ? ConstImage{} : in(*t); }
+  // One that is written; with `read` its old values count too (a gradient that is added to).
+  Image out(Tensor& t, bool read = false);
+  Image out(Tensor* t, bool read = false) { return t == nullptr ? Image{} : out(*t, read); }
+  // Memory of this operation alone.
+  void* scratch(size_t bytes);
+  // Copies results back.
+  void done();
+
+ private:
+  void* device_copy(const Tensor& t, bool read);
+  CudaBackend& backend_;
+  struct Back { void* host; const void* device; size_t bytes; };
+  std::vector<Back> back_;
+  std::vector<std::shared_ptr<void>> memory_;
+};
+
+}  // namespace furrow::gpu

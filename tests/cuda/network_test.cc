@@ -1,0 +1,115 @@
+// Whole networks on the CUDA kernels: plans in every precision, gradients through the tape, and the trace of what ran.
+#include <gtest/gtest.h>
+
+#include "kernels/cuda/api.h"
+#include "kernels/cuda/cuda_backend.h"
+#include "nn/plan.h"
+#include "tests/cuda/device_under_test.h"
+#include "tests/nn/support.h"
+
+namespace furrow {
+namespace {
+
+// The back-end under test: emulated, or a GPU's.
+std::unique_ptr<Backend> cuda_kernels(Precision precision) {
+  const DeviceKind kind = gpu::testing_on_gpu() ? DeviceKind::cuda : DeviceKind::cpu_emulated;
+  return make_backend({kind, 0}, nullptr, {.precision = precision});
+}
+
+struct Bound {
+  Precision precision;
+  double error;   // of the largest logit
+};
+// fp32 as on the cpu (tests/nn/plan_test.cc). The others round every layer's operands: half a unit in the last of 11, 11 or
+// 8 bits (tf32, fp16, bf16), which the 18 layers of a random network add up to some 5 to 10 times as much.
+constexpr Bound kBounds[] = {{Precision::fp32, 2e-5}, {Precision::tf32, 5e-3}, {Precision::fp16, 5e-3}, {Precision::bf16, 4e-2}};
+
+TEST(CudaPlan, OfAUNetIsThePlanOnRef) {
+  auto ref = ref_backend();
+  for (const auto& [precision, bound] : kBounds) {
+    auto cuda = cuda_kernels(precision);
+    for (const bool bilinear : {false, true}) {
+      const auto network = random_network({.base = 8, .classes = bilinear ? 2 : 1, .bilinear = bilinear}, 5, DType::f32);
+      for (const Shape& shape : {Shape{1, 48, 64, 3}, Shape{2, 33, 45, 3}}) {
+        const Tensor x = random_tensor(shape, 6).to(DType::f32);
+        Plan exact(*network, *ref, shape), fast(*network, *cuda, shape);
+        const Tensor want = exact.run(x.to(DType::f64));
+        for (int repeat = 0; repeat < 3; ++repeat)   // on a GPU: run, record, replay
+          EXPECT_LT(relative_error(fast.run(x), want), bound) << name(precision) << " " << to_string(shape) << bilinear << repeat;
+      }
+    }
+  }
+}
+
+TEST(CudaPlan, TraceNamesTheKernelsDeviceAndPrecisionOfEveryStep) {
+  const auto network = random_network({.base = 4}, 5, DType::f32);
+  for (const auto& [precision, bound] : kBounds) {
+    auto cuda = cuda_kernels(precision);
+    Plan plan(*network, *cuda, {1, 32, 32, 3});
+    Trace trace;
+    emu::reset_counters();
+    plan.run(random_tensor({1, 32, 32, 3}, 6).to(DType::f32), &trace);
+    ASSERT_EQ(trace.records().size(), plan.steps().size());
+    const std::string how = (gpu::testing_on_gpu() ? "cuda " : "emulated ") + std::string(name(precision));
+    for (size_t i = 1; i < trace.records().size(); ++i)
+      EXPECT_EQ(trace.records()[i].algorithm.rfind(how, 0), 0u) << trace.records()[i].where << ": " << trace.records()[i].algorithm;
+    if (!gpu::testing_on_gpu()) {
+      EXPECT_GE(emu::counters().launches, plan.steps().size()) << "a step that launched nothing";
+    }
+  }
+}
+
+TEST(CudaPlan, ManyClassesAndOneChannelToo) {
+  auto ref = ref_backend();
+  const auto network = random_network({.base = 4, .in_channels = 1, .classes = 40}, 9, DType::f32);
+  const Tensor x = random_tensor({1, 32, 32, 1}, 6).to(DType::f32);
+  Plan exact(*network, *ref, x.shape());
+  const Tensor want = exact.run(x.to(DType::f64));
+  for (const auto& [precision, bound] : kBounds) {
+    auto cuda = cuda_kernels(precision);
+    Plan fast(*network, *cuda, x.shape());
+    EXPECT_LT(relative_error(fast.run(x), want), bound) << name(precision);
+  }
+}
+
+// Gradients of a training step: 40 reductions deep, batch norm included. Each rounds by 4e-8 * sqrt(K) of its largest value
+// and the next multiplies that by its condition; 2e-4 of the largest gradient of each parameter is what float32 leaves.
+TEST(CudaTape, GradientsAreThoseOfRef) {
+  for (const bool bilinear : {false, true}) {
+    const Architecture a{.base = 2, .bilinear = bilinear};
+    const Tensor x = random_tensor({2, 32, 32, 3}, 6), dy = random_tensor({2, 32, 32, 1}, 7);
+    const auto exact = random_network(a, 5), narrow = random_network(a, 5, DType::f32);
+    auto ref = ref_backend(), cuda = cuda_kernels(Precision::fp32);
+    Tape want(*ref, Mode::training), got(*cuda, Mode::training);
+    want.backward(exact->forward(want, want.input(x)), dy);
+    got.backward(narrow->forward(got, got.input(x.to(DType::f32))), dy.to(DType::f32));
+    const auto wanted = exact->parameters(), found = narrow->parameters();
+    ASSERT_EQ(wanted.size(), found.size());
+    int compared = 0;
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      const Tensor& gradient = want.grad(*wanted[i].parameter);
+      if (gradient.empty()) continue;
+      // A bias before a batch norm has no gradient but rounding.
+      if (double size = 0; [&] { for (double v : gradient.values<double>()) size = std::max(size, std::abs(v)); return size; }() < 1e-9) continue;
+      EXPECT_LT(relative_error(got.grad(*found[i].parameter), gradient), 2e-4) << wanted[i].key << bilinear;
+      ++compared;
+    }
+    EXPECT_GT(compared, 50);
+  }
+}
+
+TEST(CudaDevice, PrecisionBelongsToTheCudaKernels) {
+  EXPECT_EQ(precision_on({DeviceKind::cpu_emulated, 0}, {}), Precision::fp16);
+  EXPECT_EQ(precision_on({DeviceKind::cpu, 0}, {}), Precision::fp32);
+  EXPECT_EQ(precision_on({DeviceKind::cpu, 0}, Precision::fp32), Precision::fp32);
+  for (const DeviceKind kind : {DeviceKind::cpu, DeviceKind::ref}) {
+    try {
+      precision_on({kind, 0}, Precision::bf16);
+      ADD_FAILURE();
+    } catch (const Error& error) { EXPECT_EQ(error.code(), ErrorCode::usage); }
+  }
+  EXPECT_EQ(make_backend(choose_device("cpu-emulated").device, nullptr)->name(), "cpu-emulated (fp16)");
+}
+
+}  // namespace
+}  // namespace furrow
