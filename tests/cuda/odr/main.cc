@@ -1,4 +1,4 @@
-// Both compilers' tables in one program: that it links is the test (CMakeLists.txt beside), and that they are two tables.
+// Both compilers' tables in one program: two tables of two names, whether or not this machine has a GPU.
 #include <cstdio>
 #include <string_view>
 
