@@ -2,8 +2,10 @@
 
 #include <atomic>
 #include <cerrno>
+#include <deque>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <future>
 #include <optional>
 #include <set>
@@ -32,10 +34,18 @@ struct Work {
   std::optional<Error> failure;
 };
 
-// Closes a queue however its user leaves, so that nobody waits for ever at the other end.
-struct CloseAtEnd {
-  BoundedQueue<Work>& queue;
-  ~CloseAtEnd() { queue.close(); }
+// One network at work and the photos before and after it. A device has two: while one computes, photos of the other are on
+// their way to the device and back. Photos go to the lanes in turn and are written in turn, so their order stays.
+struct Lane {
+  explicit Lane(Segmenter s) : segmenter(std::move(s)) {}
+  Segmenter segmenter;
+  BoundedQueue<Work> decoded{2}, computed{2};
+};
+
+// Closes queues however their user leaves, so that nobody waits for ever at the other end.
+struct AtEnd {
+  std::function<void()> close;
+  ~AtEnd() { close(); }
 };
 
 struct Tally {
@@ -103,32 +113,36 @@ class Runner {
     model_ = std::make_shared<Model>(load_model(job.weights, job.limits));
     SegmentOptions options = job.options;
     options.stop = [] { return cli::interrupted() != 0; };  // a large photo takes minutes; a signal does not wait for it
-    segmenter_.emplace(model_, job.compute, std::move(options));
+    lanes_.emplace_back(Segmenter(model_, job.compute, options));
+    if (lanes_[0].segmenter.runs_cuda_kernels() && inputs_.size() > 1)
+      lanes_.emplace_back(Segmenter(model_, job.compute, options));
     pool_.emplace(job.compute.threads);
     for (const std::string& note : model_->info().notes) cli::note(common_, note);
-    if (job.compute.device == "cpu-emulated") cli::note(common_, segmenter_->device_reason());
+    if (job.compute.device == "cpu-emulated") cli::note(common_, lanes_[0].segmenter.device_reason());
   }
 
   int run() {
     cli::Progress progress(static_cast<int64_t>(inputs_.size()), "photos", !common_.quiet && !common_.json);
     Tally tally;
-    BoundedQueue<Work> decoded(2), computed(2);
+    const auto close = [&](BoundedQueue<Work> Lane::* queue) {
+      for (Lane& lane : lanes_) (lane.*queue).close();
+    };
     auto decoder = std::async(std::launch::async, [&] {
-      const CloseAtEnd end{decoded};
-      decode_all(decoded, tally.skipped);
+      const AtEnd end{[&] { close(&Lane::decoded); }};
+      decode_all(tally.skipped);
     });
     auto writer = std::async(std::launch::async, [&] {
-      const CloseAtEnd end{computed};   // a writer that fails must not leave the others waiting for room
-      write_all(computed, tally, progress);
+      const AtEnd end{[&] { close(&Lane::computed); }};   // a writer that fails must not leave the others waiting for room
+      write_all(tally, progress);
     });
-    {
-      const CloseAtEnd end_decoded{decoded}, end_computed{computed};
-      while (std::optional<Work> work = decoded.pop()) {
-        if (cli::interrupted() != 0 || !compute(*work)) break;
-        if (!computed.push(std::move(*work))) break;
-      }
-    }
+    std::vector<std::future<void>> computing;
+    for (Lane& lane : lanes_)
+      computing.push_back(std::async(std::launch::async, [&lane] {
+        const AtEnd end{[&lane] { lane.decoded.close(), lane.computed.close(); }};
+        compute_all(lane);
+      }));
     writer.get();
+    for (std::future<void>& lane : computing) lane.get();
     decoder.get();
     progress.clear();
     return finish(tally);
@@ -141,7 +155,8 @@ class Runner {
     if (error) throw Error(ErrorCode::io, "cannot create the folder for results: " + error.message()).file(job_.out);
   }
 
-  void decode_all(BoundedQueue<Work>& out, std::atomic<int64_t>& skipped) {
+  void decode_all(std::atomic<int64_t>& skipped) {
+    size_t next = 0;
     for (const cli::Input& input : inputs_) {
       if (cli::interrupted() != 0) break;
       Work work;
@@ -152,7 +167,8 @@ class Runner {
         continue;
       }
       decode(job_, canonical_, work);
-      if (!out.push(std::move(work))) break;
+      if (!lanes_[next].decoded.push(std::move(work))) break;
+      next = (next + 1) % lanes_.size();
     }
   }
 
@@ -171,16 +187,25 @@ class Runner {
     return true;
   }
 
+  static void compute_all(Lane& lane) {
+    while (std::optional<Work> work = lane.decoded.pop()) {
+      if (cli::interrupted() != 0 || !compute(lane.segmenter, *work)) break;
+      if (!lane.computed.push(std::move(*work))) break;
+    }
+  }
+
   // False where a signal ended it.
-  bool compute(Work& work) {
+  static bool compute(Segmenter& segmenter, Work& work) {
     if (work.failure) return true;
     try {
       with_file(shown(*work.input), [&] {
-        work.result = segmenter_->run(work.picture, work.labels ? &*work.labels : nullptr);
+        work.result = segmenter.run(work.picture, work.labels ? &*work.labels : nullptr);
         return 0;
       });
     } catch (const Stopped&) {
       return false;
+    } catch (const DeviceLost&) {
+      throw;   // no other photo would fare better
     } catch (const Error& error) {
       work.failure = error;
     } catch (const std::bad_alloc&) {
@@ -189,8 +214,10 @@ class Runner {
     return true;
   }
 
-  void write_all(BoundedQueue<Work>& in, Tally& tally, cli::Progress& progress) {
-    while (std::optional<Work> work = in.pop()) {
+  void write_all(Tally& tally, cli::Progress& progress) {
+    for (size_t next = 0;; next = (next + 1) % lanes_.size()) {
+      std::optional<Work> work = lanes_[next].computed.pop();
+      if (!work) break;
       if (!work->failure) write_one(*work, tally, progress);
       if (work->failure) {
         if (inputs_.size() == 1) throw *work->failure;
@@ -202,7 +229,7 @@ class Runner {
   }
 
   void write_one(Work& work, Tally& tally, cli::Progress& progress) {
-    const PhotoResult photo{*work.input, work.picture, work.result, model_->info(), segmenter_->device(), work.decode_milliseconds};
+    const PhotoResult photo{*work.input, work.picture, work.result, model_->info(), lanes_[0].segmenter.device(), work.decode_milliseconds};
     try {
       std::error_code error;
       fs::create_directories(fs::path(job_.out + "/" + work.input->base).parent_path(), error);
@@ -257,7 +284,7 @@ class Runner {
   std::vector<cli::Input> inputs_;
   std::set<std::string> canonical_;
   std::shared_ptr<Model> model_;
-  std::optional<Segmenter> segmenter_;
+  std::deque<Lane> lanes_;
   std::optional<ThreadPool> pool_;
 };
 

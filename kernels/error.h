@@ -74,6 +74,12 @@ class Error : public std::exception {
   mutable std::string line_;
 };
 
+// A device that this process cannot use any more: whatever follows fails too, so work ends here.
+class DeviceLost : public Error {
+ public:
+  explicit DeviceLost(Error error) : Error(std::move(error)) {}
+};
+
 // Throws ErrorCode::internal with the place of the call when a caller breaks a precondition. Never used on input.
 void require(bool condition, const char* text, const char* file = __builtin_FILE(), int line = __builtin_LINE());
 

@@ -309,5 +309,9 @@ void Segmenter::set_options(SegmentOptions options) {
 const Model& Segmenter::model() const { return *state_->model; }
 std::string Segmenter::device() const { return state_->main.backend->name(); }
 const std::string& Segmenter::device_reason() const { return state_->chosen.reason; }
+bool Segmenter::runs_cuda_kernels() const {
+  const DeviceKind kind = state_->chosen.device.kind;
+  return kind == DeviceKind::cuda || kind == DeviceKind::cpu_emulated;
+}
 
 }  // namespace furrow

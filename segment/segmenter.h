@@ -113,6 +113,7 @@ class Segmenter {
   const Model& model() const;
   std::string device() const;                // "cpu (avx512)", "cuda (NVIDIA H200, sm_90, fp16)"
   const std::string& device_reason() const;  // why `auto` chose it
+  bool runs_cuda_kernels() const;            // on a GPU or emulated; else natively on the CPU
 
  private:
   struct State;

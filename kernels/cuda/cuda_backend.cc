@@ -1,5 +1,6 @@
 #include "kernels/cuda/cuda_backend.h"
 
+#include <cstring>
 #include <mutex>
 
 namespace furrow::gpu {
@@ -14,6 +15,10 @@ class DeviceRecording : public Recorded {
   std::unique_ptr<Recording> recording_;
   Stream stream_;
 };
+
+std::shared_ptr<void> allocate_shared_pinned(const std::shared_ptr<Runtime>& runtime, size_t bytes) {
+  return {runtime->allocate_pinned(bytes), [runtime](void* memory) { runtime->release_pinned(memory); }};
+}
 
 }  // namespace
 
@@ -73,14 +78,22 @@ void* CudaBackend::borrow(Slot slot, size_t bytes) {
   if (borrowed.bytes < bytes) {
     finish();   // work that still uses the old memory
     borrowed = {};
-    borrowed = {allocate_shared(runtime_, bytes), bytes};
+    const bool pinned = slot == Slot::pinned_in || slot == Slot::pinned_out;
+    borrowed = {pinned ? allocate_shared_pinned(runtime_, bytes) : allocate_shared(runtime_, bytes), bytes};
   }
   return borrowed.memory.get();
 }
 
 void CudaBackend::fetch(const Tensor& from, Tensor& to) {
   require(from.shape() == to.shape() && from.dtype() == DType::f32 && to.dtype() == DType::f32, "fetch: shape or type");
-  runtime_->download(stream_, to.values<float>().data(), from.values<float>().data(), from.bytes());
+  download(from.values<float>().data(), to.values<float>().data(), from.bytes());
+}
+
+void CudaBackend::download(const void* device, void* host, size_t bytes) {
+  void* pinned = borrow(Slot::pinned_out, bytes);
+  runtime_->download(stream_, pinned, device, bytes);
+  finish();
+  std::memcpy(host, pinned, bytes);
 }
 
 void CudaBackend::finish() { runtime_->synchronize(stream_); }

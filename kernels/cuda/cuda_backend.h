@@ -71,12 +71,14 @@ class CudaBackend : public Backend {
   void finish() override;
   std::unique_ptr<Recorded> record(const std::function<void()>& work) override;
 
- private:
+ protected:   // for VendorBackend
   friend class Staged;
   bool on_device(const void* memory) const;   // inside an arena of reserve()
-  // Memory for the time until the next call of the same slot; grows, never shrinks.
-  enum class Slot : uint8_t { staging, scratch };
+  // Memory for the time until the next call of the same slot; grows, never shrinks. The pinned ones are the host's, and
+  // what crosses to or from the device passes through them, so that copies run beside other streams' work.
+  enum class Slot : uint8_t { staging, scratch, pinned_in, pinned_out };
   void* borrow(Slot slot, size_t bytes);
+  void download(const void* device, void* host, size_t bytes);   // and waits
   DType storage() const;                      // of planned activations
   MmaConvLayout mma_layout(const ConvStep& step) const;
   void run_conv(const ConvStep& step, const Packed* packed, const StepBuffers& buffers);
@@ -88,7 +90,7 @@ class CudaBackend : public Backend {
   Precision precision_;
   Stream stream_;
   struct Borrowed { std::shared_ptr<void> memory; size_t bytes = 0; };
-  Borrowed borrowed_[2];
+  Borrowed borrowed_[4];
   struct Ranges;                              // of the arenas that are alive
   std::shared_ptr<Ranges> arenas_;
 };

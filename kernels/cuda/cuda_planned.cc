@@ -3,6 +3,7 @@
 // fp32 runs the kernels of conv.h on float images, the other precisions those of mma_conv.h on images whose pixels start on
 // 16 bytes. The choice is a function of step, precision and device, never of time.
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "kernels/checked.h"
@@ -70,8 +71,10 @@ void CudaBackend::place(const Tensor& dense, const Placed& to) {
   const Image y = image(to);
   const void* from = dense.values<float>().data();
   if (!on_device(from)) {
-    void* staging = borrow(Slot::staging, dense.bytes());
-    runtime_->upload(stream_, staging, from, dense.bytes());
+    void *pinned = borrow(Slot::pinned_in, dense.bytes()), *staging = borrow(Slot::staging, dense.bytes());
+    finish();   // an earlier copy out of the same memory
+    std::memcpy(pinned, from, dense.bytes());
+    runtime_->upload(stream_, staging, pinned, dense.bytes());
     from = staging;
   }
   kernels_.elementwise->convert(stream_, {.x = {from, DType::f32, y.n, y.h, y.w, y.c, y.c}, .y = y});
@@ -84,7 +87,7 @@ void CudaBackend::unplace(const Placed& from, Tensor& dense) {
   const bool direct = on_device(to);
   void* target = direct ? to : borrow(Slot::staging, dense.bytes());
   kernels_.elementwise->convert(stream_, {.x = x, .y = {target, DType::f32, x.n, x.h, x.w, x.c, x.c}});
-  if (!direct) runtime_->download(stream_, to, target, dense.bytes());
+  if (!direct) download(target, to, dense.bytes());
 }
 
 MmaConvLayout CudaBackend::mma_layout(const ConvStep& s) const {

@@ -23,6 +23,7 @@ class Runtime {
  public:
   virtual ~Runtime() = default;
   virtual std::string name() const = 0;     // "NVIDIA H200, sm_90", "emulated on this CPU"
+  virtual std::string versions() const = 0;  // "driver 13.0, runtime 13.0": with name(), what measured times hold for
   virtual bool emulated() const = 0;        // device memory is host memory, and work has happened when a call returns
 
   // `bytes` of device memory, 256-byte aligned, undefined. Throws ErrorCode::device naming the bytes wanted and free.
@@ -36,7 +37,7 @@ class Runtime {
 
   virtual Stream create_stream() = 0;
   virtual void destroy_stream(Stream stream) noexcept = 0;
-  // Waits for everything given to the stream; throws ErrorCode::device with the cause where any of it failed.
+  // Waits for everything given to the stream; throws DeviceLost with the cause where any of it failed.
   virtual void synchronize(Stream stream) = 0;
 
   // In the order of the stream. `host` stays valid until the stream has been synchronised.

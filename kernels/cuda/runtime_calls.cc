@@ -25,8 +25,8 @@ class Checker {
     const std::string reason = std::string(doing) + " failed: " + calls_.error_string(status);
     calls_.get_last_error();
     if (!lost()) throw Error(ErrorCode::device, reason);
-    throw Error(ErrorCode::device, reason)
-        .hint("this process cannot use the GPU any more and must end; the error may come from earlier work (CUDA_LAUNCH_BLOCKING=1 shows which)");
+    throw DeviceLost(Error(ErrorCode::device, reason)
+        .hint("this process cannot use the GPU any more and must end; the error may come from earlier work (CUDA_LAUNCH_BLOCKING=1 shows which)"));
   }
   // For releases, which cannot report: the failure belongs to earlier work, which has been or will be reported.
   void forget(int status) const noexcept {
@@ -76,6 +76,12 @@ class CudaRuntime : public Runtime {
   }
 
   std::string name() const override { return name_; }
+  std::string versions() const override {
+    int driver = 0, runtime = 0;
+    check_(calls_.driver_version(&driver), "asking for the driver's version");
+    check_(calls_.runtime_version(&runtime), "asking for the runtime's version");
+    return "driver " + version_text(driver) + ", runtime " + version_text(runtime);
+  }
   bool emulated() const override { return false; }
 
   void* allocate(size_t bytes) override {
