@@ -4,6 +4,7 @@
 #include "kernels/cuda/api.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/runtime.h"
+#include "kernels/cuda/vendor/vendor_backend.h"
 #include "kernels/ref/ref_backend.h"
 
 namespace furrow {
@@ -67,8 +68,41 @@ Precision precision_on(const Device& device, std::optional<Precision> precision)
   return precision.value_or(cuda_kernels ? Precision::fp16 : Precision::fp32);
 }
 
+std::optional<KernelChoice> kernel_choice_of(std::string_view name) {
+  if (name == "own") return KernelChoice::own;
+  if (name == "vendor") return KernelChoice::vendor;
+  if (name == "auto") return KernelChoice::automatic;
+  return std::nullopt;
+}
+
+std::string step_key(const Step& step) { return op_name(step) + " " + problem(step); }
+
+#if defined(FURROW_HAVE_CUDA)
+namespace {
+
+// The back-end of measured times, or null where none hold for this machine.
+std::unique_ptr<Backend> make_tuned(int index, Precision precision, const Tuning& tuning) {
+  if (precision == Precision::fp32 || tuning.vendor_steps.empty()) return nullptr;
+  try {
+    auto backend = std::make_unique<gpu::VendorBackend>(gpu::make_cuda_runtime(index), cuda::api, precision);
+    const auto measured = tuning.vendor_steps.find(backend->machine());
+    if (measured == tuning.vendor_steps.end()) return nullptr;
+    backend->use([steps = measured->second](const Step& step) { return steps.contains(step_key(step)); });
+    return backend;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::device) throw;
+    return nullptr;   // no such libraries: the times were measured with others
+  }
+}
+
+}  // namespace
+#endif
+
 std::unique_ptr<Backend> make_backend(const Device& device, ThreadPool* pool, const BackendOptions& options) {
   const Precision precision = precision_on(device, options.precision);
+  if (options.kernels == KernelChoice::vendor && device.kind != DeviceKind::cuda)
+    throw Error(ErrorCode::usage, "--kernels vendor is of --device cuda alone: cuDNN and cuBLASLt run on a GPU")
+        .hint("--kernels own or auto goes with every device");
   switch (device.kind) {
     case DeviceKind::ref: return std::make_unique<RefBackend>(pool);
     case DeviceKind::cpu: return std::make_unique<cpu::CpuBackend>(pool);
@@ -76,6 +110,10 @@ std::unique_ptr<Backend> make_backend(const Device& device, ThreadPool* pool, co
       return std::make_unique<gpu::CudaBackend>(gpu::make_emulated_runtime(), emulated::api, precision);
     case DeviceKind::cuda: {
 #if defined(FURROW_HAVE_CUDA)
+      if (options.kernels == KernelChoice::vendor)
+        return std::make_unique<gpu::VendorBackend>(gpu::make_cuda_runtime(device.index), cuda::api, precision);
+      if (options.kernels == KernelChoice::automatic && options.tuning != nullptr)
+        if (std::unique_ptr<Backend> tuned = make_tuned(device.index, precision, *options.tuning)) return tuned;
       return std::make_unique<gpu::CudaBackend>(gpu::make_cuda_runtime(device.index), cuda::api, precision);
 #else
       break;

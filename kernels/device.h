@@ -1,8 +1,10 @@
 // Devices by name, what this build and machine offer, and the back-end behind each.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,13 +36,27 @@ enum class Precision : uint8_t { fp32, tf32, bf16, fp16 };
 std::string_view name(Precision precision);                    // "fp32"
 std::optional<Precision> precision_of(std::string_view name);  // empty: not one of the four
 
+// Who computes planned convolutions on device cuda: Furrow's kernels, cuDNN and cuBLASLt (opened by name when asked for:
+// kernels/cuda/vendor), or, with `automatic`, Furrow's unless measured times say otherwise.
+enum class KernelChoice : uint8_t { own, vendor, automatic };
+std::optional<KernelChoice> kernel_choice_of(std::string_view name);   // own, vendor, auto; empty: none of them
+
+// Measured times (`furrow model tune`), as far as they matter: for each machine (VendorBackend::machine(): GPU, versions
+// and precision) the steps (step_key()) that the vendor's libraries computed faster.
+struct Tuning { std::map<std::string, std::set<std::string>> vendor_steps; };
+std::string step_key(const Step& step);   // "conv2d+relu+pool 1x64x64x64 -> 1x64x64x64 k3s1p1"
+
 struct BackendOptions {
   std::optional<Precision> precision;   // default fp16 for cuda and cpu-emulated; the others compute in fp32 (ref: double)
+  KernelChoice kernels = KernelChoice::automatic;
+  std::shared_ptr<const Tuning> tuning;   // for `automatic`; null: nothing was measured
 };
 // What `precision` means on that device. Throws ErrorCode::usage where the device cannot.
 Precision precision_on(const Device& device, std::optional<Precision> precision);
 
-// `pool` must outlive the back-end; null means one thread. Throws ErrorCode::device, ErrorCode::usage as above.
+// `pool` must outlive the back-end; null means one thread. Throws ErrorCode::device, ErrorCode::usage as above; with
+// KernelChoice::vendor also ErrorCode::usage on devices other than cuda and for fp32, ErrorCode::device without the
+// libraries. With `automatic`, times measured with libraries that are not there any more count for nothing.
 std::unique_ptr<Backend> make_backend(const Device& device, ThreadPool* pool, const BackendOptions& options = {});
 
 }  // namespace furrow

@@ -11,6 +11,7 @@ namespace {
 class EmulatedRuntime : public Runtime {
  public:
   std::string name() const override { return "emulated on this CPU"; }
+  std::string versions() const override { return "emulator"; }
   bool emulated() const override { return true; }
 
   void* allocate(size_t bytes) override {

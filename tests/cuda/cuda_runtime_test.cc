@@ -63,6 +63,7 @@ TEST_F(CudaRuntimeTest, DoesItsWorkInOrderAndReleasesAll) {
   whole_life();
   EXPECT_EQ(state().log, (std::vector<std::string>{"copy 1", "copy 3", "copy 2", "copy 3", "replay"}));
   EXPECT_EQ(make_cuda_runtime(kCalls, 0)->name(), "Fake GPU, sm_90");
+  EXPECT_EQ(make_cuda_runtime(kCalls, 0)->versions(), "driver 13.0, runtime 13.0");
   EXPECT_FALSE(make_cuda_runtime(kCalls, 0)->emulated());
 }
 

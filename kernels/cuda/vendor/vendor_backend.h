@@ -1,0 +1,59 @@
+// VendorBackend: CudaBackend whose planned convolutions may be computed by cuDNN and cuBLASLt.
+//
+// Convolutions go to cuDNN, those that are one matrix product (1x1, one source) and 2x2 transposed ones to cuBLASLt.
+// Maxima, heads and everything else stay with Furrow's kernels, and so does training. Images keep their layout: pad
+// channels are zeros, so the libraries are given whole pitches of channels, with zero weights for the pads, and write
+// zero pads.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "kernels/cuda/cuda_backend.h"
+#include "kernels/cuda/vendor/cublaslt_gemm.h"
+#include "kernels/cuda/vendor/cudnn_conv.h"
+
+namespace furrow::gpu {
+
+class VendorBackend : public CudaBackend {
+ public:
+  // Opens both libraries. Precision::fp32 is not theirs: ErrorCode::usage. Errors otherwise as open_cudnn().
+  VendorBackend(std::unique_ptr<Runtime> runtime, const KernelApi& kernels, Precision precision);
+
+  // Which of the steps that takes() go to the libraries; at first all do. Before anything is planned.
+  void use(std::function<bool(const Step&)> wanted) { wanted_ = std::move(wanted); }
+  // Whether the step is of a form that a library computes.
+  bool takes(const Step& step) const;
+  // The same, and the library has an algorithm for it.
+  bool offers(const Step& step) const;
+  // What measured times hold for: "NVIDIA H200, sm_90; driver 13.0, runtime 13.0; cudnn 9.19.0; cublaslt 13.0.2; fp16".
+  std::string machine() const;
+
+  std::string name() const override;  // "cuda (NVIDIA H200, sm_90; fp16; cudnn 9.19.0, cublaslt 13.0.2)"
+  std::string algorithm(const Step& step) const override;  // "cudnn 9.19.0 engine 38, pool apart"
+  size_t workspace_bytes(const Step& step) const override;
+  std::unique_ptr<Packed> prepare(const Step& step, const StepWeights& weights) override;
+  void run(const Step& step, const Packed* packed, const StepBuffers& buffers) override;
+
+ private:
+  struct Weights;
+  bool uses(const Step& step) const;
+  bool is_product(const ConvStep& step) const;
+  CudnnProblem cudnn_problem(const ConvStep& step, int source) const;
+  GemmProblem product(const ConvStep& step) const;
+  GemmProblem product(const UpconvStep& step) const;
+  size_t library_workspace(const Step& step) const;
+  std::shared_ptr<void> upload(const void* data, size_t bytes);
+  std::shared_ptr<void> upload_weights(const Tensor& w, int64_t first, int64_t channels);
+  void convolve(const ConvStep& step, const Weights& weights, const Placed* x, const Placed& y, std::byte* workspace);
+  void upconvolve(const UpconvStep& step, const Weights& weights, const Placed& x, const Placed& y,
+                  std::byte* workspace);
+
+  std::function<bool(const Step&)> wanted_;
+  // Plans are made when a step is first asked about, which changes no answer.
+  std::unique_ptr<CudnnConv> cudnn_;
+  std::unique_ptr<CublasLtGemm> cublaslt_;
+};
+
+}  // namespace furrow::gpu
