@@ -44,7 +44,7 @@ set(furrow_cuda_summary "nvcc ${CMAKE_CUDA_COMPILER_VERSION}, architectures ${CM
 function(furrow_cuda_flags target)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
   target_compile_definitions(${target} PRIVATE $<TARGET_PROPERTY:furrow_flags,INTERFACE_COMPILE_DEFINITIONS>)
-  target_compile_options(${target} PRIVATE "SHELL:-Xcompiler -Wall,-Wno-unknown-pragmas,-Wno-unused-function,-ffp-contract=off" $<$<NOT:$<CONFIG:Release>>:-lineinfo>)
+  target_compile_options(${target} PRIVATE --compress-mode=size "SHELL:-Xcompiler -Wall,-Wno-unknown-pragmas,-Wno-unused-function,-ffp-contract=off" $<$<NOT:$<CONFIG:Release>>:-lineinfo>)
   if(FURROW_WERROR)
     target_compile_options(${target} PRIVATE "SHELL:-Xcompiler -Werror" "SHELL:-Werror all-warnings")
   endif()

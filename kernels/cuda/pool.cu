@@ -28,7 +28,7 @@ SIMT_DEVICE void window_maximum(const View<const T>& x, int n, int oh, int ow, i
 
 // y = the maximum of each window. Reads x (3x3: from cache 9/4 times), writes y. Grid: over_pixels of y.
 template <int kSize, int kPad, class T, int V>
-__global__ void __launch_bounds__(kPixelThreads) pool_kernel(View<const T> x, View<T> y) {
+__global__ void __launch_bounds__(kPixelThreads, 2) pool_kernel(View<const T> x, View<T> y) {
   const int64_t pixel = own_pixel();
   if (pixel >= y.pixels()) return;
   const Place at = place_of(pixel, y.h, y.w);
@@ -43,7 +43,7 @@ __global__ void __launch_bounds__(kPixelThreads) pool_kernel(View<const T> x, Vi
 // dx = the sum of dy over the windows whose maximum the pixel is, by rows, then columns. Reads x (each window anew for
 // each of its pixels, from cache), dy, writes dx. Grid: over_pixels of dx.
 template <int kSize, int kPad, class T, int V>
-__global__ void __launch_bounds__(kPixelThreads)
+__global__ void __launch_bounds__(kPixelThreads, 2)
     pool_grad_kernel(View<const T> x, View<const T> dy, View<T> dx, bool accumulate) {
   using Over = PoolWindow<kSize, kPad>;
   const int64_t pixel = own_pixel();
@@ -74,6 +74,7 @@ void check_pool(const gpu::ConstImage& x, const gpu::ConstImage& y) {
 template <int kSize, int kPad>
 void pool(gpu::Stream stream, const gpu::PoolArgs& a) {
   check_pool<kSize, kPad>(a.x, a.y);
+  if (is_empty(a.y)) return;
   with_lanes({a.x, a.y}, [&](auto zero, auto lanes) {
     using T = decltype(zero);
     constexpr int V = decltype(lanes)::value;
@@ -85,7 +86,9 @@ void pool(gpu::Stream stream, const gpu::PoolArgs& a) {
 template <int kSize, int kPad>
 void pool_grad(gpu::Stream stream, const gpu::PoolGradArgs& a) {
   check_pool<kSize, kPad>(a.x, a.dy);
-  require(a.dx && same_extent(a.x, a.dx), "max_pool_grad: dx is not like x");
+  require(same_extent(a.x, a.dx), "max_pool_grad: dx is not like x");
+  if (is_empty(a.dx)) return;
+  require(static_cast<bool>(a.dx), "max_pool_grad: no result");
   with_lanes({a.x, a.dy, a.dx}, [&](auto zero, auto lanes) {
     using T = decltype(zero);
     constexpr int V = decltype(lanes)::value;

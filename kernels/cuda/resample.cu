@@ -24,7 +24,7 @@ Placement placement_of(const Args& a, const gpu::ConstImage& x) {
 // y[oh+top][ow+left] = the mix of four pixels of x, first along the row: (1-f)*low + f*high. Reads x (neighbours again
 // from cache), writes y.
 template <class T, int V>
-__global__ void __launch_bounds__(kPixelThreads) resize_kernel(View<const T> x, View<T> y, Placement placement) {
+__global__ void __launch_bounds__(kPixelThreads, 2) resize_kernel(View<const T> x, View<T> y, Placement placement) {
   const int64_t pixel = own_pixel();
   if (pixel >= y.pixels()) return;
   const Place at = place_of(pixel, y.h, y.w);
@@ -59,7 +59,7 @@ SIMT_BOTH Range within(Range range, int offset, int size) {
 // dx[h][w] = sum over the outputs that mixed it in of their weight * dy; by rows, then columns. Reads dy (four times
 // from cache for a bilinear rule), writes dx.
 template <class T, int V>
-__global__ void __launch_bounds__(kPixelThreads)
+__global__ void __launch_bounds__(kPixelThreads, 2)
     resize_grad_kernel(View<const T> dy, View<T> dx, Placement placement, bool accumulate) {
   const int64_t pixel = own_pixel();
   if (pixel >= dx.pixels()) return;
@@ -86,7 +86,7 @@ __global__ void __launch_bounds__(kPixelThreads)
 
 // y[h][w] = x[h-top][w-left], or 0. Reads the part of x that y shows, writes y.
 template <class T, int V>
-__global__ void __launch_bounds__(kPixelThreads)
+__global__ void __launch_bounds__(kPixelThreads, 2)
     pad_kernel(View<const T> x, View<T> y, int top, int left, bool accumulate) {
   const int64_t pixel = own_pixel();
   if (pixel >= y.pixels()) return;
@@ -101,11 +101,13 @@ __global__ void __launch_bounds__(kPixelThreads)
 }
 
 void check_resize(const gpu::ConstImage& x, const gpu::ConstImage& y, int h, int w) {
-  require(x && y && x.n == y.n && x.c == y.c && x.h > 0 && x.w > 0 && h > 0 && w > 0, "resize: shapes");
+  require(x.n == y.n && x.c == y.c && x.h > 0 && x.w > 0 && h > 0 && w > 0, "resize: shapes");
 }
 
 void resize(gpu::Stream stream, const gpu::ResizeArgs& a) {
   check_resize(a.x, a.y, a.h, a.w);
+  if (is_empty(a.y)) return;
+  require(a.x && a.y, "resize: an image is missing");
   with_lanes({a.x, a.y}, [&](auto zero, auto lanes) {
     using T = decltype(zero);
     constexpr int V = decltype(lanes)::value;
@@ -117,6 +119,8 @@ void resize(gpu::Stream stream, const gpu::ResizeArgs& a) {
 
 void resize_grad(gpu::Stream stream, const gpu::ResizeGradArgs& a) {
   check_resize(a.dx, a.dy, a.h, a.w);
+  if (is_empty(a.dx)) return;
+  require(static_cast<bool>(a.dx), "resize: no result");
   with_lanes({a.dy, a.dx}, [&](auto zero, auto lanes) {
     using T = decltype(zero);
     constexpr int V = decltype(lanes)::value;
@@ -127,7 +131,9 @@ void resize_grad(gpu::Stream stream, const gpu::ResizeGradArgs& a) {
 }
 
 void pad(gpu::Stream stream, const gpu::PadArgs& a) {
-  require(a.x && a.y && a.x.n == a.y.n && a.x.c == a.y.c, "pad: batch and channels do not change");
+  require(a.x.n == a.y.n && a.x.c == a.y.c, "pad: batch and channels do not change");
+  if (is_empty(a.y)) return;
+  require(static_cast<bool>(a.y), "pad: no result");
   with_lanes({a.x, a.y}, [&](auto zero, auto lanes) {
     using T = decltype(zero);
     constexpr int V = decltype(lanes)::value;
