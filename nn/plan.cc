@@ -215,16 +215,24 @@ void Plan::compute(size_t step) {
 // last reorder crosses from the device to the host and stays out.
 void Plan::compute_all() {
   const size_t end = steps_.back().action == Action::unplace ? steps_.size() - 1 : steps_.size();
+  // Refers to nothing that moves with the plan: a recording may call it again.
+  const auto steps = [backend = backend_, first = steps_.data() + 1, last = steps_.data() + end] {
+    for (const PlannedStep* s = first; s != last; ++s) backend->run(s->step, s->packed.get(), s->buffers);
+  };
   if (recording_ == Recording::to_try) {
-    recorded_ = backend_->record([&] {
-      for (size_t i = 1; i < end; ++i) compute(i);
-    });
     recording_ = Recording::tried;
+    try {
+      recorded_ = backend_->record(steps);
+    } catch (const DeviceLost&) {
+      throw;
+    } catch (const Error& error) {   // memory for the recording, say: the steps themselves need none
+      if (error.code() != ErrorCode::device) throw;
+    }
   }
   if (recorded_ != nullptr) {
     recorded_->replay();
   } else {
-    for (size_t i = 1; i < end; ++i) compute(i);
+    steps();
   }
   if (recording_ == Recording::before_first_run) recording_ = Recording::to_try;
   if (end < steps_.size()) compute(end);

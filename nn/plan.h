@@ -39,7 +39,8 @@ struct PlanOptions {
 class Plan {
  public:
   // `input` {N,H,W,in_channels}. The back-end must outlive the plan; the network need not (its weights are packed).
-  // Throws ErrorCode::unsupported for a size or operation that cannot be planned, ErrorCode::limit for want of memory.
+  // Throws ErrorCode::unsupported for a size or operation that cannot be planned, ErrorCode::limit for want of
+  // host memory, ErrorCode::device for want of a device's.
   Plan(const Network& network, Backend& backend, const Shape& input, PlanOptions options = {});
   Plan(Plan&&) = default;
 

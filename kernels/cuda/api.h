@@ -8,8 +8,12 @@
 #include "kernels/cuda/batch_norm.h"
 #include "kernels/cuda/conv.h"
 #include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/ladder.h"
 #include "kernels/cuda/loss.h"
+#include "kernels/cuda/metrics.h"
 #include "kernels/cuda/mma_conv.h"
+#include "kernels/cuda/mma_conv_grad.h"
+#include "kernels/cuda/optim.h"
 #include "kernels/cuda/picture.h"
 #include "kernels/cuda/resample.h"
 
@@ -19,11 +23,15 @@ struct KernelApi {
   const char* name;   // "cuda" or "emulated"
   const ConvKernels* conv;
   const MmaConvKernels* mma_conv;
+  const MmaConvGradKernels* mma_conv_grad;
   const BatchNormKernels* batch_norm;
   const ElementwiseKernels* elementwise;
   const ResampleKernels* resample;
   const LossKernels* loss;
+  const MetricKernels* metrics;
+  const OptimKernels* optim;
   const PictureKernels* picture;
+  const LadderKernels* ladder;
 };
 
 }  // namespace furrow::gpu

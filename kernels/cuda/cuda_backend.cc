@@ -99,6 +99,7 @@ void CudaBackend::download(const void* device, void* host, size_t bytes) {
 void CudaBackend::finish() { runtime_->synchronize(stream_); }
 
 std::unique_ptr<Recorded> CudaBackend::record(const std::function<void()>& work) {
+  runtime_->use();
   std::unique_ptr<Recording> recording = runtime_->record(stream_, work);
   if (recording == nullptr) return nullptr;
   return std::make_unique<DeviceRecording>(std::move(recording), stream_);

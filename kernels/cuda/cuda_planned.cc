@@ -68,6 +68,7 @@ Image CudaBackend::image(const Placed& placed) const {
 
 void CudaBackend::place(const Tensor& dense, const Placed& to) {
   require(dense.shape() == to.shape && dense.dtype() == DType::f32 && to.data != nullptr, "place: shape or type");
+  runtime_->use();
   const Image y = image(to);
   const void* from = dense.values<float>().data();
   if (!on_device(from)) {
@@ -82,6 +83,7 @@ void CudaBackend::place(const Tensor& dense, const Placed& to) {
 
 void CudaBackend::unplace(const Placed& from, Tensor& dense) {
   require(dense.shape() == from.shape && dense.dtype() == DType::f32 && from.data != nullptr, "unplace: shape or type");
+  runtime_->use();
   const Image x = image(from);
   void* to = dense.values<float>().data();
   const bool direct = on_device(to);
@@ -130,6 +132,7 @@ size_t CudaBackend::workspace_bytes(const Step& step) const {
 }
 
 std::unique_ptr<Packed> CudaBackend::prepare(const Step& step, const StepWeights& weights) {
+  runtime_->use();
   auto out = std::make_unique<DeviceWeights>();
   const auto upload = [&](const void* data, size_t bytes) {
     std::shared_ptr<void> memory = allocate_shared(runtime_, bytes);
@@ -209,6 +212,7 @@ void CudaBackend::run_conv(const ConvStep& s, const Packed* packed, const StepBu
 }
 
 void CudaBackend::run(const Step& step, const Packed* packed, const StepBuffers& buffers) {
+  runtime_->use();
   if (const auto* conv = std::get_if<ConvStep>(&step)) return run_conv(*conv, packed, buffers);
   const Image x = image(buffers.x[0]), y = image(buffers.y);
   if (const auto* up = std::get_if<UpconvStep>(&step)) {

@@ -26,6 +26,9 @@ class Runtime {
   virtual std::string versions() const = 0;  // "driver 13.0, runtime 13.0": with name(), what measured times hold for
   virtual bool emulated() const = 0;        // device memory is host memory, and work has happened when a call returns
 
+  // Kernels that the calling thread launches from here on go to this device. Every other call here does the same.
+  virtual void use() const = 0;
+
   // `bytes` of device memory, 256-byte aligned, undefined. Throws ErrorCode::device naming the bytes wanted and free.
   virtual void* allocate(size_t bytes) = 0;
   virtual void release(void* memory) noexcept = 0;
@@ -47,6 +50,7 @@ class Runtime {
   virtual void zero(Stream stream, void* device, size_t bytes) = 0;
 
   // Records what `body` gives to the stream, without running it. Null where the device cannot record: run `body` each time.
+  // `body` may be copied and called again by replay(): what it refers to lives as long as the recording.
   virtual std::unique_ptr<Recording> record(Stream stream, const std::function<void()>& body) = 0;
 };
 

@@ -26,7 +26,7 @@ class Checker {
     calls_.get_last_error();
     if (!lost()) throw Error(ErrorCode::device, reason);
     throw DeviceLost(Error(ErrorCode::device, reason)
-        .hint("this process cannot use the GPU any more and must end; the error may come from earlier work (CUDA_LAUNCH_BLOCKING=1 shows which)"));
+        .hint(kDeviceLostHint));
   }
   // For releases, which cannot report: the failure belongs to earlier work, which has been or will be reported.
   void forget(int status) const noexcept {
@@ -83,6 +83,8 @@ class CudaRuntime : public Runtime {
     return "driver " + version_text(driver) + ", runtime " + version_text(runtime);
   }
   bool emulated() const override { return false; }
+  // CUDA's current GPU belongs to the calling thread.
+  void use() const override { check_(calls_.set_device(index_), "choosing the GPU"); }
 
   void* allocate(size_t bytes) override {
     use();
@@ -174,8 +176,6 @@ class CudaRuntime : public Runtime {
   }
 
  private:
-  // CUDA's current GPU belongs to the calling thread.
-  void use() const { check_(calls_.set_device(index_), "choosing the GPU"); }
   void copy_async(Stream stream, void* to, const void* from, size_t bytes, int kind, const char* doing) {
     use();
     check_(calls_.memcpy_async(to, from, bytes, kind, stream.handle), doing);

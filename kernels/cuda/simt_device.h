@@ -7,7 +7,10 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
+#include <mutex>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "kernels/cuda/stream.h"
 #include "kernels/error.h"
@@ -105,22 +108,46 @@ SIMT_DEVICE void mma_m16n8k32_u8s8(int32_t (&d)[4], const uint32_t (&a)[4], cons
 }
 
 // Throws ErrorCode::device naming the kernel where the launch is refused; a refusal is forgotten, so that the next call
-// does not report it again. The stream's GPU must be the calling thread's (every call of Runtime makes it so).
+// does not report it again. What cannot be forgotten is no refusal but the end of the context by earlier work: DeviceLost.
+inline void check_launch(cudaError_t status, const char* name) {
+  if (status == cudaSuccess) return;
+  cudaGetLastError();
+  const std::string cause = cudaGetErrorString(status);
+  size_t free = 0, total = 0;
+  if (cudaMemGetInfo(&free, &total) == cudaSuccess)
+    throw Error(ErrorCode::device, std::string("kernel ") + name + " was not launched: " + cause);
+  cudaGetLastError();
+  throw DeviceLost(Error(ErrorCode::device, std::string("the GPU was lost before kernel ") + name + ": " + cause).hint(gpu::kDeviceLostHint));
+}
+
+// Lets the kernel use as much dynamic shared memory as the calling thread's GPU grants, once for each kernel and GPU: never
+// less later, so that threads which launch it with different sizes cannot undo each other. No work of any stream, so it may
+// happen while one records.
+inline void grant_shared_memory(const void* kernel, const char* name) {
+  static std::mutex mutex;
+  static std::set<std::pair<const void*, int>> granted;   // kernel, GPU
+  int device = 0, most = 0;
+  check_launch(cudaGetDevice(&device), name);
+  const std::lock_guard lock(mutex);
+  if (granted.count({kernel, device}) > 0) return;
+  cudaFuncAttributes attributes{};
+  check_launch(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device), name);
+  check_launch(cudaFuncGetAttributes(&attributes, kernel), name);
+  const int dynamic = most - static_cast<int>(attributes.sharedSizeBytes);
+  check_launch(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, dynamic), name);
+  granted.insert({kernel, device});
+}
+
+// The stream's GPU must be the calling thread's (Runtime::use).
 template <class... P, class... A>
 void launch_kernel(gpu::Stream stream, dim3 grid, dim3 block, size_t shared_bytes, const char* name, void (*kernel)(P...), A&&... arguments) {
-  const auto check = [&](cudaError_t status) {
-    if (status == cudaSuccess) return;
-    cudaGetLastError();
-    throw Error(ErrorCode::device, std::string("kernel ") + name + " was not launched: " + cudaGetErrorString(status));
-  };
-  if (shared_bytes > 48 * 1024)
-    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)));
+  if (shared_bytes > 48 * 1024) grant_shared_memory(reinterpret_cast<const void*>(kernel), name);   // up to there always granted
   cudaLaunchConfig_t config{};
   config.gridDim = grid;
   config.blockDim = block;
   config.dynamicSmemBytes = shared_bytes;
   config.stream = static_cast<cudaStream_t>(stream.handle);
-  check(cudaLaunchKernelEx(&config, kernel, static_cast<P>(arguments)...));
+  check_launch(cudaLaunchKernelEx(&config, kernel, static_cast<P>(arguments)...), name);
 }
 
 }  // namespace furrow::cuda

@@ -11,7 +11,7 @@ namespace furrow::gpu {
 // the operation is done: slow, correct, and never the case on the emulator. Ends with `done()`.
 class Staged {
  public:
-  explicit Staged(CudaBackend& backend) : backend_(backend) {}
+  explicit Staged(CudaBackend& backend) : backend_(backend) { backend.runtime_->use(); }
   Staged(const Staged&) = delete;
   Staged& operator=(const Staged&) = delete;
 

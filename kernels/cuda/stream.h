@@ -9,4 +9,8 @@ struct Stream {
   void* handle = nullptr;
 };
 
+// What to tell who meets DeviceLost.
+constexpr char kDeviceLostHint[] =
+    "this process cannot use the GPU any more and must end; the error may come from earlier work (CUDA_LAUNCH_BLOCKING=1 shows which)";
+
 }  // namespace furrow::gpu

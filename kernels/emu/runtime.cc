@@ -13,6 +13,7 @@ class EmulatedRuntime : public Runtime {
   std::string name() const override { return "emulated on this CPU"; }
   std::string versions() const override { return "emulator"; }
   bool emulated() const override { return true; }
+  void use() const override {}
 
   void* allocate(size_t bytes) override {
     constexpr size_t kAlignment = 256;

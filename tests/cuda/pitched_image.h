@@ -39,7 +39,7 @@ inline Tolerance of_largest(double bound, const Tensor& want, DType type) {
 
 class PitchedImage {
  public:
-  // Undefined elements (NaN on the emulator), pad channels too.
+  // Undefined elements (NaN), pad channels too.
   PitchedImage(const Shape& shape, DType type, int64_t pitch)
       : shape_(shape),
         type_(type),

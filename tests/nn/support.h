@@ -50,7 +50,7 @@ inline double relative_error(const Tensor& a, const Tensor& b) {
   const Tensor wide_a = a.to(DType::f64), wide_b = b.to(DType::f64);
   for (size_t i = 0; i < wide_a.values<double>().size(); ++i) {
     const double difference = std::abs(wide_a.values<double>()[i] - wide_b.values<double>()[i]);
-    error = difference <= error ? error : difference;  // a NaN stays
+    error = std::isnan(error) || difference <= error ? error : difference;  // a NaN stays
     size = std::max(size, std::abs(wide_b.values<double>()[i]));
   }
   EXPECT_GT(size, 0);

@@ -132,6 +132,7 @@ GemmProblem VendorBackend::product(const UpconvStep& s) const {
 }
 
 size_t VendorBackend::library_workspace(const Step& step) const {
+  runtime_->use();
   if (const auto* up = std::get_if<UpconvStep>(&step)) return round_up(cublaslt_->plan(product(*up)).workspace);
   const auto& conv = std::get<ConvStep>(step);
   if (is_product(conv)) return round_up(cublaslt_->plan(product(conv)).workspace);
@@ -144,6 +145,7 @@ size_t VendorBackend::library_workspace(const Step& step) const {
 
 std::string VendorBackend::algorithm(const Step& step) const {
   if (!uses(step)) return CudaBackend::algorithm(step);
+  runtime_->use();
   const auto* conv = std::get_if<ConvStep>(&step);
   if (conv == nullptr || is_product(*conv)) {
     const int id = cublaslt_->plan(conv == nullptr ? product(std::get<UpconvStep>(step)) : product(*conv)).id;
@@ -190,6 +192,7 @@ std::shared_ptr<void> VendorBackend::upload_weights(const Tensor& w, int64_t fir
 
 std::unique_ptr<Packed> VendorBackend::prepare(const Step& step, const StepWeights& weights) {
   if (!uses(step)) return CudaBackend::prepare(step, weights);
+  runtime_->use();
   auto out = std::make_unique<Weights>();
   const Tensor b = weights.b.empty() ? Tensor() : weights.b.to(DType::f64);
   const auto bias_of = [&](int64_t oc) { return b.empty() ? 0 : b.values<double>()[static_cast<size_t>(oc)]; };
@@ -266,6 +269,7 @@ void VendorBackend::upconvolve(const UpconvStep& s, const Weights& weights, cons
 
 void VendorBackend::run(const Step& step, const Packed* packed, const StepBuffers& buffers) {
   if (!uses(step)) return CudaBackend::run(step, packed, buffers);
+  runtime_->use();
   const auto* weights = dynamic_cast<const Weights*>(packed);
   require(weights != nullptr, "VendorBackend::run: weights that this back-end did not prepare");
   std::byte* next = buffers.workspace;
