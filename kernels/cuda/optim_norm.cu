@@ -43,9 +43,10 @@ __global__ void __launch_bounds__(kOptimThreads)
   s.skipped += s.skip;
   if (scaling.interval > 0) {
     s.good_steps = s.skip == 0 ? s.good_steps + 1 : 0;
-    if (s.skip != 0) s.loss_scale *= scaling.backoff;
+    const float less = s.loss_scale * scaling.backoff, more = s.loss_scale * scaling.growth;
+    if (s.skip != 0 && less >= kLeastLossScale) s.loss_scale = less;
     if (s.good_steps == scaling.interval) {
-      s.loss_scale *= scaling.growth;
+      if (isfinite(more)) s.loss_scale = more;
       s.good_steps = 0;
     }
   }

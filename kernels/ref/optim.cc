@@ -33,9 +33,10 @@ void optim_prepare(std::span<const double> gradient, double max_norm, const Loss
   state.skipped += state.skip;
   if (scaling.interval == 0) return;
   state.good_steps = state.skip == 0 ? state.good_steps + 1 : 0;
-  if (state.skip != 0) state.loss_scale *= scaling.backoff;
+  const float less = state.loss_scale * scaling.backoff, more = state.loss_scale * scaling.growth;
+  if (state.skip != 0 && less >= kLeastLossScale) state.loss_scale = less;
   if (state.good_steps == scaling.interval) {
-    state.loss_scale *= scaling.growth;
+    if (std::isfinite(more)) state.loss_scale = more;
     state.good_steps = 0;
   }
 }

@@ -241,6 +241,28 @@ TEST(CudaOptim, ANonFiniteGradientChangesNothingButTheState) {
   }
 }
 
+// 300 doublings leave float32, and so do 300 halvings: the scale stays at the last power of two that is allowed.
+TEST(CudaOptim, TheLossScaleStaysFiniteAndPositive) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const auto& [value, last] : {std::pair{1.0f, 0x1p127f}, std::pair{infinity, kLeastLossScale}}) {
+    Buffer g(std::vector<float>{value}, 0);
+    DeviceArray<std::byte> workspace(optim_workspace(1));
+    OptimState expected{.loss_scale = 1024};
+    DeviceArray<OptimState> state(std::vector<OptimState>{expected});
+    for (int step = 0; step < 300; ++step) {
+      kernels().prepare({}, {.gradient = g.data(),
+                             .count = 1,
+                             .max_norm = 1,
+                             .scaling = {.interval = 1},
+                             .state = state.data(),
+                             .workspace = workspace.data()});
+      ref::optim_prepare(std::vector<double>{static_cast<double>(value)}, 1, {.interval = 1}, expected);
+    }
+    EXPECT_EQ(expected.loss_scale, last);
+    expect_state(state.values()[0], expected);
+  }
+}
+
 // The bias corrections of a late step, by squaring.
 TEST(CudaOptim, ALateStep) {
   const std::vector<float> gradient = random_floats(8, 6, 1), before = random_floats(8, 7, 1);
