@@ -38,9 +38,11 @@ uint32_t take_copy(Block& b, Site site) {
 void cp_async(void* dst, const void* src, int bytes, bool valid, Site site) {
   Block& b = inside("cp_async");
   require_shared(b, dst, static_cast<size_t>(bytes), "cp.async", site);
-  if (valid && reinterpret_cast<uintptr_t>(src) % static_cast<uintptr_t>(bytes) != 0)
+  // The address counts even where nothing is read from it (simt_device.h).
+  if (src == nullptr) fail(b, site, "cp.async: the source is null");
+  if (reinterpret_cast<uintptr_t>(src) % static_cast<uintptr_t>(bytes) != 0)
     fail(b, site, "cp.async: the global address %p is not a multiple of %d", src, bytes);
-  if (valid && is_poisoned(src, static_cast<size_t>(bytes))) fail(b, site, "cp.async: the source %p is out of bounds", src);
+  if (is_poisoned(src, static_cast<size_t>(bytes))) fail(b, site, "cp.async: the source %p is out of bounds", src);
   ++b.counters.async_copies;
   Thread& t = *b.thread;
   const uint32_t place = take_copy(b, site);

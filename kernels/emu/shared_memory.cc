@@ -8,6 +8,7 @@ namespace furrow::emu {
 namespace {
 
 constexpr size_t kGuard = 64;
+constexpr size_t kUsualShared = 48 * 1024;   // what a block has without cudaFuncAttributeMaxDynamicSharedMemorySize
 // NaN as float, f16 and bf16, and unlikely to be written by accident.
 constexpr uint64_t kGuardWord = 0xFFA5FFA5FFA5FFA5u, kFillWord = ~uint64_t{0};
 
@@ -95,6 +96,10 @@ void* static_shared(const void* key, size_t bytes, const char* name, Site site) 
   if (all > options.shared_limit)
     fail(b, site, "shared array '%s': %zu bytes of shared memory are more than the limit of %zu", name, all,
          options.shared_limit);
+  // LAUNCH asks for more than the usual 48 KB by its dynamic bytes alone: a device would refuse this launch.
+  if (b.launch.dynamic_shared <= kUsualShared && all > kUsualShared)
+    fail(b, site, "shared array '%s': %zu bytes of shared memory are more than the %zu that a launch with %zu dynamic bytes is granted",
+         name, all, kUsualShared, b.launch.dynamic_shared);
   b.static_bytes = statics;
   SharedArray& array = b.arrays[b.arrays_n];
   array.key = key;

@@ -162,6 +162,13 @@ __global__ void too_much_shared(float* out, const float* in) {
   __syncthreads();
   out[me()] = s[me()];
 }
+// 28000 + 30000 bytes: more than the usual 48 KB, which LAUNCH would not ask for.
+__global__ void static_beside_dynamic(float* out, const float* in) {
+  SHARED_ARRAY(float, s, [7000]);
+  s[me()] = in[me()];
+  __syncthreads();
+  out[me()] = s[me()];
+}
 
 // ---- asynchronous copies
 __global__ void copy_without_wait(float* out, const float* in) {
@@ -193,6 +200,20 @@ __global__ void copy_without_barrier(float* out, const float* in) {
 __global__ void copy_misaligned(float* out, const float* in) {
   SHARED_ARRAY(float, s, [kSize + 16]);
   if (me() < kSize / 4) cp_async_16(&s[me() * 4 + 1], in + me() * 4, true);
+  cp_async_commit();
+  cp_async_wait<0>();
+  out[me()] = in[me()];
+}
+__global__ void copy_of_nothing_from_null(float* out, const float* in) {
+  SHARED_ARRAY(float, s, [kSize]);
+  if (me() < kSize / 4) cp_async_16(&s[me() * 4], me() < kSize / 8 ? in + me() * 4 : nullptr, me() < kSize / 8);
+  cp_async_commit();
+  cp_async_wait<0>();
+  out[me()] = in[me()];
+}
+__global__ void copy_of_nothing_misaligned(float* out, const float* in) {
+  SHARED_ARRAY(float, s, [kSize]);
+  if (me() < kSize / 4) cp_async_16(&s[me() * 4], in + 1, false);
   cp_async_commit();
   cp_async_wait<0>();
   out[me()] = in[me()];
@@ -230,6 +251,9 @@ const Bug* find(std::string_view name) {
       {"uninitialised_shared", uninitialised_shared, same}, {"too_much_shared", too_much_shared, same},
       {"copy_without_wait", copy_without_wait, same}, {"copy_waits_for_wrong_group", copy_waits_for_wrong_group, same},
       {"copy_without_barrier", copy_without_barrier, same}, {"copy_misaligned", copy_misaligned, same},
+      {"copy_of_nothing_from_null", copy_of_nothing_from_null, same},
+      {"copy_of_nothing_misaligned", copy_of_nothing_misaligned, same},
+      {"static_beside_dynamic", static_beside_dynamic, same, 1, 30000},
   };
   for (const Bug& bug : bugs)
     if (name == bug.name) return &bug;

@@ -64,7 +64,11 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"too_much_shared", "more than the limit of 49152", "more than the limit of 49152", "more than the limit of 49152"},
         Case{"copy_without_wait", kWrong, kWrong, kRace}, Case{"copy_waits_for_wrong_group", kWrong, kWrong, kRace},
         Case{"copy_without_barrier", kWrong, kWrong, kRace},
-        Case{"copy_misaligned", "is not a multiple of 16", "is not a multiple of 16", "is not a multiple of 16"}),
+        Case{"copy_misaligned", "is not a multiple of 16", "is not a multiple of 16", "is not a multiple of 16"},
+        Case{"copy_of_nothing_from_null", "the source is null", "the source is null", "the source is null"},
+        Case{"copy_of_nothing_misaligned", "is not a multiple of 16", "is not a multiple of 16", "is not a multiple of 16"},
+        Case{"static_beside_dynamic", "with 30000 dynamic bytes is granted", "with 30000 dynamic bytes is granted",
+             "with 30000 dynamic bytes is granted"}),
     [](const auto& test) { return std::string(test.param.bug); });
 
 }  // namespace
