@@ -107,7 +107,7 @@ double largest_difference(const StepResults& got, const StepResults& want) {
   for (const auto& [a, b] : {std::pair{&got.y, &want.y}, {&got.pooled, &want.pooled}, {&got.head, &want.head}})
     if (!b->empty()) {
       const double by = relative_difference(a->values<float>(), b->values<float>());
-      worst = by <= worst ? worst : by;
+      worst = std::isnan(worst) || by <= worst ? worst : by;
     }
   return worst;
 }

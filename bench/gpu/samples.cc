@@ -13,7 +13,7 @@ struct Worst {
   double error = 0, size = 0;
   void compare(double got, double want) {
     const double by = std::abs(got - want);
-    error = by <= error ? error : by;
+    error = std::isnan(error) || by <= error ? error : by;
     size = std::max(size, std::abs(want));
   }
   double relative() const { return size > 0 ? error / size : NAN; }

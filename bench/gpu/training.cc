@@ -93,7 +93,7 @@ void add_optimiser(Session& session) {
   double worst = 0;
   for (size_t i = 0; i < want.size(); ++i) {
     const double by = std::abs(static_cast<double>(got[i]) - want[i]);
-    worst = by <= worst ? worst : by;
+    worst = std::isnan(worst) || by <= worst ? worst : by;
   }
   const Timing timing = session.time({session.launches(step)}, 10)[0];
   // A parameter below 1 is rounded to float32 three times, 2^-25 each; its change, of at most lr, adds 1e-4 of that.
