@@ -144,7 +144,9 @@ void stats(gpu::Stream stream, const gpu::BatchNormStatsArgs& a) {
 
 void apply(gpu::Stream stream, const gpu::BatchNormApplyArgs& a) {
   check(a.with);
-  require(a.with.beta != nullptr && a.y && same_extent(a.x, a.y), "batch_norm: shapes");
+  require(a.with.beta != nullptr && same_extent(a.x, a.y), "batch_norm: shapes");
+  if (is_empty(a.y)) return;
+  require(static_cast<bool>(a.y), "batch_norm: no result");
   with_lanes({a.x, a.y}, [&](auto zero, auto lanes) {
     using T = decltype(zero);
     constexpr int V = decltype(lanes)::value;

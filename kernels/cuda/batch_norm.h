@@ -2,7 +2,7 @@
 //
 // Images of one call have one type (f32, f16, bf16); parameters, statistics and sums are float32 vectors of c values.
 // M = n*h*w pixels. Reductions run in two stages over chunks of pixels, whose number depends on the shape alone: the
-// same bits on every device and in every run.
+// same bits in every run of one build on one device.
 #pragma once
 
 #include <cstddef>

@@ -138,6 +138,7 @@ gpu::ConstImage mask_source(const gpu::BatchNormGradArgs& a) {
 void batch_norm_grad_reduce(gpu::Stream stream, const gpu::BatchNormGradArgs& a) {
   check_grad(a);
   require(a.sums != nullptr && a.workspace != nullptr, "batch_norm_grad: vectors");
+  require(!is_empty(a.x), "batch_norm_grad: an image without values has no statistics");
   const int64_t M = a.x.pixels(), chunk = gpu::batch_norm_chunk(M, a.x.c), chunks = gpu::batch_norm_chunks(M, a.x.c);
   with_lanes({a.x, a.dy, mask_source(a)}, [&](auto zero, auto lanes) {
     using T = decltype(zero);
@@ -153,8 +154,9 @@ void batch_norm_grad_reduce(gpu::Stream stream, const gpu::BatchNormGradArgs& a)
 
 void batch_norm_grad_apply(gpu::Stream stream, const gpu::BatchNormGradArgs& a) {
   check_grad(a);
-  require(a.dx && same_extent(a.x, a.dx) && (a.fixed_stats || a.sums != nullptr),
-          "batch_norm_grad: dx or the sums are missing");
+  require(same_extent(a.x, a.dx), "batch_norm_grad: shapes");
+  if (is_empty(a.dx)) return;
+  require(a.dx && (a.fixed_stats || a.sums != nullptr), "batch_norm_grad: dx or the sums are missing");
   with_lanes({a.x, a.dy, mask_source(a), a.dx}, [&](auto zero, auto lanes) {
     using T = decltype(zero);
     constexpr int V = decltype(lanes)::value;

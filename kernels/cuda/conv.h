@@ -2,8 +2,10 @@
 // convolution.
 //
 // One tiled kernel (conv_tile.h) computes every forward pass and input gradient; a second one every weight gradient.
-// All images are DType::f32 with any pitch >= c. Weights of the tiled kernel are packed: on the host from float64
-// (pack_conv, planned inference) or on the device from dense float32 (the pack_* launches, training).
+// All images are DType::f32 with any pitch >= c. Where a tap lies outside the picture its weight is multiplied by a
+// zero, so that an infinite or NaN weight makes border results NaN; the reference leaves such taps out. Weights of the
+// tiled kernel are packed: on the host from float64 (pack_conv, planned inference) or on the device from dense float32
+// (the pack_* launches, training).
 #pragma once
 
 #include <algorithm>
@@ -122,7 +124,8 @@ struct ConvGradWeight {
   float* scratch = nullptr;  // conv_grad_weight_scratch floats
 };
 // Into how many slices a sum over pixels is cut, where each slice is the work of `tiles` blocks: enough to fill a GPU,
-// of no less than 256 pixels each. Shapes alone decide, so that results have the same bits on every device.
+// of no less than 256 pixels each. Shapes alone decide, so that a result has the same bits in
+// every run of one build on one device.
 constexpr int64_t conv_grad_slices(int64_t pixels, int64_t tiles) {
   return std::clamp<int64_t>(std::min((1023 + tiles) / tiles, pixels / 256), 1, 256);
 }

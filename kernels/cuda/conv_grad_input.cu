@@ -13,7 +13,7 @@ void conv_grad_input(gpu::Stream stream, const gpu::ConvGradInput& a) {
   for (const int i : {0, 1}) {
     const gpu::Image& dx = i == 0 ? a.dx0 : a.dx1;
     const int channels = i == 0 ? a.inputs0 : a.inputs1;
-    if (!dx || channels == 0 || dx.n == 0) continue;
+    if (!dx || channels == 0 || dx.pixels() == 0) continue;
     require(
         dx.c == channels && dx.n == a.dy.n && a.dy.h == g.out(dx.h, g.kernel_h) && a.dy.w == g.out(dx.w, g.kernel_w),
         "conv_grad_input: shapes");

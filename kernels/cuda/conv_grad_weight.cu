@@ -156,11 +156,11 @@ __global__ void __launch_bounds__(kBiasThreads)
 // partial[s][r][t][c]; 16 slices at a time summed apart.
 //   grid: x = ceil(count/128). Block: 128, one value each. Bytes: partial and out once.
 struct Reduction {
-  const float* partial;
-  float* out;
-  int64_t count;  // rows*taps*channels
-  int slices, rows, taps, channels;
-  bool transposed, accumulate;
+  const float* partial = nullptr;
+  float* out = nullptr;
+  int64_t count = 0;  // rows*taps*channels
+  int slices = 0, rows = 0, taps = 1, channels = 1;
+  bool transposed = false, accumulate = false;
 };
 __global__ void __launch_bounds__(kReduceThreads) add_slices(Reduction p) {
   const int64_t at = static_cast<int64_t>(blockIdx.x) * kReduceThreads + threadIdx.x;
@@ -181,6 +181,7 @@ __global__ void __launch_bounds__(kReduceThreads) add_slices(Reduction p) {
 
 void reduce(gpu::Stream stream, Reduction r) {
   r.count = static_cast<int64_t>(r.rows) * r.taps * r.channels;
+  if (r.count == 0) return;
   const int64_t blocks = ceil_div(r.count, kReduceThreads);
   require(blocks < (int64_t{1} << 31), "conv_grad_weight: more weights than a grid has");
   LAUNCH(stream, dim3(static_cast<unsigned>(blocks)), dim3(kReduceThreads), 0, add_slices, r);
@@ -229,6 +230,15 @@ void bias_gradient(gpu::Stream stream, const gpu::ConstImage& dy, float* db, boo
                   .accumulate = accumulate});
 }
 
+// Sums over no pixels: dw and db become 0, or stay what they are.
+void gradient_of_no_pixels(gpu::Stream stream, Reduction weights, float* db, int outputs) {
+  weights.partial = nullptr, weights.slices = 0;
+  reduce(stream, weights);
+  if (db == nullptr) return;
+  weights.out = db, weights.rows = outputs, weights.taps = weights.channels = 1, weights.transposed = false;
+  reduce(stream, weights);
+}
+
 }  // namespace
 
 void conv_grad_weight(gpu::Stream stream, const gpu::ConvGradWeight& a) {
@@ -237,6 +247,11 @@ void conv_grad_weight(gpu::Stream stream, const gpu::ConvGradWeight& a) {
   require(a.dy.n == a.x0.n && a.dy.h == g.out(a.x0.h, g.kernel_h) && a.dy.w == g.out(a.x0.w, g.kernel_w) &&
               (!a.x1 || (a.x1.n == a.x0.n && a.x1.h == a.x0.h && a.x1.w == a.x0.w)),
           "conv_grad_weight: shapes");
+  const int taps = static_cast<int>(g.kernel_h * g.kernel_w);
+  if (a.dy.pixels() == 0)
+    return gradient_of_no_pixels(
+        stream, {.out = a.dw, .rows = a.dy.c, .taps = taps, .channels = a.x0.c + a.x1.c, .accumulate = a.accumulate},
+        a.db, a.dy.c);
   WeightProblem p{};
   p.rows = tile_source(a.dy, "conv_grad_weight: dy is not float32");
   p.x[0] = tile_source(a.x0, "conv_grad_weight: x0 is not float32");
@@ -251,6 +266,11 @@ void conv_grad_weight(gpu::Stream stream, const gpu::ConvGradWeight& a) {
 
 void upconv_grad_weight(gpu::Stream stream, const gpu::UpconvGradWeight& a) {
   require(a.dy.n == a.x.n && a.dy.h == 2 * a.x.h && a.dy.w == 2 * a.x.w, "upconv_grad_weight: shapes");
+  if (a.x.pixels() == 0)
+    return gradient_of_no_pixels(
+        stream,
+        {.out = a.dw, .rows = a.x.c, .taps = 4, .channels = a.dy.c, .transposed = true, .accumulate = a.accumulate},
+        a.db, a.dy.c);
   WeightProblem p{};
   p.rows = tile_source(a.x, "upconv_grad_weight: x is not float32");
   p.x[0] = tile_source(a.dy, "upconv_grad_weight: dy is not float32");

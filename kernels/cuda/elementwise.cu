@@ -68,7 +68,9 @@ __global__ void __launch_bounds__(kPixelThreads)
 template <class F>
 void map(gpu::Stream stream, const gpu::ConstImage& a, const gpu::ConstImage& b, const gpu::Image& y, bool accumulate,
          F f) {
-  require(y && (!a || same_extent(a, y)) && (!b || same_extent(b, y)), "elementwise: shapes");
+  require((!a || same_extent(a, y)) && (!b || same_extent(b, y)), "elementwise: shapes");
+  if (is_empty(y)) return;
+  require(static_cast<bool>(y), "elementwise: no result");
   with_lanes({a, b, y}, [&](auto zero, auto lanes) {
     using T = decltype(zero);
     constexpr int V = decltype(lanes)::value;
@@ -167,8 +169,9 @@ void dropout(gpu::Stream stream, const gpu::DropoutArgs& a) {
 }
 
 void relu_grad(gpu::Stream stream, const gpu::ReluGradArgs& a) {
-  require(a.da && same_extent(a.y, a.da) && same_extent(a.dy, a.da) && (!a.db || same_extent(a.db, a.da)),
-          "relu_grad: shapes");
+  require(same_extent(a.y, a.da) && same_extent(a.dy, a.da) && (!a.db || same_extent(a.db, a.da)), "relu_grad: shapes");
+  if (is_empty(a.da)) return;
+  require(static_cast<bool>(a.da), "relu_grad: no result");
   with_lanes({a.y, a.dy, a.da, a.db}, [&](auto zero, auto lanes) {
     using T = decltype(zero);
     constexpr int V = decltype(lanes)::value;
@@ -183,7 +186,9 @@ bool gates(const gpu::ConstImage& logits, const gpu::ConstImage& x) {
 }
 
 void gate(gpu::Stream stream, const gpu::GateArgs& a) {
-  require(a.y && same_extent(a.x, a.y) && gates(a.logits, a.x), "gate: shapes");
+  require(same_extent(a.x, a.y) && gates(a.logits, a.x), "gate: shapes");
+  if (is_empty(a.y)) return;
+  require(static_cast<bool>(a.y), "gate: no result");
   with_lanes({a.x, a.y}, [&](auto zero, auto lanes) {
     using T = decltype(zero);
     constexpr int V = decltype(lanes)::value;
@@ -196,6 +201,7 @@ void gate_grad(gpu::Stream stream, const gpu::GateGradArgs& a) {
   require(same_extent(a.x, a.dy) && gates(a.logits, a.x) && (!a.dx || same_extent(a.dx, a.x)) &&
               (!a.dlogits || gates(a.dlogits, a.x)),
           "gate_grad: shapes");
+  if (a.x.pixels() == 0) return;
   with_lanes({a.x, a.dy, a.dx}, [&](auto zero, auto lanes) {
     using T = decltype(zero);
     constexpr int V = decltype(lanes)::value;
@@ -226,7 +232,9 @@ void convert_from(gpu::Stream stream, const gpu::UnaryArgs& a, bool vectors) {
     require(false, "convert: an image of a type that kernels do not store");
 }
 void convert(gpu::Stream stream, const gpu::UnaryArgs& a) {
-  require(a.y && same_extent(a.x, a.y) && a.x.pitch >= a.x.c && a.y.pitch >= a.y.c, "convert: shapes");
+  require(same_extent(a.x, a.y) && a.x.pitch >= a.x.c && a.y.pitch >= a.y.c, "convert: shapes");
+  if (is_empty(a.y)) return;
+  require(static_cast<bool>(a.y), "convert: no result");
   const bool vectors = a.x.pitch % 8 == 0 && a.y.pitch % 8 == 0 &&
                        (reinterpret_cast<uintptr_t>(a.x.data) | reinterpret_cast<uintptr_t>(a.y.data)) % 16 == 0;
   if (a.x.type == DType::f32)

@@ -63,13 +63,16 @@ __global__ void __launch_bounds__(kPixelThreads) mean_grad_kernel(View<const T> 
 }
 
 void check(const gpu::ConstImage& x, const gpu::ConstImage& mean) {
-  require(x && mean && mean.n == x.n && mean.h == 1 && mean.w == 1 && mean.c == x.c, "global_mean: shapes");
+  require(mean.n == x.n && mean.h == 1 && mean.w == 1 && mean.c == x.c, "global_mean: shapes");
 }
 
 }  // namespace
 
 void global_mean(gpu::Stream stream, const gpu::MeanArgs& a) {
   check(a.x, a.y);
+  if (is_empty(a.y)) return;
+  require(!is_empty(a.x), "global_mean: the mean of no pixels");
+  require(a.x && a.y, "global_mean: an image is missing");
   require(a.workspace != nullptr, "global_mean: no workspace");
   const int64_t pixels = static_cast<int64_t>(a.x.h) * a.x.w, chunk = gpu::global_mean_chunk(pixels),
                 chunks = gpu::global_mean_chunks(pixels);
@@ -87,6 +90,8 @@ void global_mean(gpu::Stream stream, const gpu::MeanArgs& a) {
 
 void global_mean_grad(gpu::Stream stream, const gpu::MeanGradArgs& a) {
   check(a.dx, a.dy);
+  if (is_empty(a.dx)) return;
+  require(a.dx && a.dy, "global_mean_grad: an image is missing");
   with_lanes({a.dy, a.dx}, [&](auto zero, auto lanes) {
     using T = decltype(zero);
     constexpr int V = decltype(lanes)::value;

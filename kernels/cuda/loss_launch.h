@@ -20,7 +20,8 @@ void with_logit_type(DType type, const Body& body) {
 }
 
 inline void check_images(const gpu::ConstImage& z, const gpu::Image& dz) {
-  require(z.data != nullptr && z.n > 0 && z.h > 0 && z.w > 0 && z.c > 0 && z.pitch >= z.c, "loss: logits");
+  require(z.n > 0 && z.h > 0 && z.w > 0 && z.c > 0, "loss: the batch is empty, and its loss undefined");
+  require(z.data != nullptr && z.pitch >= z.c, "loss: logits");
   require(!dz || (dz.type == z.type && dz.n == z.n && dz.h == z.h && dz.w == z.w && dz.c == z.c && dz.pitch >= dz.c),
           "loss: a gradient unlike its logits");
 }

@@ -138,8 +138,8 @@ __global__ void __launch_bounds__(kThreads)
 
 template <class Body>
 void with_type(const gpu::ConstImage& image, const Body& body) {
-  require(image.data != nullptr && image.n > 0 && image.h > 0 && image.w > 0 && image.c > 0 && image.pitch >= image.c,
-          "metrics: values");
+  require(image.n > 0 && image.h > 0 && image.w > 0 && image.c > 0, "metrics: the batch is empty");
+  require(image.data != nullptr && image.pitch >= image.c, "metrics: values");
   if (image.type == DType::f32) return body(static_cast<const float*>(image.data));
   if (image.type == DType::f16) return body(static_cast<const f16*>(image.data));
   require(image.type == DType::bf16, "metrics: values of another type");

@@ -2,6 +2,9 @@
 //
 // Storage f16 and bf16 multiply exactly and add in float32; f32 is rounded to TensorFloat-32 on the way into the
 // multiplier. Whatever the storage, memory is walked in rows of 16-byte vectors, so one text serves all three.
+//
+// Where a tap lies outside the picture its weight is multiplied by a zero: an infinite or NaN weight makes border
+// results NaN.
 #pragma once
 
 #include <cstddef>

@@ -48,7 +48,7 @@ void launch_block(gpu::Stream stream, const gpu::MmaConv& c) {
   require(shared <= gpu::kMmaSharedLimit, "mma_conv: the kernel is too large for shared memory");
   const int64_t blocks =
       static_cast<int64_t>(p.tiles_x) * p.tiles_y * c.x[0].n * (c.head.channels > 0 ? 1 : p.oc_tiles);
-  require(blocks > 0 && blocks <= 0x7fffffff, "mma_conv: the result is empty or too large for one launch");
+  require(blocks > 0 && blocks <= 0x7fffffff, "mma_conv: the result is too large for one launch");
   LAUNCH(stream, dim3(static_cast<unsigned>(blocks)), dim3(B::kThreads), shared, (mma_conv_kernel<T, B>), p);
 }
 
@@ -77,7 +77,7 @@ void launch_typed(gpu::Stream stream, const gpu::MmaConv& c) {
 
 void check_image(const gpu::ConstImage& i, const gpu::MmaConv& c, int h, int w, const char* problem) {
   require(!i || (i.type == c.layout.shape.type && i.n == c.x[0].n && i.h == h && i.w == w && i.c == c.layout.shape.oc &&
-                 i.pitch >= i.c && i.pitch * c.layout.element() % 16 == 0),
+                 i.pitch >= i.c && i.pitch * c.layout.element() % 16 == 0 && on_16_bytes(i.data)),
           problem);
 }
 
@@ -90,13 +90,18 @@ void mma_conv(gpu::Stream stream, const gpu::MmaConv& c) {
     require(static_cast<bool>(x) == (s.pitch[i] > 0) && x.c == s.c[i] && x.pitch == s.pitch[i] && x.pitch >= x.c,
             "mma_conv: a source is not the layout's");
     require(!x || (x.type == s.type && x.pitch * c.layout.element() % 16 == 0), "mma_conv: a source's type or pitch");
+    require(on_16_bytes(x.data), "mma_conv: a source does not start on 16 bytes");
     require(!x || (x.n == c.x[0].n && x.h == c.x[0].h && x.w == c.x[0].w), "mma_conv: the two sources differ in size");
   }
   require(c.x[0] && c.weights != nullptr && c.x_spacing >= 1, "mma_conv: no source or no weights");
+  require(on_16_bytes(c.weights), "mma_conv: the weights do not start on 16 bytes");
+  require(c.out_h >= 0 && c.out_w >= 0, "mma_conv: the result's size");
   check_image(c.residual, c, c.out_h, c.out_w, "mma_conv: residual");
   check_image(c.y, c, c.out_h, c.out_w, "mma_conv: y");
   check_image(c.pooled, c, c.out_h / 2, c.out_w / 2, "mma_conv: pooled");
   require(c.head.channels >= 0 && c.head.channels <= gpu::kMmaMaxHead, "mma_conv: channels of the head");
+  if (c.x[0].n == 0 || c.out_h == 0 || c.out_w == 0 || s.oc == 0) return;
+  require(c.x[0].h > 0 && c.x[0].w > 0, "mma_conv: a source without pixels");
   switch (s.type) {
     case DType::f16: return launch_typed<f16>(stream, c);
     case DType::bf16: return launch_typed<bf16>(stream, c);

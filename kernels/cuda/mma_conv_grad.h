@@ -1,8 +1,9 @@
 // Gradients of convolutions on tensor cores: arguments and the table of launch functions.
 //
 // The gradient of a convolution's input is a convolution itself, and runs as one (kernels/cuda/mma_conv.h):
-//   conv        weights packed `flipped`, x = dy, x_spacing = stride, pad = kernel - 1 - pad, out = the size of the
-//   input transposed  2x2 stride-2: weights {OC,2,2,IC} packed `transposed`, x = dy, kernel 2x2, stride 2, pad 0
+//   a convolution's         weights packed `flipped`, x = dy, x_spacing = stride, pad = kernel - 1 - pad,
+//                           out = the size of the input
+//   a transposed one's      2x2 stride-2: weights {OC,2,2,IC} packed `transposed`, x = dy, kernel 2x2, stride 2, pad 0
 // With residual = y = dx it adds to what is there.
 #pragma once
 

@@ -10,11 +10,16 @@
 // step s. Halo columns are stored by residue modulo the stride, so that 8 neighbouring outputs read 8 neighbouring rows
 // of shared memory at any stride and ldmatrix never meets a bank twice.
 //
-// Sums: one chain of K/16 (tf32 K/8) float32 additions per accumulator, in the order chunk, kx, k, ky. Tensor cores may
-// cut where IEEE rounds, so a chain errs by at most 2^-23 of the running sum per link: 1152 links for 1024 channels x
-// 3x3 in tf32, 1.4e-4 of the largest running sum, below the 1e-3 (f16 2e-3, bf16 1e-2) allowed. That is why there is no
-// outer sum. Source: halo tiles with a shared-memory swizzle and mma.sync, as in CUTLASS's implicit GEMM; layouts by
-// PTX ISA 9.0.
+// Sums: one chain of K/16 (tf32 K/8) links per accumulator, in the order chunk, kx, k, ky. A link adds 16 (8) products
+// to the running sum, and tensor cores may cut each of these 17 (9) terms at 2^-23 of the largest. For 1024 channels x
+// 3x3, 1152 links in tf32:
+//   provable     1152 * 9 * 2^-23 = 1.2e-3 of the largest running sum, were every cut a whole unit and of one sign
+//   all positive 2.0e-4 (f16 too), for cuts then lose half a unit, and mostly one per link
+//   random signs 5.5e-6 (f16 7.2e-6)
+// the last two as the largest of 100 sums of uniform products, cut so in a model of the instruction; not measured on a
+// device. Allowed are 1e-3 in tf32, 2e-3 in f16, 1e-2 in bf16. There is no outer sum: it would double the accumulators,
+// of which a thread holds up to 64. Source: halo tiles with a shared-memory swizzle and mma.sync, as in CUTLASS's
+// implicit GEMM; layouts by PTX ISA 9.0.
 #pragma once
 
 #include "kernels/cuda/mma_conv_epilogue.h"

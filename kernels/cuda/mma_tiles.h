@@ -11,6 +11,8 @@
 
 namespace furrow::SIMT_NS::tc {
 
+inline bool on_16_bytes(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
+
 // Byte of vector v (16 bytes) inside row `row`: any 8 consecutive rows at one v meet all 32 banks once.
 template <int kRowBytes>
 SIMT_DEVICE int swizzled_vector(int row, int v) {

@@ -64,7 +64,7 @@ void launch_block(gpu::Stream stream, const gpu::MmaUpconv& c) {
   p.tiles_x = (c.x.w + B::kColumns - 1) / B::kColumns, p.tiles_y = (c.x.h + gpu::kMmaRows - 1) / gpu::kMmaRows;
   p.y = {c.y.data, c.y.pitch};
   const int64_t blocks = static_cast<int64_t>(p.tiles_x) * p.tiles_y * c.x.n * 4 * p.oc_tiles;
-  require(blocks > 0 && blocks <= 0x7fffffff, "mma_upconv: the picture is empty or too large for one launch");
+  require(blocks > 0 && blocks <= 0x7fffffff, "mma_upconv: the picture is too large for one launch");
   LAUNCH(stream, dim3(static_cast<unsigned>(blocks)), dim3(B::kThreads), gpu::mma_conv_shared_bytes(l, 0),
          (mma_upconv_kernel<T, B>), p, Frame{c.y.h, c.y.w, c.top, c.left});
 }
@@ -89,6 +89,10 @@ void mma_upconv(gpu::Stream stream, const gpu::MmaUpconv& c) {
   const int per_vector = 16 / c.layout.phase.element();
   require(c.x.pitch % per_vector == 0 && c.y.pitch % per_vector == 0,
           "mma_upconv: a pitch is not a multiple of 16 bytes");
+  require(on_16_bytes(c.x.data) && on_16_bytes(c.y.data) && on_16_bytes(c.weights),
+          "mma_upconv: an image or the weights do not start on 16 bytes");
+  if (c.y.pixels() == 0 || c.y.c == 0) return;
+  require(c.x.pixels() > 0, "mma_upconv: a source without pixels");
   switch (s.type) {
     case DType::f16: launch_typed<f16>(stream, c); break;
     case DType::bf16: launch_typed<bf16>(stream, c); break;

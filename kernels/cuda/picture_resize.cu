@@ -109,7 +109,7 @@ template <int C, bool premultiply> void launch(gpu::Stream stream, const gpu::Pi
 
 void picture_resize(gpu::Stream stream, const gpu::PictureResizeArgs& a) {
   require(a.width > 0 && a.height > 0 && a.to_width > 0 && a.to_height > 0, "resize: empty picture");
-  require(a.first_row >= 0 && a.row_count >= 0 && a.first_row + a.row_count <= a.height, "resize: rows outside the picture");
+  require(a.first_row >= 0 && a.row_count > 0 && a.first_row + a.row_count <= a.height, "resize: rows outside the picture");
   require(!a.premultiply || a.channels == 4, "resize: only RGBA is premultiplied");
   switch (a.channels) {
     case 1: return launch<1, false>(stream, a);

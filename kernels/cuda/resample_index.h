@@ -13,7 +13,7 @@ namespace furrow::SIMT_NS {
 // A maximum over kSize x kSize pixels, every 2 pixels, the picture padded by kPad.
 template <int kSize, int kPad>
 struct PoolWindow {
-  SIMT_BOTH static int count(int in) { return (in + 2 * kPad - kSize) / 2 + 1; }
+  SIMT_BOTH static int count(int in) { return (in + 2 * kPad - kSize + 2) / 2; }  // of one line: 0 or 1
   SIMT_BOTH static int begin(int window) { return 2 * window - kPad; }  // its first line; may be -1
   // The windows that cover a line, not yet cut to count(): 2w - kPad <= line < 2w - kPad + kSize.
   SIMT_BOTH static int first_over(int line) { return (line + kPad - kSize + 2) / 2; }

@@ -92,7 +92,7 @@ struct Problem {
     if (step.store_y) {
       EXPECT_TRUE(close(result.values(&padding), want, bound != nullptr ? *bound : storage_tolerance(type, want)));
     }
-    if (step.pool) { EXPECT_TRUE(close(pooled.values(&padding), want_pooled, storage_tolerance(type, want_pooled))); }
+    if (step.pool) { EXPECT_TRUE(close(pooled.values(&padding), want_pooled, bound != nullptr ? *bound : storage_tolerance(type, want_pooled))); }
     EXPECT_TRUE(padding) << "a channel past c is not zero";
     if (step.head > 0) check_head(logits.values(), probability.values(), mask.values());
   }
@@ -208,15 +208,18 @@ TEST(MmaConv, PacksTheSameOnHostAndDevice) {
 }
 
 // NaN and infinity of a source reach exactly the outputs that read them, through ReLU and maximum, and no pad channel.
-TEST(MmaConv, KeepsNaNWhereItBelongs) {
-  for (const DType type : kTypes) {
-    Problem p(cases::with_pool(conv({1, 10, 18, 5}, 20)), type);
-    p.x[0].values<double>()[(4 * 18 + 6) * 5 + 2] = NAN;
-    RefBackend ref(nullptr);
-    ref.conv2d({&p.x[0], nullptr, &p.w, &p.b, p.step.geometry, p.step.act}, p.want);
-    ref.max_pool2x2(p.want, p.want_pooled);
-    p.check();
-  }
+// Of infinity ReLU keeps the positive results.
+TEST(MmaConv, KeepsNaNAndInfinityWhereTheyBelong) {
+  for (const DType type : kTypes)
+    for (const double value : {static_cast<double>(NAN), static_cast<double>(INFINITY)}) {
+      Problem p(cases::with_pool(conv({1, 10, 18, 5}, 20)), type);
+      const Tolerance bound = storage_tolerance(type, p.want);   // of the finite results
+      p.x[0].values<double>()[(4 * 18 + 6) * 5 + 2] = value;
+      RefBackend ref(nullptr);
+      ref.conv2d({&p.x[0], nullptr, &p.w, &p.b, p.step.geometry, p.step.act}, p.want);
+      ref.max_pool2x2(p.want, p.want_pooled);
+      p.check(false, &bound);
+    }
 }
 
 }  // namespace
