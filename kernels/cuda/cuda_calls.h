@@ -18,6 +18,7 @@ constexpr int kUpload = 1, kDownload = 2, kDeviceToDevice = 3;                  
 struct CudaDevice {
   std::string name;
   int major = 0, minor = 0;   // compute capability
+  size_t shared_limit = 0;    // cudaDeviceProp::sharedMemPerBlockOptin, bytes
 };
 
 struct CudaCalls {

@@ -35,7 +35,8 @@ std::vector<float> as_floats(const Tensor& t) {
   return {narrow.values<float>().begin(), narrow.values<float>().end()};
 }
 
-// A head that does not fit a block's shared memory is a convolution of its own, on the stored y.
+// A head that does not fit a block's shared memory is a convolution of its own, on the stored y. Unlike a fused head it
+// reads y as stored, and its logits are rounded to the storage type before they become float32.
 bool separate_head(const ConvStep& s, Precision precision) {
   return precision != Precision::fp32 && s.head > kMmaMaxHead;
 }
@@ -99,7 +100,17 @@ MmaConvLayout CudaBackend::mma_layout(const ConvStep& s) const {
     shape.c[i] = to_int(s.x[i].c);
     shape.pitch[i] = s.x[i].c > 0 ? pitch_of(s.x[i].c) : 0;
   }
-  return mma_conv_layout(shape);
+  const int head = separate_head(s, precision_) ? 0 : to_int(s.head);
+  const size_t granted = runtime_->shared_limit();
+  for (const int longest_row : {64, 32})
+    if (const MmaConvLayout l = mma_conv_layout(shape, longest_row); mma_conv_shared_bytes(l, head) <= granted) return l;
+  const size_t wanted = mma_conv_shared_bytes(mma_conv_layout(shape, 32), head);
+  throw Error(ErrorCode::unsupported,
+              "a " + std::to_string(shape.kernel_h) + "x" + std::to_string(shape.kernel_w) + " convolution of stride " +
+                  std::to_string(shape.stride) + ", " + std::to_string(s.x[0].c + s.x[1].c) + " to " + std::to_string(s.oc) +
+                  " channels, wants " + std::to_string(wanted) + " bytes of shared memory in " +
+                  std::string(furrow::name(precision_)) + ", and the device grants " + std::to_string(granted))
+      .hint("precision fp32 wants less");
 }
 
 namespace {
@@ -117,7 +128,7 @@ std::string CudaBackend::algorithm(const Step& step) const {
     if (precision_ == Precision::fp32) return how + " tile 16x16x" + std::to_string(kConvChannelTile);
     const MmaConvLayout l = mma_layout(*conv);
     return how + " mma tile " + std::to_string(kMmaRows) + "x" + std::to_string(l.block_columns) + "x" +
-           std::to_string(l.block_oc) + (separate_head(*conv, precision_) ? ", head apart" : "");
+           std::to_string(l.block_oc) + (separate_head(*conv, precision_) ? ", head apart, logits through " + std::string(furrow::name(storage())) : "");
   }
   if (std::holds_alternative<UpconvStep>(step)) return how + (precision_ == Precision::fp32 ? " tile" : " mma");
   return how;

@@ -56,10 +56,11 @@ struct MmaConvLayout {
   }
 };
 
-constexpr MmaConvLayout mma_conv_layout(const MmaConvShape& s) {
+// longest_row: 32 where rows of 64 bytes would want more shared memory than the device grants; slower.
+constexpr MmaConvLayout mma_conv_layout(const MmaConvShape& s, int longest_row = 64) {
   MmaConvLayout l{.shape = s};
   const int widest = (s.pitch[0] > s.pitch[1] ? s.pitch[0] : s.pitch[1]) * l.element();
-  l.row_bytes = widest <= 32 ? 32 : 64;
+  l.row_bytes = widest <= 32 ? 32 : longest_row;
   if (s.oc <= 32 && s.stride == 1) l.block_oc = 32, l.block_columns = 32;
   for (int i = 0; i < 2; ++i) l.chunks[i] = (s.pitch[i] * l.element() + l.row_bytes - 1) / l.row_bytes;
   return l;

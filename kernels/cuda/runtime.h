@@ -26,6 +26,9 @@ class Runtime {
   virtual std::string versions() const = 0;  // "driver 13.0, runtime 13.0": with name(), what measured times hold for
   virtual bool emulated() const = 0;        // device memory is host memory, and work has happened when a call returns
 
+  // Bytes of shared memory that the device grants a block at most: 227 KB on sm_90 and sm_100, less on others.
+  virtual size_t shared_limit() const { return 227 * 1024; }
+
   // Kernels that the calling thread launches from here on go to this device. Every other call here does the same.
   virtual void use() const = 0;
 

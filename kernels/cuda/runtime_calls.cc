@@ -71,6 +71,7 @@ class CudaRuntime : public Runtime {
   CudaRuntime(const CudaCalls& calls, int index) : calls_(calls), check_(calls), index_(index) {
     CudaDevice device;
     check_(calls_.get_device(&device, index), "asking for the GPU's name");
+    shared_limit_ = device.shared_limit;
     name_ = device.name + ", sm_" + std::to_string(device.major) + std::to_string(device.minor);
     use();
   }
@@ -83,6 +84,7 @@ class CudaRuntime : public Runtime {
     return "driver " + version_text(driver) + ", runtime " + version_text(runtime);
   }
   bool emulated() const override { return false; }
+  size_t shared_limit() const override { return shared_limit_; }
   // CUDA's current GPU belongs to the calling thread.
   void use() const override { check_(calls_.set_device(index_), "choosing the GPU"); }
 
@@ -185,6 +187,7 @@ class CudaRuntime : public Runtime {
   Checker check_;
   int index_;
   std::string name_;
+  size_t shared_limit_ = 0;
 };
 
 }  // namespace

@@ -15,7 +15,7 @@ cudaStream_t stream_of(void* handle) { return static_cast<cudaStream_t>(handle);
 int get_device(CudaDevice* device, int index) {
   cudaDeviceProp properties{};
   const cudaError_t status = cudaGetDeviceProperties(&properties, index);
-  if (status == cudaSuccess) *device = {properties.name, properties.major, properties.minor};
+  if (status == cudaSuccess) *device = {properties.name, properties.major, properties.minor, properties.sharedMemPerBlockOptin};
   return status;
 }
 

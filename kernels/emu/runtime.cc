@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "kernels/cuda/runtime.h"
+#include "kernels/emu/engine.h"
 #include "kernels/error.h"
 
 namespace furrow::gpu {
@@ -13,6 +14,7 @@ class EmulatedRuntime : public Runtime {
   std::string name() const override { return "emulated on this CPU"; }
   std::string versions() const override { return "emulator"; }
   bool emulated() const override { return true; }
+  size_t shared_limit() const override { return emu::options().shared_limit; }
   void use() const override {}
 
   void* allocate(size_t bytes) override {

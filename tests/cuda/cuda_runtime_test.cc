@@ -6,8 +6,12 @@
 #include <memory>
 #include <stdexcept>
 
+#include "kernels/cuda/cuda_backend.h"
+#include "kernels/emu/engine.h"
 #include "kernels/error.h"
 #include "tests/cuda/fake_cuda.h"
+#include "tests/kernels/cases.h"
+#include "tests/kernels/compare.h"
 
 namespace furrow::gpu {
 namespace {
@@ -65,6 +69,7 @@ TEST_F(CudaRuntimeTest, DoesItsWorkInOrderAndReleasesAll) {
   EXPECT_EQ(make_cuda_runtime(kCalls, 0)->name(), "Fake GPU, sm_90");
   EXPECT_EQ(make_cuda_runtime(kCalls, 0)->versions(), "driver 13.0, runtime 13.0");
   EXPECT_FALSE(make_cuda_runtime(kCalls, 0)->emulated());
+  EXPECT_EQ(make_cuda_runtime(kCalls, 0)->shared_limit(), size_t{99 * 1024});
 }
 
 TEST_F(CudaRuntimeTest, EachCallMayFailWithoutALeakOrALastingError) {
@@ -153,6 +158,46 @@ TEST_F(CudaRuntimeTest, WhyNoCuda) {
   state() = {};
   state().devices = 0;
   EXPECT_EQ(message([] { make_cuda_runtime(kCalls, 0); }), "error[device]: the CUDA driver finds no GPU");
+}
+
+// A 7x7 convolution of stride 2 wants 188,160 bytes with rows of 64 bytes, 94,080 with rows of 32.
+TEST(SharedMemory, ChoosesShorterRowsWhereADeviceGrantsLessAndSaysWhatItCannotRun) {
+  const ConvStep step = cases::without_activation(cases::conv({1, 9, 12, 64}, 64, 7, 2));
+  const StepWeights weights = cases::random_weights(step, 3);
+  Tensor x({1, 9, 12, 64}, DType::f32), y[2] = {Tensor(step.y(), DType::f32), Tensor(step.y(), DType::f32)};
+  const Tensor values = cases::random_values(x.shape(), 1).to(DType::f32);
+  std::copy(values.values<float>().begin(), values.values<float>().end(), x.values<float>().begin());
+  const emu::Options before = emu::options();
+  for (const int kilobytes : {227, 99}) {
+    emu::options().shared_limit = static_cast<size_t>(kilobytes) * 1024;
+    emu::reset_counters();
+    CudaBackend backend(make_emulated_runtime(), emulated::api, Precision::fp16);
+    std::vector<std::byte> in(backend.placed_bytes(x.shape()) + 16), out(backend.placed_bytes(step.y()) + 16);
+    const auto aligned = [](std::vector<std::byte>& v) {
+      return v.data() + (16 - reinterpret_cast<uintptr_t>(v.data()) % 16) % 16;
+    };
+    const Placed from{aligned(in), x.shape()}, to{aligned(out), step.y()};
+    backend.place(x, from);
+    const auto packed = backend.prepare(step, weights);
+    StepBuffers buffers;
+    buffers.x[0] = from, buffers.y = to;
+    backend.run(step, packed.get(), buffers);
+    backend.unplace(to, y[kilobytes == 99]);
+    EXPECT_EQ(emu::counters().shared_peak, kilobytes == 99 ? 94080u : 188160u);
+  }
+  // Another order of the same float32 sums, then one rounding to f16 each.
+  EXPECT_TRUE(close(y[1], y[0], {.absolute = 2e-3 * largest(y[0])}));
+  emu::options().shared_limit = size_t{64} * 1024;
+  CudaBackend backend(make_emulated_runtime(), emulated::api, Precision::fp16);
+  try {
+    backend.prepare(step, weights);
+    ADD_FAILURE() << "not refused";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::unsupported);
+    EXPECT_TRUE(has(error.line(), "a 7x7 convolution of stride 2, 64 to 64 channels, wants 94080 bytes")) << error.line();
+    EXPECT_TRUE(has(error.line(), "the device grants 65536")) << error.line();
+  }
+  emu::options() = before;
 }
 
 TEST(RealCuda, ThisMachineIsToldWhyInOneClause) {

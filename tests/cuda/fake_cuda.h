@@ -62,7 +62,7 @@ inline const CudaCalls kCalls{
     .driver_version = [](int* version) { *version = state().driver; return static_cast<int>(kSuccess); },
     .runtime_version = [](int* version) { *version = 13000; return static_cast<int>(kSuccess); },
     .get_device_count = [](int* count) { *count = state().devices; return state().last_error = state().count_status; },
-    .get_device = [](CudaDevice* device, int) { *device = {"Fake GPU", state().major, 0}; return step(); },
+    .get_device = [](CudaDevice* device, int) { *device = {"Fake GPU", state().major, 0, 99 * 1024}; return step(); },
     .set_device = [](int) { return step(); },
     .mem_get_info =
         [](size_t* free, size_t* total) {
