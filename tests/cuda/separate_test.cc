@@ -259,11 +259,32 @@ TEST_F(SeparateDevice, ABackendMovesBetweenThreads) {
   }
 }
 
+// Steps between tensors that are on the device already call nothing else of the runtime.
+TEST_F(SeparateDevice, EveryPlannedCallChoosesItsDevice) {
+  const Device device(Precision::fp32), other(Precision::fp32);
+  Backend& backend = *device.backend;
+  const Tensor x = random_tensor({1, 6, 6, 4}, 1).to(DType::f32);
+  Mixed t(backend, 3);
+  Tensor &in = t.next(x), &out = t.next(Tensor(Shape{1, 3, 3, 4}, DType::f32));
+  Arena arena = backend.reserve(1 << 16);
+  const Placed from{arena.take(backend.placed_bytes(x.shape())), x.shape()}, to{arena.take(backend.placed_bytes(out.shape())), out.shape()};
+  other.runtime->use();
+  backend.place(in, from);
+  other.runtime->use();
+  backend.run(PoolStep{x.shape()}, nullptr, {.x = {from, {}}, .y = to});
+  other.runtime->use();
+  backend.unplace(to, out);
+  Tensor want(out.shape(), DType::f64);
+  RefBackend(nullptr).max_pool2x2(x.to(DType::f64), want);
+  EXPECT_EQ(relative_error(t.value(out), want), 0);
+}
+
 // A device that cannot record for the moment runs the steps one by one; a lost one does not.
 class Unrecording : public SeparateRuntime {
  public:
   explicit Unrecording(bool lost) : lost_(lost) {}
   std::unique_ptr<Recording> record(Stream, const std::function<void()>&) override {
+    ++recordings;
     Error error(ErrorCode::device, "no memory for a recording");
     if (lost_) throw DeviceLost(std::move(error));
     throw error;
@@ -275,8 +296,11 @@ class Unrecording : public SeparateRuntime {
 
 TEST_F(SeparateDevice, AFailedRecordingCostsNoResults) {
   const Runs runs({.base = 4}, {{1, 32, 32, 3}}, {0, 0, 0, 0});
-  CudaBackend poor(std::make_unique<Unrecording>(false), separate_kernels(), Precision::fp32);
+  auto owned = std::make_unique<Unrecording>(false);
+  const SeparateRuntime& runtime = *owned;
+  CudaBackend poor(std::move(owned), separate_kernels(), Precision::fp32);
   EXPECT_LT(runs.error(poor), 2e-5);
+  EXPECT_EQ(runtime.recordings, 1) << "tried again";
   CudaBackend lost(std::make_unique<Unrecording>(true), separate_kernels(), Precision::fp32);
   EXPECT_THROW(runs.error(lost), DeviceLost);
 }
