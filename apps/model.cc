@@ -11,6 +11,7 @@
 #include "apps/manifest.h"
 #include "apps/model_convert.h"
 #include "apps/model_show.h"
+#include "apps/model_tune.h"
 #include "apps/verbs.h"
 
 namespace furrow::apps {
@@ -74,6 +75,20 @@ void add_verify(CLI::App& model, Program& program) {
   });
 }
 
+void add_tune(CLI::App& model, Program& program) {
+  auto options = std::make_shared<TuneOptions>();
+  CLI::App* tune = model.add_subcommand("tune", "Time Furrow's kernels against cuDNN and cuBLASLt on this GPU, for --kernels auto");
+  tune->add_option("MODEL", options->model, "A .pth or .safetensors file (default: the model in the program)");
+  tune->add_option("--device", options->device, "cuda (default) or cuda:N");
+  tune->add_option("--size", options->size, "Side in pixels the network runs on, 32..4096 (default: the model's)");
+  tune->add_option("--precision", options->precision, "fp16 (default), bf16, tf32");
+  tune->add_option("--rounds", options->rounds, "How often each is run, in turns (default: 20)");
+  tune->add_option("--tune", options->file, "The file that the result is added to (default: in the cache folder)");
+  tune->callback([&program, options] {
+    program.run = [&program, options] { return tune_model(*options, program.limits, program.common); };
+  });
+}
+
 // The hash that the user demands: 64 hexadecimal digits, and no other than the manifest's.
 std::string demanded_hash(std::string text, const PublishedFile& known) {
   for (char& c : text)
@@ -130,13 +145,14 @@ void add_get(CLI::App& model, Program& program) {
 }  // namespace
 
 void add_model(CLI::App& app, Program& program) {
-  CLI::App* model = app.add_subcommand("model", "Weight files: show, convert, verify, get");
+  CLI::App* model = app.add_subcommand("model", "Weight files: show, convert, verify, get, tune");
   model->require_subcommand(1);
   model->fallthrough();
   add_show(*model, program);
   add_convert(*model, program);
   add_verify(*model, program);
   add_get(*model, program);
+  add_tune(*model, program);
   for (CLI::App* verb : model->get_subcommands([](const CLI::App*) { return true; })) verb->fallthrough();
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
@@ -16,6 +17,7 @@
 #include "segment/preprocess.h"
 #include "segment/region.h"
 #include "segment/tile.h"
+#include "segment/tuning.h"
 
 namespace furrow {
 namespace {
@@ -104,6 +106,18 @@ std::optional<Precision> parse_precision(const std::optional<std::string>& word)
   throw Error(ErrorCode::usage, "precision " + printable(*word) + ": unknown").hint("it takes fp16, bf16, tf32, fp32");
 }
 
+BackendOptions backend_options(const Device& device, const ComputeOptions& compute, Precision precision) {
+  const std::optional<KernelChoice> kernels = kernel_choice_of(compute.kernels);
+  if (!kernels)
+    throw Error(ErrorCode::usage, "kernels " + printable(compute.kernels) + ": unknown").hint("it takes own, vendor, auto");
+  BackendOptions options{.precision = precision, .kernels = *kernels};
+  if (device.kind != DeviceKind::cuda || *kernels != KernelChoice::automatic) return options;
+  std::string file = compute.tuning;
+  if (file.empty()) file = default_tuning_file();
+  if (!compute.tuning.empty() || (!file.empty() && std::filesystem::exists(file))) options.tuning = read_tuning(file);
+  return options;
+}
+
 // True where every value of `t` (f32 or f64) is a number and none is infinite.
 bool all_finite(const Tensor& t) {
   const auto finite = [](const auto& values) {
@@ -121,13 +135,15 @@ struct Segmenter::State {
         pool(compute.threads),
         chosen(choose_device(compute.device)),
         precision(precision_on(chosen.device, parse_precision(compute.precision))),
-        main(make_backend(chosen.device, &pool, {.precision = precision})) {}
+        backend(backend_options(chosen.device, compute, precision)),
+        main(make_backend(chosen.device, &pool, backend)) {}
 
   std::shared_ptr<const Model> model;
   SegmentOptions options;
   ThreadPool pool;
   ChosenDevice chosen;
   Precision precision;
+  BackendOptions backend;
   PlannedNetwork main;
   std::optional<PlannedNetwork> wide;   // bf16, for outputs beyond the range of fp16; made when first needed
   Tensor input;
@@ -157,7 +173,11 @@ Tensor Segmenter::State::logits(SegmentResult& result) {
   if (precision != Precision::fp16 || all_finite(z)) return z;
   constexpr const char* kNote = "the network's output left the range of fp16 and was computed again in bf16";
   if (std::ranges::find(result.notes, kNote) == result.notes.end()) result.notes.emplace_back(kNote);
-  if (!wide) wide.emplace(make_backend(chosen.device, &pool, {.precision = Precision::bf16}));
+  if (!wide) {
+    BackendOptions in_bf16 = backend;
+    in_bf16.precision = Precision::bf16;
+    wide.emplace(make_backend(chosen.device, &pool, in_bf16));
+  }
   return run(*wide);
 }
 

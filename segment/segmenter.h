@@ -43,6 +43,9 @@ struct ComputeOptions {
   std::string device = "auto";           // kernels/device.h: auto, cpu, cuda[:N], cpu-emulated, ref
   int threads = 0;                       // workers; 0: all usable processors
   std::optional<std::string> precision;  // fp32, tf32, bf16, fp16; default the device's (docs/accuracy.md)
+  // Of device cuda: own, vendor (cuDNN and cuBLASLt), auto (own, unless `furrow model tune` measured otherwise).
+  std::string kernels = "auto";
+  std::string tuning;  // its file, for auto; empty: default_tuning_file() where that exists
 };
 
 // What run() throws where SegmentOptions::stop asked it to.

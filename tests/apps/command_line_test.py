@@ -25,9 +25,13 @@ class CommandLine(Program):
         self.photo()
         for words in (["--save", "masks"], ["--faces", "some"], ["--threshold", "2"], ["--threshold", "nan"], ["--size", "7"], ["--size", "0"],
                       ["--threshold", "-1"], ["--threads", "-3"], ["--threads", "1000000"], ["--keep", "1,x"],
-                      ["--device", "gpu"], ["--tta", "rot"], ["--limit", "picture_pixels"]):
+                      ["--device", "gpu"], ["--kernels", "other"], ["--tta", "rot"], ["--limit", "picture_pixels"]):
             self.refused(self.segment("a.png", *words), 2)
         self.refused(self.segment("a.png", "--device", "cuda"), 8)
+        for device in ("cpu", "ref", "cpu-emulated"):
+            self.refused(self.segment("a.png", "--device", device, "--kernels", "vendor"), 2, "of --device cuda alone")
+        self.refused(self.run_furrow("model", "tune"), 8, "no device cuda")
+        self.refused(self.run_furrow("model", "tune", "--device", "cpu"), 2, "only cuda")
         self.assertFalse((self.folder / "out/a.mask.png").exists())
 
     def test_412_missing_file(self):
