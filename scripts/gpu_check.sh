@@ -53,14 +53,14 @@ if [ -n "$prepare" ]; then
   staging=$(mktemp -d)
   trap 'rm -rf "$staging"' EXIT
   cd "$built"
-  for program in apps/furrow bench/gpu/furrow_gpu_bench tests/cuda/conformance/furrow_conformance $(find tests/cuda -type f -executable -name 'cuda_*_test' | sort); do
+  for program in apps/furrow bench/gpu/furrow_gpu_bench tests/cuda/conformance/furrow_conformance $(find tests/cuda -path tests/cuda/vendor -prune -o -type f -executable -name 'cuda_*_test' -print | sort); do
     mkdir -p "$staging/$(dirname "$program")"
     strip -o "$staging/$program" "$program"
   done
   cd "$root"
   commit_of_tree >"$staging/COMMIT"
   # The programs hold the same kernels many times over: packed together they are little more than one.
-  tar -C "$staging" -c . | xz -T0 -6e --lzma2=preset=6e,dict=192MiB >"$folder/programs.tar.xz"
+  tar -C "$staging" -c . | xz -T1 --lzma2=preset=3,dict=192MiB >"$folder/programs.tar.xz"
   for item in scripts/gpu_check.sh scripts/gpu_check bench/peers examples/astronaut.png docs/ladder.md weights/furrow-mini.safetensors tests/data/conformance; do
     [ -e "$item" ] || continue
     mkdir -p "$folder/$(dirname "$item")"

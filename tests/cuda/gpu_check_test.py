@@ -49,7 +49,7 @@ class GpuCheck(unittest.TestCase):
 
     def test_every_kernel_test_program_ran(self):
         wanted = set()
-        for file in (ROOT / "tests/cuda").rglob("CMakeLists.txt"):
+        for file in set((ROOT / "tests/cuda").rglob("CMakeLists.txt")) - {ROOT / "tests/cuda/vendor/CMakeLists.txt"}:   # fakes on the host
             wanted |= set(re.findall(r"furrow_test\((cuda_\w+)", file.read_text()))
         self.assertGreater(len(wanted), 10)
         ran = {c["name"].split(": ")[1] for c in self.report["checks"] if c["name"].startswith("kernel tests: cuda_")}
