@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What takes hours: fuzzing with a budget, a long folder. Prints a table; commit it as docs/soak.md.
+# What takes hours: fuzzing with a budget, a long folder, broken kernels. Prints a table; commit it as docs/soak.md.
 #   scripts/soak.sh [--minutes N] [--targets "zip png_walk"] [--no-setup]
 # N: minutes of fuzzing per target (default 60), as many targets at once as there are processors; all targets by default.
 set -euo pipefail
@@ -73,5 +73,11 @@ done_files=$(find "$work/out" -name '*.mask.png' | wc -l)
 if [ "$status" -eq 4 ] && [ "$done_files" -eq $((many - 3)) ] && grep -q "3 of $many inputs failed" "$work/many.log"; then result="exit 4, 3 listed, the rest done"; else result="**exit $status, $done_files files**"; failed=1; fi
 echo "| folder with 3 bad photos | $many photos, $((SECONDS - begin)) s | $result |"
 rm -rf "$work/in" "$work/out"
+
+# The real kernels, broken one line at a time: their tests must fail each time.
+cmake --build --preset release --target cuda_mma_conv_test cuda_conv_test >/dev/null
+log=$work/mutations.log
+if python3 tests/cuda/mutations/mutations.py build/release >"$log" 2>&1; then result="all killed"; else result="**$(tail -n 1 "$log")**"; failed=1; fi
+echo "| mutations of CUDA kernels | $(grep -c '^killed' "$log" || true) | $result |"
 
 exit $failed
