@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <limits>
 
-#include "kernels/cuda/runtime.h"
 #include "kernels/cpu/cpu_backend.h"
+#include "kernels/cuda/runtime.h"
 #include "kernels/device.h"
 #include "kernels/ref/ref_backend.h"
 #include "tests/kernels/cases.h"
@@ -144,7 +144,9 @@ TEST(CpuDevice, IsChosenByNameAndByAuto) {
   const std::string no_cuda = gpu::why_no_cuda(0);
   const ChosenDevice chosen = choose_device("auto");
   EXPECT_EQ(chosen.device.kind, no_cuda.empty() ? DeviceKind::cuda : DeviceKind::cpu);
-  if (!no_cuda.empty()) EXPECT_EQ(chosen.reason, "cpu: " + no_cuda);
+  if (!no_cuda.empty()) {
+    EXPECT_EQ(chosen.reason, "cpu: " + no_cuda);
+  }
   ThreadPool pool(2);
   const std::unique_ptr<Backend> backend = make_backend(choose_device("cpu").device, &pool);
   EXPECT_EQ(backend->name(), "cpu (" + std::string(cpu::name(cpu::choose_isa())) + ")");
