@@ -219,7 +219,7 @@ void Plan::compute_all() {
   const auto steps = [backend = backend_, first = steps_.data() + 1, last = steps_.data() + end] {
     for (const PlannedStep* s = first; s != last; ++s) backend->run(s->step, s->packed.get(), s->buffers);
   };
-  if (recording_ == Recording::to_try) {
+  if (recording_ == Recording::to_try && !backend_->in_host_memory()) {   // in host memory there is nothing to launch
     recording_ = Recording::tried;
     try {
       recorded_ = backend_->record(steps);
