@@ -243,6 +243,7 @@ struct Failure {
 void run_blocks(const Launch& launch, uint64_t blocks, std::atomic<uint64_t>& next, Failure& failure) {
   uint64_t at = next;
   try {
+    std::exception_ptr failed;
     std::unique_ptr<Block> block = store().take();
     begin(*block, launch);
     running_block = block.get();
@@ -250,12 +251,13 @@ void run_blocks(const Launch& launch, uint64_t blocks, std::atomic<uint64_t>& ne
       run_block(*block, launch.options.order == Order::reverse ? blocks - 1 - at : at);
       if (!block->failed && !block->exception) continue;
       next = blocks;
-      failure.keep(at, block->exception ? block->exception : std::make_exception_ptr(KernelError(block->failure)));
+      failed = block->exception ? block->exception : std::make_exception_ptr(KernelError(block->failure));
       break;
     }
     running_block = nullptr;
     end(*block);
     block->exception = nullptr;
+    if (failed) failure.keep(at, std::move(failed));   // after end(): another worker may throw it away
     store().give_back(std::move(block));
   } catch (...) {
     failure.keep(at, std::current_exception());
