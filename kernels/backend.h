@@ -9,9 +9,12 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "kernels/arena.h"
+#include "kernels/losses.h"
+#include "kernels/optim_ops.h"
 #include "kernels/planned.h"
 #include "kernels/tensor.h"
 #include "kernels/threads.h"
@@ -87,6 +90,25 @@ class Backend {
   // y[n,h,w,c] = x[n,h-top,w-left,c] where that exists, else 0: pads (top, left > 0), crops (< 0), or both; y's shape decides.
   // Its gradient is itself with -top, -left.
   virtual void pad(const Tensor& x, int64_t top, int64_t left, Tensor& y, Grad mode) = 0;
+
+  // -- losses (kernels/losses.h has the formulas) --------------------------------------------------------------------
+  // z, dz {B,H,W,1} of dtype(); t like z, in [0,1]. dz, where not null, becomes the gradient of `total`.
+  // The base class throws ErrorCode::unsupported for everything from here to sgd().
+  virtual DiceFocalValue dice_focal(const DiceFocal& form, const Tensor& z, const Tensor& t, Tensor* dz);
+  // z, dz {B,H,W,C} of dtype(); labels {B,H,W,1} int32.
+  virtual CrossEntropyValue cross_entropy(const CrossEntropy& form, const Tensor& z, const Tensor& labels, Tensor* dz);
+  // mean over all elements of (z - t)^2;  dz = 2 (z - t) / elements.  z, t, dz of one shape and of dtype().
+  virtual double squared_error(const Tensor& z, const Tensor& t, Tensor* dz);
+
+  // -- optimiser steps over flat buffers (kernels/optim_ops.h has the formulas) ----------------------------------------
+  // Each buffer {1,1,1,COUNT} of dtype(). Norm, factor, skip, step and loss scale into `state`; max_norm 0: no clipping.
+  virtual void optim_prepare(const Tensor& gradient, double max_norm, const LossScaling& scaling, OptimState& state);
+  // The update that `state` was prepared for; nothing where it says skip. Segments begin at 0 and are sorted.
+  virtual void adamw(const AdamW& options, double lr, std::span<const OptimSegment> segments, const OptimState& state,
+                     const Tensor& gradient, Tensor& m, Tensor& v, Tensor& p);
+  // `buffer` may be empty where momentum is 0.
+  virtual void sgd(const Sgd& options, double lr, std::span<const OptimSegment> segments, const OptimState& state,
+                   const Tensor& gradient, Tensor& buffer, Tensor& p);
 
   // -- planned inference (kernels/planned.h) -------------------------------------------------------------------------
   // The base class serves every back-end with dense NHWC buffers and the operations above; faster ones override all of it.

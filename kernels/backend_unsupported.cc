@@ -1,0 +1,27 @@
+// What a back-end answers for losses and optimiser steps that it does not have.
+#include "kernels/backend.h"
+
+namespace furrow {
+namespace {
+
+[[noreturn]] void refuse(const Backend& backend, const char* what) {
+  throw Error(ErrorCode::unsupported, "device " + backend.name() + " has no " + what);
+}
+
+}  // namespace
+
+DiceFocalValue Backend::dice_focal(const DiceFocal&, const Tensor&, const Tensor&, Tensor*) { refuse(*this, "Dice and Focal loss"); }
+CrossEntropyValue Backend::cross_entropy(const CrossEntropy&, const Tensor&, const Tensor&, Tensor*) {
+  refuse(*this, "cross-entropy");
+}
+double Backend::squared_error(const Tensor&, const Tensor&, Tensor*) { refuse(*this, "squared error"); }
+void Backend::optim_prepare(const Tensor&, double, const LossScaling&, OptimState&) { refuse(*this, "optimiser steps"); }
+void Backend::adamw(const AdamW&, double, std::span<const OptimSegment>, const OptimState&, const Tensor&, Tensor&,
+                    Tensor&, Tensor&) {
+  refuse(*this, "AdamW");
+}
+void Backend::sgd(const Sgd&, double, std::span<const OptimSegment>, const OptimState&, const Tensor&, Tensor&, Tensor&) {
+  refuse(*this, "SGD");
+}
+
+}  // namespace furrow
