@@ -1,6 +1,6 @@
 #include "nn/module.h"
 
-#include "nn/random.h"
+#include "kernels/random.h"
 
 namespace furrow {
 

@@ -59,7 +59,7 @@ class Module {
   // element type, counters are int64 scalars. Requires loaded() .
   NamedTensors state() const;
 
-  // PyTorch's default initial values (Parameter::bound and constant), drawn by a counter-based generator (nn/random.h):
+  // PyTorch's default initial values (Parameter::bound and constant), drawn by a counter-based generator (kernels/random.h):
   // a function of seed and key order alone, the same on every machine.
   void initialise(uint64_t seed, DType type = DType::f32);
 

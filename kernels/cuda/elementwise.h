@@ -50,7 +50,7 @@ struct GateGradArgs {
   bool accumulate_x = false, accumulate_logits = false;
 };
 
-// y = u(e) >= p ? x / (1-p) : 0, where u(e) = Philox(seed).uniform(stream, e) of nn/random.h and e is the element's
+// y = u(e) >= p ? x / (1-p) : 0, where u(e) = Philox(seed).uniform(stream, e) of kernels/random.h and e is the element's
 // number in dense NHWC order, whatever the pitch. The gradient is the same call with dy for x and dx for y. 0 <= p < 1.
 struct DropoutArgs {
   ConstImage x;

@@ -1,4 +1,4 @@
-// Philox4x32-10 for kernels: the numbers of nn/random.h (Salmon, Moraes, Dror and Shaw, SC 2011), bit for bit.
+// Philox4x32-10 for kernels: the numbers of kernels/random.h (Salmon, Moraes, Dror and Shaw, SC 2011), bit for bit.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ SIMT_BOTH PhiloxWords philox(uint64_t key, uint64_t stream, uint64_t block) {
   return c;
 }
 
-// The 24 high bits of number `index` of a sequence: uniform() of nn/random.h times 2^24. Keeps the block it drew last,
+// The 24 high bits of number `index` of a sequence: uniform() of kernels/random.h times 2^24. Keeps the block it drew last,
 // as neighbouring numbers share one.
 struct PhiloxSequence {
   uint64_t key, stream, block;

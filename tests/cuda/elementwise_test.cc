@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "kernels/ref/ref_backend.h"
-#include "nn/random.h"
+#include "kernels/random.h"
 #include "tests/cuda/pitched_image.h"
 #include "tests/kernels/cases.h"
 

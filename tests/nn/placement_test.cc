@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "nn/random.h"
+#include "kernels/random.h"
 
 namespace furrow {
 namespace {

@@ -12,7 +12,7 @@
 
 #include "kernels/device.h"
 #include "nn/network.h"
-#include "nn/random.h"
+#include "kernels/random.h"
 
 namespace furrow {
 
