@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "data/augment_colour.h"
+#include "data/augment_mirror.h"
 #include "data/augment_spaces.h"
 #include "kernels/error.h"
 
@@ -12,12 +13,6 @@ namespace furrow::data {
 namespace {
 
 using Table = std::array<uint8_t, 256>;
-
-int64_t mirrored(int64_t at, int64_t size) {
-  if (size == 1) return 0;
-  while (at < 0 || at >= size) at = at < 0 ? -at : 2 * (size - 1) - at;
-  return at;
-}
 
 // The equalising table of one tile's histogram.
 Table equalising(std::array<int, 256>& bins, int limit, float scale) {

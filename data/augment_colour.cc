@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "data/augment_mirror.h"
 #include "data/augment_spaces.h"
 #include "kernels/error.h"
 
@@ -30,13 +31,6 @@ double mean_gray(const io::Image& image) {
     for (const uint8_t value : gray) sum += value;
   }
   return static_cast<double>(sum) / static_cast<double>(image.width * image.height);
-}
-
-// Index -> index within 0..size-1, mirrored about the outermost pixels.
-int64_t mirrored(int64_t at, int64_t size) {
-  if (size == 1) return 0;
-  while (at < 0 || at >= size) at = at < 0 ? -at : 2 * (size - 1) - at;
-  return at;
 }
 
 }  // namespace

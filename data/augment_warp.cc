@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "data/augment_mirror.h"
 #include "io/resize_opencv.h"
 #include "kernels/error.h"
 
@@ -25,13 +26,6 @@ void check(const io::Image& image) {
 int to_int(double value) { return static_cast<int>(std::lrint(std::clamp(value, -2147483648.0, 2147483647.0))); }
 // saturate_cast<short>(int).
 int to_short(int value) { return std::clamp(value, -32768, 32767); }
-
-// Index -> index within 0..size-1, mirrored about the outermost pixels.
-int64_t mirrored(int64_t at, int64_t size) {
-  if (size == 1) return 0;
-  while (at < 0 || at >= size) at = at < 0 ? -at : 2 * (size - 1) - at;
-  return at;
-}
 
 // Reads one picture at coordinates given by the caller, and writes the result pixel by pixel.
 class Sampler {
