@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/data/augment/golden.txt: what albumentations and OpenCV make of pictures and parameters.
+"""Writes tests/data/augment/: what albumentations and OpenCV make of pictures and parameters, and texture maps.
 
     python3 -m venv venv
     venv/bin/pip install albumentations==1.4.22 albucore==0.0.21 opencv-python-headless==4.10.0.84 numpy==2.1.3
@@ -10,6 +10,9 @@ formulas that tests/augment/ops_test.cc repeats, so only parameters and digests 
   operation, width, height, seed of the picture, channels, parameters..., first 16 digits of the result's SHA-256.
 The library's own transforms compute the results (`apply` at given parameters); only where they draw a field inside is
 the field replaced.
+
+texture.u8 holds texture maps in full, one after another, as texture_cases() lists them: the formulas of
+data/texture.h in float64 with cv2.filter2D, except where the authors' recipe has 8 bits.
 """
 import hashlib
 import os
@@ -172,6 +175,25 @@ def cases(rng):
     yield gauss_noise, large, (402, 5.0)
 
 
+def texture_cases():
+    for width, height, seed in ((64, 48, 1), (61, 47, 0), (33, 15, 3)):
+        for recipe in ("authors", "authors_inverse", "closest"):
+            yield width, height, seed, recipe
+
+
+def texture(image, recipe):
+    taps = cv2.getGaussianKernel(21, 5, cv2.CV_64F)
+    if recipe == "closest":
+        level = image.astype(np.float64) @ np.array([0.2126, 0.7152, 0.0722])
+    else:
+        level = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float64)
+    low = cv2.filter2D(level, -1, taps @ taps.T, borderType=cv2.BORDER_REFLECT_101)
+    if recipe == "closest":
+        return np.rint((1 - np.minimum(level, low) / (1 + low)) * 255).astype(np.uint8)
+    quotient = np.clip(level * 255 / (low + 1), 0, 255).astype(np.uint8)
+    return np.uint8(1) - quotient if recipe == "authors" else np.uint8(255) - quotient
+
+
 def main():
     folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "augment")
     with open(os.path.join(folder, "golden.txt"), "w") as out:
@@ -181,6 +203,9 @@ def main():
             result = function(picture(*place), *params)
             assert function is displacement or result.dtype == np.uint8
             out.write(" ".join([function.__name__, *map(str, place), *map(str, params), digest(result)]) + "\n")
+    with open(os.path.join(folder, "texture.u8"), "wb") as out:
+        for width, height, seed, recipe in texture_cases():
+            out.write(texture(picture(width, height, seed, 3), recipe).tobytes())
 
 
 if __name__ == "__main__":
