@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "data/augment_normal.h"
 #include "kernels/error.h"
 #include "kernels/random.h"
 
@@ -31,26 +32,6 @@ class Numbers {
   Philox philox_;
   uint64_t stream_, index_;
 };
-
-// Values of N(0, deviation^2), four to a counter: Box and Muller's transform of pairs, in double, then float.
-void draw_normal(const DrawKey& key, uint64_t first_index, float deviation, std::span<float> values) {
-  constexpr double kTurn = 2 * 3.14159265358979323846;
-  const Philox philox(key.seed);
-  const uint64_t stream = key.stream();
-  for (size_t i = 0; i < values.size(); i += 4) {
-    const uint64_t block = (first_index + i) / 4;
-    const Philox::Block words = philox({static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
-                                        static_cast<uint32_t>(stream), static_cast<uint32_t>(stream >> 32)});
-    float four[4];
-    for (size_t pair = 0; pair < 4; pair += 2) {
-      const double radius = std::sqrt(-2 * std::log((words[pair] + 0.5) * 0x1p-32));  // never log(0)
-      const double angle = kTurn * 0x1p-32 * words[pair + 1];
-      four[pair] = static_cast<float>(radius * std::cos(angle));
-      four[pair + 1] = static_cast<float>(radius * std::sin(angle));
-    }
-    for (size_t k = 0; k < 4 && i + k < values.size(); ++k) values[i + k] = four[k] * deviation;
-  }
-}
 
 // A.RandomResizedCrop: ten tries at a size that fits, then the largest part from the middle with an allowed ratio.
 CropBox draw_crop(const AugmentStep& step, Numbers& numbers, int64_t width, int64_t height) {

@@ -7,7 +7,9 @@
 #include <map>
 #include <set>
 
+#include "data/augment_normal.h"
 #include "kernels/error.h"
+#include "kernels/random.h"
 #include "kernels/threads.h"
 #include "made_pictures.h"
 
@@ -165,6 +167,34 @@ TEST(Augment, NoiseIsNormalWithTheDrawnDeviation) {
   EXPECT_EQ(s.texture.pixels, texture);
 }
 
+// Against Box and Muller in double, number by number, from any start.
+TEST(Augment, NormalNumbersAreBoxAndMullers) {
+  const DrawKey key{123, 4, 5};
+  constexpr size_t kCount = 300001;
+  std::vector<float> values(kCount), later(50);
+  draw_normal(key, 1024, 2.0f, values);
+  draw_normal(key, 1024 + 1000, 2.0f, later);
+  EXPECT_TRUE(std::equal(later.begin(), later.end(), values.begin() + 1000));
+  const Philox philox(key.seed);
+  double sum = 0, squares = 0, fourth = 0;
+  for (size_t i = 0; i < kCount; ++i) {
+    const Philox::Block words = philox({static_cast<uint32_t>((1024 + i) / 4), 0, static_cast<uint32_t>(key.stream()),
+                                        static_cast<uint32_t>(key.stream() >> 32)});
+    const uint32_t* pair = &words[i % 4 / 2 * 2];
+    const double radius = std::sqrt(-2 * std::log(((pair[0] >> 9) + 0.5) * 0x1p-23));
+    const double angle = 2 * 3.14159265358979323846 * 0x1p-32 * static_cast<int32_t>(pair[1]);
+    const double exact = 2 * radius * (i % 2 == 0 ? std::cos(angle) : std::sin(angle));
+    // The angle has 24 bits in float32 (2 pi 2^-25 of the radius, at most 5.8), the polynomials about as many.
+    ASSERT_NEAR(values[i], exact, 1e-5) << i;
+    sum += exact, squares += exact * exact, fourth += std::pow(exact, 4);
+  }
+  const double n = kCount;
+  EXPECT_NEAR(sum / n, 0, 5 * 2 / std::sqrt(n));
+  EXPECT_NEAR(squares / n, 4, 5 * 4 * std::sqrt(2 / n));
+  EXPECT_NEAR(fourth / n, 48, 5 * 16 * std::sqrt(96 / n));
+  EXPECT_THROW(draw_normal(key, 2, 1, later), Error);
+}
+
 TEST(Augment, TheKeyAloneDecides) {
   const AugmentRecipe recipe = augment_recipe("seed-c75390e", AugmentFlavour::intended);
   constexpr int64_t kItems = 24;
@@ -267,7 +297,7 @@ TEST(Augment, NamesDescriptionsAndRefusals) {
   EXPECT_EQ(plain.texture.width, 0);
 }
 
-// Recorded once: what version 1 of these draws is. A change here changes every training run of the same seed.
+// Recorded once. A change here changes every training run of the same seed.
 TEST(Augment, DrawsAreRecorded) {
   EXPECT_EQ(describe(augment_recipe("seed-258931e", AugmentFlavour::intended), {42, 3, 17}, 512, 512),
             "affine scale 1.084 0.989, shift -34 -16 px, rotate 3.73; clahe 1.100; jitter brightness 1.072, contrast "
