@@ -52,10 +52,13 @@ FURROW_INLINE void luma(const uint8_t* rgb, float* __restrict out, int64_t width
 FURROW_INLINE void blur_down(const float* const (&rows)[2 * kRadius + 1], const Taps& taps, float* __restrict out,
                              int64_t width) {
   for (int64_t x = 0; x < width; ++x) {
-    float sum = taps[0] * rows[kRadius][x];
-#pragma GCC unroll 10
-    for (size_t k = 1; k <= kRadius; ++k) sum += taps[k] * (rows[kRadius - k][x] + rows[kRadius + k][x]);
-    out[x] = sum;
+    float even = taps[0] * rows[kRadius][x], odd = 0;  // two chains of sums, so that one need not wait for the other
+#pragma GCC unroll 5
+    for (size_t k = 1; k <= kRadius; k += 2) {
+      odd += taps[k] * (rows[kRadius - k][x] + rows[kRadius + k][x]);
+      even += taps[k + 1] * (rows[kRadius - k - 1][x] + rows[kRadius + k + 1][x]);
+    }
+    out[x] = even + odd;
   }
 }
 
@@ -63,10 +66,13 @@ FURROW_INLINE void blur_down(const float* const (&rows)[2 * kRadius + 1], const 
 FURROW_INLINE void blur_along(const float* __restrict padded, const Taps& taps, float* __restrict out, int64_t width) {
   for (int64_t x = 0; x < width; ++x) {
     const float* middle = padded + x + kRadius;
-    float sum = taps[0] * middle[0];
-#pragma GCC unroll 10
-    for (int k = 1; k <= kRadius; ++k) sum += taps[static_cast<size_t>(k)] * (middle[-k] + middle[k]);
-    out[x] = sum;
+    float even = taps[0] * middle[0], odd = 0;
+#pragma GCC unroll 5
+    for (int k = 1; k <= kRadius; k += 2) {
+      odd += taps[static_cast<size_t>(k)] * (middle[-k] + middle[k]);
+      even += taps[static_cast<size_t>(k + 1)] * (middle[-k - 1] + middle[k + 1]);
+    }
+    out[x] = even + odd;
   }
 }
 
