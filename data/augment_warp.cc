@@ -24,6 +24,8 @@ void check(const io::Image& image) {
 
 // saturate_cast<int>(double): to the nearest, halves to even.
 int to_int(double value) { return static_cast<int>(std::lrint(std::clamp(value, -2147483648.0, 2147483647.0))); }
+// a + b as the machine adds: coordinates of extreme matrices wrap, as in OpenCV.
+int wrapped_sum(int a, int b) { return static_cast<int>(static_cast<uint32_t>(a) + static_cast<uint32_t>(b)); }
 // saturate_cast<short>(int).
 int to_short(int value) { return std::clamp(value, -32768, 32767); }
 
@@ -94,6 +96,7 @@ AffineMatrix inverse(AffineMatrix m) {
   const double b1 = -m[0] * m[2] - m[1] * m[5], b2 = -m[3] * m[2] - m[4] * m[5];
   m[2] = b1;
   m[5] = b2;
+  for (const double value : m) require(std::isfinite(value), "an invertible matrix");
   return m;
 }
 
@@ -153,11 +156,11 @@ io::Image warp_affine(const io::Image& image, const AffineMatrix& matrix, Sampli
   io::Image out(image.width, image.height, image.channels);
   const Sampler sampler(image, outside);
   for (int64_t y = 0; y < image.height; ++y) {
-    const int x0 = to_int((m[1] * static_cast<double>(y) + m[2]) * scale) + half;
-    const int y0 = to_int((m[4] * static_cast<double>(y) + m[5]) * scale) + half;
+    const int x0 = wrapped_sum(to_int((m[1] * static_cast<double>(y) + m[2]) * scale), half);
+    const int y0 = wrapped_sum(to_int((m[4] * static_cast<double>(y) + m[5]) * scale), half);
     uint8_t* to = out.row(y);
     for (size_t x = 0; x < columns; ++x, to += image.channels) {
-      const int at_x = x0 + step_x[x], at_y = y0 + step_y[x];
+      const int at_x = wrapped_sum(x0, step_x[x]), at_y = wrapped_sum(y0, step_y[x]);
       if (sampling == Sampling::nearest) {
         sampler.nearest(to_short(at_x >> kStepBits), to_short(at_y >> kStepBits), to);
       } else {

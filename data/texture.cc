@@ -103,10 +103,10 @@ struct Job {
 // Rows [from, to) of the map.
 FURROW_INLINE void map_rows(const Job& job, int64_t from, int64_t to) {
   const int64_t width = job.photo.width, height = job.photo.height;
-  const int64_t first = std::max<int64_t>(from - kRadius, 0), last = std::min(to + kRadius, height);
-  // Near an edge of the picture the mirror may reach further than the band: then all rows are there.
-  const bool whole = height <= 2 * kRadius;
-  const int64_t low = whole ? 0 : first, high = whole ? height : last;
+  // The rows needed: ten more on either side, which holds what the mirror sends back, or all of a low picture.
+  const bool all = height <= 2 * kRadius;
+  const int64_t low = all ? 0 : std::max<int64_t>(from - kRadius, 0);
+  const int64_t high = all ? height : std::min(to + kRadius, height);
   // Rows a multiple of 4 KiB apart would share one set of the first-level cache.
   const int64_t stride = (width + 15) / 16 * 16 + 16;
   std::vector<float> levels(static_cast<size_t>((high - low) * stride));

@@ -35,8 +35,9 @@ struct TextureOptions {
 
 // The map of an RGB photo; one channel, as large. `keep`: a picture of one channel as large as the photo; where it is 0
 // the map becomes 0 (after the blur, so borders of the kept part see their real neighbours); nullptr keeps all.
-// float32 sums in a fixed order: the same bytes for any number of threads. Preconditions (ErrorCode::internal): three
-// channels, sides >= 1, sizes that agree, sigma in its range.
+// float32 sums in a fixed order: the same bytes for any number of threads, with and without AVX2 (FURROW_ISA chooses,
+// as for device cpu). Preconditions (ErrorCode::internal): three channels, sides >= 1, sizes that agree, sigma in its
+// range.
 io::Image texture_map(const io::Image& photo, const TextureOptions& options = {}, const io::Image* keep = nullptr,
                       ThreadPool* pool = nullptr);
 

@@ -170,6 +170,9 @@ TEST(AugmentOps, RefuseWhatTheyCannotDo) {
   EXPECT_THROW(adjust_brightness(colour, -1), Error);
   EXPECT_THROW(add_noise(colour, flat), Error);
   EXPECT_THROW(warp_affine(colour, {0, 0, 0, 0, 0, 0}, Sampling::linear, Outside::black), Error);
+  EXPECT_THROW(warp_affine(colour, {1e-200, 0, 0, 0, 1e-200, 0}, Sampling::linear, Outside::black), Error);
+  EXPECT_EQ(warp_affine(colour, {1e-9, 0, 0, 0, 1e-9, 0}, Sampling::linear, Outside::black).width,
+            8);  // far, but defined
   EXPECT_THROW(displace(colour, flat, std::vector<float>(63), Sampling::linear), Error);
   EXPECT_THROW(displace(colour, flat, std::vector<float>(64, NAN), Sampling::linear), Error);
   EXPECT_THROW(crop_resized(colour, {4, 4, 5, 4}, Sampling::linear), Error);
