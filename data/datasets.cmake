@@ -1,5 +1,8 @@
 set(FURROW_DATA_DATASETS
   attributes.cc
+  dataset.cc
+  loader.cc
+  loader_fill.cc
   masks.cc
   pairs.cc
   pairs_check.cc

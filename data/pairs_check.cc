@@ -74,9 +74,12 @@ class PairChecker {
   void compare(const PictureHeader& photo, const PictureHeader& other, const std::string& path, const char* what) {
     if (!known(photo) || !known(other)) return;
     if (other.width == photo.upright_width() && other.height == photo.upright_height()) return;
-    find(printable(path) + ": the " + what + " is " + sides(other.width, other.height) + ", its photo " +
-             sides(photo.upright_width(), photo.upright_height()),
-         options_.other_size);
+    const std::string text = std::string("the ") + what + " is " + sides(other.width, other.height) + ", its photo " +
+                             sides(photo.upright_width(), photo.upright_height());
+    if (same_proportions(other.width, other.height, photo.upright_width(), photo.upright_height()))
+      find(printable(path) + ": " + text, options_.other_size);
+    else
+      refuse(path, text + "; one is not the other at another scale");
   }
 
   void count() {

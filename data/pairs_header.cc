@@ -1,5 +1,6 @@
 #include "data/pairs_header.h"
 
+#include <cmath>
 #include <cstring>
 #include <string_view>
 
@@ -91,6 +92,12 @@ PictureHeader picture_header(std::span<const std::byte> bytes) {
 
 PictureHeader read_picture_header(const std::string& path) {
   return with_file(path, [&] { return picture_header(io::MappedFile::open(path)->bytes()); });
+}
+
+bool same_proportions(int64_t width, int64_t height, int64_t other_width, int64_t other_height) {
+  if (width < other_width) return same_proportions(other_width, other_height, width, height);
+  const double scale = static_cast<double>(width) / static_cast<double>(other_width);
+  return std::abs(static_cast<double>(other_height) * scale - static_cast<double>(height)) <= scale;
 }
 
 }  // namespace furrow::data
