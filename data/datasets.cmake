@@ -1,5 +1,6 @@
 set(FURROW_DATA_DATASETS
   attributes.cc
+  attributes_csv.cc
   dataset.cc
   loader.cc
   loader_fill.cc
