@@ -10,4 +10,5 @@ set(FURROW_DATA_DATASETS
   pairs_header.cc
   split.cc
   split_file.cc
-  split_official.cc)
+  split_official.cc
+  strict_json.cc)

@@ -61,9 +61,9 @@ struct Pairing {
 //
 // Errors: everything whose policy is `refuse`, and always: two files of one stem in one folder, files that cannot be
 // read, photos that EXIF turns (a mask does not say whether it was drawn on the turned photo), a folder without a
-// picture, masks whose sides have other proportions than their photo's, no pair at all. They come together as one
-// ErrorCode::malformed with a line per finding, in order of stems. ErrorCode::io where a folder cannot be listed. Files
-// are looked at in parallel on `pool`, where there is one.
+// picture, masks whose sides have other proportions than their photo's, one folder for both, no pair at all. They come
+// together as one ErrorCode::malformed with a line per finding, in order of stems. ErrorCode::io where a folder cannot
+// be listed. Files are looked at in parallel on `pool`, where there is one.
 Pairing find_pairs(const PairOptions& options, ThreadPool* pool = nullptr);
 
 }  // namespace furrow::data

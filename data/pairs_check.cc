@@ -46,7 +46,7 @@ class PairChecker {
  private:
   void find(std::string text, Policy policy) { out_.findings.push_back({files_.id, std::move(text), policy}); }
   void refuse(const std::string& path, const std::string& text) {
-    find(printable(path) + ": " + text, Policy::refuse);
+    find(shown(path) + ": " + text, Policy::refuse);
     out_.usable = false;
   }
 
@@ -77,7 +77,7 @@ class PairChecker {
     const std::string text = std::string("the ") + what + " is " + sides(other.width, other.height) + ", its photo " +
                              sides(photo.upright_width(), photo.upright_height());
     if (same_proportions(other.width, other.height, photo.upright_width(), photo.upright_height()))
-      find(printable(path) + ": " + text, options_.other_size);
+      find(shown(path) + ": " + text, options_.other_size);
     else
       refuse(path, text + "; one is not the other at another scale");
   }
@@ -86,7 +86,7 @@ class PairChecker {
     const ValueCounts counts = count_values(read_mask(files_.mask, options_.rule, options_.limits));
     const std::string strange = strange_values(counts, table_);
     if (!strange.empty()) {
-      find(printable(files_.mask) + ": the mask holds what its rule does not name: " + strange, options_.strange_value);
+      find(shown(files_.mask) + ": the mask holds what its rule does not name: " + strange, options_.strange_value);
       out_.usable = false;
       return;
     }
@@ -108,6 +108,8 @@ class PairChecker {
 };
 
 }  // namespace
+
+std::string shown(const std::string& path) { return printable(path, 1000); }
 
 std::vector<Finding> check_contents(const PairOptions& options, Pairing& pairing, ThreadPool* pool) {
   const MaskTable table(options.rule);

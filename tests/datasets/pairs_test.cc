@@ -233,6 +233,9 @@ TEST(Pairs, FoldersWithoutPicturesAndWithoutPairsSaySo) {
   PairOptions o = options(folder);
   o.images = folder.path("absent");
   EXPECT_THROW(find_pairs(o), Error);
+  o.images = o.masks = folder.path("both");
+  folder.write("both/1.png", sparse(8, 8, 1));
+  EXPECT_TRUE(mentions(refusals(o), "both", "one folder"));
 }
 
 TEST(Pairs, PicturesOfOtherKindsAndOtherFoldersAreWarnedOf) {
