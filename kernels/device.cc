@@ -10,6 +10,12 @@
 namespace furrow {
 namespace {
 
+#if defined(FURROW_HAVE_EMULATOR)
+constexpr bool kEmulator = true;
+#else
+constexpr bool kEmulator = false;
+#endif
+
 constexpr std::string_view kPrecisions[] = {"fp32", "tf32", "bf16", "fp16"};
 
 // The N of "cuda:N", 0 for "cuda"; empty where `name` is neither.
@@ -35,6 +41,8 @@ std::optional<Precision> precision_of(std::string_view name) {
 ChosenDevice choose_device(std::string_view name) {
   if (name == "ref") return {{DeviceKind::ref, 0}, "ref, as asked"};
   if (name == "cpu") return {{DeviceKind::cpu, 0}, "cpu, as asked"};
+  if (name == "cpu-emulated" && !kEmulator)
+    throw Error(ErrorCode::device, "no device cpu-emulated: this build left the emulator out").hint("build with -DFURROW_EMULATOR=ON");
   if (name == "cpu-emulated")
     return {{DeviceKind::cpu_emulated, 0}, "thread-exact emulation of the CUDA kernels, for debugging; --device cpu is fast"};
   if (name == "auto") {
@@ -56,7 +64,8 @@ std::vector<std::string> describe_devices() {
   std::string cpu = "native float32 kernels, inference only; this CPU runs";
   for (cpu::Isa isa : cpu::supported_isas()) cpu.append(" ").append(cpu::name(isa));
   return {"cuda: " + (no_cuda.empty() ? std::string("usable") : no_cuda), "cpu: " + cpu,
-          "cpu-emulated: the CUDA kernels thread for thread on this CPU, for tests and the debugger; slow",
+          kEmulator ? "cpu-emulated: the CUDA kernels thread for thread on this CPU, for tests and the debugger; slow"
+                    : "cpu-emulated: this build left the emulator out",
           "ref: double-precision loops, for checking; slow"};
 }
 
@@ -99,7 +108,7 @@ std::unique_ptr<Backend> make_tuned(int index, Precision precision, const Tuning
 #endif
 
 std::unique_ptr<Backend> make_backend(const Device& device, ThreadPool* pool, const BackendOptions& options) {
-  const Precision precision = precision_on(device, options.precision);
+  [[maybe_unused]] const Precision precision = precision_on(device, options.precision);   // refuses, whatever the build has
   if (options.kernels == KernelChoice::vendor && device.kind != DeviceKind::cuda)
     throw Error(ErrorCode::usage, "--kernels vendor is of --device cuda alone: cuDNN and cuBLASLt run on a GPU")
         .hint("--kernels own or auto goes with every device");
@@ -107,7 +116,11 @@ std::unique_ptr<Backend> make_backend(const Device& device, ThreadPool* pool, co
     case DeviceKind::ref: return std::make_unique<RefBackend>(pool);
     case DeviceKind::cpu: return std::make_unique<cpu::CpuBackend>(pool);
     case DeviceKind::cpu_emulated:
+#if defined(FURROW_HAVE_EMULATOR)
       return std::make_unique<gpu::CudaBackend>(gpu::make_emulated_runtime(), emulated::api, precision);
+#else
+      break;
+#endif
     case DeviceKind::cuda: {
 #if defined(FURROW_HAVE_CUDA)
       if (options.kernels == KernelChoice::vendor)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # From a fresh clone to a wrinkle mask: installs packages (asks first), builds the program, segments a photo.
 #   scripts/run.sh [--yes] [PHOTO]        without PHOTO: the bundled examples/astronaut.png
-# FURROW_CUDA=AUTO scripts/run.sh builds device cuda too where nvcc is found, which takes some minutes more.
+# To be quick, this build leaves out the emulator of the CUDA kernels (device cpu-emulated) and device cuda;
+# FURROW_CUDA=AUTO scripts/run.sh has both, where nvcc is found, and takes some minutes more.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 
@@ -9,7 +10,7 @@ yes=() photo=
 for argument in "$@"; do
   case "$argument" in
     --yes|-y) yes=(--yes) ;;
-    -h|--help) sed -n '2,4s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "run.sh: unknown option '$argument' (see --help)" >&2; exit 2 ;;
     *) photo=$argument ;;
   esac
@@ -20,8 +21,11 @@ photo=${photo:-$root/examples/astronaut.png}
 build=$root/build/run
 if [ ! -f "$build/build.ninja" ]; then
   "$root/scripts/setup.sh" --for run "${yes[@]}"
-  cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DFURROW_BUILD_TESTS=OFF -DFURROW_CUDA="${FURROW_CUDA:-OFF}" >/dev/null
-  echo "run: building the program (about a minute) ..."
+  emulator=OFF
+  [ "${FURROW_CUDA:-OFF}" = OFF ] || emulator=ON
+  cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DFURROW_BUILD_TESTS=OFF -DFURROW_PCH=ON \
+    -DFURROW_EMULATOR=$emulator -DFURROW_CUDA="${FURROW_CUDA:-OFF}" >/dev/null
+  echo "run: building the program (two minutes or so) ..."
 fi
 cmake --build "$build" --target furrow furrow_notices >"$build/build.log" 2>&1 || { tail -n 20 "$build/build.log" >&2; exit 1; }
 
