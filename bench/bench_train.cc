@@ -11,6 +11,7 @@
 #include <string>
 
 #include "bench/measure.h"
+#include "bench/peak.h"
 #include "bench/rows.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "nn/network.h"
@@ -87,14 +88,23 @@ double peak_mib() {
   return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
-// Columns beside those of measure.h: the largest resident size of the process so far, which is this row's where it is
-// the first.
+// Columns beside those of measure.h: CPU time of all threads a step, and the largest resident size of the process after
+// the first step, which is this row's where it is the first (later, measure() has memory of its own).
 void run_training(benchmark::State& state, const Size& size, int threads) {
   ThreadPool pool(threads);
   Training training(size, &pool);
   training.step();
-  measure(state, {training.flops(), 0}, threads, training.device(), [&] { training.step(); });
-  state.counters["peak_MiB"] = peak_mib();
+  const double peak = peak_mib();
+  double cpu = 0;
+  int steps = 0;
+  measure(state, {training.flops(), 0}, threads, training.device(), [&] {
+    const double start = process_seconds();
+    training.step();
+    cpu += process_seconds() - start;
+    ++steps;
+  });
+  state.counters["cpu_ms"] = 1e3 * cpu / steps;
+  state.counters["peak_MiB"] = peak;
 }
 
 // Logits and targets read once, the gradient written once.

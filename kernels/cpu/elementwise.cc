@@ -43,7 +43,10 @@ void CpuBackend::relu(const Tensor& x, Tensor& y) {
 void CpuBackend::relu_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) {
   require(dy.shape() == y.shape() && dx.shape() == y.shape(), "relu_grad: shapes");
   const float *value = in(y), *gradient = in(dy);
-  split_store(pool_, y.shape().elements(), out(dx), mode, [=](int64_t i) { return value[i] <= 0 ? 0 : gradient[i]; });
+  split_store(pool_, y.shape().elements(), out(dx), mode, [=](int64_t i) {
+    const float g = gradient[i];  // read whether it counts or not: a loop without branches becomes vectors
+    return value[i] <= 0 ? 0 : g;
+  });
 }
 
 void CpuBackend::sigmoid(const Tensor& x, Tensor& y) {
