@@ -101,6 +101,11 @@ EventFile::EventFile(const std::string& path, double wall_time) : file_(path) {
   if (file_.bytes() == 0) file_.append(event_record(version_event(wall_time)));
 }
 
+void EventFile::restart(double wall_time) {
+  file_.cut_to(0);
+  file_.append(event_record(version_event(wall_time)));
+}
+
 void EventFile::scalars(double wall_time, int64_t step, const std::vector<std::pair<std::string, double>>& values) {
   file_.append(event_record(scalar_event(wall_time, step, values)));
 }

@@ -41,6 +41,8 @@ class EventFile {
   void scalars(double wall_time, int64_t step, const std::vector<std::pair<std::string, double>>& values);
   void image(double wall_time, int64_t step, const std::string& tag, int64_t width, int64_t height, int channels,
              std::span<const std::byte> png);
+  // Forgets everything but a new first event.
+  void restart(double wall_time);
   LogFile& file() { return file_; }
 
  private:

@@ -86,12 +86,16 @@ std::string json_line(const LogFields& fields) {
   return line.dump() + "\n";
 }
 
+void refuse_existing_run(const std::string& path) {
+  if (holds_run(path))
+    throw Error(ErrorCode::usage, "holds a run already")
+        .file(path)
+        .hint("--resume goes on with it; another folder starts a new one");
+}
+
 RunFolder::RunFolder(std::string path, Start start) : path_(std::move(path)) {
   if (start == Start::fresh) {
-    if (holds_run(path_))
-      throw Error(ErrorCode::usage, "holds a run already")
-          .file(path_)
-          .hint("--resume goes on with it; another folder starts a new one");
+    refuse_existing_run(path_);
     make_folder(path_);
   } else if (!holds_run(path_)) {
     throw Error(ErrorCode::io, "is not the folder of a run").file(path_).hint("-o RUN starts one");

@@ -47,6 +47,9 @@ class RunFolder {
   int lock_ = -1;
 };
 
+// ErrorCode::usage where the folder holds a run (a checkpoint) already.
+void refuse_existing_run(const std::string& path);
+
 // Free bytes of the file system that holds `path` (or its nearest folder that exists), for this user.
 uint64_t free_bytes(const std::string& path);
 
