@@ -1,4 +1,5 @@
 set(FURROW_DATA_DATASETS
+  attributes.cc
   masks.cc
   pairs.cc
   pairs_check.cc
