@@ -2,18 +2,21 @@
 #include <immintrin.h>
 
 #include "kernels/cpu/row_kernels.h"
+#include "kernels/cpu/tile_kernels.h"
 
 namespace furrow::cpu {
 namespace {
 
 struct Vec {
   using T = __m256;
-  static constexpr int kLanes = 8, kTile = 10;
+  static constexpr int kLanes = 8, kTile = 10, kRows = 6;
   static T load(const float* p) { return _mm256_loadu_ps(p); }
   static void store(float* p, T v) { _mm256_storeu_ps(p, v); }
   static T broadcast(const float* p) { return _mm256_broadcast_ss(p); }
   static T zero() { return _mm256_setzero_ps(); }
   static T fma(T a, T b, T c) { return _mm256_fmadd_ps(a, b, c); }
+  static T add(T a, T b) { return _mm256_add_ps(a, b); }
+  static T sub(T a, T b) { return _mm256_sub_ps(a, b); }
   // The instruction returns its second operand where either is NaN.
   static T relu(T v) { return _mm256_max_ps(_mm256_setzero_ps(), v); }
   static T max(T a, T b) { return _mm256_blendv_ps(_mm256_max_ps(a, b), a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q)); }
@@ -23,9 +26,12 @@ struct Vec {
 }  // namespace furrow::cpu
 
 #include "kernels/cpu/other_rows.h"
+#include "kernels/cpu/tile_rows.h"
 
 namespace furrow::cpu {
 
 const RowKernels kAvx2Rows{"avx2", Vec::kLanes, Vec::kTile, conv3_row, conv_row, upconv_row, pool_row};
+const TileKernels kAvx2Tiles{"avx2",          Vec::kRows,        2 * Vec::kLanes, multiply, multiply_transposed,
+                             winograd_source, winograd_gradient, winograd_result};
 
 }  // namespace furrow::cpu

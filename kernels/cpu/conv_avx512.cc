@@ -3,18 +3,21 @@
 #include <immintrin.h>
 
 #include "kernels/cpu/row_kernels.h"
+#include "kernels/cpu/tile_kernels.h"
 
 namespace furrow::cpu {
 namespace {
 
 struct Vec {
   using T = __m512;
-  static constexpr int kLanes = 16, kTile = 24;
+  static constexpr int kLanes = 16, kTile = 24, kRows = 12;
   static T load(const float* p) { return _mm512_loadu_ps(p); }
   static void store(float* p, T v) { _mm512_storeu_ps(p, v); }
   static T broadcast(const float* p) { return _mm512_set1_ps(*p); }
   static T zero() { return _mm512_setzero_ps(); }
   static T fma(T a, T b, T c) { return _mm512_fmadd_ps(a, b, c); }
+  static T add(T a, T b) { return _mm512_add_ps(a, b); }
+  static T sub(T a, T b) { return _mm512_sub_ps(a, b); }
   // The instruction returns its second operand where either is NaN. (Written with a full mask, which compiles to the
   // plain instruction: g++ 12 warns of its own header's _mm512_max_ps, GCC bug 105593.)
   static T hardware_max(T a, T b) { return _mm512_maskz_max_ps(0xffff, a, b); }
@@ -26,9 +29,12 @@ struct Vec {
 }  // namespace furrow::cpu
 
 #include "kernels/cpu/other_rows.h"
+#include "kernels/cpu/tile_rows.h"
 
 namespace furrow::cpu {
 
 const RowKernels kAvx512Rows{"avx512", Vec::kLanes, Vec::kTile, conv3_row, conv_row, upconv_row, pool_row};
+const TileKernels kAvx512Tiles{"avx512",        Vec::kRows,        2 * Vec::kLanes, multiply, multiply_transposed,
+                               winograd_source, winograd_gradient, winograd_result};
 
 }  // namespace furrow::cpu

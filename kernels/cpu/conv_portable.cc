@@ -2,6 +2,7 @@
 // A product is rounded before it is added: a fused multiply-add without the instruction would be a library call. So
 // this path's last bits differ from those of the AVX paths, which fuse; the order of the sums is the same.
 #include "kernels/cpu/row_kernels.h"
+#include "kernels/cpu/tile_kernels.h"
 
 namespace furrow::cpu {
 namespace {
@@ -10,12 +11,14 @@ struct Vec {
   typedef float T __attribute__((vector_size(16)));
   typedef float Loose __attribute__((vector_size(16), aligned(4), may_alias));  // at any address of a float
   typedef int Bits __attribute__((vector_size(16)));
-  static constexpr int kLanes = 4, kTile = 8;
+  static constexpr int kLanes = 4, kTile = 8, kRows = 6;
   static T load(const float* p) { return *reinterpret_cast<const Loose*>(p); }
   static void store(float* p, T v) { *reinterpret_cast<Loose*>(p) = v; }
   static T broadcast(const float* p) { return T{*p, *p, *p, *p}; }
   static T zero() { return T{0, 0, 0, 0}; }
   static T fma(T a, T b, T c) { return a * b + c; }
+  static T add(T a, T b) { return a + b; }
+  static T sub(T a, T b) { return a - b; }
   static T pick(Bits mask, T a, T b) {
     return reinterpret_cast<T>((reinterpret_cast<Bits>(a) & mask) | (reinterpret_cast<Bits>(b) & ~mask));
   }
@@ -27,9 +30,12 @@ struct Vec {
 }  // namespace furrow::cpu
 
 #include "kernels/cpu/other_rows.h"
+#include "kernels/cpu/tile_rows.h"
 
 namespace furrow::cpu {
 
 const RowKernels kPortableRows{"portable", Vec::kLanes, Vec::kTile, conv3_row, conv_row, upconv_row, pool_row};
+const TileKernels kPortableTiles{"portable",          Vec::kRows,      2 * Vec::kLanes,   multiply,
+                                 multiply_transposed, winograd_source, winograd_gradient, winograd_result};
 
 }  // namespace furrow::cpu

@@ -10,8 +10,8 @@
 // 12, g++ spills). Source for register tiling of direct convolution in a blocked layout: Georganas et al. 2018,
 // arXiv:1808.05567.
 //
-// Vec: T (register), kLanes, kTile, load, store, broadcast, fma(a, b, c) = a*b + c, zero, relu (NaN stays), max (NaN
-// wins).
+// Vec: T (register), kLanes, kTile, kRows (tile_rows.h), load, store, broadcast, fma(a, b, c) = a*b + c, add, sub, zero,
+// relu (NaN stays), max (NaN wins).
 #pragma once
 
 #include <stdint.h>

@@ -16,7 +16,8 @@ void check_extents(const Shape& s) {
 
 }  // namespace
 
-CpuBackend::CpuBackend(Isa isa, ThreadPool* pool) : Backend(pool), isa_(isa), machine_{&row_kernels(isa), pool} {}
+CpuBackend::CpuBackend(Isa isa, ThreadPool* pool)
+    : Backend(pool), isa_(isa), machine_{&row_kernels(isa), &tile_kernels(isa), pool} {}
 
 std::string CpuBackend::name() const { return "cpu (" + std::string(cpu::name(isa_)) + ")"; }
 

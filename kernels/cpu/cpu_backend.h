@@ -1,4 +1,4 @@
-// Device `cpu`: native float32 kernels for inference, AVX-512, AVX2 or portable chosen at run time.
+// Device `cpu`: native float32 kernels for inference and training, AVX-512, AVX2 or portable chosen at run time.
 #pragma once
 
 #include <memory>
@@ -6,13 +6,15 @@
 
 #include "kernels/backend.h"
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/scratch.h"
 #include "kernels/cpu/steps.h"
 
 namespace furrow::cpu {
 
-// Planned steps run on the blocked buffers of layout.h. The eager operations are there for checking a network layer by
-// layer: convolutions go through the same inner loops, the rest are plain loops. It computes no gradients and no batch
-// statistics: those throw ErrorCode::unsupported.
+// Planned steps, for inference, run on the blocked buffers of layout.h. The eager operations and their gradients, which
+// training is made of, run on dense NHWC tensors: convolutions as products of panel matrices (eager_conv.h), everything
+// else as plain loops. Either way bits depend on inputs and instruction set, not on the number of threads. The eager
+// operations share one scratch memory, kept from call to call; from several threads they take turns.
 class CpuBackend : public Backend {
  public:
   // Throws ErrorCode::device where the CPU lacks `isa`.
@@ -23,29 +25,34 @@ class CpuBackend : public Backend {
   std::string name() const override;  // "cpu (avx512)"
   DType dtype() const override { return DType::f32; }
 
+  // eager_conv.cc
   void conv2d(const Conv2d& op, Tensor& y) override;
   void conv2d_grad_input(const Conv2dGradInput& op, Tensor* dx0, Tensor* dx1, Grad mode) override;
   void conv2d_grad_weight(const Conv2dGradWeight& op, Tensor& dw, Tensor* db, Grad mode) override;
   void upconv2x2(const Tensor& x, const Tensor& w, const Tensor* b, Tensor& y) override;
   void upconv2x2_grad_input(const Tensor& dy, const Tensor& w, Tensor& dx, Grad mode) override;
   void upconv2x2_grad_weight(const Tensor& x, const Tensor& dy, Tensor& dw, Tensor* db, Grad mode) override;
+  // batch_norm.cc
   void batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormStats& stats,
                   Tensor& y) override;
   void batch_norm_train(const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormTrain& options,
                         Tensor& y, Tensor& saved_mean, Tensor& saved_rstd) override;
   void batch_norm_grad(const Tensor& x, const Tensor& gamma, const Tensor& mean, const Tensor& rstd, bool fixed_stats,
                        const Tensor& dy, Tensor* dx, Tensor* dgamma, Tensor* dbeta, Grad mode) override;
+  // elementwise.cc
   void relu(const Tensor& x, Tensor& y) override;
   void relu_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) override;
   void sigmoid(const Tensor& x, Tensor& y) override;
   void sigmoid_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) override;
   void add(const Tensor& a, const Tensor& b, Tensor& y) override;
+  // eager_resample.cc
   void max_pool2x2(const Tensor& x, Tensor& y) override;
   void max_pool2x2_grad(const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode) override;
   void upsample_bilinear(const Tensor& x, Tensor& y) override;
   void upsample_bilinear_grad(const Tensor& dy, Tensor& dx, Grad mode) override;
   void pad(const Tensor& x, int64_t top, int64_t left, Tensor& y, Grad mode) override;
 
+  // cpu_backend.cc
   size_t placed_bytes(const Shape& shape) const override;
   void place(const Tensor& dense, const Placed& to) override;
   void unplace(const Placed& from, Tensor& dense) override;
@@ -55,14 +62,11 @@ class CpuBackend : public Backend {
   void run(const Step& step, const Packed* packed, const StepBuffers& buffers) override;
 
  private:
-  // Runs one step on dense tensors: places `x`, prepares, runs, unplaces y.
-  void run_dense(const Step& step, const Tensor* const (&x)[2], const StepWeights& weights, Tensor& y);
-  // Runs body(begin, end) over [0, elements) in tasks of fixed size.
-  template <class Body>
-  void split(int64_t elements, const Body& body);
+  void grad_bias(const Tensor& dy, Tensor& db, Grad mode);
 
   Isa isa_;
   Machine machine_;
+  Scratch scratch_;
 };
 
 }  // namespace furrow::cpu

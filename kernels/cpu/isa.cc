@@ -55,4 +55,14 @@ const RowKernels& row_kernels(Isa isa) {
   }
 }
 
+const TileKernels& tile_kernels(Isa isa) {
+  switch (choose_isa(name(isa))) {
+#if defined(__x86_64__)
+    case Isa::avx512: return kAvx512Tiles;
+    case Isa::avx2: return kAvx2Tiles;
+#endif
+    default: return kPortableTiles;
+  }
+}
+
 }  // namespace furrow::cpu

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/cpu/row_kernels.h"
+#include "kernels/cpu/tile_kernels.h"
 
 namespace furrow::cpu {
 
@@ -24,5 +25,6 @@ Isa choose_isa();
 
 // The inner loops of a path; throws ErrorCode::device where the CPU lacks it.
 const RowKernels& row_kernels(Isa isa);
+const TileKernels& tile_kernels(Isa isa);
 
 }  // namespace furrow::cpu

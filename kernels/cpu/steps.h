@@ -10,6 +10,7 @@
 
 #include "kernels/cpu/layout.h"
 #include "kernels/cpu/row_kernels.h"
+#include "kernels/cpu/tile_kernels.h"
 #include "kernels/planned.h"
 #include "kernels/threads.h"
 
@@ -27,6 +28,7 @@ class PackedWeights : public Packed {
 // What the functions below run on.
 struct Machine {
   const RowKernels* rows;
+  const TileKernels* tiles;
   ThreadPool* pool;  // null: one thread
 };
 inline int thread_count(const Machine& m) { return m.pool == nullptr ? 1 : m.pool->threads(); }

@@ -1,4 +1,4 @@
-// The eager operations of device `cpu` against `ref`, and what it refuses.
+// The eager operations of device `cpu` against `ref`; its gradients are in cpu_gradient_test.cc.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -112,31 +112,6 @@ TEST(CpuEager, SpecialValuesAreThoseOfRef) {
   compare(b, {x}, x.shape(), 0, [](Backend& on, const Inputs& in, Tensor& out) { on.relu(in[0], out); });
   compare(b, {x}, x.shape(), 2e-7, [](Backend& on, const Inputs& in, Tensor& out) { on.sigmoid(in[0], out); });
   compare(b, {x}, {1, 1, 3, 1}, 0, [](Backend& on, const Inputs& in, Tensor& out) { on.max_pool2x2(in[0], out); });
-}
-
-TEST(CpuEager, ComputesNoGradients) {
-  cpu::CpuBackend backend(nullptr);
-  Tensor t({1, 2, 2, 1}), c({1, 1, 1, 1});
-  const auto refused = [](const auto& call) {
-    try {
-      call();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ErrorCode::unsupported);
-      EXPECT_NE(error.line().find("use --device ref"), std::string::npos);
-      return;
-    }
-    ADD_FAILURE() << "a gradient was computed";
-  };
-  refused([&] { backend.conv2d_grad_input({.dy = &t, .w = &c}, &t, nullptr, Grad::overwrite); });
-  refused([&] { backend.conv2d_grad_weight({.x0 = &t, .dy = &t}, c, nullptr, Grad::overwrite); });
-  refused([&] { backend.upconv2x2_grad_input(t, c, t, Grad::overwrite); });
-  refused([&] { backend.upconv2x2_grad_weight(t, t, c, nullptr, Grad::overwrite); });
-  refused([&] { backend.batch_norm_train(t, c, c, {}, t, c, c); });
-  refused([&] { backend.batch_norm_grad(t, c, c, c, false, t, &t, &c, &c, Grad::overwrite); });
-  refused([&] { backend.relu_grad(t, t, t, Grad::overwrite); });
-  refused([&] { backend.sigmoid_grad(t, t, t, Grad::overwrite); });
-  refused([&] { backend.max_pool2x2_grad(t, t, t, Grad::overwrite); });
-  refused([&] { backend.upsample_bilinear_grad(t, t, Grad::overwrite); });
 }
 
 TEST(CpuDevice, IsChosenByNameAndByAuto) {

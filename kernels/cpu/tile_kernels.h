@@ -1,0 +1,60 @@
+// What the instruction-set files offer to the eager convolutions and their gradients: products of panel matrices, and
+// the transforms of Winograd's convolution F(2x2, 3x3).
+//
+// A panel matrix of R rows and K columns lies as [K/16][R][16]: its columns in panels of 16, a panel's rows one after
+// another. Both operands of every product and its result are of this form, so all addresses inside a tile are
+// constants, whether the sum runs over columns (a convolution) or over rows (a weight gradient). Strides count floats.
+//
+// Like RowKernels: one text (tile_rows.h) compiled once per instruction set; nothing here allocates, locks or throws.
+#pragma once
+
+#include <cstdint>
+
+namespace furrow::cpu {
+
+// c (+)= a * b, or c (+)= a^T * b. Every value is one sum in one order, k = 0, 1, ..., into one register.
+struct Product {
+  const float* a = nullptr;
+  int64_t a_panel = 0;
+  const float* b = nullptr;
+  int64_t b_panel = 0;
+  float* c = nullptr;
+  int64_t c_panel = 0;
+  int64_t rows = 0;    // of c
+  int64_t panels = 0;  // of b and of c
+  int64_t depth = 0;   // length of the sums
+  bool accumulate = false;
+};
+
+// Where the four results of a Winograd tile go, and what is done with them first.
+struct WinogradResult {
+  float* y = nullptr;
+  int64_t pixel = 0, row = 0;     // from one column or row of y to the next
+  int64_t height = 2, width = 2;  // those that exist: 1 or 2
+  const float* bias = nullptr;    // 16 values
+  bool relu = false, accumulate = false;
+};
+
+struct TileKernels {
+  const char* isa;
+  int rows, columns;  // of a register tile
+  // c(m, n) = sum over k of a(m, k) * b(k, n)
+  void (*multiply)(const Product&);
+  // c(m, n) = sum over k of a(k, m) * b(k, n)
+  void (*multiply_transposed)(const Product&);
+  // One tile and 16 channels each; `matrix` lies between the 16 values of a transformed tile.
+  // B^T x B of 4x4 pixels
+  void (*winograd_source)(const float* x, int64_t pixel, int64_t row, float* v, int64_t matrix);
+  // A dy A^T of 2x2 pixels
+  void (*winograd_gradient)(const float* dy, int64_t pixel, int64_t row, float* v, int64_t matrix);
+  // y = act(A^T m A + bias), 2x2 pixels
+  void (*winograd_result)(const float* m, int64_t matrix, const WinogradResult& to);
+};
+
+extern const TileKernels kPortableTiles;
+#if defined(__x86_64__)
+extern const TileKernels kAvx2Tiles;    // needs AVX2 and FMA
+extern const TileKernels kAvx512Tiles;  // needs AVX-512F
+#endif
+
+}  // namespace furrow::cpu

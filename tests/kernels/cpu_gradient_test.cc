@@ -1,0 +1,301 @@
+// The operations of a training step on device `cpu` against `ref`: every instruction set this CPU has, ragged shapes,
+// both ways of storing a gradient, and the same bits for any number of threads.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <limits>
+
+#include "kernels/cpu/cpu_backend.h"
+#include "kernels/ref/ref_backend.h"
+#include "tests/kernels/cases.h"
+#include "tests/kernels/compare.h"
+
+namespace furrow {
+namespace {
+
+using cases::random_values;
+using Tensors = std::vector<Tensor>;
+// Computes `out` from `in` on a back-end; where it has a mode, it is that of a gradient.
+using Operation = std::function<void(Backend&, const Tensors& in, Tensors& out, Grad mode)>;
+
+// A float32 sum of K products rounds by about 4e-8 * sqrt(K) of the largest result; Winograd's transforms add four
+// inputs before the product and nine products after it, which costs two bits.
+double sum_error(int64_t length) { return 8e-8 * std::sqrt(static_cast<double>(length)); }
+double winograd_error(int64_t length) { return 4 * sum_error(length); }
+
+struct Problem {
+  std::string what;
+  Tensors in;  // float64 values that float32 holds exactly
+  std::vector<Shape> out;
+  double tolerance;  // of the largest value of an output, at least 1
+  Operation run;
+  bool accumulates = true;
+};
+
+Tensors narrowed(const Tensors& wide) {
+  Tensors out;
+  for (const Tensor& t : wide) out.push_back(t.to(DType::f32));
+  return out;
+}
+
+// What is there before the operation: it must be overwritten, or added to.
+Tensors outputs(const Problem& p) {
+  Tensors out;
+  for (const Shape& s : p.out) out.push_back(random_values(s, 99));
+  return out;
+}
+
+void check(const Problem& p) {
+  ThreadPool three(3);
+  RefBackend ref(&three);
+  for (const Grad mode : {Grad::overwrite, Grad::accumulate}) {
+    if (mode == Grad::accumulate && !p.accumulates) continue;
+    Tensors want = outputs(p);
+    p.run(ref, p.in, want, mode);
+    for (const cpu::Isa isa : cpu::supported_isas()) {
+      const std::string place = p.what + " " + std::string(cpu::name(isa)) + (mode == Grad::accumulate ? " +=" : "");
+      Tensors first;
+      for (const int threads : {1, 2, 3, 7}) {
+        ThreadPool pool(threads);
+        cpu::CpuBackend backend(isa, &pool);
+        Tensors got = narrowed(outputs(p));
+        p.run(backend, narrowed(p.in), got, mode);
+        if (threads == 1) first = got;
+        for (size_t i = 0; i < got.size(); ++i)
+          EXPECT_TRUE(same_bits(got[i], first[i])) << place << ", output " << i << ", threads " << threads;
+      }
+      for (size_t i = 0; i < first.size(); ++i)
+        EXPECT_TRUE(close(first[i], want[i], {.absolute = p.tolerance * std::max(1.0, largest(want[i]))}))
+            << place << ", output " << i;
+    }
+  }
+}
+
+struct ConvProblem {
+  Shape x;
+  int64_t second, oc;
+  ConvGeometry geometry;
+};
+
+// Channel counts beside every panel width, odd sizes, pictures smaller than a tile; 3x3 of stride 1 with 16 channels or
+// more on both sides is Winograd's.
+const ConvProblem kConvolutions[] = {
+    {{1, 1, 1, 1}, 0, 1, {1, 1, 1, 0}},     {{2, 3, 5, 3}, 0, 5, {1, 1, 1, 0}},
+    {{1, 31, 45, 40}, 0, 17, {1, 1, 1, 0}}, {{1, 9, 11, 24}, 9, 40, {1, 1, 2, 0}},
+    {{2, 5, 7, 3}, 0, 19, {3, 3, 1, 1}},    {{1, 1, 1, 17}, 0, 16, {3, 3, 1, 1}},
+    {{2, 1, 7, 16}, 0, 33, {3, 3, 1, 1}},   {{3, 7, 1, 16}, 17, 16, {3, 3, 1, 1}},
+    {{1, 13, 22, 40}, 0, 24, {3, 3, 1, 1}}, {{2, 15, 14, 33}, 20, 70, {3, 3, 1, 1}},
+    {{1, 9, 8, 16}, 0, 16, {3, 3, 1, 0}},   {{1, 6, 7, 18}, 0, 16, {3, 3, 1, 4}},
+    {{2, 9, 7, 3}, 0, 3, {3, 3, 2, 1}},     {{1, 12, 10, 20}, 0, 18, {3, 3, 2, 1}},
+    {{1, 10, 13, 6}, 5, 7, {3, 3, 3, 1}},   {{1, 17, 19, 3}, 0, 16, {7, 7, 2, 3}},
+    {{2, 8, 9, 3}, 2, 5, {7, 7, 1, 3}},     {{1, 9, 8, 6}, 0, 7, {1, 5, 1, 2}},
+    {{1, 8, 7, 5}, 0, 4, {2, 2, 3, 0}},     {{1, 5, 5, 4}, 0, 3, {1, 1, 3, 0}},
+};
+
+std::string text(const ConvProblem& p) {
+  return to_string(p.x) + "+" + std::to_string(p.second) + " -> " + std::to_string(p.oc) + " k" +
+         std::to_string(p.geometry.kernel_h) + "x" + std::to_string(p.geometry.kernel_w) + "s" +
+         std::to_string(p.geometry.stride) + "p" + std::to_string(p.geometry.pad);
+}
+
+TEST(CpuGradient, Conv2d) {
+  for (const ConvProblem& p : kConvolutions) {
+    const ConvGeometry& g = p.geometry;
+    const bool two = p.second > 0;
+    const int64_t ic = p.x.c + p.second, taps = g.kernel_h * g.kernel_w;
+    const Shape x1{p.x.n, p.x.h, p.x.w, p.second}, w{p.oc, g.kernel_h, g.kernel_w, ic}, b{1, 1, 1, p.oc},
+        y{p.x.n, g.out(p.x.h, g.kernel_h), g.out(p.x.w, g.kernel_w), p.oc};
+    const bool winograd = taps == 9 && g.stride == 1 && ic >= 16 && p.oc >= 16;
+    const auto error = [&](int64_t length) { return winograd ? winograd_error(length) : sum_error(length); };
+    const Tensor in0 = random_values(p.x, 1), in1 = random_values(x1, 2), weight = random_values(w, 3),
+                 bias = random_values(b, 4), dy = random_values(y, 5);
+
+    check({"conv2d " + text(p),
+           {in0, in1, weight, bias},
+           {y},
+           error(taps * ic),
+           [&](Backend& on, const Tensors& in, Tensors& out, Grad) {
+             on.conv2d({.x0 = &in[0],
+                        .x1 = two ? &in[1] : nullptr,
+                        .w = &in[2],
+                        .b = &in[3],
+                        .geometry = g,
+                        .act = Activation::relu},
+                       out[0]);
+           },
+           false});
+    check({"grad_input " + text(p),
+           {dy, weight},
+           {p.x, x1},
+           error(taps * p.oc),
+           [&](Backend& on, const Tensors& in, Tensors& out, Grad mode) {
+             on.conv2d_grad_input({.dy = &in[0], .w = &in[1], .geometry = g}, &out[0], two ? &out[1] : nullptr, mode);
+           }});
+    if (two)
+      for (const bool first : {false, true})
+        check({"grad_input of one source " + text(p),
+               {dy, weight},
+               {first ? p.x : x1},
+               error(taps * p.oc),
+               [&](Backend& on, const Tensors& in, Tensors& out, Grad mode) {
+                 on.conv2d_grad_input({.dy = &in[0], .w = &in[1], .geometry = g}, first ? &out[0] : nullptr,
+                                      first ? nullptr : &out[0], mode);
+               }});
+    check({"grad_weight " + text(p),
+           {in0, in1, dy},
+           {w, b},
+           error(y.pixels()),
+           [&](Backend& on, const Tensors& in, Tensors& out, Grad mode) {
+             on.conv2d_grad_weight({.x0 = &in[0], .x1 = two ? &in[1] : nullptr, .dy = &in[2], .geometry = g}, out[0],
+                                   &out[1], mode);
+           }});
+  }
+}
+
+// More positions than a segment of the sum holds, and more than one task of everything.
+TEST(CpuGradient, SumsOfManySegments) {
+  for (const int64_t channels : {5, 16}) {
+    const Shape x{2, 67, 59, channels}, w{16, 3, 3, channels};
+    const ConvGeometry g{3, 3, 1, 1};
+    const Shape y{x.n, x.h, x.w, w.n};
+    check({"grad_weight of many positions",
+           {random_values(x, 1), random_values(y, 2)},
+           {w, {1, 1, 1, w.n}},
+           // the 512 terms that are summed in one register, and as much again for adding up the segments
+           2 * (channels < 16 ? sum_error(512) : winograd_error(512)),
+           [&](Backend& on, const Tensors& in, Tensors& out, Grad mode) {
+             on.conv2d_grad_weight({.x0 = &in[0], .dy = &in[1], .geometry = g}, out[0], &out[1], mode);
+           }});
+  }
+}
+
+const Shape kShapes[] = {{1, 1, 2, 1}, {1, 1, 7, 3}, {2, 5, 3, 17}, {3, 4, 6, 16}, {1, 31, 45, 24}};
+
+TEST(CpuGradient, Upconv) {
+  for (const Shape& x : kShapes)
+    for (const int64_t oc : {1, 7, 16, 40}) {
+      const Shape w{oc, 2, 2, x.c}, b{1, 1, 1, oc}, y{x.n, 2 * x.h, 2 * x.w, oc};
+      const std::string what = "upconv " + to_string(x) + " -> " + std::to_string(oc);
+      const Tensor in = random_values(x, 1), weight = random_values(w, 2), bias = random_values(b, 3),
+                   dy = random_values(y, 4);
+      check({what,
+             {in, weight, bias},
+             {y},
+             sum_error(x.c + 1),
+             [](Backend& on, const Tensors& t, Tensors& out, Grad) { on.upconv2x2(t[0], t[1], &t[2], out[0]); },
+             false});
+      check({what + " grad_input",
+             {dy, weight},
+             {x},
+             sum_error(4 * oc),
+             [](Backend& on, const Tensors& t, Tensors& out, Grad mode) {
+               on.upconv2x2_grad_input(t[0], t[1], out[0], mode);
+             }});
+      check({what + " grad_weight",
+             {in, dy},
+             {w, b},
+             sum_error(4 * x.pixels()),
+             [](Backend& on, const Tensors& t, Tensors& out, Grad mode) {
+               on.upconv2x2_grad_weight(t[0], t[1], out[0], &out[1], mode);
+             }});
+    }
+}
+
+TEST(CpuGradient, BatchNorm) {
+  for (const Shape& x : kShapes) {
+    const Shape c{1, 1, 1, x.c};
+    Tensor shifted = random_values(x, 1), rstd = random_values(c, 4);
+    for (double& v : shifted.values<double>()) v = static_cast<float>(v + 16);  // a mean far from 0
+    for (double& v : rstd.values<double>()) v = static_cast<float>(std::abs(v) + 0.5);
+    // The mean is rounded by at most 2^-21 and the factor by 2^-24 of itself; a factor is up to 8 here.
+    check({"batch_norm_train " + to_string(x),
+           {shifted, random_values(c, 2), random_values(c, 3)},
+           {x, c, c, c, c},
+           8 * 0x1p-20,
+           [](Backend& on, const Tensors& in, Tensors& out, Grad) {
+             on.batch_norm_train(in[0], in[1], in[2],
+                                 {.eps = 1e-3, .momentum = 0.2, .running_mean = &out[3], .running_var = &out[4]},
+                                 out[0], out[1], out[2]);
+           },
+           false});
+    const Tensors in{random_values(x, 1), random_values(c, 2), random_values(c, 3), rstd, random_values(x, 5)};
+    for (const bool fixed : {false, true})
+      check({"batch_norm_grad " + to_string(x),
+             in,
+             {x, c, c},
+             sum_error(64 + x.pixels()),  // and some factors near 1
+             [=](Backend& on, const Tensors& t, Tensors& out, Grad mode) {
+               on.batch_norm_grad(t[0], t[1], t[2], t[3], fixed, t[4], &out[0], &out[1], &out[2], mode);
+             }});
+    check({"batch_norm_grad of x alone",
+           in,
+           {x},
+           sum_error(64 + x.pixels()),
+           [](Backend& on, const Tensors& t, Tensors& out, Grad mode) {
+             on.batch_norm_grad(t[0], t[1], t[2], t[3], false, t[4], &out[0], nullptr, nullptr, mode);
+           }});
+  }
+}
+
+TEST(CpuGradient, Elementwise) {
+  for (const Shape& x : kShapes) {
+    const Tensors in{random_values(x, 1), random_values(x, 2)};
+    check({"relu_grad",
+           in,
+           {x},
+           6e-8,  // one addition
+           [](Backend& on, const Tensors& t, Tensors& out, Grad mode) { on.relu_grad(t[0], t[1], out[0], mode); }});
+    check({"sigmoid_grad",
+           in,
+           {x},
+           3e-7,  // three roundings, of values up to 2, and an addition
+           [](Backend& on, const Tensors& t, Tensors& out, Grad mode) { on.sigmoid_grad(t[0], t[1], out[0], mode); }});
+  }
+}
+
+TEST(CpuGradient, Resampling) {
+  for (const Shape& y : kShapes) {
+    for (const Shape& x : {Shape{y.n, 2 * y.h, 2 * y.w, y.c}, {y.n, 2 * y.h + 1, 2 * y.w + 1, y.c}}) {
+      Tensor ties = random_values(x, 1);
+      for (double& v : ties.values<double>()) v = std::floor(v * 2);  // -2 to 1: most windows have several maxima
+      check({"max_pool2x2_grad",
+             {ties, random_values(y, 2)},
+             {x},
+             6e-8,  // one addition
+             [](Backend& on, const Tensors& t, Tensors& out, Grad mode) {
+               on.max_pool2x2_grad(t[0], t[1], out[0], mode);
+             }});
+    }
+    for (const Shape& to : {Shape{y.n, 2 * y.h, 2 * y.w, y.c}, {y.n, 1, 1, y.c}, {y.n, y.h + 5, 3, y.c}})
+      check({"upsample_bilinear_grad",
+             {random_values(to, 3)},
+             {y},
+             sum_error(4 * to.h * to.w),  // at most, where y is 1x1
+             [](Backend& on, const Tensors& t, Tensors& out, Grad mode) {
+               on.upsample_bilinear_grad(t[0], out[0], mode);
+             }});
+  }
+}
+
+TEST(CpuGradient, NaNsGoWhereTheyGoInRef) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  Tensor x({1, 2, 6, 1}, DType::f64), y = x.to(DType::f64);
+  const double windows[12] = {1, nan, nan, nan, nan, 3, 2, nan, 5, 1, 4, 4};
+  for (size_t i = 0; i < 12; ++i)
+    x.values<double>()[i] = windows[i], y.values<double>()[i] = i % 3 == 0 ? nan : windows[i];
+  check(
+      {"max_pool2x2_grad",
+       {x, random_values({1, 1, 3, 1}, 1)},
+       {x.shape()},
+       6e-8,
+       [](Backend& on, const Tensors& t, Tensors& out, Grad mode) { on.max_pool2x2_grad(t[0], t[1], out[0], mode); }});
+  check({"relu_grad",
+         {y, random_values(y.shape(), 1)},
+         {y.shape()},
+         6e-8,
+         [](Backend& on, const Tensors& t, Tensors& out, Grad mode) { on.relu_grad(t[0], t[1], out[0], mode); }});
+}
+
+}  // namespace
+}  // namespace furrow
