@@ -57,6 +57,11 @@ inline constexpr int64_t kMostSkipped = 20;
 // What train() would find before its first step; nothing is written.
 Preflight preflight(const TrainJob& job);
 
+// Writes training pictures as the network will see them, their targets green, before and after augmentation side by
+// side: the first kPreviewed of the first epoch. Returns how many; ErrorCode::io.
+int64_t write_preview(const TrainJob& job, const std::string& folder);
+inline constexpr int64_t kPreviewed = 24;
+
 // The configuration that the newest checkpoint of a run folder was saved with, as text (to_yaml() of its options).
 std::string saved_config(const std::string& run, const io::Limits& limits = {});
 
