@@ -6,6 +6,7 @@ namespace furrow::bench {
 
 void add_eager();  // single operations on dense tensors
 void add_plans();  // whole networks
+void add_training();  // training steps and their parts
 void add_ladder();  // the teaching kernels of kernels/cuda/ladder
 
 }  // namespace furrow::bench

@@ -25,6 +25,7 @@ struct Vec {
 }  // namespace
 }  // namespace furrow::cpu
 
+#include "kernels/cpu/loss_rows.h"
 #include "kernels/cpu/other_rows.h"
 #include "kernels/cpu/tile_rows.h"
 
@@ -33,5 +34,6 @@ namespace furrow::cpu {
 const RowKernels kAvx2Rows{"avx2", Vec::kLanes, Vec::kTile, conv3_row, conv_row, upconv_row, pool_row};
 const TileKernels kAvx2Tiles{"avx2",          Vec::kRows,        2 * Vec::kLanes, multiply, multiply_transposed,
                              winograd_source, winograd_gradient, winograd_result};
+const LossKernels kAvx2Losses{"avx2", dice_focal_run};
 
 }  // namespace furrow::cpu

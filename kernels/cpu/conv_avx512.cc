@@ -28,6 +28,7 @@ struct Vec {
 }  // namespace
 }  // namespace furrow::cpu
 
+#include "kernels/cpu/loss_rows.h"
 #include "kernels/cpu/other_rows.h"
 #include "kernels/cpu/tile_rows.h"
 
@@ -36,5 +37,6 @@ namespace furrow::cpu {
 const RowKernels kAvx512Rows{"avx512", Vec::kLanes, Vec::kTile, conv3_row, conv_row, upconv_row, pool_row};
 const TileKernels kAvx512Tiles{"avx512",        Vec::kRows,        2 * Vec::kLanes, multiply, multiply_transposed,
                                winograd_source, winograd_gradient, winograd_result};
+const LossKernels kAvx512Losses{"avx512", dice_focal_run};
 
 }  // namespace furrow::cpu

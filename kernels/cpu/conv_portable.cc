@@ -29,6 +29,7 @@ struct Vec {
 }  // namespace
 }  // namespace furrow::cpu
 
+#include "kernels/cpu/loss_rows.h"
 #include "kernels/cpu/other_rows.h"
 #include "kernels/cpu/tile_rows.h"
 
@@ -37,5 +38,6 @@ namespace furrow::cpu {
 const RowKernels kPortableRows{"portable", Vec::kLanes, Vec::kTile, conv3_row, conv_row, upconv_row, pool_row};
 const TileKernels kPortableTiles{"portable",          Vec::kRows,      2 * Vec::kLanes,   multiply,
                                  multiply_transposed, winograd_source, winograd_gradient, winograd_result};
+const LossKernels kPortableLosses{"portable", dice_focal_run};
 
 }  // namespace furrow::cpu

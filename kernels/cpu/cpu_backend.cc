@@ -17,7 +17,10 @@ void check_extents(const Shape& s) {
 }  // namespace
 
 CpuBackend::CpuBackend(Isa isa, ThreadPool* pool)
-    : Backend(pool), isa_(isa), machine_{&row_kernels(isa), &tile_kernels(isa), pool} {}
+    : Backend(pool),
+      isa_(isa),
+      machine_{&row_kernels(isa), &tile_kernels(isa), pool},
+      losses_(&loss_kernels(isa)) {}
 
 std::string CpuBackend::name() const { return "cpu (" + std::string(cpu::name(isa_)) + ")"; }
 

@@ -52,6 +52,18 @@ class CpuBackend : public Backend {
   void upsample_bilinear_grad(const Tensor& dy, Tensor& dx, Grad mode) override;
   void pad(const Tensor& x, int64_t top, int64_t left, Tensor& y, Grad mode) override;
 
+  // losses.cc
+  DiceFocalValue dice_focal(const DiceFocal& form, const Tensor& z, const Tensor& t, Tensor* dz) override;
+  CrossEntropyValue cross_entropy(const CrossEntropy& form, const Tensor& z, const Tensor& labels, Tensor* dz) override;
+  double squared_error(const Tensor& z, const Tensor& t, Tensor* dz) override;
+
+  // optim.cc
+  void optim_prepare(const Tensor& gradient, double max_norm, const LossScaling& scaling, OptimState& state) override;
+  void adamw(const AdamW& options, double lr, std::span<const OptimSegment> segments, const OptimState& state,
+             const Tensor& gradient, Tensor& m, Tensor& v, Tensor& p) override;
+  void sgd(const Sgd& options, double lr, std::span<const OptimSegment> segments, const OptimState& state,
+           const Tensor& gradient, Tensor& buffer, Tensor& p) override;
+
   // cpu_backend.cc
   size_t placed_bytes(const Shape& shape) const override;
   void place(const Tensor& dense, const Placed& to) override;
@@ -66,6 +78,7 @@ class CpuBackend : public Backend {
 
   Isa isa_;
   Machine machine_;
+  const LossKernels* losses_;
   Scratch scratch_;
 };
 

@@ -65,4 +65,14 @@ const TileKernels& tile_kernels(Isa isa) {
   }
 }
 
+const LossKernels& loss_kernels(Isa isa) {
+  switch (choose_isa(name(isa))) {
+#if defined(__x86_64__)
+    case Isa::avx512: return kAvx512Losses;
+    case Isa::avx2: return kAvx2Losses;
+#endif
+    default: return kPortableLosses;
+  }
+}
+
 }  // namespace furrow::cpu

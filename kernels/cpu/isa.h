@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/cpu/loss_kernels.h"
 #include "kernels/cpu/row_kernels.h"
 #include "kernels/cpu/tile_kernels.h"
 
@@ -26,5 +27,6 @@ Isa choose_isa();
 // The inner loops of a path; throws ErrorCode::device where the CPU lacks it.
 const RowKernels& row_kernels(Isa isa);
 const TileKernels& tile_kernels(Isa isa);
+const LossKernels& loss_kernels(Isa isa);
 
 }  // namespace furrow::cpu
