@@ -108,6 +108,10 @@ data::MaskRule mask_rule(const TrainOptions& o) {
 }
 
 Data open_data(const TrainOptions& o, const io::Limits& limits, ThreadPool* pool) {
+  if (o.texture == Texture::authors || o.texture == Texture::closest)
+    throw Error(ErrorCode::unsupported, "training reads texture maps from files, and does not compute them")
+        .in("texture.source")
+        .hint("texture: {source: files, dir: FOLDER}");
   const data::DatasetOptions set_options = dataset_options(o, limits);
   Data out;
   out.pairing = data::find_pairs(pair_options(o, limits), pool);

@@ -20,6 +20,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr double kMostUnsavedSeconds = 600;  // epochs may last for hours
+
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 std::string metric_name(Metric metric) {
@@ -118,6 +120,7 @@ class Run {
     log_.warning(session_.watch.gradient(at.step, step.gradient_norm));
     not_finite(step);
     if (sums.steps >= job_.options.log_every) log_interval();
+    if (seconds_since(saved_) > kMostUnsavedSeconds) save();  // what is saved does not depend on when
     if (job_.hooks.progress)
       job_.hooks.progress({at.step, job_.options.epochs * session_.steps_per_epoch(), at.epoch + 1, job_.options.epochs,
                            step.loss.total});
@@ -167,7 +170,9 @@ class Run {
     at.epoch = epoch;
     at.batch = 0;
     if (best || epoch % o.checkpoint_every == 0 || last) save(best);
-    if (!session_.data.val.empty()) write_run_json();
+    try {
+      write_run_json();
+    } catch (const Error& error) { log_.note(error.line()); }  // it is written again at the end
   }
 
   std::optional<Scores> measure() {
@@ -203,10 +208,12 @@ class Run {
       const Snapshot now = snapshot();
       store_.save(now);
       save_failed_ = unsaved_ = false;
+      saved_ = Clock::now();
       if (best) store_.mark_best(now);
     } catch (const Error& error) {
       if (error.code() != ErrorCode::io || save_failed_) throw;
       save_failed_ = true;
+      saved_ = Clock::now();
       log_.note("a checkpoint could not be saved, and training goes on: " + error.line());
     }
   }
@@ -264,7 +271,7 @@ class Run {
   RunLog log_;
   TrainResult result_;
   std::string config_;
-  Clock::time_point start_ = Clock::now();
+  Clock::time_point start_ = Clock::now(), saved_ = Clock::now();
   double earlier_seconds_ = 0, waited_ = 0;
   int64_t steps_ = 0, skipped_in_a_row_ = 0;
   bool save_failed_ = false, unsaved_ = true;
