@@ -16,7 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     furrow::require(furrow::train::to_yaml(back.options) == yaml, "the resolved configuration reads back to itself");
   } catch (const furrow::Error& error) {
     furrow::fuzz::check(error);
-    furrow::require(error.code() == furrow::ErrorCode::configuration && error.detail_lines().size() <= 20, "one report");
+    furrow::require(error.code() == furrow::ErrorCode::configuration && error.detail_lines().size() <= 20,
+                    "one report");
   }
   return 0;
 }

@@ -8,7 +8,8 @@
 namespace furrow::io {
 
 bool below(std::string_view path, std::string_view parent) {
-  return path.size() > parent.size() && path.starts_with(parent) && (path[parent.size()] == '.' || path[parent.size()] == '[');
+  return path.size() > parent.size() && path.starts_with(parent) &&
+         (path[parent.size()] == '.' || path[parent.size()] == '[');
 }
 
 ConfigSource parse_config(std::string_view text, std::string_view name, ConfigFormat format, const Limits& limits) {
@@ -33,8 +34,9 @@ ConfigSource read_config(const std::string& path, const Limits& limits) {
     const size_t most = static_cast<size_t>(limits.config_bytes);
     if (bytes.size() > most) {
       ConfigSource out;
-      out.problems.add({place_name(path), 1, 1}, "", "too large for settings; limit " + std::to_string(most) +
-                                                         " bytes, found " + std::to_string(bytes.size()));
+      out.problems.add(
+          {place_name(path), 1, 1}, "",
+          "too large for settings; limit " + std::to_string(most) + " bytes, found " + std::to_string(bytes.size()));
       return out;
     }
     const std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -58,8 +60,10 @@ ConfigSource parse_override(std::string_view assignment, const Limits& limits) {
     try {
       builder.begin(ConfigKind::map, {});
       builder.key(assignment.substr(0, equals), {});
-      if (text.empty()) builder.scalar(ConfigKind::quoted, "", {});  // --set KEY= clears a path
-      else parse_yaml(text, builder);
+      if (text.empty())
+        builder.scalar(ConfigKind::quoted, "", {});  // --set KEY= clears a path
+      else
+        parse_yaml(text, builder);
       builder.end();
     } catch (const ConfigStop&) {
       value.entries.clear();  // the reason is noted among the problems
@@ -74,7 +78,8 @@ ConfigSource parse_override(std::string_view assignment, const Limits& limits) {
 
 void merge_config(ConfigSource& into, ConfigSource from) {
   for (const ConfigEntry& entry : from.entries)
-    std::erase_if(into.entries, [&](const ConfigEntry& old) { return old.path == entry.path || below(old.path, entry.path); });
+    std::erase_if(into.entries,
+                  [&](const ConfigEntry& old) { return old.path == entry.path || below(old.path, entry.path); });
   for (ConfigEntry& entry : from.entries) into.entries.push_back(std::move(entry));
   into.problems.add(std::move(from.problems));
 }

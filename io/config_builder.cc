@@ -20,7 +20,7 @@ std::string ConfigBuilder::value_path() const {
   if (open_.empty()) return {};
   const Open& open = open_.back();
   if (open.kind == ConfigKind::list) return open.path + "[" + std::to_string(open.items) + "]";
-  if (!open.has_key) return open.path;
+  if (open.key.empty()) return open.path;
   return open.path.empty() ? open.key : open.path + "." + open.key;
 }
 
@@ -41,8 +41,8 @@ void ConfigBuilder::abandon() {
 
 void ConfigBuilder::count_key(ConfigAt at) {
   if (++keys_ > limits_.config_keys) {
-    out_.problems.add({source_, at.line, at.column}, "", "too many keys and list items; limit " +
-                      std::to_string(limits_.config_keys));
+    out_.problems.add({source_, at.line, at.column}, "",
+                      "too many keys and list items; limit " + std::to_string(limits_.config_keys));
     throw ConfigStop();
   }
 }
@@ -73,7 +73,8 @@ void ConfigBuilder::start_value(ConfigKind kind, std::string text, ConfigAt at) 
   const std::string path = value_path();
   if (path.empty()) {
     if (kind == ConfigKind::map) return;
-    stop(at, kind == ConfigKind::list ? "the file holds a list, not settings" : "the file holds one value, not settings",
+    stop(at,
+         kind == ConfigKind::list ? "the file holds a list, not settings" : "the file holds one value, not settings",
          "write KEY: VALUE, one a line");
   }
   // A list or a map may begin a line after its key.
@@ -94,7 +95,8 @@ void ConfigBuilder::scalar(ConfigKind kind, std::string text, ConfigAt at) {
 
 void ConfigBuilder::begin(ConfigKind list_or_map, ConfigAt at) {
   if (open_.size() >= limits_.config_depth) {
-    out_.problems.add({source_, at.line, at.column}, "", "nested too deeply; limit " + std::to_string(limits_.config_depth));
+    out_.problems.add({source_, at.line, at.column}, "",
+                      "nested too deeply; limit " + std::to_string(limits_.config_depth));
     throw ConfigStop();
   }
   start_value(list_or_map, "", at);

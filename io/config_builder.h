@@ -1,5 +1,5 @@
-// ConfigBuilder: what the YAML and the JSON reader share. Receives a document's events in order and writes the flat list;
-// checks depth, number of keys, spelling of keys and duplicates.
+// ConfigBuilder: what the YAML and the JSON reader share. Receives a document's events in order and writes the flat
+// list; checks depth, number of keys, spelling of keys and duplicates.
 #pragma once
 
 #include <string>

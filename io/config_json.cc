@@ -15,7 +15,8 @@ class Tokens {
 
   // The next token without `,` and `:`; at() is its place afterwards.
   std::string_view next() {
-    while (at_ < text_.size() && (std::isspace(static_cast<unsigned char>(text_[at_])) || text_[at_] == ',' || text_[at_] == ':'))
+    while (at_ < text_.size() &&
+           (std::isspace(static_cast<unsigned char>(text_[at_])) || text_[at_] == ',' || text_[at_] == ':'))
       step();
     place_ = {line_, column_};
     const size_t first = at_;
@@ -97,7 +98,9 @@ class Events {
     }
     const char c = position > 0 && position <= text_.size() ? text_[position - 1] : '\0';
     builder_.stop(at, "not valid JSON: " + printable(what, 160),
-                  c == '/' || c == '#' ? "JSON has no comments" : c == '\'' ? "JSON strings take double quotes" : "");
+                  c == '/' || c == '#' ? "JSON has no comments"
+                  : c == '\''          ? "JSON strings take double quotes"
+                                       : "");
   }
 
  private:

@@ -13,7 +13,8 @@ ConfigAt at_offset(std::string_view text, size_t offset);
 
 // Refuses what no settings file holds (too large, NUL, UTF-16, broken UTF-8, control characters): one problem, and
 // false. Otherwise true, and a UTF-8 byte order mark is cut off `text`.
-bool check_config_text(std::string_view& text, const std::string& source, const Limits& limits, ConfigProblems& problems);
+bool check_config_text(std::string_view& text, const std::string& source, const Limits& limits,
+                       ConfigProblems& problems);
 
 // Both throw ConfigStop after a problem that ends the reading. `text` has passed check_config_text.
 void parse_yaml(std::string_view text, ConfigBuilder& builder);

@@ -10,7 +10,8 @@ std::string ConfigPlace::text() const {
 
 std::string place_name(std::string_view path) {
   constexpr size_t kMost = 120;
-  const std::string name = path.size() > kMost ? "..." + std::string(path.substr(path.size() - kMost)) : std::string(path);
+  const std::string name =
+      path.size() > kMost ? "..." + std::string(path.substr(path.size() - kMost)) : std::string(path);
   return printable(name, kMost + 3);
 }
 
@@ -50,8 +51,7 @@ void ConfigProblems::raise() const {
   Error error(ErrorCode::configuration, first.reason);
   error.set_file(first.place.text());
   std::string hint = first.hint;
-  if (order.size() > 1)
-    hint += (hint.empty() ? "" : "; ") + std::to_string(order.size()) + " problems in all";
+  if (order.size() > 1) hint += (hint.empty() ? "" : "; ") + std::to_string(order.size()) + " problems in all";
   if (first.key.empty()) throw std::move(error).hint(hint).details(std::move(details));
   throw std::move(error).in(first.key).hint(hint).details(std::move(details));
 }

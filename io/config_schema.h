@@ -24,20 +24,24 @@ class ConfigSchema {
   void count(std::string key, int64_t* target, int64_t low, int64_t high, std::string unit, std::string help);
   void flag(std::string key, bool* target, std::string help);
   void text(std::string key, std::string* target, bool may_be_empty, std::string help);
-  void numbers(std::string key, std::vector<double>* target, ConfigRange each, size_t least, size_t most, std::string help);
+  void numbers(std::string key, std::vector<double>* target, ConfigRange each, size_t least, size_t most,
+               std::string help);
   void counts(std::string key, std::vector<int64_t>* target, int64_t low, int64_t high, size_t most, std::string help);
   void texts(std::string key, std::vector<std::string>* target, size_t most, std::string help);
   // A map whose keys the file chooses: names of at most 64 bytes to numbers, or whole numbers to whole numbers.
   void number_map(std::string key, std::map<std::string, double>* target, ConfigRange each, std::string help);
-  void count_map(std::string key, std::map<int64_t, int64_t>* target, int64_t key_high, int64_t value_high, std::string help);
+  void count_map(std::string key, std::map<int64_t, int64_t>* target, int64_t key_high, int64_t value_high,
+                 std::string help);
   // An enumeration whose enumerators are 0, 1, ... in the order of `names`.
   template <class E>
   void choice(std::string key, E* target, std::vector<std::string> names, std::string help) {
     static_assert(std::is_enum_v<E>);
-    choice(std::move(key), std::move(names), std::move(help), [target] { return static_cast<size_t>(*target); },
-           [target](size_t i) { *target = static_cast<E>(i); });
+    choice(
+        std::move(key), std::move(names), std::move(help), [target] { return static_cast<size_t>(*target); },
+        [target](size_t i) { *target = static_cast<E>(i); });
   }
-  // The same over functions. Rows are read in the order of the table, so `set` may set defaults of the rows that follow.
+  // The same over functions. Rows are read in the order of the table, so `set` may set defaults of the rows that
+  // follow.
   void choice(std::string key, std::vector<std::string> names, std::string help, std::function<size_t()> get,
               std::function<void(size_t)> set);
   // Reads the entries into the fields, in the order of the table. Unknown keys, values of the wrong type and values out
@@ -63,8 +67,8 @@ class ConfigSchema {
     std::string key, type, unit, help;
     bool scalar = true;
     std::function<void(const Found&, ConfigProblems&)> read;  // into the field; problems leave it as it is
-    std::function<std::string()> write;  // YAML of the value, in flow style
-    std::string standard;                // write() when the row was declared
+    std::function<std::string()> write;                       // YAML of the value, in flow style
+    std::string standard;                                     // write() when the row was declared
   };
   void add(Row row);
   void unknown(const ConfigEntry& entry, const std::vector<std::string>& known, ConfigProblems& problems) const;

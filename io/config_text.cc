@@ -12,7 +12,8 @@ ConfigAt at_offset(std::string_view text, size_t offset) {
           static_cast<uint32_t>(before.size() - (newline == before.npos ? 0 : newline + 1)) + 1};
 }
 
-bool check_config_text(std::string_view& text, const std::string& source, const Limits& limits, ConfigProblems& problems) {
+bool check_config_text(std::string_view& text, const std::string& source, const Limits& limits,
+                       ConfigProblems& problems) {
   const auto refuse = [&](size_t offset, std::string reason, std::string hint = "") {
     const ConfigAt at = at_offset(text, offset);
     problems.add({source, at.line, at.column}, "", std::move(reason), std::move(hint));

@@ -64,7 +64,9 @@ bool is_non_finite(std::string_view text) {
 
 // What stands where a scalar of another kind was wanted; "" where its kind gives no reason to refuse it.
 std::string wrong_kind(const ConfigEntry& entry, std::string_view wanted) {
-  const auto say = [&](const char* what) { return std::string(what) + " where " + std::string(wanted) + " is expected"; };
+  const auto say = [&](const char* what) {
+    return std::string(what) + " where " + std::string(wanted) + " is expected";
+  };
   if (entry.kind == ConfigKind::list) return say("a list");
   if (entry.kind == ConfigKind::map) return say("a map");
   if (entry.kind == ConfigKind::null) return say("nothing (null)");
@@ -78,7 +80,8 @@ void complain(const ConfigEntry& entry, ConfigProblems& problems, std::string re
 }
 
 // The digits of a decimal number (without a '+', which from_chars does not take); a view into `entry`, or nothing.
-std::optional<std::string_view> decimal(const ConfigEntry& entry, std::string_view wanted, bool& whole, ConfigProblems& problems) {
+std::optional<std::string_view> decimal(const ConfigEntry& entry, std::string_view wanted, bool& whole,
+                                        ConfigProblems& problems) {
   std::string reason = wrong_kind(entry, wanted), hint;
   std::string_view text = entry.text;
   const size_t length = number_length(text, whole);
@@ -190,7 +193,8 @@ std::optional<std::string> config_text(const ConfigEntry& entry, bool may_be_emp
   return {};
 }
 
-std::optional<size_t> config_choice(const ConfigEntry& entry, const std::vector<std::string>& names, ConfigProblems& problems) {
+std::optional<size_t> config_choice(const ConfigEntry& entry, const std::vector<std::string>& names,
+                                    ConfigProblems& problems) {
   std::string all;
   for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
   std::string reason = wrong_kind(entry, "one of " + all), hint;

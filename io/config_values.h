@@ -31,7 +31,8 @@ std::optional<bool> config_flag(const ConfigEntry& entry, ConfigProblems& proble
 // quotes it would be taken. `may_be_empty`: "" stands for none.
 std::optional<std::string> config_text(const ConfigEntry& entry, bool may_be_empty, ConfigProblems& problems);
 // The index into `names`.
-std::optional<size_t> config_choice(const ConfigEntry& entry, const std::vector<std::string>& names, ConfigProblems& problems);
+std::optional<size_t> config_choice(const ConfigEntry& entry, const std::vector<std::string>& names,
+                                    ConfigProblems& problems);
 
 // The shortest text that reads back as the same number, with a point, for readers of YAML 1.1: "1.0e-04", "100.0".
 std::string config_yaml(double value);

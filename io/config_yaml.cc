@@ -52,7 +52,8 @@ class Events : public YAML::EventHandler {
       return builder_.scalar(ConfigKind::null, "", at(mark));
     builder_.scalar(quoted ? ConfigKind::quoted : ConfigKind::plain, value, at(mark));
   }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t, YAML::EmitterStyle::value) override {
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {
     begin(ConfigKind::list, mark, tag);
   }
   void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t, YAML::EmitterStyle::value) override {
@@ -84,8 +85,11 @@ class Events : public YAML::EventHandler {
     constexpr std::string_view kStandard = "tag:yaml.org,2002:";
     const bool explicit_tag = tag != "?" && (tag != "!" || (offset(mark) < text_.size() && text_[offset(mark)] == '!'));
     if (explicit_tag)
-      builder_.complain(at(mark), "tags (" + printable(tag.starts_with(kStandard) ? "!!" + tag.substr(kStandard.size()) : tag, 60) +
-                                      ") are not read", "write the plain value");
+      builder_.complain(at(mark),
+                        "tags (" +
+                            printable(tag.starts_with(kStandard) ? "!!" + tag.substr(kStandard.size()) : tag, 60) +
+                            ") are not read",
+                        "write the plain value");
   }
 
   // A quoted scalar whose quote is never closed: yaml-cpp 0.7 takes the end of the file for the quote. True for text
@@ -95,9 +99,12 @@ class Events : public YAML::EventHandler {
     const char quote = first < text_.size() ? text_[first] : ' ';
     if (quote != '"' && quote != '\'') return quote != '!';
     for (size_t i = first + 1; i < text_.size(); ++i) {
-      if (text_[i] == '\\' && quote == '"') ++i;
-      else if (text_[i] == quote && quote == '\'' && i + 1 < text_.size() && text_[i + 1] == quote) ++i;
-      else if (text_[i] == quote) return true;
+      if (text_[i] == '\\' && quote == '"')
+        ++i;
+      else if (text_[i] == quote && quote == '\'' && i + 1 < text_.size() && text_[i + 1] == quote)
+        ++i;
+      else if (text_[i] == quote)
+        return true;
     }
     builder_.stop(at(mark), "a quote that is never closed");
   }
@@ -117,7 +124,8 @@ void check_lines(std::string_view text, ConfigBuilder& builder) {
     const size_t first = std::min(content.find_first_not_of(" \t\r"), content.size());
     const size_t tab = content.substr(0, first).find('\t');
     if (tab != content.npos && first < content.size() && content[first] != '#') {
-      builder.complain({static_cast<uint32_t>(line), static_cast<uint32_t>(tab) + 1}, "a tab in the indentation", "use spaces");
+      builder.complain({static_cast<uint32_t>(line), static_cast<uint32_t>(tab) + 1}, "a tab in the indentation",
+                       "use spaces");
       tabs = true;
     }
     if (content.starts_with('%'))
@@ -125,7 +133,8 @@ void check_lines(std::string_view text, ConfigBuilder& builder) {
     start = end + 1;
   }
   if (tabs) throw ConfigStop();
-  if (std::count_if(text.begin(), text.end(), [](char c) { return c == '[' || c == '{' || c == ','; }) > kMostFlowCharacters)
+  if (std::count_if(text.begin(), text.end(), [](char c) { return c == '[' || c == '{' || c == ','; }) >
+      kMostFlowCharacters)
     builder.stop({1, 1}, "more than " + std::to_string(kMostFlowCharacters) + " of the characters [ { , in one file");
 }
 
@@ -140,7 +149,8 @@ void parse_yaml(std::string_view text, ConfigBuilder& builder) {
     while (parser.HandleNextDocument(events)) {}
   } catch (const YAML::Exception& error) {
     const bool undefined = error.msg == YAML::ErrorMsg::UNKNOWN_ANCHOR;
-    builder.stop(Events::at(error.mark), undefined ? "an alias (*name) of an undefined anchor" : printable(error.msg, 100),
+    builder.stop(Events::at(error.mark),
+                 undefined ? "an alias (*name) of an undefined anchor" : printable(error.msg, 100),
                  undefined ? "aliases are not read: write the value out" : "");
   }
   if (events.documents() == 0) builder.stop({1, 1}, "the file holds no settings");

@@ -78,13 +78,13 @@ CsvReader::CsvReader(Source source, std::string_view name, CsvRules rules, const
     : source_(std::move(source)), name_(place_name(name)), rules_(std::move(rules)), limits_(limits), buffer_(kBuffer) {
   filled_ = source_(buffer_.data(), buffer_.size());
   const std::string_view head(buffer_.data(), filled_);
-  if (head.empty()) refuse(1, 1, "the table is empty", "its first line names the columns");
-  if (head.starts_with("\xFF\xFE") || head.starts_with("\xFE\xFF")) refuse(1, 1, "the text is UTF-16", "save it as UTF-8");
+  if (head.starts_with("\xFF\xFE") || head.starts_with("\xFE\xFF"))
+    refuse(1, 1, "the text is UTF-16", "save it as UTF-8");
   if (head.starts_with("\xEF\xBB\xBF")) at_ = 3;
   const std::string_view text = head.substr(at_);
   if (const size_t first = text.find_first_not_of(" \t\r\n"); first != text.npos && text[first] == '<')
     refuse(1, 1, "this is a web page or XML, not a table", "download the file itself");
-  read_row();
+  if (!read_row()) refuse(1, 1, "the table is empty", "its first line names the columns");
   check_header();
 }
 
@@ -115,9 +115,7 @@ int CsvReader::get() {
   ++at_;
   if (c == 0) refuse(line_, column_, "a zero byte: no text, or UTF-16", "save it as UTF-8");
   if (++row_bytes_ > limits_.csv_line)
-    throw Error(ErrorCode::limit, "row too long")
-        .file(place(row_line_, 1))
-        .limit(limits_.csv_line, row_bytes_);
+    throw Error(ErrorCode::limit, "row too long").file(place(row_line_, 1)).limit(limits_.csv_line, row_bytes_);
   if (c == '\n') {
     ++line_;
     column_ = 1;
@@ -163,12 +161,14 @@ bool CsvReader::read_row() {
         refuse(line_, column_ - 1, "text after a closing quote", "double every quote inside a quoted field");
     } else {
       while ((c = get()) != kEnd && c != ',' && c != '\n' && c != '\r') {
-        if (c == '"') refuse(line_, column_ - 1, "a quote inside a field that does not begin with one",
-                             "put the field in quotes and double those inside");
+        if (c == '"')
+          refuse(line_, column_ - 1, "a quote inside a field that does not begin with one",
+                 "put the field in quotes and double those inside");
         row_ += static_cast<char>(c);
       }
     }
-    if (const uint64_t here = column_ - 1; c == '\r' && (c = get()) != '\n') refuse(line_, here, "a carriage return without a line feed");
+    if (const uint64_t here = column_ - 1; c == '\r' && (c = get()) != '\n')
+      refuse(line_, here, "a carriage return without a line feed");
     finish_field(field);
     if (c != ',') break;
   }
@@ -181,14 +181,14 @@ void CsvReader::check_header() {
   const std::string& first = columns_.at(0);
   if (columns_.size() == 1 && first.find(';') != first.npos)
     refuse(1, 1, "the fields are separated by semicolons", "save it with commas");
-  if (columns_.size() == 1 && first.find('\t') != first.npos) refuse(1, 1, "the fields are separated by tabs", "save it with commas");
+  if (columns_.size() == 1 && first.find('\t') != first.npos)
+    refuse(1, 1, "the fields are separated by tabs", "save it with commas");
   std::unordered_set<std::string_view> seen;
   for (size_t i = 0; i < columns_.size(); ++i) {
     if (columns_[i].empty()) refuse(fields_[i].line, fields_[i].column, "a column without a name");
     if (printable(columns_[i], columns_[i].size()) != columns_[i])
       refuse(fields_[i].line, fields_[i].column, "control characters in a column's name: is this a text file?");
-    if (!seen.insert(columns_[i]).second)
-      throw error_at(i, "a column of the same name as an earlier one");
+    if (!seen.insert(columns_[i]).second) throw error_at(i, "a column of the same name as an earlier one");
   }
   for (const std::string& name : rules_.required) column(name);
   for (const std::string& name : rules_.paths) path_columns_.push_back(column(name));
@@ -212,8 +212,8 @@ bool CsvReader::next() {
   if (fields_.size() == 1 && fields_[0].size == 0 && columns_.size() > 1) refuse(row_line_, 1, "an empty line");
   if (fields_.size() != columns_.size()) {
     const Field& last = fields_[std::min(fields_.size(), columns_.size() + 1) - 1];
-    refuse(last.line, last.column, std::to_string(fields_.size()) + " fields in a table of " +
-               std::to_string(columns_.size()) + " columns");
+    refuse(last.line, last.column,
+           std::to_string(fields_.size()) + " fields in a table of " + std::to_string(columns_.size()) + " columns");
   }
   for (const size_t i : path_columns_)
     if (!safe_path((*this)[i]))
@@ -225,8 +225,8 @@ bool CsvReader::next() {
         .file(place(row_line_, 1))
         .limit(limits_.csv_keys, keys_.size() + 1);
   if (const auto [earlier, first] = keys_.emplace(key, row_line_); !first)
-    throw error_at(key_column_, "'" + printable(key, 60) + "' occurs twice, on lines " + std::to_string(earlier->second) +
-                                    " and " + std::to_string(row_line_));
+    throw error_at(key_column_, "'" + printable(key, 60) + "' occurs twice, on lines " +
+                                    std::to_string(earlier->second) + " and " + std::to_string(row_line_));
   return true;
 }
 

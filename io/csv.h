@@ -27,7 +27,8 @@ struct CsvRules {
 
 // Every fault throws an Error whose file is "NAME:LINE:COLUMN" (from 1, columns in bytes; of a field, where it begins)
 // and whose entry is the field's column: ErrorCode::malformed; ErrorCode::limit for a row over csv_line bytes, over
-// csv_columns columns or over csv_keys keys; ErrorCode::io for a file that the system refuses or that is no regular file.
+// csv_columns columns or over csv_keys keys; ErrorCode::io for a file that the system refuses or that is no regular
+// file.
 class CsvReader {
  public:
   // Fills `to` with up to `size` bytes and returns how many; 0 at the end.
@@ -43,7 +44,9 @@ class CsvReader {
   // Goes to the next row; false after the last. A table without rows is refused at its first call.
   bool next();
   // Field `i` of the row, quotes removed; valid until next().
-  std::string_view operator[](size_t i) const { return std::string_view(row_).substr(fields_[i].first, fields_[i].size); }
+  std::string_view operator[](size_t i) const {
+    return std::string_view(row_).substr(fields_[i].first, fields_[i].size);
+  }
   uint64_t line() const { return row_line_; }  // where the row begins
 
   // An error at field `i` of the row, for callers that find its value wrong.

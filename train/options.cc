@@ -38,12 +38,13 @@ CrossEntropy TrainOptions::cross_entropy() const {
           .class_weights = std::vector<float>(class_weights.begin(), class_weights.end())};
 }
 
-LoadedOptions load_train_options(const std::string& path, const std::vector<std::string>& overrides, const io::Limits& limits) {
+LoadedOptions load_train_options(const std::string& path, const std::vector<std::string>& overrides,
+                                 const io::Limits& limits) {
   return resolve(path.empty() ? io::ConfigSource() : io::read_config(path, limits), overrides, limits);
 }
 
-LoadedOptions parse_train_options(std::string_view text, std::string_view name, const std::vector<std::string>& overrides,
-                                  const io::Limits& limits) {
+LoadedOptions parse_train_options(std::string_view text, std::string_view name,
+                                  const std::vector<std::string>& overrides, const io::Limits& limits) {
   const auto format = name.ends_with(".json") ? io::ConfigFormat::json : io::ConfigFormat::yaml;
   return resolve(io::parse_config(text, name, format, limits), overrides, limits);
 }

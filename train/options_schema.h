@@ -10,6 +10,7 @@ namespace furrow::train {
 io::ConfigSchema train_schema(TrainOptions& options);
 
 // What no single row can see: fields that contradict each other. `entries` give the places.
-void check_together(const TrainOptions& options, const std::vector<io::ConfigEntry>& entries, io::ConfigProblems& problems);
+void check_together(const TrainOptions& options, const std::vector<io::ConfigEntry>& entries,
+                    io::ConfigProblems& problems);
 
 }  // namespace furrow::train

@@ -19,13 +19,16 @@ class Translator {
     flag("amp", [&](const ConfigEntry& at, bool on) { put(at, "precision", on ? "mixed" : "float32"); });
     flag("augmentation", [&](const ConfigEntry& at, bool on) { put(at, "augment.recipe", on ? "original" : "none"); });
     flag("freeze_encoder", [&](const ConfigEntry& at, bool on) {
-      put_list(at, "model.freeze", on ? std::vector<std::string>{"inc.", "down1.", "down2.", "down3.", "down4."}
-                                      : std::vector<std::string>{});
+      put_list(
+          at, "model.freeze",
+          on ? std::vector<std::string>{"inc.", "down1.", "down2.", "down3.", "down4."} : std::vector<std::string>{});
     });
     dilation("dilate_mask");
     dilation("dilate_masks");
     flag("pretrained", [&](const ConfigEntry&, bool on) {
-      if (on) note("pretrained does nothing: the classic U-Net has no published encoder; model.init starts from a checkpoint");
+      if (on)
+        note(
+            "pretrained does nothing: the classic U-Net has no published encoder; model.init starts from a checkpoint");
     });
     flag("use_attention", [&](const ConfigEntry&, bool on) {
       if (on) note("use_attention does nothing: attention gates are not among the networks that train");
@@ -38,7 +41,9 @@ class Translator {
     }
     loss();
     if (drop_all([](const ConfigEntry& entry) { return entry.path.starts_with("wandb_"); }))
-      note("wandb_* keys do nothing: nothing leaves this machine; the run's event file can be imported with `wandb sync`");
+      note(
+          "wandb_* keys do nothing: nothing leaves this machine; the run's event file can be imported with `wandb "
+          "sync`");
     settle();
   }
 
@@ -49,7 +54,8 @@ class Translator {
   };
 
   const ConfigEntry* find(std::string_view path) const {
-    const auto at = std::find_if(source_.entries.begin(), source_.entries.end(), [&](const ConfigEntry& entry) { return entry.path == path; });
+    const auto at = std::find_if(source_.entries.begin(), source_.entries.end(),
+                                 [&](const ConfigEntry& entry) { return entry.path == path; });
     return at == source_.entries.end() ? nullptr : &*at;
   }
   size_t order(const io::ConfigPlace& place) const {
@@ -59,7 +65,9 @@ class Translator {
     return static_cast<size_t>(at - source_.entries.begin());
   }
   template <class Which>
-  bool drop_all(const Which& which) { return std::erase_if(source_.entries, which) > 0; }
+  bool drop_all(const Which& which) {
+    return std::erase_if(source_.entries, which) > 0;
+  }
 
   void note(std::string text) { notes_.push_back(std::move(text)); }
 
@@ -100,7 +108,9 @@ class Translator {
   void dilation(std::string_view key) {
     flag(key, [&](const ConfigEntry& at, bool on) {
       put(at, "masks.dilate", on ? "true" : "false");
-      if (on) note(std::string(key) + " is obeyed as masks.dilate; the original program trained on undilated masks in spite of it");
+      if (on)
+        note(std::string(key) +
+             " is obeyed as masks.dilate; the original program trained on undilated masks in spite of it");
     });
   }
 
@@ -118,8 +128,9 @@ class Translator {
     }
     if (whole) put(name ? *name : *group, "loss.form", !combined ? "bce" : weights ? "L3" : "L1");
     if (combined && whole)
-      note(std::string("CombinedLoss is taken as loss.form ") + (weights ? "L3: focal_alpha for wrinkle pixels, 1 - focal_alpha for others"
-                                                                         : "L1: focal_alpha for all pixels"));
+      note(std::string("CombinedLoss is taken as loss.form ") +
+           (weights ? "L3: focal_alpha for wrinkle pixels, 1 - focal_alpha for others"
+                    : "L1: focal_alpha for all pixels"));
     if (combined && alpha)
       if (const auto a = io::config_number(*alpha, {.low = 0, .high = 1}, source_.problems)) {
         put(*alpha, "loss.dice_weight", io::config_yaml(*a));
@@ -135,13 +146,16 @@ class Translator {
         put(*focal_alpha, "loss.alpha_positive", io::config_yaml(*a));
         put(*focal_alpha, "loss.alpha_negative", io::config_yaml(weights ? 1 - *a : *a));
       }
-    if (!combined && (alpha || gamma || focal_alpha)) note("loss_function: BCEWithLogitsLoss has no alpha, gamma or focal_alpha");
+    if (!combined && (alpha || gamma || focal_alpha))
+      note("loss_function: BCEWithLogitsLoss has no alpha, gamma or focal_alpha");
     flag("use_class_weights", [&](const ConfigEntry& at, bool on) {
       // The published loss without a CombinedLoss beside it never saw the weights.
       put(at, "loss.class_weight", on && (whole || alpha || focal_alpha) ? "measured" : "none");
-      if (on && !(whole || alpha || focal_alpha)) note("use_class_weights does nothing without loss_function, as in the original program");
+      if (on && !(whole || alpha || focal_alpha))
+        note("use_class_weights does nothing without loss_function, as in the original program");
     });
-    for (const char* key : {"loss_function", "loss_function.name", "loss_function.alpha", "loss_function.gamma", "loss_function.focal_alpha", "drop_out"})
+    for (const char* key : {"loss_function", "loss_function.name", "loss_function.alpha", "loss_function.gamma",
+                            "loss_function.focal_alpha", "drop_out"})
       if (find(key)) handled_.emplace_back(key);
   }
 
@@ -153,11 +167,14 @@ class Translator {
     for (size_t i = 0; i < source_.entries.size(); ++i) {
       const ConfigEntry& entry = source_.entries[i];
       if (std::find(handled_.begin(), handled_.end(), entry.path) != handled_.end()) continue;
-      const auto same = std::find_if(made_.begin(), made_.end(), [&](const Made& made) { return made.entry.path == entry.path; });
+      const auto same =
+          std::find_if(made_.begin(), made_.end(), [&](const Made& made) { return made.entry.path == entry.path; });
       if (same != made_.end()) {
         if (same->entry.place.source == entry.place.source && entry.place.line != 0) {
-          source_.problems.add(entry.place, entry.key, "says the same as " + same->entry.key + " on line " +
-                                   std::to_string(same->entry.place.line), "keep one of them");
+          source_.problems.add(
+              entry.place, entry.key,
+              "says the same as " + same->entry.key + " on line " + std::to_string(same->entry.place.line),
+              "keep one of them");
         } else if (same->order > i) {
           continue;
         }
@@ -185,9 +202,21 @@ class Translator {
 void translate_seed_keys(io::ConfigSource& source, std::vector<std::string>& notes) { Translator(source, notes).run(); }
 
 std::vector<std::string> seed_keys() {
-  return {"amp", "augmentation", "freeze_encoder", "dilate_mask", "dilate_masks", "pretrained", "use_attention", "drop_out",
-          "use_class_weights", "loss_function.name", "loss_function.alpha", "loss_function.gamma", "loss_function.focal_alpha",
-          "wandb_project", "wandb_entity"};
+  return {"amp",
+          "augmentation",
+          "freeze_encoder",
+          "dilate_mask",
+          "dilate_masks",
+          "pretrained",
+          "use_attention",
+          "drop_out",
+          "use_class_weights",
+          "loss_function.name",
+          "loss_function.alpha",
+          "loss_function.gamma",
+          "loss_function.focal_alpha",
+          "wandb_project",
+          "wandb_entity"};
 }
 
 }  // namespace furrow::train

@@ -15,14 +15,16 @@ void check_together(const TrainOptions& o, const std::vector<io::ConfigEntry>& e
     problems.add({"the configuration", 0, 0}, *keys.begin(), std::move(reason), std::move(hint));
   };
   if (o.val_percent + o.test_percent >= 1)
-    refuse({"val_percent", "test_percent"}, "val_percent and test_percent leave nothing to train on", "their sum must be below 1");
+    refuse({"val_percent", "test_percent"}, "val_percent and test_percent leave nothing to train on",
+           "their sum must be below 1");
   if (o.split_rule == SplitRule::file && o.split_file.empty())
     refuse({"split.rule"}, "rule 'file' without split.file", "name the stored split");
   if (o.mask_mode == MaskMode::values && o.mask_values.empty())
     refuse({"masks.kind"}, "kind 'values' without masks.values", "list what is wrinkle");
   for (const int64_t value : o.mask_values)
     if (std::find(o.mask_background.begin(), o.mask_background.end(), value) != o.mask_background.end()) {
-      refuse({"masks.background", "masks.values"}, "value " + std::to_string(value) + " is in masks.values too", "keep it in one");
+      refuse({"masks.background", "masks.values"}, "value " + std::to_string(value) + " is in masks.values too",
+             "keep it in one");
       break;
     }
   const bool classes = o.mask_mode == MaskMode::classes;
@@ -35,21 +37,29 @@ void check_together(const TrainOptions& o, const std::vector<io::ConfigEntry>& e
     numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
     const auto count = static_cast<int64_t>(numbers.size());
     if (count < 2 || numbers.back() != count - 1)
-      refuse({"masks.classes", "masks.kind"}, "masks.classes must use the numbers 0, 1, ... without gaps, two at least", "");
+      refuse({"masks.classes", "masks.kind"}, "masks.classes must use the numbers 0, 1, ... without gaps, two at least",
+             "");
     target_classes = count;
-    if (o.loss != LossKind::cross_entropy) refuse({"masks.kind"}, "several classes need loss.form ce", "set loss.form: ce");
+    if (o.loss != LossKind::cross_entropy)
+      refuse({"masks.kind"}, "several classes need loss.form ce", "set loss.form: ce");
   }
   if (o.loss == LossKind::cross_entropy && target_classes == 0)
     refuse({"loss.form", "masks.kind"}, "form 'ce' needs classes, and masks.kind is weak", "use loss.form mse");
   else if (o.loss == LossKind::cross_entropy && o.classes != target_classes)
-    refuse({"model.classes", "loss.form"}, "model.classes is " + std::to_string(o.classes) + ", but the masks have " +
-               std::to_string(target_classes) + " classes", "make them equal");
+    refuse({"model.classes", "loss.form"},
+           "model.classes is " + std::to_string(o.classes) + ", but the masks have " + std::to_string(target_classes) +
+               " classes",
+           "make them equal");
   if (o.loss != LossKind::cross_entropy && o.classes != 1)
-    refuse({"model.classes"}, "this loss takes one output channel, not " + std::to_string(o.classes), "use loss.form ce");
-  if (o.loss == LossKind::cross_entropy && !o.class_weights.empty() && static_cast<int64_t>(o.class_weights.size()) != o.classes)
-    refuse({"loss.class_weights"}, std::to_string(o.class_weights.size()) + " weights for " + std::to_string(o.classes) + " classes", "");
+    refuse({"model.classes"}, "this loss takes one output channel, not " + std::to_string(o.classes),
+           "use loss.form ce");
+  if (o.loss == LossKind::cross_entropy && !o.class_weights.empty() &&
+      static_cast<int64_t>(o.class_weights.size()) != o.classes)
+    refuse({"loss.class_weights"},
+           std::to_string(o.class_weights.size()) + " weights for " + std::to_string(o.classes) + " classes", "");
   if (o.loss == LossKind::dice_focal && o.dice_focal.dice_weight == 0 && o.dice_focal.focal_weight == 0)
-    refuse({"loss.dice_weight", "loss.focal_weight"}, "dice_weight and focal_weight are both 0: there is nothing to learn from", "");
+    refuse({"loss.dice_weight", "loss.focal_weight"},
+           "dice_weight and focal_weight are both 0: there is nothing to learn from", "");
   if (o.mask_dilate && (classes || o.mask_mode == MaskMode::weak))
     refuse({"masks.dilate"}, "only binary masks can be dilated", "");
   if (o.texture == Texture::files && o.texture_dir.empty())

@@ -11,12 +11,12 @@ namespace furrow::testing {
 
 struct ConfigCase {
   int number = 0;
-  std::string name;                // CamelCase, for the test's name
+  std::string name;  // CamelCase, for the test's name
   std::string text;
-  uint32_t line = 1;               // where the (first) problem is
-  std::vector<std::string> says;   // parts of the report, details included
+  uint32_t line = 1;              // where the (first) problem is
+  std::vector<std::string> says;  // parts of the report, details included
   std::string file = "config.yaml";
-  size_t problems = 0;             // how many are reported; 0: any number
+  size_t problems = 0;  // how many are reported; 0: any number
 };
 
 std::vector<ConfigCase> value_cases();     // 331-355: what settings say

@@ -10,9 +10,11 @@ std::vector<CsvCase> csv_cases() {
     out.push_back({number, std::move(name), std::move(text), std::move(place), std::move(says), code});
   };
   add(396, "Empty", "", "1:1", "the table is empty");
+  add(396, "ByteOrderMarkOnly", "\xEF\xBB\xBF", "1:1", "the table is empty");
   add(397, "HeaderOnly", head, "2:1", "columns but no rows");
   add(397, "HeaderOnlyWithoutLineEnd", "id,age,file", "1:1", "columns but no rows");
-  add(398, "MissingColumn", "id,agee,file\n1,2,a\n", "1:1", "there is no column 'age'; the columns are id, agee, file; is it called agee?");
+  add(398, "MissingColumn", "id,agee,file\n1,2,a\n", "1:1",
+      "there is no column 'age'; the columns are id, agee, file; is it called agee?");
   add(399, "OneFieldTooFew", head + "1,2,a\n2,3\n", "3:3", "2 fields in a table of 3 columns");
   add(400, "OneFieldTooMany", head + "1,2,a,9\n", "2:7", "4 fields in a table of 3 columns");
   add(400, "EmptyLine", head + "1,2,a\n\n2,2,b\n", "3:1", "an empty line");
@@ -31,8 +33,10 @@ std::vector<CsvCase> csv_cases() {
   add(408, "BadUtf8", head + "1,\xC3(,a\n", "2:1", "not valid UTF-8");
   add(409, "Semicolons", "id;age;file\n1;2;a\n", "1:1", "separated by semicolons");
   add(409, "Tabs", "id\tage\tfile\n1\t2\ta\n", "1:1", "separated by tabs");
-  add(410, "MegabyteField", head + "1," + std::string(1'000'000, '9') + ",a\n", "2:1", "row too long; limit 65536, found 65537", ErrorCode::limit);
-  add(410, "MegabyteQuotedField", head + "1,\"" + std::string(1'000'000, '\n') + "\",a\n", "2:1", "row too long", ErrorCode::limit);
+  add(410, "MegabyteField", head + "1," + std::string(1'000'000, '9') + ",a\n", "2:1",
+      "row too long; limit 65536, found 65537", ErrorCode::limit);
+  add(410, "MegabyteQuotedField", head + "1,\"" + std::string(1'000'000, '\n') + "\",a\n", "2:1", "row too long",
+      ErrorCode::limit);
   add(410, "TooManyColumns", std::string(5'000, ','), "1:1001", "too many columns", ErrorCode::limit);
   add(410, "Html", "\n <!DOCTYPE html>\n<html>", "1:1", "this is a web page");
   add(410, "CarriageReturns", "id,age,file\r1,2,a\r", "1:12", "a carriage return without a line feed");

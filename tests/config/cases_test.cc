@@ -61,21 +61,16 @@ TEST_P(Case, IsRefused) {
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     const std::string all = report(error);
     EXPECT_EQ(static_cast<int>(error.code()), 3) << all;
-    EXPECT_TRUE(error.line().starts_with("error[configuration]: " + test.file + ":" + std::to_string(test.line) + ":")) << all;
+    EXPECT_TRUE(error.line().starts_with("error[configuration]: " + test.file + ":" + std::to_string(test.line) + ":"))
+        << all;
     for (const std::string& part : test.says) EXPECT_NE(all.find(part), std::string::npos) << part << "\nin\n" << all;
     EXPECT_LE(error.line().size(), 500u);
     EXPECT_LE(error.detail_lines().size(), 20u);
     for (const char c : all) EXPECT_TRUE(c == '\n' || static_cast<unsigned char>(c) >= 0x20) << all;
-    if (test.problems > 0) {
-      EXPECT_EQ(error.detail_lines().size() + 1, test.problems) << all;
-    }
+    if (test.problems > 0) { EXPECT_EQ(error.detail_lines().size() + 1, test.problems) << all; }
     // The alias bomb: 100 ms and 16 MiB. All others: 1 s and 64 MiB.
-    if (kMeasured) {
-      EXPECT_LE(seconds.count(), bomb ? 0.1 : 1.0);
-    }
-    if (memory_measured) {
-      EXPECT_LE(peak_kib() - before, (bomb ? 16 : 64) * 1024);
-    }
+    if (kMeasured) { EXPECT_LE(seconds.count(), bomb ? 0.1 : 1.0); }
+    if (memory_measured) { EXPECT_LE(peak_kib() - before, (bomb ? 16 : 64) * 1024); }
   }
 }
 
@@ -101,9 +96,7 @@ TEST_P(Table, IsRefused) {
     EXPECT_EQ(name(error.code()), name(test.code)) << error.line();
     EXPECT_EQ(error.file_name(), "labels.csv:" + test.place) << error.line();
     EXPECT_NE(error.line().find(test.says), std::string::npos) << error.line();
-    if (memory_measured) {
-      EXPECT_LE(peak_kib() - before, 64 * 1024);
-    }
+    if (memory_measured) { EXPECT_LE(peak_kib() - before, 64 * 1024); }
   }
 }
 

@@ -41,9 +41,7 @@ TEST(Csv, ReadsWhatRfc4180Allows) {
   const Rows wanted = {{"a", "b \"x\"", "c"}, {"1", "two,\r\nlines", ""}, {"", "é", "last"}};
   for (const size_t piece : {1000, 7, 1}) {
     // The first piece must hold the mark and the first words, as any file's first read does.
-    if (piece >= 7) {
-      EXPECT_EQ(rows_of(reader_of("\xEF\xBB\xBF" + text, piece)), wanted);
-    }
+    if (piece >= 7) { EXPECT_EQ(rows_of(reader_of("\xEF\xBB\xBF" + text, piece)), wanted); }
     EXPECT_EQ(rows_of(reader_of(text, piece)), wanted) << piece;
   }
 }
@@ -74,9 +72,7 @@ TEST(Csv, FilesAreStreamedAndOthersRefused) {
     try {
       CsvReader::open(path);
       FAIL() << path;
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ErrorCode::io) << error.line();
-    }
+    } catch (const Error& error) { EXPECT_EQ(error.code(), ErrorCode::io) << error.line(); }
   }
   std::filesystem::remove_all(folder);
 }
@@ -102,7 +98,8 @@ TEST(Csv, TenMillionRowsInBoundedMemory) {
           at = kHeader.size();
           header = true;
         }
-        for (; made < kRows && at + kRow.size() <= size; ++made, at += kRow.size()) std::memcpy(to + at, kRow.data(), kRow.size());
+        for (; made < kRows && at + kRow.size() <= size; ++made, at += kRow.size())
+          std::memcpy(to + at, kRow.data(), kRow.size());
         return at;
       },
       "long.csv");

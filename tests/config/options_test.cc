@@ -2,7 +2,6 @@
 // configuration read back.
 #include "train/options.h"
 
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -22,7 +21,8 @@ LoadedOptions load(const std::string& text, const std::vector<std::string>& over
 }
 
 bool noted(const LoadedOptions& loaded, const std::string& words) {
-  return std::any_of(loaded.notes.begin(), loaded.notes.end(), [&](const std::string& note) { return note.find(words) != note.npos; });
+  return std::any_of(loaded.notes.begin(), loaded.notes.end(),
+                     [&](const std::string& note) { return note.find(words) != note.npos; });
 }
 
 // config.yaml as it stood at one commit; numbers in the spelling of the file.
@@ -41,13 +41,19 @@ const SeedFile kSeedFiles[] = {
     {"057e2a0", "100", "2", "0.0001", "0.0001", "true", "20", "0.7", "2", "0.25", "0.2", "0", "True", ""},
     {"778a4dc", "100", "2", "0.0001", "0.0001", "true", "20", "0.7", "2", "0.75", "0.2", "0", "True", ""},
     {"611d74c", "100", "8", "0.00005", "0.00001", "true", "20", "0.4", "4", "0.9", "0.2", "0", "True", ""},
-    {"b5824ba", "100", "8", "5e-5", "1e-5", "true", "20", "0.4", "4", "0.9", "0.2", "0", "True", "use_class_weights: False\n"},
-    {"a3e65ce", "100", "8", "5e-5", "1e-5", "true", "30", "0.4", "4", "0.9", "0.2", "0", "True", "use_class_weights: False\n"},
-    {"804491d", "100", "8", "5e-5", "1e-5", "true", "20", "0.4", "4", "0.9", "0.2", "0", "True", "use_class_weights: True\n"},
-    {"08cb059", "100", "8", "5e-5", "1e-5", "true", "20", "0.75", "2", "0.9", "0.2", "0", "True", "use_class_weights: True\n"},
+    {"b5824ba", "100", "8", "5e-5", "1e-5", "true", "20", "0.4", "4", "0.9", "0.2", "0", "True",
+     "use_class_weights: False\n"},
+    {"a3e65ce", "100", "8", "5e-5", "1e-5", "true", "30", "0.4", "4", "0.9", "0.2", "0", "True",
+     "use_class_weights: False\n"},
+    {"804491d", "100", "8", "5e-5", "1e-5", "true", "20", "0.4", "4", "0.9", "0.2", "0", "True",
+     "use_class_weights: True\n"},
+    {"08cb059", "100", "8", "5e-5", "1e-5", "true", "20", "0.75", "2", "0.9", "0.2", "0", "True",
+     "use_class_weights: True\n"},
     {"761d2d5", "100", "8", "1e-4", "1e-5", "true", "20", nullptr, nullptr, nullptr, "0.2", "0", "True", ""},
-    {"f3fe353", "100", "8", "1e-4", "1e-5", "true", "20", nullptr, nullptr, nullptr, "0.2", "0", "True", "pretrained: true\n"},
-    {"cf6ac3d", "100", "8", "1e-4", "1e-5", "true", "2", nullptr, nullptr, nullptr, "0.2", "0", "True", "pretrained: true\n"},
+    {"f3fe353", "100", "8", "1e-4", "1e-5", "true", "20", nullptr, nullptr, nullptr, "0.2", "0", "True",
+     "pretrained: true\n"},
+    {"cf6ac3d", "100", "8", "1e-4", "1e-5", "true", "2", nullptr, nullptr, nullptr, "0.2", "0", "True",
+     "pretrained: true\n"},
     {"0bf9901", "100", "8", "1e-4", "1e-5", "false", "10", nullptr, nullptr, nullptr, "0.2", "0", "True",
      "pretrained: True\nfreeze_encoder: False\n"},
     {"d3bb6fa", "100", "8", "1e-5", "1e-5", "false", "15", nullptr, nullptr, nullptr, "0.2", "0", "True",
@@ -61,15 +67,16 @@ const SeedFile kSeedFiles[] = {
 };
 
 std::string text_of(const SeedFile& f) {
-  std::string text = "# config.yaml\nepochs: " + std::string(f.epochs) + "\nbatch_size: " + f.batch + "\nlearning_rate: " + f.rate +
-                     " # a remark\nval_percent: " + f.val + "\ntest_percent: " + f.test + "\namp: " + f.amp +
-                     "\nweight_decay: " + f.decay + "\ngradient_clipping: 1.0\npatience: " + f.patience +
-                     "\naugmentation: " + f.augmentation + "\n";
+  std::string text = "# config.yaml\nepochs: " + std::string(f.epochs) + "\nbatch_size: " + f.batch +
+                     "\nlearning_rate: " + f.rate + " # a remark\nval_percent: " + f.val + "\ntest_percent: " + f.test +
+                     "\namp: " + f.amp + "\nweight_decay: " + f.decay +
+                     "\ngradient_clipping: 1.0\npatience: " + f.patience + "\naugmentation: " + f.augmentation + "\n";
   if (f.alpha)
-    text += "loss_function:\n  name: \"CombinedLoss\" # a remark\n  alpha: " + std::string(f.alpha) + "\n  gamma: " + f.gamma +
-            "\n  focal_alpha: " + f.focal_alpha + "\n";
+    text += "loss_function:\n  name: \"CombinedLoss\" # a remark\n  alpha: " + std::string(f.alpha) +
+            "\n  gamma: " + f.gamma + "\n  focal_alpha: " + f.focal_alpha + "\n";
   return text + f.more +
-         "checkpoint_dir: \"./checkpoints/\"\nimage_dir: \"./data/masked_face_images\"\nmask_dir: \"./data/manual_wrinkle_masks\"\n"
+         "checkpoint_dir: \"./checkpoints/\"\nimage_dir: \"./data/masked_face_images\"\nmask_dir: "
+         "\"./data/manual_wrinkle_masks\"\n"
          "wandb_project: \"U-Net-Face\"\nwandb_entity: \"someone\"\n";
 }
 
@@ -115,7 +122,9 @@ TEST_P(OriginalFile, LoadsUnchanged) {
   EXPECT_EQ(o.mask_dilate, more.find("dilate_mask: True") != more.npos);
   EXPECT_EQ(o.dropout, more.find("drop_out") != more.npos ? 0.2 : 0.0);
   // Each thing is noted once, and only what there is.
-  EXPECT_EQ(std::count_if(loaded.notes.begin(), loaded.notes.end(), [](const std::string& note) { return note.find("wandb") != note.npos; }), 1);
+  EXPECT_EQ(std::count_if(loaded.notes.begin(), loaded.notes.end(),
+                          [](const std::string& note) { return note.find("wandb") != note.npos; }),
+            1);
   EXPECT_EQ(noted(loaded, "dilate_mask"), more.find("dilate_mask") != more.npos);
   EXPECT_EQ(noted(loaded, "pretrained"), more.find("pretrained") != more.npos);
   EXPECT_EQ(noted(loaded, "use_attention"), more.find("use_attention: True") != more.npos);
@@ -130,7 +139,8 @@ INSTANTIATE_TEST_SUITE_P(Commits, OriginalFile, ::testing::ValuesIn(kSeedFiles),
                          [](const auto& at) { return "At_" + std::string(at.param.commit); });
 
 TEST(OriginalKeys, EncoderAndOtherLossAndSpellings) {
-  const LoadedOptions loaded = load("freeze_encoder: true\nloss_function: {name: BCEWithLogitsLoss}\ndilate_masks: false\n");
+  const LoadedOptions loaded =
+      load("freeze_encoder: true\nloss_function: {name: BCEWithLogitsLoss}\ndilate_masks: false\n");
   EXPECT_EQ(loaded.options.freeze, (std::vector<std::string>{"inc.", "down1.", "down2.", "down3.", "down4."}));
   EXPECT_EQ(loaded.options.dice_focal.gamma, 0);
   EXPECT_EQ(loaded.options.dice_focal.dice_weight, 0);
@@ -142,7 +152,9 @@ TEST(OriginalKeys, EncoderAndOtherLossAndSpellings) {
 TEST(OriginalKeys, OwnKeysOfALaterSourceCount) {
   EXPECT_EQ(load("amp: true\n", {"precision=float32"}).options.precision, Precision::float32);
   EXPECT_EQ(load("precision: float32\n", {"amp=true"}).options.precision, Precision::mixed);
-  EXPECT_EQ(load("loss_function: {name: CombinedLoss, alpha: 0.1}\n", {"loss.dice_weight=3"}).options.dice_focal.dice_weight, 3);
+  EXPECT_EQ(
+      load("loss_function: {name: CombinedLoss, alpha: 0.1}\n", {"loss.dice_weight=3"}).options.dice_focal.dice_weight,
+      3);
   EXPECT_EQ(load("freeze_encoder: true\n", {"model.freeze=[outc.]"}).options.freeze, std::vector<std::string>{"outc."});
 }
 
@@ -153,10 +165,11 @@ TEST(OriginalKeys, TheirFaultsAreReportedUnderTheirNames) {
   } catch (const Error& error) {
     std::string all = error.line();
     for (const std::string& line : error.detail_lines()) all += "\n" + line;
-    for (const char* part : {"config.yaml:2:9: in loss_function.name: 'FooLoss' is none of CombinedLoss, BCEWithLogitsLoss",
-                             "config.yaml:3:10: loss_function.alpha: '2' is out of range; allowed: [0, 1]",
-                             "config.yaml:4:9: loss_function.beta: unknown key",
-                             "config.yaml:5:10: loss_function.gamma: 'x' is not a number", "config.yaml:6:6: amp: "})
+    for (const char* part :
+         {"config.yaml:2:9: in loss_function.name: 'FooLoss' is none of CombinedLoss, BCEWithLogitsLoss",
+          "config.yaml:3:10: loss_function.alpha: '2' is out of range; allowed: [0, 1]",
+          "config.yaml:4:9: loss_function.beta: unknown key",
+          "config.yaml:5:10: loss_function.gamma: 'x' is not a number", "config.yaml:6:6: amp: "})
       EXPECT_NE(all.find(part), std::string::npos) << part << "\n" << all;
     EXPECT_EQ(error.detail_lines().size(), 4u) << all;
   }
@@ -170,9 +183,11 @@ TEST(Options, NumbersOfYaml11) {
 }
 
 TEST(Options, ListsMapsAndGroups) {
-  const TrainOptions o = load(
-      "masks: {kind: classes, classes: {1: 0, 2: 0, 3: 1}}\nmodel:\n  classes: 2\n  freeze: [inc., \"down1.\"]\n"
-      "loss:\n  form: ce\n  class_weights:\n  - 1\n  - 2.5\naugment.parameters:\n  gauss_noise.p: 0.5\n").options;
+  const TrainOptions o =
+      load(
+          "masks: {kind: classes, classes: {1: 0, 2: 0, 3: 1}}\nmodel:\n  classes: 2\n  freeze: [inc., \"down1.\"]\n"
+          "loss:\n  form: ce\n  class_weights:\n  - 1\n  - 2.5\naugment.parameters:\n  gauss_noise.p: 0.5\n")
+          .options;
   EXPECT_EQ(o.mask_classes, (std::map<int64_t, int64_t>{{1, 0}, {2, 0}, {3, 1}}));
   EXPECT_EQ(o.freeze, (std::vector<std::string>{"inc.", "down1."}));
   EXPECT_EQ(o.cross_entropy().class_weights, (std::vector<float>{1, 2.5f}));
@@ -181,8 +196,10 @@ TEST(Options, ListsMapsAndGroups) {
 }
 
 TEST(Options, JsonSaysTheSame) {
-  const std::string json = R"({"epochs": 3, "loss": {"form": "L5", "gamma": 3.5}, "model": {"freeze": ["inc."]}, "preflight": false, "learning_rate": 1e-3})";
-  const std::string yaml = "epochs: 3\nloss: {form: L5, gamma: 3.5}\nmodel: {freeze: [inc.]}\npreflight: no\nlearning_rate: 1e-3\n";
+  const std::string json =
+      R"({"epochs": 3, "loss": {"form": "L5", "gamma": 3.5}, "model": {"freeze": ["inc."]}, "preflight": false, "learning_rate": 1e-3})";
+  const std::string yaml =
+      "epochs: 3\nloss: {form: L5, gamma: 3.5}\nmodel: {freeze: [inc.]}\npreflight: no\nlearning_rate: 1e-3\n";
   EXPECT_EQ(to_yaml(parse_train_options(json, "c.json").options), to_yaml(load(yaml).options));
 }
 
@@ -197,7 +214,8 @@ TEST(Options, FormSetsWhatFollowsAndAnOverrideOfItResets) {
 }
 
 TEST(Options, OverridesAreReadAsTheFileIs) {
-  const TrainOptions o = load("epochs: 1\nmodel:\n  base: 32\n", {"model.base=16", "model.init=w.pth", "epochs=7", "epochs=8"}).options;
+  const TrainOptions o =
+      load("epochs: 1\nmodel:\n  base: 32\n", {"model.base=16", "model.init=w.pth", "epochs=7", "epochs=8"}).options;
   EXPECT_EQ(o.base, 16);
   EXPECT_EQ(o.init_weights, "w.pth");
   EXPECT_EQ(o.epochs, 8);
@@ -273,7 +291,8 @@ TEST(Options, EveryNumericFieldRefusesWhatIsNoNumber) {
     if (value.find_first_of("0123456789") != (value[0] == '-' ? 1u : 0u)) continue;  // no number
     ++fields;
     const std::string path = key[0] == ' ' ? group + "." + key.substr(2) : key;
-    for (const char* bad : {"nan", ".inf", "-.inf", "1e400", "true", "\"1\"", "[1]", "{a: 1}", "null", "1x", "-1e30", "1e30"}) {
+    for (const char* bad :
+         {"nan", ".inf", "-.inf", "1e400", "true", "\"1\"", "[1]", "{a: 1}", "null", "1x", "-1e30", "1e30"}) {
       try {
         load("# one\n" + path + ": " + bad + "\n");
         ADD_FAILURE() << path << " took " << bad;
@@ -303,7 +322,8 @@ TEST(Options, FieldsThatContradictEachOther) {
   refused("masks: {kind: values, values: [1], background: [1]}", "value 1 is in masks.values too");
   refused("masks: {kind: classes, classes: {1: 0, 2: 2}}\nloss: {form: ce}", "without gaps");
   refused("masks: {kind: classes, classes: {1: 0, 2: 1}}\nmodel: {classes: 2}", "several classes need loss.form ce");
-  refused("masks: {kind: classes, classes: {1: 0, 2: 1}}\nloss: {form: ce}\nmodel: {classes: 3}", "model.classes is 3, but the masks have 2");
+  refused("masks: {kind: classes, classes: {1: 0, 2: 1}}\nloss: {form: ce}\nmodel: {classes: 3}",
+          "model.classes is 3, but the masks have 2");
   refused("loss: {form: ce}", "model.classes is 1, but the masks have 2");
   refused("masks: {kind: weak}\nloss: {form: ce}", "needs classes");
   refused("masks: {kind: weak, dilate: true}", "only binary masks");
@@ -335,16 +355,15 @@ TEST(Options, HelpNamesEveryKeyOnce) {
 TEST(Options, FilesOfTheSystem) {
   const std::filesystem::path folder = std::filesystem::path(::testing::TempDir()) / "furrow_options_test";
   std::filesystem::create_directories(folder);
-  std::ofstream(folder / "c.yaml") << "\xEF\xBB\xBF" "epochs: 5\r\nseed: 7\r\n";
+  std::ofstream(folder / "c.yaml") << "\xEF\xBB\xBF"
+                                      "epochs: 5\r\nseed: 7\r\n";
   EXPECT_EQ(load_train_options(folder / "c.yaml").options.epochs, 5);
   EXPECT_EQ(load_train_options("", {"epochs=4"}).options.epochs, 4);
   for (const std::string& path : {(folder / "none.yaml").string(), folder.string(), std::string("/dev/zero")}) {
     try {
       load_train_options(path);
       FAIL() << path;
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ErrorCode::io) << error.line();
-    }
+    } catch (const Error& error) { EXPECT_EQ(error.code(), ErrorCode::io) << error.line(); }
   }
   std::filesystem::resize_file(folder / "c.yaml", uint64_t{1} << 40);  // sparse: refused unread
   try {

@@ -19,7 +19,8 @@ int main(int argc, char** argv) {
     std::ofstream(folder / target / (std::to_string(number) + "_" + name), std::ios::binary) << bytes;
   };
   for (const auto& cases : {value_cases(), document_cases(), json_cases()})
-    for (const ConfigCase& test : cases) write("config", test.number, test.name, (test.file.ends_with("json") ? "j" : "v") + test.text);
+    for (const ConfigCase& test : cases)
+      write("config", test.number, test.name, (test.file.ends_with("json") ? "j" : "v") + test.text);
   write("config", 0, "Resolved", "v" + furrow::train::to_yaml({}));
   for (const CsvCase& test : csv_cases()) write("csv", test.number, test.name, test.text);
   write("csv", 0, "Accepted", "id,age,file\r\n1,\"2\"\"\r\n\",a/b\r\n2,,c");
