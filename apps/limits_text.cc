@@ -21,6 +21,9 @@ constexpr Row kRows[] = {
     {"expand_slack", &io::Limits::expand_slack},     {"inflate_ratio", &io::Limits::inflate_ratio},
     {"safetensors_header", &io::Limits::safetensors_header}, {"picture_pixels", &io::Limits::picture_pixels},
     {"picture_side", &io::Limits::picture_side},     {"jpeg_scans", &io::Limits::jpeg_scans},
+    {"config_bytes", &io::Limits::config_bytes},     {"config_depth", &io::Limits::config_depth},
+    {"config_keys", &io::Limits::config_keys},       {"csv_line", &io::Limits::csv_line},
+    {"csv_columns", &io::Limits::csv_columns},       {"csv_keys", &io::Limits::csv_keys},
 };
 
 }  // namespace

@@ -9,6 +9,12 @@ set_target_properties(furrow_zlib PROPERTIES IMPORTED_LOCATION ${ZLIB_STATIC} IN
 
 find_path(STB_INCLUDE stb/stb_image.h REQUIRED)
 
+# Static, so that the program keeps needing the C and C++ libraries alone.
+find_library(YAML_CPP_STATIC libyaml-cpp.a REQUIRED)
+find_path(YAML_CPP_INCLUDE yaml-cpp/eventhandler.h REQUIRED)
+add_library(furrow_yaml STATIC IMPORTED)
+set_target_properties(furrow_yaml PROPERTIES IMPORTED_LOCATION ${YAML_CPP_STATIC} INTERFACE_INCLUDE_DIRECTORIES ${YAML_CPP_INCLUDE})
+
 find_package(nlohmann_json REQUIRED)
 if(FURROW_BUILD_APPS)
   find_package(CLI11 REQUIRED)

@@ -26,6 +26,13 @@ struct Limits {
   uint64_t picture_pixels = uint64_t{1} << 28;
   uint64_t picture_side = 65'535;
   uint64_t jpeg_scans = 100;
+  // settings and tables
+  uint64_t config_bytes = uint64_t{1} << 20;
+  uint64_t config_depth = 16;
+  uint64_t config_keys = 1'000;                   // keys and list items together
+  uint64_t csv_line = 64 << 10;                   // bytes of one row
+  uint64_t csv_columns = 1'000;
+  uint64_t csv_keys = 1'000'000;                  // rows whose keys are compared
 };
 
 }  // namespace furrow::io

@@ -14,9 +14,9 @@ while [ $# -gt 0 ]; do
   esac
 done
 
-# Program: compiler, build tools, header libraries, zlib (linked statically), stb_image, the face cascade. `furrow model
+# Program: compiler, build tools, header libraries, zlib and yaml-cpp (linked statically), stb_image, the face cascade. `furrow model
 # get` wants curl and ca-certificates besides; nothing else does.
-packages=(g++ cmake ninja-build zlib1g-dev libstb-dev libcli11-dev nlohmann-json3-dev opencv-data)
+packages=(g++ cmake ninja-build zlib1g-dev libstb-dev libcli11-dev nlohmann-json3-dev libyaml-cpp-dev opencv-data)
 case "$purpose" in
   run) ;;
   test) packages+=(libgtest-dev libbenchmark-dev ccache python3 curl) ;;

@@ -1,0 +1,379 @@
+// Settings that must be accepted: the original program's file in every form it had, overrides, the resolved
+// configuration read back.
+#include "train/options.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "kernels/error.h"
+
+namespace furrow::train {
+namespace {
+
+LoadedOptions load(const std::string& text, const std::vector<std::string>& overrides = {}) {
+  return parse_train_options(text, "config.yaml", overrides);
+}
+
+bool noted(const LoadedOptions& loaded, const std::string& words) {
+  return std::any_of(loaded.notes.begin(), loaded.notes.end(),
+                     [&](const std::string& note) { return note.find(words) != note.npos; });
+}
+
+// config.yaml as it stood at one commit; numbers in the spelling of the file.
+struct SeedFile {
+  const char* commit;
+  const char *epochs, *batch, *rate, *decay, *amp, *patience;
+  const char *alpha, *gamma, *focal_alpha;  // nullptr: no loss_function
+  const char *val, *test, *augmentation, *more;
+};
+
+const SeedFile kSeedFiles[] = {
+    {"7ca68ad", "6", "2", "1e-4", "4e-4", "true", "5", "0.7", "2", "0.25", "0.1", "0.1", "False", ""},
+    {"12fc2b1", "100", "16", "0.0001", "4e-4", "true", "10", "0.7", "2", "0.25", "0.2", "0", "True", "drop_out: 0.2\n"},
+    {"0720dbd", "100", "16", "0.0001", "4e-4", "true", "10", "0.7", "2", "0.25", "0.2", "0", "True", ""},
+    {"258931e", "100", "16", "0.0003", "0.05", "true", "20", "1.0", "2", "0.4", "0.2", "0", "True", ""},
+    {"057e2a0", "100", "2", "0.0001", "0.0001", "true", "20", "0.7", "2", "0.25", "0.2", "0", "True", ""},
+    {"778a4dc", "100", "2", "0.0001", "0.0001", "true", "20", "0.7", "2", "0.75", "0.2", "0", "True", ""},
+    {"611d74c", "100", "8", "0.00005", "0.00001", "true", "20", "0.4", "4", "0.9", "0.2", "0", "True", ""},
+    {"b5824ba", "100", "8", "5e-5", "1e-5", "true", "20", "0.4", "4", "0.9", "0.2", "0", "True",
+     "use_class_weights: False\n"},
+    {"a3e65ce", "100", "8", "5e-5", "1e-5", "true", "30", "0.4", "4", "0.9", "0.2", "0", "True",
+     "use_class_weights: False\n"},
+    {"804491d", "100", "8", "5e-5", "1e-5", "true", "20", "0.4", "4", "0.9", "0.2", "0", "True",
+     "use_class_weights: True\n"},
+    {"08cb059", "100", "8", "5e-5", "1e-5", "true", "20", "0.75", "2", "0.9", "0.2", "0", "True",
+     "use_class_weights: True\n"},
+    {"761d2d5", "100", "8", "1e-4", "1e-5", "true", "20", nullptr, nullptr, nullptr, "0.2", "0", "True", ""},
+    {"f3fe353", "100", "8", "1e-4", "1e-5", "true", "20", nullptr, nullptr, nullptr, "0.2", "0", "True",
+     "pretrained: true\n"},
+    {"cf6ac3d", "100", "8", "1e-4", "1e-5", "true", "2", nullptr, nullptr, nullptr, "0.2", "0", "True",
+     "pretrained: true\n"},
+    {"0bf9901", "100", "8", "1e-4", "1e-5", "false", "10", nullptr, nullptr, nullptr, "0.2", "0", "True",
+     "pretrained: True\nfreeze_encoder: False\n"},
+    {"d3bb6fa", "100", "8", "1e-5", "1e-5", "false", "15", nullptr, nullptr, nullptr, "0.2", "0", "True",
+     "pretrained: True\nfreeze_encoder: False\n"},
+    {"e29b5ec", "100", "8", "1e-5", "1e-5", "false", "15", nullptr, nullptr, nullptr, "0.2", "0", "True",
+     "pretrained: True\nfreeze_encoder: False\ndilate_mask: True\n"},
+    {"7c1564d", "100", "8", "1e-5", "1e-5", "false", "15", nullptr, nullptr, nullptr, "0.2", "0", "True",
+     "pretrained: True\nfreeze_encoder: False\ndilate_mask: True\nuse_attention: False\n"},
+    {"4868424", "100", "8", "0.0001", "0.00001", "false", "15", nullptr, nullptr, nullptr, "0.2", "0", "True",
+     "dilate_mask: True\npretrained: True\nuse_attention: True\nfreeze_encoder: False\n"},
+};
+
+std::string text_of(const SeedFile& f) {
+  std::string text = "# config.yaml\nepochs: " + std::string(f.epochs) + "\nbatch_size: " + f.batch +
+                     "\nlearning_rate: " + f.rate + " # a remark\nval_percent: " + f.val + "\ntest_percent: " + f.test +
+                     "\namp: " + f.amp + "\nweight_decay: " + f.decay +
+                     "\ngradient_clipping: 1.0\npatience: " + f.patience + "\naugmentation: " + f.augmentation + "\n";
+  if (f.alpha)
+    text += "loss_function:\n  name: \"CombinedLoss\" # a remark\n  alpha: " + std::string(f.alpha) +
+            "\n  gamma: " + f.gamma + "\n  focal_alpha: " + f.focal_alpha + "\n";
+  return text + f.more +
+         "checkpoint_dir: \"./checkpoints/\"\nimage_dir: \"./data/masked_face_images\"\nmask_dir: "
+         "\"./data/manual_wrinkle_masks\"\n"
+         "wandb_project: \"U-Net-Face\"\nwandb_entity: \"someone\"\n";
+}
+
+class OriginalFile : public ::testing::TestWithParam<SeedFile> {};
+
+TEST_P(OriginalFile, LoadsUnchanged) {
+  const SeedFile& f = GetParam();
+  const LoadedOptions loaded = load(text_of(f));
+  const TrainOptions& o = loaded.options;
+  EXPECT_EQ(o.epochs, std::stoll(f.epochs));
+  EXPECT_EQ(o.batch_size, std::stoll(f.batch));
+  EXPECT_EQ(o.learning_rate, std::stod(f.rate));
+  EXPECT_EQ(o.weight_decay, std::stod(f.decay));
+  EXPECT_EQ(o.precision, f.amp == std::string("true") ? Precision::mixed : Precision::float32);
+  EXPECT_EQ(o.patience, std::stoll(f.patience));
+  EXPECT_EQ(o.val_percent, std::stod(f.val));
+  EXPECT_EQ(o.test_percent, std::stod(f.test));
+  EXPECT_EQ(o.gradient_clipping, 1.0);
+  EXPECT_EQ(o.augment_recipe, f.augmentation == std::string("True") ? "original" : "none");
+  EXPECT_EQ(o.checkpoint_dir, "./checkpoints/");
+  EXPECT_EQ(o.image_dir, "./data/masked_face_images");
+  EXPECT_EQ(o.mask_dir, "./data/manual_wrinkle_masks");
+  EXPECT_TRUE(o.freeze.empty());
+  const std::string more = f.more;
+  const DiceFocal& d = o.dice_focal;
+  if (f.alpha) {
+    const bool weights = more.find("use_class_weights") != more.npos;
+    EXPECT_EQ(o.loss_form, weights ? "L3" : "L1");
+    EXPECT_EQ(d.dice_weight, std::stod(f.alpha));
+    EXPECT_EQ(d.focal_weight, 1 - std::stod(f.alpha));
+    EXPECT_EQ(d.gamma, std::stod(f.gamma));
+    EXPECT_EQ(d.alpha_positive, std::stod(f.focal_alpha));
+    EXPECT_EQ(d.alpha_negative, weights ? 1 - std::stod(f.focal_alpha) : std::stod(f.focal_alpha));
+    EXPECT_EQ(o.measure_class_weight, more.find("use_class_weights: True") != more.npos);
+    EXPECT_FALSE(d.clamp);
+  } else {
+    EXPECT_EQ(o.loss_form, "L6");
+    EXPECT_EQ(d.alpha_positive, 0.9);
+    EXPECT_EQ(d.gamma, 1.0);
+    EXPECT_TRUE(d.clamp);
+    EXPECT_FALSE(o.measure_class_weight);
+  }
+  EXPECT_EQ(o.mask_dilate, more.find("dilate_mask: True") != more.npos);
+  EXPECT_EQ(o.dropout, more.find("drop_out") != more.npos ? 0.2 : 0.0);
+  // Each thing is noted once, and only what there is.
+  EXPECT_EQ(std::count_if(loaded.notes.begin(), loaded.notes.end(),
+                          [](const std::string& note) { return note.find("wandb") != note.npos; }),
+            1);
+  EXPECT_EQ(noted(loaded, "dilate_mask"), more.find("dilate_mask") != more.npos);
+  EXPECT_EQ(noted(loaded, "pretrained"), more.find("pretrained") != more.npos);
+  EXPECT_EQ(noted(loaded, "use_attention"), more.find("use_attention: True") != more.npos);
+  EXPECT_EQ(noted(loaded, "drop_out"), more.find("drop_out") != more.npos);
+  EXPECT_EQ(noted(loaded, "CombinedLoss"), f.alpha != nullptr);
+  // And what it came to reads back.
+  const std::string yaml = to_yaml(o);
+  EXPECT_EQ(to_yaml(load(yaml).options), yaml);
+}
+
+INSTANTIATE_TEST_SUITE_P(Commits, OriginalFile, ::testing::ValuesIn(kSeedFiles),
+                         [](const auto& at) { return "At_" + std::string(at.param.commit); });
+
+TEST(OriginalKeys, EncoderAndOtherLossAndSpellings) {
+  const LoadedOptions loaded =
+      load("freeze_encoder: true\nloss_function: {name: BCEWithLogitsLoss}\ndilate_masks: false\n");
+  EXPECT_EQ(loaded.options.freeze, (std::vector<std::string>{"inc.", "down1.", "down2.", "down3.", "down4."}));
+  EXPECT_EQ(loaded.options.dice_focal.gamma, 0);
+  EXPECT_EQ(loaded.options.dice_focal.dice_weight, 0);
+  EXPECT_EQ(loaded.options.dice_focal.alpha_negative, 1);
+  EXPECT_TRUE(loaded.notes.empty());
+  EXPECT_TRUE(noted(load("use_class_weights: true\n"), "use_class_weights does nothing"));
+}
+
+TEST(OriginalKeys, OwnKeysOfALaterSourceCount) {
+  EXPECT_EQ(load("amp: true\n", {"precision=float32"}).options.precision, Precision::float32);
+  EXPECT_EQ(load("precision: float32\n", {"amp=true"}).options.precision, Precision::mixed);
+  EXPECT_EQ(
+      load("loss_function: {name: CombinedLoss, alpha: 0.1}\n", {"loss.dice_weight=3"}).options.dice_focal.dice_weight,
+      3);
+  EXPECT_EQ(load("freeze_encoder: true\n", {"model.freeze=[outc.]"}).options.freeze, std::vector<std::string>{"outc."});
+}
+
+TEST(OriginalKeys, TheirFaultsAreReportedUnderTheirNames) {
+  try {
+    load("loss_function:\n  name: FooLoss\n  alpha: 2\n  beta: 1\n  gamma: x\namp: 3\n");
+    FAIL();
+  } catch (const Error& error) {
+    std::string all = error.line();
+    for (const std::string& line : error.detail_lines()) all += "\n" + line;
+    for (const char* part :
+         {"config.yaml:2:9: in loss_function.name: 'FooLoss' is none of CombinedLoss, BCEWithLogitsLoss",
+          "config.yaml:3:10: loss_function.alpha: '2' is out of range; allowed: [0, 1]",
+          "config.yaml:4:9: loss_function.beta: unknown key",
+          "config.yaml:5:10: loss_function.gamma: 'x' is not a number", "config.yaml:6:6: amp: "})
+      EXPECT_NE(all.find(part), std::string::npos) << part << "\n" << all;
+    EXPECT_EQ(error.detail_lines().size(), 4u) << all;
+  }
+}
+
+TEST(Options, NumbersOfYaml11) {
+  EXPECT_EQ(load("learning_rate: 1e-4").options.learning_rate, 1e-4);
+  EXPECT_EQ(load("learning_rate: +.5E-1").options.learning_rate, 0.05);
+  EXPECT_EQ(load("weight_decay: 0").options.weight_decay, 0.0);
+  EXPECT_EQ(load("seed: 9223372036854775807").options.seed, INT64_MAX);
+}
+
+TEST(Options, ListsMapsAndGroups) {
+  const TrainOptions o =
+      load(
+          "masks: {kind: classes, classes: {1: 0, 2: 0, 3: 1}}\nmodel:\n  classes: 2\n  freeze: [inc., \"down1.\"]\n"
+          "loss:\n  form: ce\n  class_weights:\n  - 1\n  - 2.5\naugment.parameters:\n  gauss_noise.p: 0.5\n")
+          .options;
+  EXPECT_EQ(o.mask_classes, (std::map<int64_t, int64_t>{{1, 0}, {2, 0}, {3, 1}}));
+  EXPECT_EQ(o.freeze, (std::vector<std::string>{"inc.", "down1."}));
+  EXPECT_EQ(o.cross_entropy().class_weights, (std::vector<float>{1, 2.5f}));
+  EXPECT_EQ(o.augment_parameters.at("gauss_noise.p"), 0.5);
+  EXPECT_EQ(o.loss, LossKind::cross_entropy);
+}
+
+TEST(Options, JsonSaysTheSame) {
+  const std::string json =
+      R"({"epochs": 3, "loss": {"form": "L5", "gamma": 3.5}, "model": {"freeze": ["inc."]}, "preflight": false, "learning_rate": 1e-3})";
+  const std::string yaml =
+      "epochs: 3\nloss: {form: L5, gamma: 3.5}\nmodel: {freeze: [inc.]}\npreflight: no\nlearning_rate: 1e-3\n";
+  EXPECT_EQ(to_yaml(parse_train_options(json, "c.json").options), to_yaml(load(yaml).options));
+}
+
+TEST(Options, FormSetsWhatFollowsAndAnOverrideOfItResets) {
+  TrainOptions o = load("loss:\n  gamma: 4\n  form: L5\n").options;  // whatever the order in the file
+  EXPECT_EQ(o.dice_focal.gamma, 4);
+  EXPECT_EQ(o.dice_focal.alpha_positive, 0.75);
+  o = load(to_yaml(o), {"loss.form=L6"}).options;
+  EXPECT_EQ(o.dice_focal.gamma, 1);
+  EXPECT_EQ(o.dice_focal.alpha_positive, 0.9);
+  EXPECT_EQ(load("epochs: 1", {"loss.form=L5", "loss.gamma=3"}).options.dice_focal.gamma, 3);
+}
+
+TEST(Options, OverridesAreReadAsTheFileIs) {
+  const TrainOptions o =
+      load("epochs: 1\nmodel:\n  base: 32\n", {"model.base=16", "model.init=w.pth", "epochs=7", "epochs=8"}).options;
+  EXPECT_EQ(o.base, 16);
+  EXPECT_EQ(o.init_weights, "w.pth");
+  EXPECT_EQ(o.epochs, 8);
+  EXPECT_EQ(load(to_yaml(o), {"model.init="}).options.init_weights, "");
+  try {
+    load("epochs: 0\n", {"model.bas=1", "batch_size=x", "noequals", "a=*b", "=3", "seed=[1"});
+    FAIL();
+  } catch (const Error& error) {
+    std::string all = error.line();
+    for (const std::string& line : error.detail_lines()) all += "\n" + line;
+    EXPECT_TRUE(all.starts_with("error[configuration]: config.yaml:1:9: in epochs: ")) << all;
+    EXPECT_NE(all.find("--set model.bas=1: model.bas: unknown key; did you mean model.base?"), all.npos) << all;
+    EXPECT_NE(all.find("--set batch_size=x: batch_size: 'x' is not a number"), all.npos) << all;
+    EXPECT_NE(all.find("--set noequals: not KEY=VALUE"), all.npos) << all;
+    EXPECT_NE(all.find("--set =3: not KEY=VALUE"), all.npos) << all;
+    EXPECT_NE(all.find("--set a=*b: a: an alias"), all.npos) << all;
+    EXPECT_NE(all.find("--set seed=[1: seed: "), all.npos) << all;
+  }
+}
+
+// Every field away from its default, texts with all that must be quoted.
+TEST(Options, ResolvedConfigurationReadsBackToTheSame) {
+  TrainOptions o;
+  o.image_dir = "a \"b\" \\ c: # d é";
+  o.mask_dir = "true";
+  o.val_percent = 0.1 + 0.2;  // not a short decimal
+  o.learning_rate = 1.2345678901234567e-9;
+  o.weight_decay = 0.001;
+  o.scheduler = Scheduler::cosine;
+  o.min_learning_rate = 0;
+  o.optimiser = Optimiser::sgd;
+  o.decay_on = DecayOn::no_norm_bias;
+  o.mask_mode = MaskMode::values;
+  o.mask_values = {3, 1};
+  o.mask_background = {2};
+  o.freeze = {"inc.", "12"};
+  o.augment_parameters = {{"blur.p", 0.25}, {"x", -2}};
+  o.texture = Texture::files;
+  o.texture_dir = "~";
+  o.dice_focal.clamp = false;
+  o.measure_class_weight = o.bilinear = o.raw_scale = true;
+  o.seed = INT64_MAX;
+  o.device = "cpu-emulated";
+  const std::string yaml = to_yaml(o);
+  const TrainOptions back = load(yaml).options;
+  EXPECT_EQ(to_yaml(back), yaml);
+  EXPECT_EQ(back.image_dir, o.image_dir);
+  EXPECT_EQ(back.mask_dir, o.mask_dir);
+  EXPECT_EQ(back.val_percent, o.val_percent);
+  EXPECT_EQ(back.learning_rate, o.learning_rate);
+  EXPECT_EQ(back.mask_values, o.mask_values);
+  EXPECT_EQ(back.freeze, o.freeze);
+  EXPECT_EQ(back.augment_parameters, o.augment_parameters);
+  EXPECT_EQ(back.texture_dir, o.texture_dir);
+  EXPECT_EQ(back.seed, o.seed);
+  EXPECT_EQ(back.bilinear, o.bilinear);
+  EXPECT_EQ(back.measure_class_weight, o.measure_class_weight);
+  EXPECT_NE(yaml, to_yaml(TrainOptions()));
+}
+
+// Whatever takes a number refuses, by name and line, everything that is none.
+TEST(Options, EveryNumericFieldRefusesWhatIsNoNumber) {
+  std::istringstream lines(to_yaml(TrainOptions()));
+  std::string group;
+  int fields = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const size_t colon = line.find(':');
+    const std::string key = line.substr(0, colon), value = line.size() > colon + 2 ? line.substr(colon + 2) : "";
+    if (value.empty()) {
+      group = key;
+      continue;
+    }
+    if (value.find_first_of("0123456789") != (value[0] == '-' ? 1u : 0u)) continue;  // no number
+    ++fields;
+    const std::string path = key[0] == ' ' ? group + "." + key.substr(2) : key;
+    for (const char* bad :
+         {"nan", ".inf", "-.inf", "1e400", "true", "\"1\"", "[1]", "{a: 1}", "null", "1x", "-1e30", "1e30"}) {
+      try {
+        load("# one\n" + path + ": " + bad + "\n");
+        ADD_FAILURE() << path << " took " << bad;
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::configuration);
+        EXPECT_TRUE(error.line().starts_with("error[configuration]: config.yaml:2:")) << error.line();
+        EXPECT_EQ(error.entry(), path) << error.line();
+        EXPECT_TRUE(error.detail_lines().empty()) << error.detail_lines()[0];
+      }
+    }
+  }
+  EXPECT_GE(fields, 45);
+}
+
+TEST(Options, FieldsThatContradictEachOther) {
+  const auto refused = [](const std::string& text, const std::string& words) {
+    try {
+      load(text);
+      ADD_FAILURE() << text;
+    } catch (const Error& error) {
+      EXPECT_NE(error.line().find(words), std::string::npos) << error.line();
+      EXPECT_EQ(error.code(), ErrorCode::configuration);
+    }
+  };
+  refused("split: {rule: file}", "config.yaml:1:15: in split.rule: rule 'file' without split.file");
+  refused("masks: {kind: values}", "without masks.values");
+  refused("masks: {kind: values, values: [1], background: [1]}", "value 1 is in masks.values too");
+  refused("masks: {kind: classes, classes: {1: 0, 2: 2}}\nloss: {form: ce}", "without gaps");
+  refused("masks: {kind: classes, classes: {1: 0, 2: 1}}\nmodel: {classes: 2}", "several classes need loss.form ce");
+  refused("masks: {kind: classes, classes: {1: 0, 2: 1}}\nloss: {form: ce}\nmodel: {classes: 3}",
+          "model.classes is 3, but the masks have 2");
+  refused("loss: {form: ce}", "model.classes is 1, but the masks have 2");
+  refused("masks: {kind: weak}\nloss: {form: ce}", "needs classes");
+  refused("masks: {kind: weak, dilate: true}", "only binary masks");
+  refused("model: {classes: 2}", "this loss takes one output channel");
+  refused("loss: {form: ce, class_weights: [1, 2, 3]}\nmodel: {classes: 2}", "3 weights for 2 classes");
+  refused("loss: {dice_weight: 0, focal_weight: 0}", "nothing to learn from");
+  refused("texture: {source: files}", "without texture.dir");
+  refused("learning_rate: 1e-7", "above learning_rate");
+  EXPECT_EQ(load("loss: {form: ce}\nmodel: {classes: 2}").options.classes, 2);
+}
+
+TEST(Options, HelpNamesEveryKeyOnce) {
+  const std::string help = train_options_help();
+  std::istringstream lines(to_yaml(TrainOptions()));
+  std::string group;
+  for (std::string line; std::getline(lines, line);) {
+    const std::string key = line.substr(0, line.find(':'));
+    if (line.ends_with(":")) {
+      group = key;
+      continue;
+    }
+    const std::string row = "\n" + (key[0] == ' ' ? group + "." + key.substr(2) : key) + "  (";
+    const size_t at = ("\n" + help).find(row);
+    EXPECT_NE(at, std::string::npos) << row;
+    EXPECT_EQ(("\n" + help).find(row, at + 1), std::string::npos) << row;
+  }
+}
+
+TEST(Options, FilesOfTheSystem) {
+  const std::filesystem::path folder = std::filesystem::path(::testing::TempDir()) / "furrow_options_test";
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "c.yaml") << "\xEF\xBB\xBF"
+                                      "epochs: 5\r\nseed: 7\r\n";
+  EXPECT_EQ(load_train_options(folder / "c.yaml").options.epochs, 5);
+  EXPECT_EQ(load_train_options("", {"epochs=4"}).options.epochs, 4);
+  for (const std::string& path : {(folder / "none.yaml").string(), folder.string(), std::string("/dev/zero")}) {
+    try {
+      load_train_options(path);
+      FAIL() << path;
+    } catch (const Error& error) { EXPECT_EQ(error.code(), ErrorCode::io) << error.line(); }
+  }
+  std::filesystem::resize_file(folder / "c.yaml", uint64_t{1} << 40);  // sparse: refused unread
+  try {
+    load_train_options(folder / "c.yaml");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(error.line().find("too large for settings"), std::string::npos) << error.line();
+  }
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace furrow::train
