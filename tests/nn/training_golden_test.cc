@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "nn/train_step.h"
+#include "tests/cuda/device_under_test.h"
 #include "tests/kernels/golden.h"
 #include "tests/nn/support.h"
 
@@ -158,9 +159,14 @@ void expect_as_good_as_pytorch(const Case& c, Backend& backend) {
   }
 }
 
+// On the emulator, or with FURROW_TEST_DEVICE=cuda on a GPU.
+std::unique_ptr<Backend> cuda_kernels() {
+  const DeviceKind kind = gpu::testing_on_gpu() ? DeviceKind::cuda : DeviceKind::cpu_emulated;
+  return make_backend({kind, 0}, nullptr, {.precision = Precision::fp32});
+}
+
 TEST_P(TrainingGolden, TheCudaKernelsGradientsAreAsGoodAsPyTorchs) {
-  expect_as_good_as_pytorch(GetParam(),
-                            *make_backend({DeviceKind::cpu_emulated, 0}, nullptr, {.precision = Precision::fp32}));
+  expect_as_good_as_pytorch(GetParam(), *cuda_kernels());
 }
 
 // Null where device cpu has no gradients.
@@ -236,6 +242,9 @@ void expect_in_the_band(Backend& backend) {
   testing::Test::RecordProperty("steps_outside_the_five", static_cast<int>(outside));
   EXPECT_LT(high(199), 0.9 * low(0)) << "nothing was learnt";
 }
+
+// 20 seconds on the emulator: --gtest_also_run_disabled_tests.
+TEST(LossCurve, DISABLED_OfTheCudaKernelsLiesInPyTorchsBand) { expect_in_the_band(*cuda_kernels()); }
 
 TEST(LossCurve, OfRefLiesInPyTorchsBand) { expect_in_the_band(*ref_backend()); }
 
