@@ -78,9 +78,9 @@ TEST(TrainStep, AllocatesNothingFromTheThirdOn) {
 // Two tensors per convolution are kept for the gradients: its result, which the batch norm normalises again, and the
 // ReLU's over the batch norm's. Then maxima and up-sampled halves; and when backward begins, two gradients of the
 // largest. By hand for base 16 at 128 x 128, batch 2, in units of 2 x 128 x 128 x 16 elements, of which a level at 1/k
-// of the side has 1/k: 4 tensors a double_conv, on two sides at 1, 1/2, 1/4, 1/8 and once at 1/16, make 15.25; maxima
-// 1/4 + 1/8
-// + 1/16 + 1/32 and halves 1 + 1/2 + 1/4 + 1/8 make 2.34; with the two gradients 19.6.
+// of the side has 1/k: 4 tensors a double_conv, on two sides at 1, 1/2, 1/4, 1/8 and once at 1/16: 15.25. Maxima: 1/4 +
+// 1/8 + 1/16 + 1/32; halves: 1 + 1/2 + 1/4 + 1/8: 2.34 together. Two gradients, the logits and theirs: 2.12. In
+// all 19.7.
 TEST(TrainStep, KeepsWhatGradientsNeedAndLittleElse) {
   IdleBackend backend;
   const auto network = build({.base = 16});
@@ -89,7 +89,7 @@ TEST(TrainStep, KeepsWhatGradientsNeedAndLittleElse) {
   const MicroBatch batch{Tensor({2, 128, 128, 3}), Tensor({2, 128, 128, 1})};
   train.run({&batch, 1}, 1e-3);
   const size_t unit = size_t{2} * 128 * 128 * 16 * sizeof(float);
-  EXPECT_LE(train.memory_bytes(), unit * 197 / 10);
+  EXPECT_LE(train.memory_bytes(), unit * 198 / 10);
 }
 
 }  // namespace
