@@ -133,6 +133,8 @@ class Backend {
   virtual bool in_host_memory() const { return true; }
   virtual Arena reserve(size_t bytes) { return Arena(bytes); }
   virtual void fetch(const Tensor& from, Tensor& to);
+  // The other way: a dense tensor of the host into one of an arena of reserve().
+  virtual void put(const Tensor& from, Tensor& to);
   // Every element becomes 0, or `factor` times itself. The base class serves tensors in the host's memory, f32 and f64.
   virtual void zero(Tensor& t);
   virtual void scale(Tensor& t, double factor);

@@ -15,6 +15,13 @@ void with_values(Tensor& t, const Body& body) {
 
 }  // namespace
 
+void Backend::put(const Tensor& from, Tensor& to) {
+  require(from.shape() == to.shape() && from.dtype() == to.dtype(), "put: shape or type");
+  with_values(to, [&](auto values) {
+    std::ranges::copy(from.values<typename decltype(values)::value_type>(), values.begin());
+  });
+}
+
 void Backend::zero(Tensor& t) {
   with_values(t, [](auto values) { std::ranges::fill(values, 0); });
 }

@@ -129,8 +129,9 @@ void norm_run(const OpCall& c) {
   const auto& a = std::get<BatchNormAttrs>(c.attrs);
   const Tensor &x = *c.in[0], &gamma = *c.in[1], &beta = *c.in[2];
   Tensor mean = *c.in[3], var = *c.in[4];  // windows: training writes through them
-  Tensor rstd = c.fresh(var.shape());
+  Tensor rstd;
   if (a.training) {
+    rstd = c.fresh(var.shape());
     Tensor batch_mean = c.fresh(var.shape());
     c.backend.batch_norm_train(x, gamma, beta,
                                {.eps = a.eps, .momentum = a.momentum, .running_mean = &mean, .running_var = &var}, c.y,
@@ -138,6 +139,7 @@ void norm_run(const OpCall& c) {
     mean = batch_mean;
   } else {
     c.backend.batch_norm(x, gamma, beta, {.mean = &mean, .var = &var, .eps = a.eps}, c.y);
+    rstd = Tensor(var.shape(), var.dtype());  // the host computes it: its memory, wherever the tape's is
     if (var.dtype() == DType::f64)
       reciprocal_std<double>(var, a.eps, rstd);
     else

@@ -68,8 +68,9 @@ void StepMemory::reset() {
   free_.assign(1, {0, SIZE_MAX});
   outside_.clear();
   if (peak_ > arena_.capacity()) {
-    arena_ = Arena();  // the old block first, so that there are never two
-    arena_ = Arena(peak_);
+    backend_->finish();  // work that still uses the old block
+    arena_ = Arena();    // which goes first, so that there are never two
+    arena_ = backend_->reserve(peak_);
   }
 }
 

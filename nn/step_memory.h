@@ -11,15 +11,16 @@ namespace furrow {
 
 class StepMemory : public TapeMemory {
  public:
-  // Gradients of parameters go into `parameters`, which must outlive this.
-  explicit StepMemory(FlatParameters& parameters) : parameters_(&parameters) {}
+  // In the back-end's memory. Parameters are those of `parameters`, and so are their gradients. Both outlive this.
+  StepMemory(Backend& backend, FlatParameters& parameters) : backend_(&backend), parameters_(&parameters) {}
 
   Tensor take(const Shape& shape, DType type) override;
   void give_back(Tensor& t) override;
+  Tensor value_of(const Parameter& parameter) override { return parameters_->value_of(parameter); }
   Target gradient_of(const Parameter& parameter) override { return parameters_->gradient_of(parameter); }
 
   // Everything is free, and the block as large as any step before had use for. Tensors taken before must not be used
-  // any more. Throws ErrorCode::limit where the system has not that much memory.
+  // any more. Throws ErrorCode::limit or ErrorCode::device where there is not that much memory.
   void reset();
 
   size_t peak_bytes() const { return peak_; }  // most in use at once, gaps included
@@ -35,6 +36,7 @@ class StepMemory : public TapeMemory {
   size_t place(size_t bytes);
   void release(Range range);
 
+  Backend* backend_;
   FlatParameters* parameters_;
   Arena arena_;
   std::vector<Range> free_{{0, SIZE_MAX}};  // sorted, apart; the last has no end

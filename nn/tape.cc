@@ -30,7 +30,8 @@ Var Tape::parameter(const Parameter& p) {
   if (backend_ != nullptr)
     require(!p.value.empty() && p.value.dtype() == backend_->dtype(),
             "Tape: a parameter of the back-end's element type");
-  const Var leaf = append({.shape = p.shape(), .value = p.value, .parameter = &p, .wants_grad = p.trainable});
+  Tensor value = memory_ != nullptr ? memory_->value_of(p) : p.value;
+  const Var leaf = append({.shape = p.shape(), .value = std::move(value), .parameter = &p, .wants_grad = p.trainable});
   parameters_[&p] = leaf.id;
   return leaf;
 }

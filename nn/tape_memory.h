@@ -16,6 +16,8 @@ class TapeMemory {
   // Nobody reads `t` any more; it becomes empty. Tensors that take() never gave are merely emptied.
   virtual void give_back(Tensor& t) = 0;
 
+  // The value of a parameter where the back-end computes best with it.
+  virtual Tensor value_of(const Parameter& parameter) = 0;
   // Where the gradient of a parameter goes, and whether the first writer of a backward() stores there or adds (to what
   // earlier micro-batches left). An empty window: to a tensor of the tape's.
   struct Target {

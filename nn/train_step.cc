@@ -26,12 +26,11 @@ TrainStep::TrainStep(const Network& network, Backend& backend, TrainOptions opti
     : network_(network),
       backend_(backend),
       options_(std::move(options)),
-      parameters_(network),
-      memory_(parameters_),
+      parameters_(network, backend),
+      memory_(backend, parameters_),
       tape_(backend, Mode::training, &memory_),
       segments_(parameters_.segments(options_.weight_decay, options_.decayed)) {
   require(options_.loss != nullptr, "TrainStep: no loss");
-  require(network.dtype() == backend.dtype(), "TrainStep: a network of the back-end's element type");
   const auto* sgd = std::get_if<Sgd>(&options_.optimiser);
   if (sgd == nullptr || sgd->momentum != 0) moments_[0] = parameters_.zeros();
   if (sgd == nullptr) moments_[1] = parameters_.zeros();

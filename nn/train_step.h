@@ -1,9 +1,12 @@
 // TrainStep: one optimiser step of a network, from a batch to new parameters. It owns what lives as long as a run: the
-// flat buffers, the tape, the memory of a step and the optimiser's state.
+// flat buffers, the tape, the memory of a step and the optimiser's state. On a device with memory of its own all of
+// that lies there; pictures, targets and the batch norms' running statistics stay with the host.
 //
 //   TrainStep train(*network, *backend, {.loss = loss_of(dice_focal_form("L6")), .weight_decay = 1e-5, .max_norm = 1});
-//   for (...) { const StepResult r = train.run(batch, schedule->lr()); schedule->after_step(); }   // batch:
-//   MicroBatch[]
+//   for (std::vector<MicroBatch> batch : ...) {
+//     const StepResult result = train.run(batch, schedule->lr());
+//     schedule->after_step();
+//   }
 #pragma once
 
 #include <functional>
@@ -70,6 +73,7 @@ class TrainStep {
   LossValue accumulate(std::span<const MicroBatch> batch, int64_t first_image = 0);
   StepResult update(const LossValue& loss, double lr);
 
+  // parameters().publish() before anyone reads the network's own tensors.
   FlatParameters& parameters() { return parameters_; }
   const FlatParameters& parameters() const { return parameters_; }
   OptimState& state() { return state_; }

@@ -80,6 +80,7 @@ class CudaBackend : public Backend {
   bool in_host_memory() const override { return runtime_->emulated(); }
   Arena reserve(size_t bytes) override;
   void fetch(const Tensor& from, Tensor& to) override;
+  void put(const Tensor& from, Tensor& to) override;
   void finish() override;
   std::unique_ptr<Recorded> record(const std::function<void()>& work) override;
 

@@ -233,7 +233,7 @@ def main():
     add_plateau('max', [-v for v in falling], mode='max', factor=.1, patience=5, threshold=1e-4, min_lr=0)
     add_plateau('flat', [1.] * 60, mode='max', factor=.5, patience=3, threshold=1e-4, min_lr=1e-5)
     barely = [1 - 9e-5 * i for i in range(30)]      # each a little less than the threshold better than the last
-    add_plateau('threshold', barely, mode='min', factor=.1, patience=1, threshold=1e-4, min_lr=0)
+    add_plateau('threshold', barely, mode='min', factor=.5, patience=0, threshold=1e-4, min_lr=0)
     add_plateau('tiny', [1.] * 30, mode='min', factor=.1, patience=0, threshold=1e-4, min_lr=0, lr=1e-6)
     add_plateau('nan', [float('nan')] * 4 + [1., .5] + [float('nan')] * 6, mode='min', factor=.1, patience=2, threshold=1e-4,
                 min_lr=0)

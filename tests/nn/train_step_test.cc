@@ -27,7 +27,8 @@ bool same(const Tensor& a, const Tensor& b) { return std::ranges::equal(a.values
 TEST(FlatParameters, AreWindowsOfTheNetwork) {
   const auto network = random_network(kSmall, 1);
   const NamedTensors before = network->state();
-  FlatParameters flat(*network);
+  auto backend = ref_backend();
+  FlatParameters flat(*network, *backend);
   const NamedTensors after = network->state();
   for (size_t i = 0; i < before.size(); ++i) EXPECT_TRUE(std::ranges::equal(before[i].bytes, after[i].bytes));
   size_t trained = 0;
@@ -53,7 +54,8 @@ TEST(FlatParameters, AreWindowsOfTheNetwork) {
 
 TEST(FlatParameters, SegmentsLeaveOutNormsAndBiases) {
   const auto network = random_network(kSmall, 1);
-  const FlatParameters flat(*network);
+  auto backend = ref_backend();
+  const FlatParameters flat(*network, *backend);
   const auto all = flat.segments(0.25, Decayed::all), weights = flat.segments(0.25, Decayed::weights);
   ASSERT_EQ(all.size(), 1u);
   EXPECT_EQ(all[0].first, 0);
@@ -67,7 +69,8 @@ TEST(FlatParameters, SegmentsLeaveOutNormsAndBiases) {
 
 TEST(FlatParameters, BuffersGoIntoNamedArraysAndBack) {
   const auto network = random_network(kSmall, 1);
-  const FlatParameters flat(*network);
+  auto backend = ref_backend();
+  const FlatParameters flat(*network, *backend);
   Tensor moment = random_tensor(flat.values().shape(), 3), back = flat.zeros();
   const NamedTensors named = flat.named(moment, "m.");
   EXPECT_EQ(named[0].name, "m.inc.double_conv.0.weight");
@@ -179,10 +182,12 @@ TEST(TrainStep, MicroBatchesAddUpToTheBatch) {
     return MicroBatch{cut(batch[0].x), cut(batch[0].target)};
   };
   const auto gradient = [&](std::span<const MicroBatch> parts, int64_t first_image, LossValue* loss) {
-    const auto network = random_network({.base = 1, .dropout = 0.2}, 1);
+    const auto network = random_network({.base = 2, .dropout = 0.2}, 1);
     for (const Module::Keyed& k : network->parameters()) k.parameter->frozen = !k.parameter->trainable;
     TrainStep train(*network, *backend, {.loss = loss_of(DiceFocal{}), .seed = 4});
     *loss = train.accumulate(parts, first_image);
+    const Tensor deepest = FlatParameters::window(train.parameters().gradients(), train.parameters().entries()[0]);
+    EXPECT_GT(dot(deepest, deepest), 0) << "nothing comes through: dead ReLUs";
     return train.parameters().gradients();
   };
   LossValue whole_loss, parts_loss;
@@ -215,7 +220,8 @@ TEST(TrainStep, AStepWithABadGradientChangesNoParameter) {
 
 TEST(TrainStep, NamesTheFirstBadTensorInOrder) {
   const auto network = random_network(kSmall, 1);
-  FlatParameters flat(*network);
+  auto backend = ref_backend();
+  FlatParameters flat(*network, *backend);
   EXPECT_EQ(first_non_finite(flat).key, "");
   const auto spoil = [&](const std::string& key, double value) {
     const auto entry = std::ranges::find(flat.entries(), key, &FlatParameters::Entry::key);
@@ -296,11 +302,11 @@ TEST(TrainStep, ThreadsChangeNoBit) {
 // Dropout: nothing at inference, another mask every step, none where p is 0; plans and keys do not know it.
 TEST(Dropout, IsOfTrainingAlone) {
   auto backend = ref_backend();
-  const auto with = random_network({.base = 1, .dropout = 0.2}, 1), without = random_network(kSmall, 1);
+  const auto with = random_network({.base = 2, .dropout = 0.2}, 1), without = random_network({.base = 2}, 1);
   ASSERT_EQ(with->parameters().size(), without->parameters().size());
   for (size_t i = 0; i < with->parameters().size(); ++i)
     EXPECT_EQ(with->parameters()[i].key, without->parameters()[i].key);
-  const Tensor x = random_tensor({1, 19, 22, 3}, 2);
+  const Tensor x = random_tensor({2, 19, 22, 3}, 2);
   const auto forward = [&](const Network& network, Mode mode, uint64_t step) {
     Tape tape(*backend, mode);
     tape.set_draws({.seed = 1, .step = step});
@@ -321,8 +327,9 @@ TEST(Dropout, IsOfTrainingAlone) {
 
 TEST(StepMemory, PlacesByFirstFitAndRemembersTheMost) {
   const auto network = random_network(kSmall, 1);
-  FlatParameters flat(*network);
-  StepMemory memory(flat);
+  auto backend = ref_backend();
+  FlatParameters flat(*network, *backend);
+  StepMemory memory(*backend, flat);
   const Shape kilobyte{1, 1, 1, 128};
   for (int step = 0; step < 3; ++step) {
     memory.reset();
