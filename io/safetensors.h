@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -23,6 +24,12 @@ Checkpoint read_safetensors(std::span<const std::byte> bytes, std::shared_ptr<co
 // padded with spaces to a multiple of 8; data ordered by falling element size, so that every tensor is aligned to its
 // element. Throws ErrorCode::internal for duplicate names or text that is not UTF-8, ErrorCode::io as AtomicFile.
 void write_safetensors(const std::string& path, const NamedTensors& tensors,
+                       const std::map<std::string, std::string>& metadata = {});
+
+// The same bytes in pieces: the header's length, the header, then each tensor's bytes in the order of the data (among
+// elements of one size that is the order of `tensors`). Errors: those above but for the file's, and what `sink` throws.
+using ByteSink = std::function<void(std::span<const std::byte>)>;
+void write_safetensors(const ByteSink& sink, const NamedTensors& tensors,
                        const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace furrow::io

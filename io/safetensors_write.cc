@@ -35,7 +35,7 @@ std::string entry_json(const NamedTensor& tensor, uint64_t begin) {
 
 }  // namespace
 
-void write_safetensors(const std::string& path, const NamedTensors& tensors,
+void write_safetensors(const ByteSink& sink, const NamedTensors& tensors,
                        const std::map<std::string, std::string>& metadata) {
   std::unordered_set<std::string> names = {"__metadata__"};
   for (const NamedTensor& tensor : tensors) {
@@ -65,11 +65,16 @@ void write_safetensors(const std::string& path, const NamedTensors& tensors,
   header += "}";
   header.resize((header.size() + 7) / 8 * 8, ' ');
 
-  AtomicFile file(path);
   const uint64_t length = header.size();
-  file.write(std::as_bytes(std::span(&length, 1)));
-  file.write(header);
-  for (const size_t i : order) file.write(tensors[i].bytes);
+  sink(std::as_bytes(std::span(&length, 1)));
+  sink(std::as_bytes(std::span(header)));
+  for (const size_t i : order) sink(tensors[i].bytes);
+}
+
+void write_safetensors(const std::string& path, const NamedTensors& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  AtomicFile file(path);
+  write_safetensors([&](std::span<const std::byte> bytes) { file.write(bytes); }, tensors, metadata);
   file.commit();
 }
 

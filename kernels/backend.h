@@ -34,6 +34,9 @@ struct Conv2dGradWeight { const Tensor *x0 = nullptr, *x1 = nullptr, *dy = nullp
 struct BatchNormStats { const Tensor *mean = nullptr, *var = nullptr; double eps = 1e-5; };           // {1,1,1,C} each
 struct BatchNormTrain { double eps = 1e-5, momentum = 0.1; Tensor *running_mean = nullptr, *running_var = nullptr; };
 
+// Which numbers a dropout draws; `first` is the number of x's first element (of a batch that several calls share).
+struct Dropout { double p = 0; uint64_t seed = 0, stream = 0, first = 0; };
+
 // Work that a back-end has recorded and can repeat (a CUDA graph).
 class Recorded {
  public:
@@ -78,6 +81,10 @@ class Backend {
   virtual void sigmoid(const Tensor& x, Tensor& y) = 0;                                        // y = 1/(1+exp(-x)), stable at any x
   virtual void sigmoid_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) = 0;     // dx = dy*y*(1-y)
   virtual void add(const Tensor& a, const Tensor& b, Tensor& y) = 0;                           // y = a + b
+  // Dropout (Srivastava et al. 2014): y[e] = u(e) >= p ? x[e] / (1-p) : 0 with u(e) = Philox(seed).uniform(stream, first + e)
+  // of kernels/random.h, e counted in dense NHWC order, 0 <= p < 1. Its gradient is itself with dy for x and dx for y: the
+  // numbers are drawn again. The base class throws ErrorCode::unsupported.
+  virtual void dropout(const Tensor& x, const Dropout& draw, Tensor& y, Grad mode);
 
   // -- resampling ----------------------------------------------------------------------------------------------------
   // y[n,h,w,c] = max over i,j in {0,1} of x[n,2h+i,2w+j,c]; an odd last row or column is dropped; NaN wins, as in PyTorch
@@ -126,6 +133,11 @@ class Backend {
   virtual bool in_host_memory() const { return true; }
   virtual Arena reserve(size_t bytes) { return Arena(bytes); }
   virtual void fetch(const Tensor& from, Tensor& to);
+  // The other way: a dense tensor of the host into one of an arena of reserve().
+  virtual void put(const Tensor& from, Tensor& to);
+  // Every element becomes 0, or `factor` times itself. The base class serves tensors in the host's memory, f32 and f64.
+  virtual void zero(Tensor& t);
+  virtual void scale(Tensor& t, double factor);
   // Waits until everything asked for has been computed; throws ErrorCode::device where it could not be.
   virtual void finish() {}
   // Records what `work` asks of this back-end, without computing it. Null where that cannot be done.

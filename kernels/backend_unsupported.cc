@@ -1,4 +1,4 @@
-// What a back-end answers for losses and optimiser steps that it does not have.
+// What a back-end answers for dropout, losses and optimiser steps that it does not have.
 #include "kernels/backend.h"
 
 namespace furrow {
@@ -10,17 +10,23 @@ namespace {
 
 }  // namespace
 
-DiceFocalValue Backend::dice_focal(const DiceFocal&, const Tensor&, const Tensor&, Tensor*) { refuse(*this, "Dice and Focal loss"); }
+void Backend::dropout(const Tensor&, const Dropout&, Tensor&, Grad) { refuse(*this, "dropout"); }
+DiceFocalValue Backend::dice_focal(const DiceFocal&, const Tensor&, const Tensor&, Tensor*) {
+  refuse(*this, "Dice and Focal loss");
+}
 CrossEntropyValue Backend::cross_entropy(const CrossEntropy&, const Tensor&, const Tensor&, Tensor*) {
   refuse(*this, "cross-entropy");
 }
 double Backend::squared_error(const Tensor&, const Tensor&, Tensor*) { refuse(*this, "squared error"); }
-void Backend::optim_prepare(const Tensor&, double, const LossScaling&, OptimState&) { refuse(*this, "optimiser steps"); }
+void Backend::optim_prepare(const Tensor&, double, const LossScaling&, OptimState&) {
+  refuse(*this, "optimiser steps");
+}
 void Backend::adamw(const AdamW&, double, std::span<const OptimSegment>, const OptimState&, const Tensor&, Tensor&,
                     Tensor&, Tensor&) {
   refuse(*this, "AdamW");
 }
-void Backend::sgd(const Sgd&, double, std::span<const OptimSegment>, const OptimState&, const Tensor&, Tensor&, Tensor&) {
+void Backend::sgd(const Sgd&, double, std::span<const OptimSegment>, const OptimState&, const Tensor&, Tensor&,
+                  Tensor&) {
   refuse(*this, "SGD");
 }
 

@@ -63,9 +63,10 @@ BatchNorm2dLayer::BatchNorm2dLayer(Module* parent, std::string name, int64_t cha
           add_parameter({.name = "num_batches_tracked", .kind = ParameterKind::counter, .trainable = false})) {}
 
 Var BatchNorm2dLayer::forward(Tape& tape, Var x) const {
-  if (tape.training()) ++num_batches_tracked_.value.values<int64_t>()[0];
+  const bool training = tape.training() && !running_mean_.frozen;
+  if (training) ++num_batches_tracked_.value.values<int64_t>()[0];
   return tape.record(
-      OpKind::batch_norm, BatchNormAttrs{.training = tape.training()},
+      OpKind::batch_norm, BatchNormAttrs{.training = training},
       {x, tape.parameter(weight_), tape.parameter(bias_), tape.parameter(running_mean_), tape.parameter(running_var_)},
       this);
 }

@@ -35,7 +35,8 @@ class ConvTranspose2dLayer : public Module {
 };
 
 // eps 1e-5, momentum 0.1; keys "weight", "bias", "running_mean", "running_var" [c] and "num_batches_tracked" (int64).
-// On a training tape forward normalises by the batch, moves the running statistics and counts the batch.
+// On a training tape forward normalises by the batch, moves the running statistics and counts the batch, unless those
+// are frozen (nn/freeze.h).
 class BatchNorm2dLayer : public Module {
  public:
   BatchNorm2dLayer(Module* parent, std::string name, int64_t channels);
@@ -49,6 +50,22 @@ class ReluLayer : public Module {
  public:
   using Module::Module;
   Var forward(Tape& tape, Var x) const { return tape.record(OpKind::relu, NoAttrs{}, {x}, this); }
+  // Of a batch norm's result that nobody else reads (InPlaceAttrs).
+  Var forward_in_place(Tape& tape, Var x) const { return tape.record(OpKind::relu, InPlaceAttrs{}, {x}, this); }
+};
+
+// On a training tape each element becomes 0 with probability p, and the others grow by 1/(1-p) (Srivastava et al.
+// 2014); otherwise nothing is recorded. p 0: never anything. No keys.
+class DropoutLayer : public Module {
+ public:
+  DropoutLayer(Module* parent, std::string name, double p) : Module(parent, std::move(name)), p_(p) {}
+  Var forward(Tape& tape, Var x) const {
+    if (!tape.training() || p_ == 0) return x;
+    return tape.record(OpKind::dropout, tape.next_dropout(p_, x.shape()), {x}, this);
+  }
+
+ private:
+  double p_;
 };
 
 class MaxPool2dLayer : public Module {  // 2x2, stride 2

@@ -22,7 +22,8 @@ struct Parameter {
   std::string name;  // last part of the key: "weight"
   ParameterKind kind = ParameterKind::vector;
   std::vector<int64_t> dims;       // as PyTorch prints them
-  bool trainable = true;           // false: a buffer (running statistics, counter)
+  bool trainable = true;           // false: a buffer (running statistics, counter), or frozen
+  bool frozen = false;             // a buffer that training leaves as it is (nn/freeze.h)
   double bound = 0, constant = 0;  // initial values: uniform in (-bound, bound), or the constant where bound is 0
   Tensor value;                    // empty until loaded or initialised
 
@@ -59,8 +60,8 @@ class Module {
   // element type, counters are int64 scalars. Requires loaded() .
   NamedTensors state() const;
 
-  // PyTorch's default initial values (Parameter::bound and constant), drawn by a counter-based generator (kernels/random.h):
-  // a function of seed and key order alone, the same on every machine.
+  // PyTorch's default initial values (Parameter::bound and constant), drawn by a counter-based generator
+  // (kernels/random.h): a function of seed and key order alone, the same on every machine.
   void initialise(uint64_t seed, DType type = DType::f32);
 
   bool loaded() const;  // every parameter has a value

@@ -31,6 +31,8 @@ void check_ranges(const Architecture& a) {
   check_range(a.base, "base channels");
   check_range(a.in_channels, "input channels");
   check_range(a.classes, "classes");
+  if (!(a.dropout >= 0 && a.dropout < 1))
+    throw Error(ErrorCode::limit, "a dropout of " + std::to_string(a.dropout) + " (0 up to, but not, 1 is supported)");
 }
 
 }  // namespace

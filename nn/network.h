@@ -15,6 +15,7 @@ struct Architecture {
   std::string family = "unet";                      // the only one of this version: the classic U-Net
   int64_t base = 64, in_channels = 3, classes = 1;  // channels of the first level; of the input; of the output
   bool bilinear = false;                            // up-sampling: bilinear, or transposed convolution
+  double dropout = 0;  // of training, at the end of each double_conv; neither keys nor inference know it, nor text()
   // "unet base 16, 3 -> 1, transposed": what native files store and `model show` prints.
   std::string text() const;
   // The inverse. Throws ErrorCode::unsupported for anything else, ErrorCode::limit for numbers outside 1..kMaxChannels.
@@ -33,9 +34,12 @@ class Network : public Module {
   virtual const Architecture& architecture() const = 0;
   // Smallest height and width that forward takes.
   virtual int64_t min_side() const = 0;
+  // Prefixes of the keys of the encoder, the part that pretrained weights are for: what freeze() is given.
+  virtual std::vector<std::string> encoder() const { return {}; }
 };
 
-// The network of an architecture, without values yet: then load() or initialise().
+// The network of an architecture, without values yet: then load() or initialise(). Throws ErrorCode::unsupported for
+// another family, ErrorCode::limit for numbers out of range.
 std::unique_ptr<Network> build(const Architecture& architecture);
 
 }  // namespace furrow

@@ -1,5 +1,6 @@
 #include "nn/op.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -7,6 +8,20 @@ namespace furrow {
 namespace {
 
 using Shapes = std::span<const Shape>;
+
+// The one mode of gradients that a single call of the page computes. Where some are to be stored and others added, the
+// first become zeros: adding to them is storing.
+Grad common_mode(const VjpCall& c, std::initializer_list<size_t> inputs) {
+  const auto wants = [&](Grad mode) {
+    return std::any_of(inputs.begin(), inputs.end(),
+                       [&](size_t i) { return i < c.grads.size() && c.grads[i] != nullptr && c.modes[i] == mode; });
+  };
+  if (!wants(Grad::accumulate)) return Grad::overwrite;
+  if (wants(Grad::overwrite))
+    for (const size_t i : inputs)
+      if (i < c.grads.size() && c.grads[i] != nullptr && c.modes[i] == Grad::overwrite) c.backend.zero(*c.grads[i]);
+  return Grad::accumulate;
+}
 
 // -- conv2d
 // ------------------------------------------------------------------------------------------------------------
@@ -49,15 +64,17 @@ void conv_vjp(const VjpCall& c) {
   const auto& a = std::get<ConvAttrs>(c.attrs);
   const ConvIn at = conv_in(a);
   Tensor* dx1 = a.two_sources ? c.grads[1] : nullptr;
-  if (c.grads[0] != nullptr || dx1 != nullptr)
-    c.backend.conv2d_grad_input({.dy = &c.dy, .w = c.in[at.w], .geometry = a.geometry}, c.grads[0], dx1, c.mode);
+  if (c.grads[0] != nullptr || dx1 != nullptr) {
+    const Grad mode = a.two_sources ? common_mode(c, {0, 1}) : c.modes[0];
+    c.backend.conv2d_grad_input({.dy = &c.dy, .w = c.in[at.w], .geometry = a.geometry}, c.grads[0], dx1, mode);
+  }
   Tensor* db = c.grads.size() > at.b ? c.grads[at.b] : nullptr;
   if (c.grads[at.w] == nullptr && db == nullptr) return;
   Tensor unwanted;  // a frozen weight under a trained bias: the page computes both or neither
   if (c.grads[at.w] == nullptr) unwanted = Tensor(c.in[at.w]->shape(), c.dy.dtype());
   c.backend.conv2d_grad_weight(
       {.x0 = c.in[0], .x1 = a.two_sources ? c.in[1] : nullptr, .dy = &c.dy, .geometry = a.geometry},
-      c.grads[at.w] != nullptr ? *c.grads[at.w] : unwanted, db, c.mode);
+      c.grads[at.w] != nullptr ? *c.grads[at.w] : unwanted, db, common_mode(c, {at.w, at.b}));
 }
 
 uint64_t conv_flops(const Attrs& attrs, Shapes in, const Shape& y) {
@@ -78,12 +95,13 @@ Shape upconv_infer(const Attrs&, Shapes in) {
 void upconv_run(const OpCall& c) { c.backend.upconv2x2(*c.in[0], *c.in[1], c.in.size() > 2 ? c.in[2] : nullptr, c.y); }
 
 void upconv_vjp(const VjpCall& c) {
-  if (c.grads[0] != nullptr) c.backend.upconv2x2_grad_input(c.dy, *c.in[1], *c.grads[0], c.mode);
+  if (c.grads[0] != nullptr) c.backend.upconv2x2_grad_input(c.dy, *c.in[1], *c.grads[0], c.modes[0]);
   Tensor* db = c.grads.size() > 2 ? c.grads[2] : nullptr;
   if (c.grads[1] == nullptr && db == nullptr) return;
   Tensor unwanted;
   if (c.grads[1] == nullptr) unwanted = Tensor(c.in[1]->shape(), c.dy.dtype());
-  c.backend.upconv2x2_grad_weight(*c.in[0], c.dy, c.grads[1] != nullptr ? *c.grads[1] : unwanted, db, c.mode);
+  c.backend.upconv2x2_grad_weight(*c.in[0], c.dy, c.grads[1] != nullptr ? *c.grads[1] : unwanted, db,
+                                  common_mode(c, {1, 2}));
 }
 
 uint64_t upconv_flops(const Attrs&, Shapes in, const Shape& y) {
@@ -111,15 +129,17 @@ void norm_run(const OpCall& c) {
   const auto& a = std::get<BatchNormAttrs>(c.attrs);
   const Tensor &x = *c.in[0], &gamma = *c.in[1], &beta = *c.in[2];
   Tensor mean = *c.in[3], var = *c.in[4];  // windows: training writes through them
-  Tensor rstd(var.shape(), var.dtype());
+  Tensor rstd;
   if (a.training) {
-    Tensor batch_mean(var.shape(), var.dtype());
+    rstd = c.fresh(var.shape());
+    Tensor batch_mean = c.fresh(var.shape());
     c.backend.batch_norm_train(x, gamma, beta,
                                {.eps = a.eps, .momentum = a.momentum, .running_mean = &mean, .running_var = &var}, c.y,
                                batch_mean, rstd);
     mean = batch_mean;
   } else {
     c.backend.batch_norm(x, gamma, beta, {.mean = &mean, .var = &var, .eps = a.eps}, c.y);
+    rstd = Tensor(var.shape(), var.dtype());  // the host computes it: its memory, wherever the tape's is
     if (var.dtype() == DType::f64)
       reciprocal_std<double>(var, a.eps, rstd);
     else
@@ -131,7 +151,7 @@ void norm_run(const OpCall& c) {
 void norm_vjp(const VjpCall& c) {
   const bool fixed = !std::get<BatchNormAttrs>(c.attrs).training;
   c.backend.batch_norm_grad(*c.in[0], *c.in[1], c.saved[0], c.saved[1], fixed, c.dy, c.grads[0], c.grads[1], c.grads[2],
-                            c.mode);
+                            common_mode(c, {0, 1, 2}));
 }
 
 // -- elementwise and resampling
@@ -144,9 +164,9 @@ Shape same_infer(const Attrs&, Shapes in) {
 uint64_t per_output_flops(const Attrs&, Shapes, const Shape& y) { return static_cast<uint64_t>(y.elements()); }
 
 void relu_run(const OpCall& c) { c.backend.relu(*c.in[0], c.y); }
-void relu_vjp(const VjpCall& c) { c.backend.relu_grad(c.y, c.dy, *c.grads[0], c.mode); }
+void relu_vjp(const VjpCall& c) { c.backend.relu_grad(c.y, c.dy, *c.grads[0], c.modes[0]); }
 void sigmoid_run(const OpCall& c) { c.backend.sigmoid(*c.in[0], c.y); }
-void sigmoid_vjp(const VjpCall& c) { c.backend.sigmoid_grad(c.y, c.dy, *c.grads[0], c.mode); }
+void sigmoid_vjp(const VjpCall& c) { c.backend.sigmoid_grad(c.y, c.dy, *c.grads[0], c.modes[0]); }
 
 Shape add_infer(const Attrs&, Shapes in) {
   require(in.size() == 2 && in[0] == in[1], "add: two inputs of one shape");
@@ -154,8 +174,8 @@ Shape add_infer(const Attrs&, Shapes in) {
 }
 void add_run(const OpCall& c) { c.backend.add(*c.in[0], *c.in[1], c.y); }
 void add_vjp(const VjpCall& c) {
-  for (Tensor* dx : c.grads)
-    if (dx != nullptr) c.backend.pad(c.dy, 0, 0, *dx, c.mode);  // a padding by nothing: copies, or adds
+  for (size_t i = 0; i < c.grads.size(); ++i)  // a padding by nothing: copies, or adds
+    if (c.grads[i] != nullptr) c.backend.pad(c.dy, 0, 0, *c.grads[i], c.modes[i]);
 }
 
 Shape pool_infer(const Attrs&, Shapes in) {
@@ -163,7 +183,7 @@ Shape pool_infer(const Attrs&, Shapes in) {
   return {in[0].n, in[0].h / 2, in[0].w / 2, in[0].c};
 }
 void pool_run(const OpCall& c) { c.backend.max_pool2x2(*c.in[0], c.y); }
-void pool_vjp(const VjpCall& c) { c.backend.max_pool2x2_grad(*c.in[0], c.dy, *c.grads[0], c.mode); }
+void pool_vjp(const VjpCall& c) { c.backend.max_pool2x2_grad(*c.in[0], c.dy, *c.grads[0], c.modes[0]); }
 uint64_t pool_flops(const Attrs&, Shapes, const Shape& y) { return static_cast<uint64_t>(3 * y.elements()); }
 
 Shape upsample_infer(const Attrs& attrs, Shapes in) {
@@ -172,7 +192,7 @@ Shape upsample_infer(const Attrs& attrs, Shapes in) {
   return {in[0].n, a.h, a.w, in[0].c};
 }
 void upsample_run(const OpCall& c) { c.backend.upsample_bilinear(*c.in[0], c.y); }
-void upsample_vjp(const VjpCall& c) { c.backend.upsample_bilinear_grad(c.dy, *c.grads[0], c.mode); }
+void upsample_vjp(const VjpCall& c) { c.backend.upsample_bilinear_grad(c.dy, *c.grads[0], c.modes[0]); }
 uint64_t upsample_flops(const Attrs&, Shapes, const Shape& y) { return static_cast<uint64_t>(8 * y.elements()); }
 
 Shape pad_infer(const Attrs& attrs, Shapes in) {
@@ -186,14 +206,17 @@ void pad_run(const OpCall& c) {
 }
 void pad_vjp(const VjpCall& c) {
   const auto& a = std::get<PadAttrs>(c.attrs);
-  c.backend.pad(c.dy, -a.top, -a.left, *c.grads[0], c.mode);
+  c.backend.pad(c.dy, -a.top, -a.left, *c.grads[0], c.modes[0]);
 }
+
+void dropout_run(const OpCall& c) { c.backend.dropout(*c.in[0], std::get<Dropout>(c.attrs), c.y, Grad::overwrite); }
+void dropout_vjp(const VjpCall& c) { c.backend.dropout(c.dy, std::get<Dropout>(c.attrs), *c.grads[0], c.modes[0]); }
 uint64_t no_flops(const Attrs&, Shapes, const Shape&) { return 0; }
 
 // -- the table, in the order of OpKind
 // -----------------------------------------------------------------------------------
 
-constexpr std::array<OpDef, 10> kOps = {{
+constexpr std::array<OpDef, 11> kOps = {{
     {"leaf", nullptr, nullptr, nullptr, no_flops},
     {"conv2d", conv_infer, conv_run, conv_vjp, conv_flops},
     {"upconv2x2", upconv_infer, upconv_run, upconv_vjp, upconv_flops},
@@ -205,6 +228,7 @@ constexpr std::array<OpDef, 10> kOps = {{
     {"max_pool2x2", pool_infer, pool_run, pool_vjp, pool_flops},
     {"upsample_bilinear", upsample_infer, upsample_run, upsample_vjp, upsample_flops},
     {"pad", pad_infer, pad_run, pad_vjp, no_flops},
+    {"dropout", same_infer, dropout_run, dropout_vjp, per_output_flops},
 }};
 
 }  // namespace

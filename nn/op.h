@@ -7,9 +7,10 @@
 #include <span>
 #include <string_view>
 #include <variant>
-#include <vector>
 
 #include "kernels/backend.h"
+#include "nn/few.h"
+#include "nn/tape_memory.h"
 
 namespace furrow {
 
@@ -19,15 +20,20 @@ enum class OpKind : uint8_t {
   conv2d,             // x0, [x1], w, [b]          ConvAttrs
   upconv2x2,          // x, w, [b]                 none
   batch_norm,         // x, gamma, beta, running_mean, running_var   BatchNormAttrs
-  relu,               // x
+  relu,               // x                         InPlaceAttrs, or none
   sigmoid,            // x
   add,                // a, b
   max_pool2x2,        // x
   upsample_bilinear,  // x                         ResizeAttrs
   pad,                // x                         PadAttrs
+  dropout,            // x                         Dropout
 };
+inline constexpr size_t kMostInputs = 5, kMostSaved = 2;
 
 struct NoAttrs {};
+// The recorder knows that nobody else reads x and that the operation before does not want its result back for its own
+// gradient (a batch norm does not). On a tape with a TapeMemory y then takes x's place, and x has no value any more.
+struct InPlaceAttrs {};
 struct ConvAttrs {
   ConvGeometry geometry;
   bool two_sources = false;
@@ -42,7 +48,7 @@ struct ResizeAttrs {
 struct PadAttrs {
   int64_t top = 0, left = 0, h = 0, w = 0;
 };  // x lies at (top, left) of an h x w output
-using Attrs = std::variant<NoAttrs, ConvAttrs, BatchNormAttrs, ResizeAttrs, PadAttrs>;
+using Attrs = std::variant<NoAttrs, InPlaceAttrs, ConvAttrs, BatchNormAttrs, ResizeAttrs, PadAttrs, Dropout>;
 
 // What an operation is computed from. `saved` is what the gradient will want besides inputs and output.
 struct OpCall {
@@ -50,10 +56,17 @@ struct OpCall {
   const Attrs& attrs;
   std::span<const Tensor* const> in;
   Tensor& y;
-  std::vector<Tensor>& saved;
+  Few<Tensor, kMostSaved>& saved;
+  TapeMemory* memory;  // null: the heap
+
+  // For `saved`, in y's type; undefined values.
+  Tensor fresh(const Shape& shape) const {
+    return memory != nullptr ? memory->take(shape, y.dtype()) : Tensor(shape, y.dtype());
+  }
 };
 
-// What a gradient is computed from, and where it goes: grads[i] belongs to in[i], null where nobody wants it.
+// What a gradient is computed from, and where it goes: grads[i] belongs to in[i], null where nobody wants it, and is to
+// be stored or added as modes[i] says.
 struct VjpCall {
   Backend& backend;
   const Attrs& attrs;
@@ -62,7 +75,7 @@ struct VjpCall {
   std::span<const Tensor> saved;
   const Tensor& dy;
   std::span<Tensor* const> grads;
-  Grad mode;
+  std::span<const Grad> modes;
 };
 
 struct OpDef {

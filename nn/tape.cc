@@ -1,6 +1,7 @@
 #include "nn/tape.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace furrow {
 
@@ -25,19 +26,36 @@ Var Tape::input(Shape shape) {
 }
 
 Var Tape::parameter(const Parameter& p) {
-  if (const auto found = parameters_.find(&p); found != parameters_.end()) return {this, found->second};
+  if (const VarId known = leaf_of(p); known >= 0) return {this, known};
   if (backend_ != nullptr)
     require(!p.value.empty() && p.value.dtype() == backend_->dtype(),
             "Tape: a parameter of the back-end's element type");
-  const Var leaf = append({.shape = p.shape(), .value = p.value, .parameter = &p, .wants_grad = p.trainable});
-  parameters_.emplace(&p, leaf.id);
+  Tensor value = memory_ != nullptr ? memory_->value_of(p) : p.value;
+  const Var leaf = append({.shape = p.shape(), .value = std::move(value), .parameter = &p, .wants_grad = p.trainable});
+  parameters_[&p] = leaf.id;
   return leaf;
+}
+
+VarId Tape::leaf_of(const Parameter& p) const {
+  const auto found = parameters_.find(&p);
+  if (found == parameters_.end() || found->second >= static_cast<VarId>(nodes_.size())) return -1;
+  return nodes_[static_cast<size_t>(found->second)].parameter == &p ? found->second : -1;
+}
+
+Dropout Tape::next_dropout(double p, const Shape& x) {
+  constexpr uint64_t kDropouts = uint64_t{1} << 16;  // more than any network has
+  const auto first = static_cast<uint64_t>(draws_.first_image * x.h * x.w * x.c);
+  return {p, draws_.seed, draws_.step * kDropouts + dropouts_++, first};
+}
+
+Tensor Tape::take(const Shape& shape) {
+  return memory_ != nullptr ? memory_->take(shape, backend_->dtype()) : Tensor(shape, backend_->dtype());
 }
 
 Var Tape::record(OpKind op, Attrs attrs, std::initializer_list<Var> in, const Module* where) {
   Node node{.op = op, .attrs = attrs, .where = where};
-  std::vector<Shape> shapes;
-  std::vector<const Tensor*> values;
+  Few<Shape, kMostInputs> shapes;
+  Few<const Tensor*, kMostInputs> values;
   for (const Var& v : in) {
     require(v.tape == this, "Tape::record: an input of another tape");
     require(std::find(node.in.begin(), node.in.end(), v.id) == node.in.end(), "Tape::record: the same input twice");
@@ -50,8 +68,13 @@ Var Tape::record(OpKind op, Attrs attrs, std::initializer_list<Var> in, const Mo
   const OpDef& def = op_def(op);
   node.shape = def.infer(attrs, shapes);
   if (backend_ != nullptr) {
-    node.value = Tensor(node.shape, backend_->dtype());
-    def.run({*backend_, attrs, values, node.value, node.saved});
+    if (memory_ != nullptr && std::holds_alternative<InPlaceAttrs>(attrs)) {
+      node.value = std::exchange(nodes_[static_cast<size_t>(node.in[0])].value, Tensor());
+      values[0] = &node.value;
+    } else {
+      node.value = take(node.shape);
+    }
+    def.run({*backend_, node.attrs, values, node.value, node.saved, memory_});
   }
   return append(std::move(node));
 }
@@ -62,11 +85,17 @@ void Tape::backward(Var y, const Tensor& dy) {
   grads_.assign(nodes_.size(), Tensor());
   grads_[static_cast<size_t>(y.id)] = dy;
   for (VarId id = y.id; id >= 0; --id) {
-    const Node& node = nodes_[static_cast<size_t>(id)];
+    Node& node = nodes_[static_cast<size_t>(id)];
+    if (node.op == OpKind::leaf) continue;
     Tensor& grad = grads_[static_cast<size_t>(id)];
-    if (node.op == OpKind::leaf || !node.wants_grad || grad.empty()) continue;
-    propagate(node, id);
-    grad = Tensor();  // every reader of this value has been walked, so nobody adds to it any more
+    if (node.wants_grad && !grad.empty()) propagate(node, id);
+    // Every reader of this value has been walked: nobody adds to the gradient any more, or reads the value again.
+    if (memory_ != nullptr) {
+      if (id != y.id) memory_->give_back(grad);  // dy is the caller's
+      memory_->give_back(node.value);
+      for (Tensor& saved : node.saved) memory_->give_back(saved);
+    }
+    grad = Tensor();
   }
 }
 
@@ -80,23 +109,27 @@ void Tape::backward(Var y) {
   backward(y, one);
 }
 
+Grad Tape::begin_gradient(const Node& source, Tensor& grad) {
+  if (!grad.empty()) return Grad::accumulate;
+  TapeMemory::Target target;
+  if (source.parameter != nullptr && memory_ != nullptr) target = memory_->gradient_of(*source.parameter);
+  grad = target.window.empty() ? take(source.shape) : target.window;
+  return target.mode;
+}
+
 void Tape::propagate(const Node& node, VarId id) {
-  std::vector<const Tensor*> values;
-  std::vector<Tensor*> grads;
-  bool all_first = true;
+  Few<const Tensor*, kMostInputs> values;
+  Few<Tensor*, kMostInputs> grads;
+  Few<Grad, kMostInputs> modes;
   for (VarId in : node.in) {
     const Node& source = nodes_[static_cast<size_t>(in)];
     Tensor& grad = grads_[static_cast<size_t>(in)];
     values.push_back(&source.value);
     grads.push_back(source.wants_grad ? &grad : nullptr);
-    if (!source.wants_grad) continue;
-    if (grad.empty())
-      grad = Tensor(source.shape, backend_->dtype());  // zeros: adding to them is storing
-    else
-      all_first = false;
+    modes.push_back(source.wants_grad ? begin_gradient(source, grad) : Grad::overwrite);
   }
-  op_def(node.op).vjp({*backend_, node.attrs, values, node.value, node.saved, grads_[static_cast<size_t>(id)], grads,
-                       all_first ? Grad::overwrite : Grad::accumulate});
+  op_def(node.op).vjp(
+      {*backend_, node.attrs, values, node.value, node.saved, grads_[static_cast<size_t>(id)], grads, modes});
 }
 
 const Tensor& Tape::grad(Var leaf) const {
@@ -105,15 +138,12 @@ const Tensor& Tape::grad(Var leaf) const {
   return at < grads_.size() ? grads_[at] : none;
 }
 
-const Tensor& Tape::grad(const Parameter& p) const {
-  const auto found = parameters_.find(&p);
-  return grad(Var{nullptr, found == parameters_.end() ? -1 : found->second});
-}
+const Tensor& Tape::grad(const Parameter& p) const { return grad(Var{nullptr, leaf_of(p)}); }
 
 void Tape::clear() {
   nodes_.clear();
   grads_.clear();
-  parameters_.clear();
+  dropouts_ = 0;
 }
 
 }  // namespace furrow

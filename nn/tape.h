@@ -34,22 +34,32 @@ struct Var {
 struct Node {
   OpKind op = OpKind::leaf;
   Attrs attrs;
-  std::vector<VarId> in;
+  Few<VarId, kMostInputs> in;
   Shape shape;
   Tensor value;                   // of leaves that are parameters even on a tape of shapes
-  std::vector<Tensor> saved;      // see OpCall
+  Few<Tensor, kMostSaved> saved;  // see OpCall
   const Module* where = nullptr;  // whose forward recorded it
   const Parameter* parameter = nullptr;
   bool wants_grad = false;  // itself or something it depends on is trained
 };
 
-// training: batch norm normalises by the batch and moves its running statistics.
+// training: batch norm normalises by the batch and moves its running statistics; dropouts draw.
 enum class Mode : uint8_t { inference, training };
+
+// What the dropouts of a tape draw from. An element's number is a function of seed, step, which dropout of the network
+// it is, and its place in the whole batch, of which this tape may hold a part: the images from `first_image` on.
+struct Draws {
+  uint64_t seed = 0, step = 0;
+  int64_t first_image = 0;
+};
 
 class Tape {
  public:
   Tape() = default;
-  explicit Tape(Backend& backend, Mode mode = Mode::inference) : backend_(&backend), mode_(mode) {}
+  // With `memory`, which must outlive the tape, tensors come from there, and backward() gives them back as soon as it
+  // has read them: it can be called once, and afterwards values of operations are gone.
+  explicit Tape(Backend& backend, Mode mode = Mode::inference, TapeMemory* memory = nullptr)
+      : backend_(&backend), mode_(mode), memory_(memory) {}
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
 
@@ -62,6 +72,11 @@ class Tape {
   // The leaf of a parameter; the same one each time.
   Var parameter(const Parameter& parameter);
 
+  // For the next forward pass.
+  void set_draws(const Draws& draws) { draws_ = draws; }
+  // What the next dropout of the network draws for x.
+  Dropout next_dropout(double p, const Shape& x);
+
   // Appends one operation and, with a back-end, computes it. Inputs are distinct. `where`: the recording module, or
   // null.
   Var record(OpKind op, Attrs attrs, std::initializer_list<Var> in, const Module* where);
@@ -71,21 +86,31 @@ class Tape {
   void backward(Var y, const Tensor& dy);
   // Of a single number y: dy = 1.
   void backward(Var y);
-  // Empty where backward() never reached it (or it is no leaf: those gradients are freed on the way).
+  // Empty where backward() never reached it (or it is no leaf: those gradients are freed on the way). With a TapeMemory
+  // that has a place for it, a parameter's gradient is a window onto that, which may hold those of other tapes too.
   const Tensor& grad(Var leaf) const;
   const Tensor& grad(const Parameter& parameter) const;
 
+  // Forgets everything recorded, and starts counting dropouts anew; keeps the room it took.
   void clear();
 
  private:
   friend struct Var;
   Var append(Node node);
   void propagate(const Node& node, VarId id);
+  VarId leaf_of(const Parameter& p) const;  // -1: not recorded
+  Tensor take(const Shape& shape);
+  Grad begin_gradient(const Node& source, Tensor& grad);
 
   Backend* backend_ = nullptr;
   Mode mode_ = Mode::inference;
+  TapeMemory* memory_ = nullptr;
+  Draws draws_;
+  uint64_t dropouts_ = 0;  // recorded so far
   std::vector<Node> nodes_;
   std::vector<Tensor> grads_;  // by VarId
+  // Kept by clear(), so that recording the same network again allocates nothing: an entry counts where its node is the
+  // parameter's.
   std::unordered_map<const Parameter*, VarId> parameters_;
 };
 

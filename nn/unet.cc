@@ -5,26 +5,28 @@
 namespace furrow {
 
 // Children register in the order of construction, which is the order of the members: "0", "1", "2", ...
-DoubleConv::DoubleConv(Module* parent, std::string name, int64_t in, int64_t mid, int64_t out)
+DoubleConv::DoubleConv(Module* parent, std::string name, int64_t in, int64_t mid, int64_t out, double dropout)
     : Module(parent, std::move(name)),
       conv0_(&sequence_, "0", {.in = in, .out = mid}),
       norm1_(&sequence_, "1", mid),
       conv3_(&sequence_, "3", {.in = mid, .out = out}),
-      norm4_(&sequence_, "4", out) {}
+      norm4_(&sequence_, "4", out),
+      dropout6_(&sequence_, "6", dropout) {}
 
 Var DoubleConv::finish(Tape& tape, Var first) const {
-  const Var middle = relu2_.forward(tape, norm1_.forward(tape, first));
-  return relu5_.forward(tape, norm4_.forward(tape, conv3_.forward(tape, middle)));
+  const Var middle = relu2_.forward_in_place(tape, norm1_.forward(tape, first));
+  const Var last = relu5_.forward_in_place(tape, norm4_.forward(tape, conv3_.forward(tape, middle)));
+  return dropout6_.forward(tape, last);
 }
 
-Down::Down(Module* parent, std::string name, int64_t in, int64_t out)
-    : Module(parent, std::move(name)), conv_(&sequence_, "1", in, out, out) {}
+Down::Down(Module* parent, std::string name, int64_t in, int64_t out, double dropout)
+    : Module(parent, std::move(name)), conv_(&sequence_, "1", in, out, out, dropout) {}
 
-Up::Up(Module* parent, std::string name, int64_t in, int64_t out, bool bilinear)
+Up::Up(Module* parent, std::string name, int64_t in, int64_t out, bool bilinear, double dropout)
     : Module(parent, std::move(name)),
       transposed_(bilinear ? nullptr : std::make_unique<ConvTranspose2dLayer>(this, "up", in, in / 2)),
       bilinear_(bilinear ? std::make_unique<UpsampleLayer>(this, "up") : nullptr),
-      conv_(this, "conv", in, bilinear ? in / 2 : out, out) {}
+      conv_(this, "conv", in, bilinear ? in / 2 : out, out, dropout) {}
 
 Var Up::forward(Tape& tape, Var deep, Var skip) const {
   Var up = bilinear_ ? bilinear_->forward(tape, deep) : transposed_->forward(tape, deep);
@@ -39,15 +41,15 @@ Var Up::forward(Tape& tape, Var deep, Var skip) const {
 
 UNet::UNet(const Architecture& a)
     : architecture_(a),
-      inc_(this, "inc", a.in_channels, a.base, a.base),
-      down1_(this, "down1", a.base, 2 * a.base),
-      down2_(this, "down2", 2 * a.base, 4 * a.base),
-      down3_(this, "down3", 4 * a.base, 8 * a.base),
-      down4_(this, "down4", 8 * a.base, a.bilinear ? 8 * a.base : 16 * a.base),
-      up1_(this, "up1", 16 * a.base, a.bilinear ? 4 * a.base : 8 * a.base, a.bilinear),
-      up2_(this, "up2", 8 * a.base, a.bilinear ? 2 * a.base : 4 * a.base, a.bilinear),
-      up3_(this, "up3", 4 * a.base, a.bilinear ? a.base : 2 * a.base, a.bilinear),
-      up4_(this, "up4", 2 * a.base, a.base, a.bilinear),
+      inc_(this, "inc", a.in_channels, a.base, a.base, a.dropout),
+      down1_(this, "down1", a.base, 2 * a.base, a.dropout),
+      down2_(this, "down2", 2 * a.base, 4 * a.base, a.dropout),
+      down3_(this, "down3", 4 * a.base, 8 * a.base, a.dropout),
+      down4_(this, "down4", 8 * a.base, a.bilinear ? 8 * a.base : 16 * a.base, a.dropout),
+      up1_(this, "up1", 16 * a.base, a.bilinear ? 4 * a.base : 8 * a.base, a.bilinear, a.dropout),
+      up2_(this, "up2", 8 * a.base, a.bilinear ? 2 * a.base : 4 * a.base, a.bilinear, a.dropout),
+      up3_(this, "up3", 4 * a.base, a.bilinear ? a.base : 2 * a.base, a.bilinear, a.dropout),
+      up4_(this, "up4", 2 * a.base, a.base, a.bilinear, a.dropout),
       outc_(this, "outc", a.base, a.classes) {}
 
 Var UNet::forward(Tape& tape, Var x) const {

@@ -1,8 +1,8 @@
 // The classic U-Net (Ronneberger, Fischer and Brox 2015) in the layout of milesial's Pytorch-UNet, which the public
 // wrinkle checkpoints use: 3x3 convolutions with padding 1 and no bias, each with batch norm and ReLU; four levels down
 // by 2x2 maximum, four up by transposed convolution or bilinear resize, each joined with the level's skip.
-// weights/unet_keys.txt pins the keys. A dropout (index 6 of later double_convs) has no keys and does nothing at
-// inference, so files written with and without it load alike.
+// weights/unet_keys.txt pins the keys. The dropout (index 6 of double_conv, p = 0.2 in later versions of the network)
+// has no keys and does nothing at inference, so files written with and without it load alike.
 #pragma once
 
 #include <memory>
@@ -12,11 +12,11 @@
 
 namespace furrow {
 
-// "double_conv": 0 conv, 1 batch norm, 2 ReLU, 3 conv, 4 batch norm, 5 ReLU.
+// "double_conv": 0 conv, 1 batch norm, 2 ReLU, 3 conv, 4 batch norm, 5 ReLU, 6 dropout.
 class DoubleConv : public Module {
  public:
   // in -> mid -> out channels; `in` counts both sources where forward is given two.
-  DoubleConv(Module* parent, std::string name, int64_t in, int64_t mid, int64_t out);
+  DoubleConv(Module* parent, std::string name, int64_t in, int64_t mid, int64_t out, double dropout = 0);
   Var forward(Tape& tape, Var x) const { return finish(tape, conv0_.forward(tape, x)); }
   Var forward(Tape& tape, Var skip, Var up) const { return finish(tape, conv0_.forward(tape, skip, up)); }
 
@@ -29,12 +29,13 @@ class DoubleConv : public Module {
   Conv2dLayer conv3_;
   BatchNorm2dLayer norm4_;
   ReluLayer relu5_{&sequence_, "5"};
+  DropoutLayer dropout6_;
 };
 
 // "maxpool_conv": 0 maximum, 1 DoubleConv.
 class Down : public Module {
  public:
-  Down(Module* parent, std::string name, int64_t in, int64_t out);
+  Down(Module* parent, std::string name, int64_t in, int64_t out, double dropout = 0);
   Var forward(Tape& tape, Var x) const { return conv_.forward(tape, pool_.forward(tape, x)); }
 
  private:
@@ -49,7 +50,7 @@ class Down : public Module {
 class Up : public Module {
  public:
   // `in`: channels of skip and up together.
-  Up(Module* parent, std::string name, int64_t in, int64_t out, bool bilinear);
+  Up(Module* parent, std::string name, int64_t in, int64_t out, bool bilinear, double dropout = 0);
   Var forward(Tape& tape, Var deep, Var skip) const;
 
  private:
@@ -77,6 +78,7 @@ class UNet : public Network {
   Var forward(Tape& tape, Var x) const override;
   const Architecture& architecture() const override { return architecture_; }
   int64_t min_side() const override { return 16; }  // four halvings leave at least one pixel
+  std::vector<std::string> encoder() const override { return {"inc", "down1", "down2", "down3", "down4"}; }
 
  private:
   Architecture architecture_;

@@ -74,6 +74,14 @@ if [ "$status" -eq 4 ] && [ "$done_files" -eq $((many - 3)) ] && grep -q "3 of $
 echo "| folder with 3 bad photos | $many photos, $((SECONDS - begin)) s | $result |"
 rm -rf "$work/in" "$work/out"
 
+# Training killed at random moments: what resumes must end with the bits of the run that was left alone.
+kills=${FURROW_SOAK_KILLS:-200}
+cmake --build --preset release --target furrow_fault_shim >/dev/null
+log=$work/kills.log
+if python3 tests/apps/train_test.py build/release/apps/furrow build/release/tests/train/libfurrow_fault_shim.so --kill-points "$kills" >"$log" 2>&1
+then result=$(grep 'resumed bit for bit' "$log"); else result="**$(tail -n 1 "$log")**"; failed=1; fi
+echo "| training killed with SIGKILL | $kills moments | $result |"
+
 # The real kernels, broken one line at a time: their tests must fail each time.
 cmake --build --preset release --target cuda_mma_conv_test cuda_conv_test >/dev/null
 log=$work/mutations.log

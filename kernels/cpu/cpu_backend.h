@@ -45,6 +45,7 @@ class CpuBackend : public Backend {
   void sigmoid(const Tensor& x, Tensor& y) override;
   void sigmoid_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) override;
   void add(const Tensor& a, const Tensor& b, Tensor& y) override;
+  void dropout(const Tensor& x, const Dropout& draw, Tensor& y, Grad mode) override;
   // eager_resample.cc
   void max_pool2x2(const Tensor& x, Tensor& y) override;
   void max_pool2x2_grad(const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode) override;

@@ -89,6 +89,15 @@ void CudaBackend::fetch(const Tensor& from, Tensor& to) {
   download(from.values<float>().data(), to.values<float>().data(), from.bytes());
 }
 
+void CudaBackend::put(const Tensor& from, Tensor& to) {
+  require(from.shape() == to.shape() && from.dtype() == DType::f32 && to.dtype() == DType::f32, "put: shape or type");
+  void* pinned = borrow(Slot::pinned_in, from.bytes());
+  finish();   // an earlier copy out of the same memory
+  std::memcpy(pinned, from.values<float>().data(), from.bytes());
+  runtime_->upload(stream_, to.values<float>().data(), pinned, from.bytes());
+  finish();
+}
+
 void CudaBackend::download(const void* device, void* host, size_t bytes) {
   void* pinned = borrow(Slot::pinned_out, bytes);
   runtime_->download(stream_, pinned, device, bytes);

@@ -49,11 +49,23 @@ class CudaBackend : public Backend {
   void sigmoid(const Tensor& x, Tensor& y) override;
   void sigmoid_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) override;
   void add(const Tensor& a, const Tensor& b, Tensor& y) override;
+  void dropout(const Tensor& x, const Dropout& draw, Tensor& y, Grad mode) override;
   void max_pool2x2(const Tensor& x, Tensor& y) override;
   void max_pool2x2_grad(const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode) override;
   void upsample_bilinear(const Tensor& x, Tensor& y) override;
   void upsample_bilinear_grad(const Tensor& dy, Tensor& dx, Grad mode) override;
   void pad(const Tensor& x, int64_t top, int64_t left, Tensor& y, Grad mode) override;
+  void zero(Tensor& t) override;
+  void scale(Tensor& t, double factor) override;
+  // cuda_eager_training.cc
+  DiceFocalValue dice_focal(const DiceFocal& form, const Tensor& z, const Tensor& t, Tensor* dz) override;
+  CrossEntropyValue cross_entropy(const CrossEntropy& form, const Tensor& z, const Tensor& labels, Tensor* dz) override;
+  double squared_error(const Tensor& z, const Tensor& t, Tensor* dz) override;
+  void optim_prepare(const Tensor& gradient, double max_norm, const LossScaling& scaling, OptimState& state) override;
+  void adamw(const AdamW& options, double lr, std::span<const OptimSegment> segments, const OptimState& state,
+             const Tensor& gradient, Tensor& m, Tensor& v, Tensor& p) override;
+  void sgd(const Sgd& options, double lr, std::span<const OptimSegment> segments, const OptimState& state,
+           const Tensor& gradient, Tensor& buffer, Tensor& p) override;
 
   // -- planned inference: cuda_planned.cc
   size_t placed_bytes(const Shape& shape) const override;
@@ -68,6 +80,7 @@ class CudaBackend : public Backend {
   bool in_host_memory() const override { return runtime_->emulated(); }
   Arena reserve(size_t bytes) override;
   void fetch(const Tensor& from, Tensor& to) override;
+  void put(const Tensor& from, Tensor& to) override;
   void finish() override;
   std::unique_ptr<Recorded> record(const std::function<void()>& work) override;
 

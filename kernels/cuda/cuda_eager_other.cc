@@ -49,6 +49,27 @@ void CudaBackend::add(const Tensor& a, const Tensor& b, Tensor& y) {
   staged.done();
 }
 
+void CudaBackend::dropout(const Tensor& x, const Dropout& draw, Tensor& y, Grad mode) {
+  same(x, y, y, "dropout: shapes");
+  Staged staged(*this);
+  kernels_.elementwise->dropout(stream_, {.x = staged.in(x), .y = staged.out(y, accumulates(mode)), .p = draw.p, .seed = draw.seed,
+                                          .stream = draw.stream, .first = draw.first, .accumulate = accumulates(mode)});
+  staged.done();
+}
+
+void CudaBackend::zero(Tensor& t) {
+  Staged staged(*this);
+  kernels_.elementwise->fill(stream_, {.y = staged.out(t), .value = 0});
+  staged.done();
+}
+
+void CudaBackend::scale(Tensor& t, double factor) {
+  Staged staged(*this);
+  const Image y = staged.out(t, true);
+  kernels_.elementwise->combine(stream_, {.a = y, .y = y, .alpha = static_cast<float>(factor)});
+  staged.done();
+}
+
 void CudaBackend::max_pool2x2(const Tensor& x, Tensor& y) {
   const Shape& s = x.shape();
   require(y.shape() == Shape{s.n, s.h / 2, s.w / 2, s.c}, "max_pool2x2: shapes");

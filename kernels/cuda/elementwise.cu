@@ -36,6 +36,10 @@ struct Add {
 struct AddRelu {
   SIMT_DEVICE float operator()(float a, float b, int64_t) const { return relu_of(a + b); }
 };
+struct Combine {
+  float alpha, beta;
+  SIMT_DEVICE float operator()(float a, float b, int64_t) const { return alpha * a + beta * b; }
+};
 struct Constant {
   float value;
   SIMT_DEVICE float operator()(float, float, int64_t) const { return value; }
@@ -43,10 +47,11 @@ struct Constant {
 // u >= p in whole numbers: u is a multiple of 2^-24.
 struct Dropout {
   PhiloxSequence numbers;
+  uint64_t first;
   uint32_t threshold;
   float scale;
   SIMT_DEVICE float operator()(float x, float, int64_t element) {
-    return numbers.bits24(static_cast<uint64_t>(element)) >= threshold ? x * scale : 0;
+    return numbers.bits24(first + static_cast<uint64_t>(element)) >= threshold ? x * scale : 0;
   }
 };
 
@@ -159,13 +164,17 @@ void sigmoid_grad(gpu::Stream stream, const gpu::UnaryGradArgs& a) {
 }
 void add(gpu::Stream stream, const gpu::BinaryArgs& a) { map(stream, a.a, a.b, a.y, false, Add{}); }
 void add_relu(gpu::Stream stream, const gpu::BinaryArgs& a) { map(stream, a.a, a.b, a.y, false, AddRelu{}); }
+void combine(gpu::Stream stream, const gpu::CombineArgs& a) {
+  require(static_cast<bool>(a.a), "combine: nothing to combine");
+  map(stream, a.a, a.b, a.y, false, Combine{a.alpha, a.b ? a.beta : 0});
+}
 void fill(gpu::Stream stream, const gpu::FillArgs& a) { map(stream, {}, {}, a.y, false, Constant{a.value}); }
 
 void dropout(gpu::Stream stream, const gpu::DropoutArgs& a) {
   require(a.p >= 0 && a.p < 1, "dropout: p is not in [0, 1)");
   const auto threshold = static_cast<uint32_t>(std::ceil(a.p * 0x1p24));
   map(stream, a.x, {}, a.y, a.accumulate,
-      Dropout{PhiloxSequence(a.seed, a.stream), threshold, static_cast<float>(1 / (1 - a.p))});
+      Dropout{PhiloxSequence(a.seed, a.stream), a.first, threshold, static_cast<float>(1 / (1 - a.p))});
 }
 
 void relu_grad(gpu::Stream stream, const gpu::ReluGradArgs& a) {
@@ -259,6 +268,7 @@ const gpu::ElementwiseKernels elementwise_kernels{.relu = relu,
                                                   .convert = convert,
                                                   .gate = gate,
                                                   .gate_grad = gate_grad,
+                                                  .combine = combine,
                                                   .dropout = dropout};
 
 }  // namespace furrow::SIMT_NS

@@ -50,13 +50,21 @@ struct GateGradArgs {
   bool accumulate_x = false, accumulate_logits = false;
 };
 
-// y = u(e) >= p ? x / (1-p) : 0, where u(e) = Philox(seed).uniform(stream, e) of kernels/random.h and e is the element's
-// number in dense NHWC order, whatever the pitch. The gradient is the same call with dy for x and dx for y. 0 <= p < 1.
+// y = alpha * a + beta * b; without b, alpha * a.
+struct CombineArgs {
+  ConstImage a, b;
+  Image y;
+  float alpha = 1, beta = 1;
+};
+
+// y = u(e) >= p ? x / (1-p) : 0, where u(e) = Philox(seed).uniform(stream, first + e) of kernels/random.h and e is the
+// element's number in dense NHWC order, whatever the pitch. The gradient is the same call with dy for x and dx for y.
+// 0 <= p < 1.
 struct DropoutArgs {
   ConstImage x;
   Image y;
   double p = 0.5;
-  uint64_t seed = 0, stream = 0;
+  uint64_t seed = 0, stream = 0, first = 0;
   bool accumulate = false;
 };
 
@@ -71,6 +79,7 @@ struct ElementwiseKernels {
   void (*convert)(Stream, const UnaryArgs&);           // y = x: any two types and pitches, rounded to nearest even
   void (*gate)(Stream, const GateArgs&);
   void (*gate_grad)(Stream, const GateGradArgs&);
+  void (*combine)(Stream, const CombineArgs&);
   void (*dropout)(Stream, const DropoutArgs&);
 };
 

@@ -17,24 +17,33 @@ Image image_of(const Shape& s, void* data) {
 
 }  // namespace
 
-void* Staged::device_copy(const Tensor& t, bool read) {
-  void* host = const_cast<float*>(t.values<float>().data());  // written only where the caller asked for out()
+void* Staged::device_copy(void* host, size_t bytes, bool read) {
   if (backend_.on_device(host)) return host;
-  memory_.push_back(allocate_shared(backend_.runtime_, t.bytes()));
-  if (read) backend_.runtime_->upload(backend_.stream_, memory_.back().get(), host, t.bytes());
+  memory_.push_back(allocate_shared(backend_.runtime_, bytes));
+  if (read) backend_.runtime_->upload(backend_.stream_, memory_.back().get(), host, bytes);
   return memory_.back().get();
 }
 
 ConstImage Staged::in(const Tensor& t) {
   if (t.empty()) return {};
-  return image_of(t.shape(), device_copy(t, true));
+  return image_of(t.shape(), const_cast<void*>(in_bytes(t.values<float>().data(), t.bytes())));
 }
 
 Image Staged::out(Tensor& t, bool read) {
-  void* device = device_copy(t, read);
   void* host = t.values<float>().data();
+  void* device = device_copy(host, t.bytes(), read);
   if (device != host) back_.push_back({host, device, t.bytes()});
   return image_of(t.shape(), device);
+}
+
+const void* Staged::in_bytes(const void* host, size_t bytes) {
+  return device_copy(const_cast<void*>(host), bytes, true);  // written only where the caller asked for it
+}
+
+void* Staged::inout_bytes(void* host, size_t bytes) {
+  void* device = device_copy(host, bytes, true);
+  if (device != host) back_.push_back({host, device, bytes});
+  return device;
 }
 
 void* Staged::scratch(size_t bytes) { return backend_.borrow(CudaBackend::Slot::scratch, bytes); }

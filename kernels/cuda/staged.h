@@ -21,13 +21,16 @@ class Staged {
   // One that is written; with `read` its old values count too (a gradient that is added to).
   Image out(Tensor& t, bool read = false);
   Image out(Tensor* t, bool read = false) { return t == nullptr ? Image{} : out(*t, read); }
+  // The same of any bytes, in host memory or an arena: read, or read and written.
+  const void* in_bytes(const void* host, size_t bytes);
+  void* inout_bytes(void* host, size_t bytes);
   // Memory of this operation alone.
   void* scratch(size_t bytes);
   // Copies results back.
   void done();
 
  private:
-  void* device_copy(const Tensor& t, bool read);
+  void* device_copy(void* host, size_t bytes, bool read);
   CudaBackend& backend_;
   struct Back { void* host; const void* device; size_t bytes; };
   std::vector<Back> back_;

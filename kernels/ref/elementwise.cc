@@ -1,6 +1,7 @@
 // Operations on each value alone, and their gradients.
 #include <cmath>
 
+#include "kernels/random.h"
 #include "kernels/ref/loops.h"
 #include "kernels/ref/ref_backend.h"
 
@@ -59,6 +60,18 @@ void RefBackend::add(const Tensor& a, const Tensor& b, Tensor& y) {
   const auto left = a.values<double>(), right = b.values<double>();
   auto to = y.values<double>();
   for_each_element(pool_, y.shape(), [&](size_t i) { to[i] = left[i] + right[i]; });
+}
+
+void RefBackend::dropout(const Tensor& x, const Dropout& draw, Tensor& y, Grad mode) {
+  require(y.shape() == x.shape(), "dropout: shapes");
+  require(draw.p >= 0 && draw.p < 1, "dropout: p is not in [0, 1)");
+  const auto from = x.values<double>();
+  auto to = y.values<double>();
+  const Philox numbers(draw.seed);
+  for_each_element(pool_, y.shape(), [&](size_t e) {
+    const bool kept = numbers.uniform(draw.stream, draw.first + e) >= draw.p;
+    ref::store(to[e], kept ? from[e] / (1 - draw.p) : 0, mode);
+  });
 }
 
 }  // namespace furrow

@@ -39,6 +39,7 @@ class RefBackend : public Backend {
   void sigmoid(const Tensor& x, Tensor& y) override;
   void sigmoid_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) override;
   void add(const Tensor& a, const Tensor& b, Tensor& y) override;
+  void dropout(const Tensor& x, const Dropout& draw, Tensor& y, Grad mode) override;
 
   // resample.cc
   void max_pool2x2(const Tensor& x, Tensor& y) override;
@@ -46,6 +47,16 @@ class RefBackend : public Backend {
   void upsample_bilinear(const Tensor& x, Tensor& y) override;
   void upsample_bilinear_grad(const Tensor& dy, Tensor& dx, Grad mode) override;
   void pad(const Tensor& x, int64_t top, int64_t left, Tensor& y, Grad mode) override;
+
+  // training.cc: losses.h and optim.h, in one thread each
+  DiceFocalValue dice_focal(const DiceFocal& form, const Tensor& z, const Tensor& t, Tensor* dz) override;
+  CrossEntropyValue cross_entropy(const CrossEntropy& form, const Tensor& z, const Tensor& labels, Tensor* dz) override;
+  double squared_error(const Tensor& z, const Tensor& t, Tensor* dz) override;
+  void optim_prepare(const Tensor& gradient, double max_norm, const LossScaling& scaling, OptimState& state) override;
+  void adamw(const AdamW& options, double lr, std::span<const OptimSegment> segments, const OptimState& state,
+             const Tensor& gradient, Tensor& m, Tensor& v, Tensor& p) override;
+  void sgd(const Sgd& options, double lr, std::span<const OptimSegment> segments, const OptimState& state,
+           const Tensor& gradient, Tensor& buffer, Tensor& p) override;
 };
 
 }  // namespace furrow

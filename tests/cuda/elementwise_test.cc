@@ -224,6 +224,37 @@ TEST(Elementwise, DropoutDrawsTheNumbersOfNnRandom) {
   });
 }
 
+TEST(Elementwise, DropoutStartsAnywhereInItsSequence) {
+  const uint64_t seed = 5, stream = 6, first = 0x1fffffffdu;  // in the middle of a block of four, past 32 bits
+  const Philox philox(seed);
+  each_case([&](const Storage& storage, const Shape& shape) {
+    const Tensor x = rounded_to(storage.type, random_values(shape, 22));
+    Tensor want(shape, DType::f64);
+    for (size_t e = 0; e < want.values<double>().size(); ++e)
+      want.values<double>()[e] = philox.uniform(stream, first + e) >= 0.25 ? x.values<double>()[e] / 0.75 : 0;
+    PitchedImage from = storage.of(x), to = storage.empty(shape);
+    kernels().dropout({}, {.x = from.image(), .y = to.image(), .p = 0.25, .seed = seed, .stream = stream, .first = first});
+    EXPECT_TRUE(close(to.values(), want, ulps(1, storage.type)));
+  });
+}
+
+TEST(Elementwise, CombineAddsMultiples) {
+  each_case([&](const Storage& storage, const Shape& shape) {
+    const Tensor a = rounded_to(storage.type, random_values(shape, 23)),
+                 b = rounded_to(storage.type, random_values(shape, 24));
+    Tensor want(shape, DType::f64), half(shape, DType::f64);
+    for (size_t e = 0; e < want.values<double>().size(); ++e) {
+      want.values<double>()[e] = 0.75 * a.values<double>()[e] - 1.5 * b.values<double>()[e];
+      half.values<double>()[e] = 0.5 * a.values<double>()[e];
+    }
+    PitchedImage left = storage.of(a), right = storage.of(b), to = storage.empty(shape);
+    kernels().combine({}, {left.image(), right.image(), to.image(), 0.75f, -1.5f});
+    EXPECT_TRUE(close(to.values(), want, of_largest(2 * 0x1p-23, want, storage.type)));  // two products, one sum
+    kernels().combine({}, {.a = left.image(), .y = left.image(), .alpha = 0.5f});        // in place
+    EXPECT_TRUE(close(left.values(), half, ulps(0, storage.type)));
+  });
+}
+
 TEST(Elementwise, SchedulesAgree) {
   const Shape shape{1, 3, 5, 40};
   const Tensor x = random_values(shape, 19), dy = random_values(shape, 20), logits = random_values({1, 3, 5, 1}, 21);

@@ -51,6 +51,7 @@ TEST_F(Empty, Elementwise) {
   k.gate({}, {kNone, none(0, 4, 6, 1), y});
   k.gate_grad({}, {.x = kNone, .logits = none(0, 4, 6, 1), .dy = kNone, .dx = y});
   k.dropout({}, {.x = kNone, .y = y});
+  EXPECT_TRUE(refused("nothing to combine", [&] { k.combine({}, {kNone, kNone, y}); }));
 }
 
 TEST_F(Empty, Resample) {

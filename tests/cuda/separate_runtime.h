@@ -260,6 +260,8 @@ template <> inline const MmaConvKernels& emulated_family() { return *emulated::a
 template <> inline const BatchNormKernels& emulated_family() { return *emulated::api.batch_norm; }
 template <> inline const ElementwiseKernels& emulated_family() { return *emulated::api.elementwise; }
 template <> inline const ResampleKernels& emulated_family() { return *emulated::api.resample; }
+template <> inline const LossKernels& emulated_family() { return *emulated::api.loss; }
+template <> inline const OptimKernels& emulated_family() { return *emulated::api.optim; }
 
 template <auto Entry> struct Separate;
 template <class Family, class Args, void (*Family::*Entry)(Stream, const Args&)> struct Separate<Entry> {
@@ -281,6 +283,8 @@ inline const KernelApi& separate_kernels() {
   using B = BatchNormKernels;
   using E = ElementwiseKernels;
   using R = ResampleKernels;
+  using L = LossKernels;
+  using O = OptimKernels;
   static const C conv{Separate<&C::pack>::launch, Separate<&C::forward>::launch, Separate<&C::grad_input>::launch,
                       Separate<&C::grad_weight>::launch, Separate<&C::pack_upconv>::launch, Separate<&C::upconv>::launch,
                       Separate<&C::upconv_grad_input>::launch, Separate<&C::upconv_grad_weight>::launch};
@@ -291,13 +295,15 @@ inline const KernelApi& separate_kernels() {
   static const E elementwise{Separate<&E::relu>::launch, Separate<&E::relu_grad>::launch, Separate<&E::sigmoid>::launch,
                              Separate<&E::sigmoid_grad>::launch, Separate<&E::add>::launch, Separate<&E::add_relu>::launch,
                              Separate<&E::fill>::launch, Separate<&E::convert>::launch, Separate<&E::gate>::launch,
-                             Separate<&E::gate_grad>::launch, Separate<&E::dropout>::launch};
+                             Separate<&E::gate_grad>::launch, Separate<&E::combine>::launch, Separate<&E::dropout>::launch};
   static const R resample{Separate<&R::pool2x2>::launch, Separate<&R::pool2x2_grad>::launch, Separate<&R::pool3x3>::launch,
                           Separate<&R::pool3x3_grad>::launch, Separate<&R::resize>::launch, Separate<&R::resize_grad>::launch,
                           Separate<&R::pad>::launch, Separate<&R::global_mean>::launch, Separate<&R::global_mean_grad>::launch};
+  static const L loss{.dice_focal = Separate<&L::dice_focal>::launch, .cross_entropy = Separate<&L::cross_entropy>::launch};
+  static const O optim{Separate<&O::prepare>::launch, Separate<&O::adamw>::launch, Separate<&O::sgd>::launch};
   static const KernelApi api{.name = "separate", .conv = &conv, .mma_conv = &mma_conv, .mma_conv_grad = nullptr,
-                             .batch_norm = &batch_norm, .elementwise = &elementwise, .resample = &resample, .loss = nullptr,
-                             .metrics = nullptr, .optim = nullptr, .picture = nullptr, .ladder = nullptr};
+                             .batch_norm = &batch_norm, .elementwise = &elementwise, .resample = &resample, .loss = &loss,
+                             .metrics = nullptr, .optim = &optim, .picture = nullptr, .ladder = nullptr};
   return api;
 }
 

@@ -6,7 +6,9 @@
 
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/ref/ref_backend.h"
+#include "nn/freeze.h"
 #include "nn/plan.h"
+#include "nn/train_step.h"
 #include "tests/cuda/separate_runtime.h"
 #include "tests/kernels/compare.h"
 #include "tests/nn/support.h"
@@ -303,6 +305,40 @@ TEST_F(SeparateDevice, AFailedRecordingCostsNoResults) {
   EXPECT_EQ(runtime.recordings, 1) << "tried again";
   CudaBackend lost(std::make_unique<Unrecording>(true), separate_kernels(), Precision::fp32);
   EXPECT_THROW(runs.error(lost), DeviceLost);
+}
+
+// Training on a device apart: parameters, gradients, moments and activations lie there. The same bits as where the device's
+// memory is the host's: the same kernels on the same numbers, wherever those come from.
+TEST_F(SeparateDevice, TrainsInItsOwnMemory) {
+  const auto emulated = make_backend({DeviceKind::cpu_emulated, 0}, nullptr, {.precision = Precision::fp32});
+  const Device device(Precision::fp32);
+  std::vector<NamedTensors> states, moments;
+  std::vector<double> losses;
+  for (Backend* backend : {emulated.get(), static_cast<Backend*>(device.backend.get())}) {
+    const auto network = random_network({.base = 2, .dropout = 0.2}, 5, DType::f32);
+    freeze(*network, std::vector<std::string>{"down4"}, FrozenStatistics::fixed);
+    TrainStep train(*network, *backend, {.loss = loss_of(dice_focal_form("L6")), .weight_decay = 0.01, .max_norm = 1, .seed = 2});
+    Tensor marks = random_tensor({2, 19, 22, 1}, 7);
+    for (double& value : marks.values<double>()) value = value > 0.6;
+    const MicroBatch parts[] = {{random_tensor({2, 19, 22, 3}, 6).to(DType::f32), marks.to(DType::f32)},
+                                {random_tensor({2, 19, 22, 3}, 8).to(DType::f32), marks.to(DType::f32)}};
+    for (int step = 0; step < 2; ++step) losses.push_back(train.run(parts, 1e-2).loss.total);   // by way of the host, then not
+    Tensor copy = train.parameters().zeros();   // a moment through a checkpoint
+    train.parameters().take(train.parameters().named(train.moment(1), "v."), "v.", copy);
+    moments.push_back(train.parameters().named(copy, "v."));
+    train.parameters().publish();
+    states.push_back(network->state());
+    MicroBatch bad = parts[0];
+    bad.target.values<float>()[5] = NAN;
+    EXPECT_EQ(train.run({&bad, 1}, 1e-2).bad.key, "inc.double_conv.0.weight");
+  }
+  EXPECT_TRUE(std::equal(losses.begin(), losses.begin() + 2, losses.begin() + 2));
+  EXPECT_NE(losses[1], losses[0]);
+  for (size_t i = 0; i < states[0].size(); ++i)
+    EXPECT_TRUE(std::ranges::equal(states[0][i].bytes, states[1][i].bytes)) << states[0][i].name;
+  ASSERT_EQ(moments[0].size(), moments[1].size());
+  for (size_t i = 0; i < moments[0].size(); ++i)
+    EXPECT_TRUE(std::ranges::equal(moments[0][i].bytes, moments[1][i].bytes)) << moments[0][i].name;
 }
 
 }  // namespace

@@ -157,4 +157,5 @@ def main():
     write_golden('transposed', 'SYNTHETIC_unet_milesial_layout_base8_transpose_in4_out2', args.npz, 4, 2, False)
 
 
-main()
+if __name__ == '__main__':
+    main()

@@ -114,6 +114,21 @@ TEST(CpuEager, SpecialValuesAreThoseOfRef) {
   compare(b, {x}, {1, 1, 3, 1}, 0, [](Backend& on, const Inputs& in, Tensor& out) { on.max_pool2x2(in[0], out); });
 }
 
+TEST(CpuEager, DropoutDrawsTheNumbersOfRef) {
+  Backends b;
+  for (const Shape& shape : {kShapes[0], kShapes[1], kShapes[2], kShapes[4]})
+    for (const uint64_t first : {0u, 3u}) {
+      const Dropout draw{.p = 0.2, .seed = 5, .stream = 6, .first = first};
+      const Tensor x = cases::random_values(shape, 31), before = cases::random_values(shape, 32);
+      for (const Grad mode : {Grad::overwrite, Grad::accumulate}) {
+        Tensor want = before.to(DType::f64), got = before.to(DType::f32);
+        b.ref.dropout(x, draw, want, mode);
+        b.cpu.dropout(x.to(DType::f32), draw, got, mode);
+        EXPECT_TRUE(close(got, want, {.absolute = 3 * 0x1p-24}));  // 1/(1-p) rounded, a product, a sum below 2.5
+      }
+    }
+}
+
 TEST(CpuDevice, IsChosenByNameAndByAuto) {
   EXPECT_EQ(choose_device("cpu").device.kind, DeviceKind::cpu);
   const std::string no_cuda = gpu::why_no_cuda(0);

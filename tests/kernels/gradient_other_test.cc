@@ -163,6 +163,56 @@ TEST(Gradient, AddGivesEachInputTheWholeGradient) {
   }
 }
 
+TEST(Gradient, DropoutDrawsTheSameNumbersAgain) {
+  RefBackend ref(nullptr);
+  const Dropout draw{.p = 0.4, .seed = 3, .stream = 9, .first = 2};
+  for (const Shape& s : kShapes) {
+    const Tensor x = random_values(s, 1), dy = random_values(s, 2);
+    const auto forward = [&] {
+      Tensor y(s, DType::f64);
+      ref.dropout(x, draw, y, Grad::overwrite);
+      return y;
+    };
+    expect_gradient(both_modes(s, [&](Tensor& t, Grad mode) { ref.dropout(dy, draw, t, mode); }), x, dy, forward,
+                    kLinear, to_string(s));
+  }
+}
+
+// The share that is kept, and that nothing depends on how a batch is cut into calls.
+TEST(Gradient, DropoutKeepsOneMinusPAndCountsElementsOfTheWholeBatch) {
+  RefBackend ref(nullptr);
+  Tensor ones({4, 25, 25, 8}, DType::f64), whole(ones.shape(), DType::f64);
+  for (double& value : ones.values<double>()) value = 1;
+  for (const double p : {0.0, 0.2, 0.5}) {
+    const Dropout draw{.p = p, .seed = 1, .stream = 2};
+    ref.dropout(ones, draw, whole, Grad::overwrite);
+    double kept = 0;
+    for (const double value : whole.values<double>()) {
+      EXPECT_TRUE(value == 0 || value == 1 / (1 - p));
+      kept += value != 0;
+    }
+    const double N = 20000;  // draws: the share is within four standard deviations
+    EXPECT_NEAR(kept / N, 1 - p, 4 * std::sqrt(p * (1 - p) / N));
+    Tensor one({1, 25, 25, 8}, DType::f64), third(one.shape(), DType::f64);
+    for (double& value : one.values<double>()) value = 1;
+    ref.dropout(one, {.p = p, .seed = 1, .stream = 2, .first = 3 * 5000}, third, Grad::overwrite);
+    EXPECT_TRUE(std::ranges::equal(third.values<double>(), whole.values<double>().subspan(3 * 5000)));
+  }
+  EXPECT_THROW(ref.dropout(ones, {.p = 1}, whole, Grad::overwrite), Error);
+  EXPECT_THROW(ref.dropout(ones, {.p = -0.1}, whole, Grad::overwrite), Error);
+}
+
+TEST(Gradient, SquaredError) {
+  RefBackend ref(nullptr);
+  for (const Shape& s : kShapes) {
+    const Tensor z = random_values(s, 1), t = random_values(s, 2), one = row({1});
+    Tensor dz(s, DType::f64);
+    ref.squared_error(z, t, &dz);
+    expect_gradient(dz, z, one, [&] { return row({ref.squared_error(z, t, nullptr)}); }, kSmooth, to_string(s));
+  }
+  EXPECT_EQ(ref.squared_error(row({1, 2, 3}), row({1, 4, 6}), nullptr), 13.0 / 3);
+}
+
 TEST(Gradient, MaxPool2x2) {
   RefBackend ref(nullptr);
   for (const Shape& s : {Shape{1, 2, 2, 1}, {2, 5, 7, 3}, {1, 3, 2, 17}, {1, 6, 4, 5}}) {

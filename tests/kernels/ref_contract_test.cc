@@ -51,6 +51,7 @@ std::vector<Tensor> everything(RefBackend& ref) {
   ref.sigmoid(x, make(x.shape()));
   ref.sigmoid_grad(x, dn, make(x.shape()), Grad::overwrite);
   ref.add(x, dn, make(x.shape()));
+  ref.dropout(x, {.p = 0.5, .seed = 1}, make(x.shape()), Grad::overwrite);
 
   const Tensor dpool = random_values({2, 5, 3, 5}, 11), dsample = random_values({2, 17, 13, 5}, 12);
   ref.max_pool2x2(x, make(dpool.shape()));

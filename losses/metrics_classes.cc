@@ -1,0 +1,68 @@
+#include "losses/metrics_classes.h"
+
+#include "kernels/error.h"
+
+namespace furrow {
+
+ConfusionMatrix::ConfusionMatrix(int classes) : classes_(classes) {
+  require(classes >= 1 && classes <= 256, "ConfusionMatrix: 1 to 256 classes");
+  counts_.resize(static_cast<size_t>(classes * classes));
+}
+
+void ConfusionMatrix::add(std::span<const uint8_t> predicted, std::span<const uint8_t> truth,
+                          std::span<const uint8_t> region) {
+  require(predicted.size() == truth.size() && (region.empty() || region.size() == truth.size()),
+          "ConfusionMatrix: lengths");
+  for (size_t i = 0; i < truth.size(); ++i) {
+    if ((!region.empty() && region[i] == 0) || truth[i] >= classes_) continue;
+    if (predicted[i] >= classes_)
+      throw Error(ErrorCode::malformed, "a predicted class is " + std::to_string(predicted[i]) + ", of " +
+                                            std::to_string(classes_) + " classes counted from 0");
+    ++counts_[index(truth[i], predicted[i])];
+  }
+}
+
+void ConfusionMatrix::add(const ConfusionMatrix& other) {
+  require(classes_ == other.classes_, "ConfusionMatrix: the same classes");
+  for (size_t i = 0; i < counts_.size(); ++i) counts_[i] += other.counts_[i];
+}
+
+PixelCounts ConfusionMatrix::one_against_rest(int k) const {
+  PixelCounts c;
+  for (int truth = 0; truth < classes_; ++truth)
+    for (int predicted = 0; predicted < classes_; ++predicted)
+      (predicted == k ? (truth == k ? c.tp : c.fp) : (truth == k ? c.fn : c.tn)) += at(truth, predicted);
+  return c;
+}
+
+std::vector<std::optional<double>> class_iou(const ConfusionMatrix& matrix) {
+  std::vector<std::optional<double>> values;
+  for (int k = 0; k < matrix.classes(); ++k) {
+    const PixelCounts c = matrix.one_against_rest(k);
+    const PixelCount all = c.tp + c.fp + c.fn;
+    values.push_back(all == 0 ? std::optional<double>() : static_cast<double>(c.tp) / static_cast<double>(all));
+  }
+  return values;
+}
+
+std::optional<double> mean_iou(const ConfusionMatrix& matrix) {
+  double sum = 0;
+  int defined = 0;
+  for (const std::optional<double>& iou : class_iou(matrix)) {
+    if (!iou) continue;
+    sum += *iou;
+    ++defined;
+  }
+  return defined == 0 ? std::optional<double>() : sum / defined;
+}
+
+std::optional<double> pixel_accuracy(const ConfusionMatrix& matrix) {
+  PixelCount right = 0, all = 0;
+  for (int truth = 0; truth < matrix.classes(); ++truth) {
+    right += matrix.at(truth, truth);
+    for (int predicted = 0; predicted < matrix.classes(); ++predicted) all += matrix.at(truth, predicted);
+  }
+  return all == 0 ? std::optional<double>() : static_cast<double>(right) / static_cast<double>(all);
+}
+
+}  // namespace furrow

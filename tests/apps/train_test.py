@@ -1,0 +1,270 @@
+#!/usr/bin/env python3
+"""`furrow train` from outside: a model out of two folders, signals, kill -9, every failing call of a save.
+
+    train_test.py PATH_TO_FURROW PATH_TO_FAULT_SHIM [unittest arguments]
+    train_test.py PATH_TO_FURROW PATH_TO_FAULT_SHIM --kill-points N     N random kills; prints one line (scripts/soak.sh)
+"""
+import hashlib
+import json
+import os
+import random
+import signal
+import sys
+import time
+
+SHIM = os.path.abspath(sys.argv.pop(2)) if len(sys.argv) > 2 and sys.argv[2].endswith(".so") else ""
+if len(sys.argv) > 1 and os.path.exists(sys.argv[1]):
+    sys.argv[1] = os.path.abspath(sys.argv[1])  # the tests run it in folders of their own
+KILL_POINTS = 5
+if "--kill-points" in sys.argv:
+    at = sys.argv.index("--kill-points")
+    KILL_POINTS = int(sys.argv[at + 1])
+    del sys.argv[at:at + 2]
+    sys.argv.append("Train.test_killed_runs_resume_bit_for_bit")
+
+from program import *  # noqa: E402, F403: run_furrow, refused and the rest
+
+
+def gray(width: int, height: int, value) -> bytes:
+    rows = b"".join(b"\0" + bytes(value(x, y) for x in range(width)) for y in range(height))
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def tensors(path) -> dict:
+    """The tensors of a safetensors file, by name."""
+    data = pathlib.Path(path).read_bytes()
+    (length,) = struct.unpack_from("<Q", data)
+    header = json.loads(data[8:8 + length])
+    header.pop("__metadata__", None)
+    begin = 8 + length
+    return {name: data[begin + entry["data_offsets"][0]:begin + entry["data_offsets"][1]] for name, entry in header.items()}
+
+
+def sha(path) -> str:
+    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+
+
+class Train(Program):
+    TINY = ["--set", "size=32", "--set", "model.base=2", "--set", "batch_size=2", "--set", "epochs=3", "--set", "log_every=1",
+            "--set", "preflight=false", "--set", "val_percent=0.25", "--set", "overlays=1", "--device", "cpu", "--threads", "1"]
+
+    def setUp(self):
+        super().setUp()
+        for i in range(8):
+            self.pair(i)
+
+    def pair(self, i, size=32):
+        line = lambda x, y: 4 <= x < size - 4 and y == 6 + 2 * i + x // 8
+        for name, data in (("images", png(size, size, lambda x, y: 230 if line(x, y) else (x * 5 + y * 11 + i) % 100)),
+                           ("masks", gray(size, size, lambda x, y: 255 if line(x, y) else 0))):
+            (self.folder / name).mkdir(exist_ok=True)
+            (self.folder / name / f"{i}.png").write_bytes(data)
+
+    def train(self, run, *words, **more):
+        return self.run_furrow("train", "--images", "images", "--masks", "masks", "-o", run, *self.TINY, *words, **more)
+
+    def start(self, run, *words, env=None):
+        return subprocess.Popen([FURROW, "train", "--images", "images", "--masks", "masks", "-o", run, *self.TINY, *words],
+                                cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
+
+    def resume(self, run, *words, **more):
+        return self.run_furrow("train", "--resume", run, *words, **more)
+
+    def last(self, run):
+        return self.folder / run / "checkpoints" / "last.safetensors"
+
+    def assert_whole(self, run):
+        """A complete checkpoint that goes on, and no temporary file once it has."""
+        result = self.resume(run)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        left = [p for p in (self.folder / run).rglob("*") if ".tmp" in p.name]
+        self.assertEqual(left, [])
+        return result
+
+    def test_a_model_comes_out_that_segment_takes(self):
+        result = self.train("run", "--json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        report = json.loads(result.stdout)
+        self.assertEqual((report["epochs"], report["steps"]), (3, 9))
+        self.assertIn("step 9", result.stderr.decode())
+        result = self.run_furrow("segment", "images/0.png", "--crop", "none", "-o", "out", "--weights", "run/model.safetensors")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        result = self.run_furrow("model", "show", "run/model.pth", "--json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("unet base 2", result.stdout.decode())
+        html = (self.folder / "run/report.html").read_text()
+        self.assertIn("<svg", html)
+        self.assertIn("data:image/png;base64,", html)
+
+    def test_the_pth_opens_in_pytorch(self):
+        code = ("import torch, sys; d = torch.load(sys.argv[1], map_location='cpu'); "
+                "print(sorted(k for k in d), len(d['model_state_dict']))")
+        if subprocess.run(["/usr/bin/python3", "-c", "import torch"], capture_output=True).returncode != 0:
+            self.skipTest("no PyTorch here")
+        self.assertEqual(self.train("run").returncode, 0)
+        result = subprocess.run(["/usr/bin/python3", "-c", code, str(self.folder / "run/model.pth")], capture_output=True, text=True)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("['best_val_iou', 'epoch', 'model_state_dict'] 118", result.stdout)
+
+    def test_check_writes_nothing(self):
+        result = self.train("run", "--check", "--json", "--set", "model.base=4", "--set", "learning_rate=0.001")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        report = json.loads(result.stdout)
+        self.assertEqual((report["pairs"], report["train"], report["validation"]), (8, 6, 2))
+        self.assertAlmostEqual(report["prevalence"], 24 / 1024)
+        self.assertLess(report["one_picture"]["loss_after"], report["one_picture"]["loss_before"])
+        self.assertFalse((self.folder / "run").exists())
+
+    def test_preview_shows_the_pictures(self):
+        result = self.train("run", "--preview", "seen", "--set", "augment.recipe=best-run")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        pictures = list((self.folder / "seen").iterdir())
+        self.assertEqual(len(pictures), 6)
+        self.assertEqual(png_size(pictures[0]), (64, 32))
+        self.assertFalse((self.folder / "run").exists())
+
+    def test_mistakes_are_refused_before_anything_is_made(self):
+        self.refused(self.train("run", "--set", "learning_rat=1"), 3, "learning_rate")
+        self.refused(self.train("run", "--images", "nowhere"), 7)
+        self.refused(self.train("run", "--set", "augment.recipe=no-such"), 3, "best-run")
+        self.refused(self.resume("run"), 7)
+        self.refused(self.run_furrow("train", "--resume", "run", "--config", "x.yaml"), 2)
+        (self.folder / "masks/7.png").unlink()
+        self.refused(self.train("run"), 4, "7")
+        self.assertFalse((self.folder / "run").exists())
+
+    def test_any_number_of_threads_gives_the_same_bits(self):
+        weights = []
+        for threads in ("1", "2", "3", "7"):
+            self.assertEqual(self.train(f"run{threads}", "--threads", threads, "--set", "augment.recipe=best-run").returncode, 0)
+            weights.append(tensors(self.last(f"run{threads}")))
+            self.assertEqual(sha(self.folder / f"run{threads}/metrics.jsonl"), sha(self.folder / "run1/metrics.jsonl"))
+        for other in weights[1:]:
+            self.assertEqual(other, weights[0])
+
+    def test_a_signal_saves_and_resume_ends_as_the_whole_run(self):
+        self.assertEqual(self.train("whole", "--set", "epochs=40").returncode, 0)
+        for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            run = f"run{status}"
+            process = self.start(run, "--set", "epochs=40")
+            for line in process.stderr:
+                if b"step 5 " in line:
+                    break
+            asked = time.monotonic()
+            process.send_signal(number)
+            _, err = process.communicate(timeout=60)
+            self.assertLess(time.monotonic() - asked, 30)
+            self.assertEqual(process.returncode, status, err)
+            self.assert_whole(run)
+            self.assertEqual(sha(self.last(run)), sha(self.last("whole")))
+            self.assertEqual(sha(self.folder / run / "metrics.jsonl"), sha(self.folder / "whole/metrics.jsonl"))
+
+    def test_killed_runs_resume_bit_for_bit(self):
+        begin = time.monotonic()
+        self.assertEqual(self.train("whole", "--set", "epochs=12").returncode, 0)
+        whole, good = time.monotonic() - begin, 0
+        dice = random.Random(1)
+        for point in range(KILL_POINTS):
+            run = f"run{point}"
+            process = self.start(run, "--set", "epochs=12")
+            time.sleep(whole * dice.random())
+            process.kill()
+            process.communicate()
+            if not self.last(run).exists():  # before the first checkpoint: there is nothing to lose
+                self.assertEqual(self.train(run, "--set", "epochs=12").returncode, 0)
+            self.assert_whole(run)
+            self.assertEqual(sha(self.last(run)), sha(self.last("whole")), f"point {point}")
+            self.assertEqual(sha(self.folder / run / "metrics.jsonl"), sha(self.folder / "whole/metrics.jsonl"))
+            self.assertEqual(sha(self.folder / run / "model.safetensors").__len__(), 64)
+            good += 1
+        if KILL_POINTS != 5:
+            print(f"{good} of {KILL_POINTS} killed runs resumed bit for bit")
+
+    def shimmed(self, run, call, n, mode, *words, count=None, repeat=False):
+        env = {**os.environ, "LD_PRELOAD": SHIM, "FAULT_CALL": call, "FAULT_N": str(n), "FAULT_MODE": mode,
+               "FAULT_FROM": "1" if repeat else "", "FAULT_UNDER": str((self.folder / run).resolve()),
+               "FAULT_COUNT": str(count or "")}
+        return self.run_furrow("train", "--resume", run, "--set", "epochs=2", *words, env=env)
+
+    def prepared(self):
+        """A run of one epoch, to be gone on with by another one; and what that should come to."""
+        self.assertEqual(self.train("base", "--set", "epochs=1").returncode, 0)
+        subprocess.run(["cp", "-a", self.folder / "base", self.folder / "whole"], check=True)
+        self.assertEqual(self.resume("whole", "--set", "epochs=2").returncode, 0)
+
+    def calls(self, call):
+        subprocess.run(["cp", "-a", self.folder / "base", self.folder / "counted"], check=True)
+        count = self.folder / "count"
+        self.assertEqual(self.shimmed("counted", call, 0, "EIO", count=count).returncode, 0)
+        subprocess.run(["rm", "-rf", self.folder / "counted"], check=True)
+        return int(count.read_text())
+
+    def fail_each(self, call, modes, repeat=False, step=1):
+        if not SHIM:
+            self.skipTest("no fault shim given")
+        self.prepared()
+        total = self.calls(call)
+        self.assertGreater(total, 3)
+        for n in range(1, total + 1, step):
+            mode = modes[n % len(modes)]
+            subprocess.run(["cp", "-a", self.folder / "base", self.folder / "run"], check=True)
+            result = self.shimmed("run", call, n, mode, repeat=repeat)
+            text = f"{call} {n} {mode}: {result.returncode} {result.stderr.decode()[-600:]}"
+            self.assertIn(result.returncode, (99,) if mode in ("before", "after") else (0, 7), text)
+            if result.returncode == 7:
+                self.assertIn("error[io]", result.stderr.decode(), text)
+            # Whatever happened: the run goes on and ends as if nothing had.
+            rest = self.resume("run", "--set", "epochs=2")
+            self.assertEqual(rest.returncode, 0, text + rest.stderr.decode())
+            self.assertEqual(tensors(self.last("run")), tensors(self.last("whole")), text)
+            self.assertEqual([p.name for p in (self.folder / "run").rglob("*") if ".tmp" in p.name], [], text)
+            subprocess.run(["rm", "-rf", self.folder / "run"], check=True)
+
+    def test_every_call_that_fails_once_leaves_a_whole_checkpoint(self):
+        self.fail_each("any", ["ENOSPC", "EIO", "EDQUOT"])
+
+    def test_every_call_at_which_the_process_ends_leaves_a_whole_checkpoint(self):
+        self.fail_each("any", ["before", "after"])
+
+    def test_a_disk_that_stays_full_leaves_a_whole_checkpoint(self):
+        self.fail_each("write", ["ENOSPC"], repeat=True)
+
+    def test_a_failing_fsync_leaves_a_whole_checkpoint(self):
+        self.fail_each("fsync", ["EIO"], repeat=True)
+
+    def test_short_writes_and_interrupted_ones_are_no_failures(self):
+        if not SHIM:
+            self.skipTest("no fault shim given")
+        self.prepared()
+        for mode in ("short", "EINTR"):
+            subprocess.run(["cp", "-a", self.folder / "base", self.folder / "run"], check=True)
+            # EINTR fails once for every call that follows: each is tried again, and the next number passes.
+            for n in (2, 9, 20):
+                result = self.shimmed("run", "write", n, mode, repeat=mode == "short")
+                self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual(tensors(self.last("run")), tensors(self.last("whole")))
+            subprocess.run(["rm", "-rf", self.folder / "run"], check=True)
+
+    def test_a_read_only_folder_is_refused(self):
+        self.assertEqual(self.train("run", "--set", "epochs=1").returncode, 0)
+        words = self.without_privileges()
+        before = sha(self.last("run"))
+        for path in [self.folder / "run", *(self.folder / "run").rglob("*")]:
+            os.chmod(path, 0o555 if path.is_dir() else 0o444)
+        self.refused(self.resume("run", "--set", "epochs=2", **words), 7, "denied")
+        self.assertEqual(sha(self.last("run")), before)
+
+    def test_a_second_trainer_in_the_folder_is_refused(self):
+        process = self.start("run", "--set", "epochs=100000")
+        for line in process.stderr:
+            if b"step 3 " in line:
+                break
+        self.refused(self.resume("run"), 7, "another trainer", str(process.pid))
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 143)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,146 @@
+#include "train/preflight.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "nn/freeze.h"
+#include "train/run_folder.h"
+
+namespace furrow::train {
+namespace {
+
+std::string mib(uint64_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
+
+std::string short_number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.4g", value);
+  return text;
+}
+
+std::optional<double> prevalence(const data::Pairing& pairing, MaskMode mode) {
+  double positive = 0, all = 0;
+  for (size_t value = 0; value < pairing.target_pixels.size(); ++value) {
+    const auto pixels = static_cast<double>(pairing.target_pixels[value]);
+    all += pixels;
+    if (mode == MaskMode::weak)
+      positive += pixels * static_cast<double>(value) / 255;
+    else if (value != 0)
+      positive += pixels;
+  }
+  if (all == 0) return std::nullopt;
+  return positive / all;
+}
+
+bool has_positive(const io::Image& target) {
+  return std::ranges::any_of(target.pixels, [](uint8_t value) { return value != 0; });
+}
+
+uint64_t sample_bytes(const TrainOptions& o) {
+  const int64_t channels = 4 + (o.texture == Texture::none ? 0 : 1);  // photo, target, texture map
+  return static_cast<uint64_t>(o.size * o.size * channels);
+}
+
+}  // namespace
+
+Preflight preflight_counts(const TrainOptions& o, const Data& data, const Network& network, DType type,
+                           int loader_threads, const std::string& run) {
+  Preflight out;
+  out.pairs = data.set->size();
+  out.train = static_cast<int64_t>(data.train.size());
+  out.val = static_cast<int64_t>(data.val.size());
+  out.test = static_cast<int64_t>(data.split.test.size());
+  out.empty_masks = data.pairing.empty_masks;
+  out.prevalence = prevalence(data.pairing, o.mask_mode);
+
+  const int64_t channels = network.architecture().in_channels;
+  MemoryQuestion question{.input = {o.batch_size, o.size, o.size, channels}, .type = type};
+  question.moments = o.optimiser == Optimiser::adamw ? 2 : (o.momentum != 0 ? 1 : 0);
+  question.validates = !data.val.empty();
+  const data::LoaderOptions loader = loader_options(o, false, loader_threads);
+  const uint64_t batch = static_cast<uint64_t>(o.batch_size * o.size * o.size * (channels + 1)) * sizeof(float);
+  question.loader_bytes = batch * static_cast<uint64_t>(loader.prefetch + o.accumulate);
+  question.cache_bytes = std::min(static_cast<uint64_t>(o.cache_mib) << 20,
+                                  static_cast<uint64_t>(out.train + out.val) * sample_bytes(o));
+  out.memory = estimate_memory(network, question);
+  out.memory_free = available_memory();
+
+  uint64_t model = 0;
+  for (const Module::Keyed& keyed : network.parameters())
+    model += static_cast<uint64_t>(keyed.parameter->shape().elements());
+  // Last, previous, best and the one being written; two exports in float32.
+  out.disk_needed = 4 * model * static_cast<uint64_t>(1 + question.moments) * size_of(type) + 2 * model * sizeof(float);
+  out.disk_free = free_bytes(run);
+
+  if (out.prevalence && *out.prevalence == 0) out.warnings.push_back("every mask is empty: there is nothing to learn");
+  if (out.prevalence && *out.prevalence > 0.5)
+    out.warnings.push_back(short_number(100 * *out.prevalence) + " % of the target is wrinkle: are the masks inverted?");
+  if (2 * out.empty_masks > out.pairs && *out.prevalence > 0)
+    out.warnings.push_back(std::to_string(out.empty_masks) + " of " + std::to_string(out.pairs) + " masks are empty");
+  if (data.val.empty()) out.warnings.push_back("no example is kept for validation: the last weights are the result");
+  return out;
+}
+
+void preflight_overfit(const TrainOptions& o, const Data& data, const Network& network, Backend& backend,
+                       const LossFunction& loss, Preflight& into) {
+  constexpr size_t kSearched = 50;
+  int64_t item = data.train.front();
+  for (size_t i = 0; i < std::min(kSearched, data.train.size()); ++i)
+    if (has_positive(data.set->load(data.train[i]).target)) {
+      item = data.train[i];
+      break;
+    }
+  data::LoaderOptions loading = loader_options(o, true, 0);
+  loading.batch = 1;
+  data::Loader loader(*data.set, {item}, loading);
+  const data::Batch batch = *loader.next();
+  const DType type = backend.dtype();
+  const bool convert = type == DType::f64;
+  const MicroBatch one{convert ? batch.image.to(type) : batch.image,
+                       convert && batch.target.dtype() == DType::f32 ? batch.target.to(type) : batch.target};
+
+  const std::unique_ptr<Network> copy = build(network.architecture());
+  copy->load(network.state(), type);
+  if (!o.freeze.empty())
+    freeze(*copy, o.freeze, o.freeze_statistics ? FrozenStatistics::fixed : FrozenStatistics::moving);
+  TrainStep step(*copy, backend, step_options(o, loss));
+  into.overfit_id = data.set->id(item);
+  for (int i = 0; i <= kOverfitSteps; ++i) {
+    const double value = step.run({&one, 1}, o.learning_rate).loss.total;
+    if (i == 0) into.loss_before = into.loss_after = value;
+    into.loss_after = std::min(into.loss_after, value);
+  }
+}
+
+std::string Preflight::text() const {
+  std::string out = std::to_string(pairs) + " pairs: " + std::to_string(train) + " to train on, " + std::to_string(val) +
+                    " for validation, " + std::to_string(test) + " for testing\n";
+  if (prevalence)
+    out += "targets: " + short_number(100 * *prevalence) + " % wrinkle, " + std::to_string(empty_masks) + " empty masks\n";
+  out += "memory: about " + mib(memory.total()) + " (" + mib(memory.activations) + " activations, " +
+         mib(memory.parameters) + " parameters and optimiser, " + mib(memory.extra) + " checkpoints or validation, " +
+         mib(memory.data) + " data)";
+  out += memory_free == UINT64_MAX ? "\n" : ", " + mib(memory_free) + " free\n";
+  out += "disk: about " + mib(disk_needed) + ", " + mib(disk_free) + " free\n";
+  if (!overfit_id.empty())
+    out += "one picture (" + printable(overfit_id, 60) + "), " + std::to_string(kOverfitSteps) + " steps: loss " +
+           short_number(loss_before) + " -> " + short_number(loss_after) + "\n";
+  return out;
+}
+
+void Preflight::require_ready() const {
+  if (memory.total() > memory_free)
+    throw Error(ErrorCode::limit, "the run needs about " + mib(memory.total()) + " of memory, and " + mib(memory_free) +
+                                      " are free")
+        .hint("a smaller batch_size with accumulate, or a smaller size or cache; preflight: false runs anyway");
+  if (disk_needed > disk_free)
+    throw Error(ErrorCode::io, "the run needs about " + mib(disk_needed) + " of disk space, and " + mib(disk_free) +
+                                   " are free");
+  // Written so that a NaN fails too.
+  if (!overfit_id.empty() && !(loss_after < loss_before))
+    throw Error(ErrorCode::configuration, "the loss of one picture (" + printable(overfit_id, 60) + ") does not fall in " +
+                                              std::to_string(kOverfitSteps) + " steps: " + short_number(loss_before) +
+                                              " -> " + short_number(loss_after))
+        .hint("learning_rate too large or 0, or everything that matters is frozen; preflight: false runs anyway");
+}
+
+}  // namespace furrow::train

@@ -1,0 +1,152 @@
+#include "train/session.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "io/sha256.h"
+
+namespace furrow::train {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string name_of(DeviceKind kind) {
+  switch (kind) {
+    case DeviceKind::cpu: return "cpu";
+    case DeviceKind::ref: return "ref";
+    case DeviceKind::cuda: return "cuda";
+    case DeviceKind::cpu_emulated: break;
+  }
+  return "cpu-emulated";
+}
+
+std::unique_ptr<Backend> open_backend(const TrainOptions& o, ThreadPool* pool, std::string& device,
+                                      std::vector<std::string>& notes) {
+  const ChosenDevice chosen = choose_device(o.device);
+  device = name_of(chosen.device.kind);
+  if (o.device == "auto") notes.push_back("device " + device + ": " + chosen.reason);
+  BackendOptions options;
+  // Only the CUDA kernels know another precision; what they keep in 16 bits is theirs to say.
+  if (o.precision == Precision::float32 &&
+      (chosen.device.kind == DeviceKind::cuda || chosen.device.kind == DeviceKind::cpu_emulated))
+    options.precision = furrow::Precision::fp32;
+  if (o.precision == Precision::mixed && (chosen.device.kind == DeviceKind::cpu || chosen.device.kind == DeviceKind::ref))
+    throw Error(ErrorCode::unsupported, "mixed precision needs device cuda, and this is " + device).in("precision");
+  return make_backend(chosen.device, pool, options);
+}
+
+// Background pixels per wrinkle pixel of the training targets.
+double background_per_wrinkle(const Data& data, ThreadPool* pool) {
+  std::atomic<uint64_t> positives{0}, pixels{0};
+  parallel_for(pool, static_cast<int64_t>(data.train.size()), [&](int64_t i, int) {
+    const data::Sample sample = data.set->load(data.train[static_cast<size_t>(i)]);
+    const auto& target = sample.target.pixels;
+    positives += static_cast<uint64_t>(std::ranges::count_if(target, [](uint8_t v) { return v != 0; }));
+    pixels += target.size();
+  });
+  if (positives == 0)
+    throw Error(ErrorCode::configuration, "the class weight is background / wrinkle pixels, and no mask has a wrinkle");
+  return static_cast<double>(pixels - positives) / static_cast<double>(positives);
+}
+
+EarlyStopping::Options stopping_options(const TrainOptions& o) {
+  return {.mode = o.watch == Metric::loss ? EarlyStopping::Mode::min : EarlyStopping::Mode::max,
+          .patience = o.patience,
+          .min_delta = o.min_improvement};
+}
+
+std::string ids_sha256(const std::vector<std::string>& ids) {
+  io::Sha256 sum;
+  for (const std::string& id : ids) sum.update(std::as_bytes(std::span(id.c_str(), id.size() + 1)));
+  return sum.hex();
+}
+
+Json ids_json(const std::vector<std::string>& ids) {
+  Json out = Json::array();
+  for (const std::string& id : ids) out.push_back(printable(id, 300));
+  return out;
+}
+
+}  // namespace
+
+Session::Session(const TrainJob& job, const Snapshot* from)
+    : options(job.options),
+      limits(job.limits),
+      pool(static_cast<int>(options.threads)),
+      backend(open_backend(options, &pool, device, notes)),
+      data(open_data(options, limits, &pool)),
+      loader_threads(std::clamp(pool.threads(), 1, 8)),
+      loss(make_loss(options, options.measure_class_weight ? background_per_wrinkle(data, &pool) : 1)),
+      stopping(stopping_options(options)) {
+  for (const std::string& warning : data.pairing.warnings) notes.push_back(warning);
+  for (const std::string& note : data.notes) notes.push_back(note);
+  const int64_t channels = architecture_of(options).in_channels, given = data.set->has_textures() ? 4 : 3;
+  if (channels != given)
+    throw Error(ErrorCode::configuration, "the network takes " + std::to_string(channels) + " channels, the data have " +
+                                              std::to_string(given))
+        .in("model.channels");
+  if (from == nullptr) {
+    network = make_network(options, backend->dtype(), limits, notes);
+  } else {
+    TrainOptions same = options;
+    same.init_weights.clear();  // its values come from the checkpoint
+    network = make_network(same, backend->dtype(), limits, notes);
+    network->load(model_tensors(*from), backend->dtype());
+  }
+  step = std::make_unique<TrainStep>(*network, *backend, step_options(options, loss));
+  if (options.precision == Precision::mixed) step->state().loss_scale = static_cast<float>(options.loss_scale);
+  schedule = make_schedule(options, steps_per_epoch());
+}
+
+int64_t Session::batches() const {
+  return (static_cast<int64_t>(data.train.size()) + options.batch_size - 1) / options.batch_size;
+}
+
+int64_t Session::steps_per_epoch() const { return (batches() + options.accumulate - 1) / options.accumulate; }
+
+std::string run_json(const Session& s, const TrainJob& job, const SessionTimes& times, const TrainResult& result) {
+  const TrainOptions& o = s.options;
+  Json out;
+  out["schema"] = "furrow.train/1";
+  out["version"] = job.version;
+  out["device"] = {{"kind", s.device}, {"threads", s.pool.threads()}, {"element", std::string(name(s.backend->dtype()))}};
+  out["network"] = {{"architecture", s.network->architecture().text()},
+                    {"trained_elements", s.step->parameters().count()}};
+  out["seeds"] = {{"run", o.seed}, {"split", o.split_seed}};
+  out["data"] = {{"images", printable(o.image_dir, 1000)},
+                 {"masks", printable(o.mask_dir, 1000)},
+                 {"pairs", s.data.set->size()},
+                 {"train", s.data.train.size()},
+                 {"validation", s.data.val.size()},
+                 {"test", s.data.split.test.size()},
+                 {"empty_masks", s.data.pairing.empty_masks}};
+  out["split"] = {{"rule", s.data.split.rule},
+                  {"train_sha256", ids_sha256(s.data.split.train)},
+                  {"validation", ids_json(s.data.split.val)},
+                  {"test", ids_json(s.data.split.test)}};
+  out["progress"] = {{"epochs", result.epochs}, {"of", o.epochs}, {"steps", result.steps}};
+  out["best"] = {{"epoch", result.best_epoch}};
+  if (result.best_epoch > 0) out["best"]["score"] = result.best_score;
+  const double waited = times.seconds > 0 ? times.waited_seconds / times.seconds : 0;
+  out["timing"] = {{"seconds", times.earlier_seconds + times.seconds},
+                   {"seconds_per_step", times.steps > 0 ? times.seconds / static_cast<double>(times.steps) : 0},
+                   {"share_waited_for_data", waited}};
+  return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+double earlier_seconds(const std::string& path) {
+  std::ifstream in(path);
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  const Json parsed = Json::parse(text, nullptr, false);
+  if (!parsed.is_object() || !parsed.contains("timing")) return 0;
+  const Json& timing = parsed["timing"];
+  return timing.is_object() && timing.contains("seconds") && timing["seconds"].is_number()
+             ? timing["seconds"].get<double>()
+             : 0;
+}
+
+}  // namespace furrow::train

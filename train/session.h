@@ -1,0 +1,56 @@
+// What lives as long as a call of train(). Private to train/.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/device.h"
+#include "train/checkpoint.h"
+#include "train/run_state.h"
+#include "train/setup.h"
+#include "train/trainer.h"
+
+namespace furrow::train {
+
+// The parts in the order in which they are made, later ones from earlier ones.
+struct Session {
+  // `from`: the checkpoint to go on from, or null.
+  Session(const TrainJob& job, const Snapshot* from);
+
+  const TrainOptions& options;
+  const io::Limits& limits;
+  std::vector<std::string> notes;  // what making them had to say
+  ThreadPool pool;
+  std::string device;  // in words
+  std::unique_ptr<Backend> backend;
+  Data data;
+  int loader_threads;
+  LossFunction loss;
+  std::unique_ptr<Network> network;
+  std::unique_ptr<TrainStep> step;
+  std::unique_ptr<Schedule> schedule;
+  EarlyStopping stopping;
+  Watch watch;
+  Position position;
+  Interval interval;
+  int64_t best_epoch = 0;
+
+  int64_t batches() const;          // of an epoch
+  int64_t steps_per_epoch() const;  // optimiser steps
+  RunState state() {
+    return {*network, *step, *schedule, stopping, watch, position, interval, best_epoch};
+  }
+};
+
+// Files of a run that are not checkpoints or logs.
+struct SessionTimes {
+  double earlier_seconds = 0, seconds = 0, waited_seconds = 0;  // waited: for the loader, of `seconds`
+  int64_t steps = 0;                                           // of this session
+};
+std::string run_json(const Session& session, const TrainJob& job, const SessionTimes& times, const TrainResult& result);
+// "timing.seconds" of an earlier session's run.json; 0 where there is none.
+double earlier_seconds(const std::string& path);
+
+}  // namespace furrow::train
