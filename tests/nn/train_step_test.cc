@@ -10,7 +10,7 @@
 namespace furrow {
 namespace {
 
-constexpr Architecture kSmall{.base = 1};
+const Architecture kSmall{.base = 1};
 
 Tensor targets(const Shape& shape, uint64_t seed) {
   Tensor t = random_tensor(shape, seed, 0, 1);
