@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "data/strict_json.h"
 #include "io/mapped_file.h"
 #include "kernels/error.h"
 
@@ -19,30 +20,9 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr uint64_t kLargestOfFolder = uint64_t{1} << 20, kLargestMerged = uint64_t{1} << 30;
-constexpr int kDepth = 8;  // real files have 4
 
 Error wrong(const std::string& place, const std::string& reason) {
   return Error(ErrorCode::malformed, reason).in(place);
-}
-
-// Builds no value that is nested more deeply than `kDepth`, and none whose keys repeat.
-json parse(std::string_view text, uint64_t largest) {
-  if (text.size() > largest)
-    throw Error(ErrorCode::limit, "a file of attributes of this size").limit(largest, text.size());
-  std::vector<std::set<std::string>> keys;
-  const auto watch = [&](int depth, json::parse_event_t event, json& parsed) {
-    if (depth > kDepth) throw Error(ErrorCode::limit, "nested values").limit(kDepth, static_cast<uint64_t>(depth));
-    if (event == json::parse_event_t::object_start) keys.emplace_back();
-    if (event == json::parse_event_t::object_end) keys.pop_back();
-    if (event == json::parse_event_t::key && !keys.back().insert(parsed.get<std::string>()).second)
-      throw wrong(parsed.get<std::string>(), "a key that stands twice");
-    return true;
-  };
-  try {
-    return json::parse(text, watch);
-  } catch (const json::parse_error& error) {
-    throw Error(ErrorCode::malformed, "not JSON").at(error.byte);
-  } catch (const json::out_of_range&) { throw Error(ErrorCode::malformed, "a number that is too large"); }
 }
 
 std::optional<AttributeValue> scalar(const json& value, const std::string& place) {
@@ -114,9 +94,10 @@ void add_faces(const json& faces, const std::string& id, Attributes& out) {
 json read_json(const std::string& path, uint64_t largest) {
   const auto file = io::MappedFile::open(path, io::MappedFile::Access::copy);
   const auto bytes = file->bytes();
-  json value = parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, largest);
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  check_json(text, largest);
   file->check_unchanged();
-  return value;
+  return json::parse(text);
 }
 
 Attributes read_folder(const std::string& folder, const std::set<std::string>* only) {

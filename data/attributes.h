@@ -1,6 +1,7 @@
 // What is known about the person in each photo: fields of FFHQ-features and FFHQ-Aging, joined by image id.
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <set>
 #include <string>
@@ -39,5 +40,18 @@ class Attributes {
 // Errors name file and place: ErrorCode::io; malformed where it is no such JSON, an array is none, or a number is not
 // finite; limit (one file of a folder over 1 MiB, a merged file over 1 GiB).
 Attributes read_ffhq_features(const std::string& path, const std::set<std::string>* only = nullptr);
+
+// A table with a header line: one row per image, `id_column` names it, every other column is a field. A value that is
+// wholly a finite number is one, an empty one is absent, the rest is text. A picture's extension is cut off the id; one
+// of digits alone is padded with zeros to `digits`. Lines end in LF or CR LF; commas separate; quotes as in RFC 4180
+// but without line breaks inside; a byte-order mark of UTF-8 is passed over.
+// Errors name file and line: ErrorCode::io; malformed for a missing or repeated column, an id that stands twice,
+// another number of values than the header has, an open or stray quote, a NUL, text that is not UTF-8; limit for a line
+// over 64 KiB. An empty file and one without rows are malformed.
+Attributes read_attributes_csv(const std::string& path, const std::string& id_column, size_t digits = 0,
+                               const std::set<std::string>* only = nullptr);
+
+// ffhq_aging_labels.csv of FFHQ-Aging (seed-system.md I.1): by "image_number", as five digits.
+Attributes read_ffhq_aging(const std::string& path, const std::set<std::string>* only = nullptr);
 
 }  // namespace furrow::data

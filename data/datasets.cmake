@@ -1,9 +1,14 @@
 set(FURROW_DATA_DATASETS
   attributes.cc
+  attributes_csv.cc
+  dataset.cc
+  loader.cc
+  loader_fill.cc
   masks.cc
   pairs.cc
   pairs_check.cc
   pairs_header.cc
   split.cc
   split_file.cc
-  split_official.cc)
+  split_official.cc
+  strict_json.cc)

@@ -72,19 +72,18 @@ Listing list(const std::string& folder, const char* what, const PairOptions& opt
   std::ranges::sort(listing.unread);
   std::ranges::sort(listing.subfolders);
   for (const std::string& path : listing.unread)
-    findings.push_back({"", printable(path) + ": not read; convert it to PNG", options.unread_file});
+    findings.push_back({"", shown(path) + ": not read; convert it to PNG", options.unread_file});
   for (const std::string& path : listing.subfolders)
-    findings.push_back({"", printable(path) + ": folder not searched", options.unread_file});
+    findings.push_back({"", shown(path) + ": folder not searched", options.unread_file});
   for (auto& [stem, paths] : listing.files) {
     std::ranges::sort(paths);
     if (paths.size() < 2) continue;
     std::string text = std::to_string(paths.size()) + " files are " + what + " " + printable(stem) + ":";
-    for (const std::string& path : paths) text += " " + printable(path);
+    for (const std::string& path : paths) text += " " + shown(path);
     findings.push_back({stem, text, Policy::refuse});
   }
   if (listing.files.empty())
-    findings.push_back(
-        {"", printable(folder) + ": no " + what + " (.png, .jpg or .jpeg) in this folder", Policy::refuse});
+    findings.push_back({"", shown(folder) + ": no " + what + " (.png, .jpg or .jpeg) in this folder", Policy::refuse});
   return listing;
 }
 
@@ -92,7 +91,7 @@ Listing list(const std::string& folder, const char* what, const PairOptions& opt
 void report_orphans(const Listing& have, const Listing& other, const char* text, Policy policy,
                     std::vector<Finding>& findings) {
   for (const auto& [stem, paths] : have.files)
-    if (!other.files.contains(stem)) findings.push_back({stem, printable(paths.front()) + ": " + text, policy});
+    if (!other.files.contains(stem)) findings.push_back({stem, shown(paths.front()) + ": " + text, policy});
 }
 
 void pair_names(const PairOptions& options, Pairing& pairing, std::vector<Finding>& findings) {
@@ -100,6 +99,9 @@ void pair_names(const PairOptions& options, Pairing& pairing, std::vector<Findin
   const Listing masks = list(options.masks, "mask", options, findings);
   Listing textures;
   if (!options.textures.empty()) textures = list(options.textures, "texture map", options, findings);
+  std::error_code ignored;
+  if (fs::equivalent(options.images, options.masks, ignored))
+    findings.push_back({"", shown(options.masks) + ": photos and masks are one folder", Policy::refuse});
   report_orphans(photos, masks, "photo without a mask", options.photo_without_mask, findings);
   report_orphans(masks, photos, "mask without a photo", options.mask_without_photo, findings);
   for (const auto& [stem, paths] : photos.files) {
@@ -109,8 +111,7 @@ void pair_names(const PairOptions& options, Pairing& pairing, std::vector<Findin
     if (!options.textures.empty()) {
       const auto texture = textures.files.find(stem);
       if (texture == textures.files.end()) {
-        findings.push_back(
-            {stem, printable(paths.front()) + ": pair without a texture map", options.mask_without_photo});
+        findings.push_back({stem, shown(paths.front()) + ": pair without a texture map", options.mask_without_photo});
         continue;
       }
       pair.texture = texture->second.front();

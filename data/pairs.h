@@ -39,7 +39,7 @@ struct PairOptions {
   PairCheck check = PairCheck::headers;
   Policy photo_without_mask = Policy::refuse;  // FFHQ has 70,000 photos for 1,000 masks: then `accept`
   Policy mask_without_photo = Policy::refuse;  // also: pair without a texture map
-  Policy other_size = Policy::refuse;          // mask or texture map of another size than the photo; such a pair stays
+  Policy other_size = Policy::refuse;          // mask or texture map is the photo's at another scale; such a pair stays
   Policy strange_value = Policy::refuse;       // mask values that the rule does not name; such a pair is left out
   Policy unread_file = Policy::warn;           // picture of a kind that is not read (BMP, TIFF ...), unsearched folder
   io::Limits limits;
@@ -61,8 +61,9 @@ struct Pairing {
 //
 // Errors: everything whose policy is `refuse`, and always: two files of one stem in one folder, files that cannot be
 // read, photos that EXIF turns (a mask does not say whether it was drawn on the turned photo), a folder without a
-// picture, no pair at all. They come together as one ErrorCode::malformed with a line per finding, in order of stems.
-// ErrorCode::io where a folder cannot be listed. Files are looked at in parallel on `pool`, where there is one.
+// picture, masks whose sides have other proportions than their photo's, one folder for both, no pair at all. They come
+// together as one ErrorCode::malformed with a line per finding, in order of stems. ErrorCode::io where a folder cannot
+// be listed. Files are looked at in parallel on `pool`, where there is one.
 Pairing find_pairs(const PairOptions& options, ThreadPool* pool = nullptr);
 
 }  // namespace furrow::data

@@ -46,7 +46,7 @@ class PairChecker {
  private:
   void find(std::string text, Policy policy) { out_.findings.push_back({files_.id, std::move(text), policy}); }
   void refuse(const std::string& path, const std::string& text) {
-    find(printable(path) + ": " + text, Policy::refuse);
+    find(shown(path) + ": " + text, Policy::refuse);
     out_.usable = false;
   }
 
@@ -74,16 +74,19 @@ class PairChecker {
   void compare(const PictureHeader& photo, const PictureHeader& other, const std::string& path, const char* what) {
     if (!known(photo) || !known(other)) return;
     if (other.width == photo.upright_width() && other.height == photo.upright_height()) return;
-    find(printable(path) + ": the " + what + " is " + sides(other.width, other.height) + ", its photo " +
-             sides(photo.upright_width(), photo.upright_height()),
-         options_.other_size);
+    const std::string text = std::string("the ") + what + " is " + sides(other.width, other.height) + ", its photo " +
+                             sides(photo.upright_width(), photo.upright_height());
+    if (same_proportions(other.width, other.height, photo.upright_width(), photo.upright_height()))
+      find(shown(path) + ": " + text, options_.other_size);
+    else
+      refuse(path, text + "; one is not the other at another scale");
   }
 
   void count() {
     const ValueCounts counts = count_values(read_mask(files_.mask, options_.rule, options_.limits));
     const std::string strange = strange_values(counts, table_);
     if (!strange.empty()) {
-      find(printable(files_.mask) + ": the mask holds what its rule does not name: " + strange, options_.strange_value);
+      find(shown(files_.mask) + ": the mask holds what its rule does not name: " + strange, options_.strange_value);
       out_.usable = false;
       return;
     }
@@ -105,6 +108,8 @@ class PairChecker {
 };
 
 }  // namespace
+
+std::string shown(const std::string& path) { return printable(path, 1000); }
 
 std::vector<Finding> check_contents(const PairOptions& options, Pairing& pairing, ThreadPool* pool) {
   const MaskTable table(options.rule);

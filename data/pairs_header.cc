@@ -1,5 +1,6 @@
 #include "data/pairs_header.h"
 
+#include <cmath>
 #include <cstring>
 #include <string_view>
 
@@ -78,10 +79,10 @@ PictureHeader jpeg_header(Bytes bytes) {
 PictureHeader picture_header(std::span<const std::byte> bytes) {
   if (bytes.empty()) throw Error(ErrorCode::malformed, "the file is empty").at(0);
   const io::FileFormat format = io::file_format(bytes);
-  if (format.name == "JPEG") return jpeg_header(bytes);
-  if (format.name == "PNG") {
-    const PictureHeader header = png_header(bytes);
-    if (header.width == 0 || header.height == 0) throw Error(ErrorCode::malformed, "a side of the picture is 0").at(16);
+  if (format.name == "PNG" || format.name == "JPEG") {
+    const PictureHeader header = format.name == "PNG" ? png_header(bytes) : jpeg_header(bytes);
+    if (header.width == 0 || header.height == 0)
+      throw Error(ErrorCode::malformed, "a side of the picture is 0").in("header");
     return header;
   }
   io::check_damaged_png_signature(bytes);
@@ -90,7 +91,14 @@ PictureHeader picture_header(std::span<const std::byte> bytes) {
 }
 
 PictureHeader read_picture_header(const std::string& path) {
+  // Mapped, not copied: of tens of thousands of photos only the first pages are wanted.
   return with_file(path, [&] { return picture_header(io::MappedFile::open(path)->bytes()); });
+}
+
+bool same_proportions(int64_t width, int64_t height, int64_t other_width, int64_t other_height) {
+  if (width < other_width) return same_proportions(other_width, other_height, width, height);
+  const double scale = static_cast<double>(width) / static_cast<double>(other_width);
+  return std::abs(static_cast<double>(other_height) * scale - static_cast<double>(height)) <= scale;
 }
 
 }  // namespace furrow::data

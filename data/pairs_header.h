@@ -20,4 +20,7 @@ struct PictureHeader {
 PictureHeader read_picture_header(const std::string& path);
 PictureHeader picture_header(std::span<const std::byte> bytes);
 
+// Whether a picture of one size is one of the other size at another scale, to within a pixel of the smaller.
+bool same_proportions(int64_t width, int64_t height, int64_t other_width, int64_t other_height);
+
 }  // namespace furrow::data

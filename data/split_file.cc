@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/split.h"
+#include "data/strict_json.h"
 #include "io/atomic_file.h"
 #include "io/mapped_file.h"
 #include "io/utf8.h"
@@ -17,14 +18,6 @@ namespace {
 using nlohmann::json;
 
 constexpr uint64_t kLargestFile = uint64_t{64} << 20;
-
-json parse(std::string_view text) {
-  if (text.size() > kLargestFile)
-    throw Error(ErrorCode::limit, "a split file of this size").limit(kLargestFile, text.size());
-  try {
-    return json::parse(text);
-  } catch (const json::parse_error& error) { throw Error(ErrorCode::malformed, "not JSON").at(error.byte); }
-}
 
 std::vector<std::string> ids(const json& file, const char* part) {
   const auto found = file.find(part);
@@ -71,8 +64,10 @@ Split read_split(const std::string& path) {
   return with_file(path, [&] {
     const auto mapped = io::MappedFile::open(path, io::MappedFile::Access::copy);
     const auto bytes = mapped->bytes();
-    const json file = parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    check_json(text, kLargestFile);
     mapped->check_unchanged();
+    const json file = json::parse(text);
     if (!file.is_object()) throw Error(ErrorCode::malformed, "not a split: no JSON object");
     Split split;
     const auto rule = file.find("rule");

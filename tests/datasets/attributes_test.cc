@@ -113,6 +113,72 @@ TEST(Attributes, BrokenFilesAreNamed) {
   refusal("[" + std::string(1 << 20, ' ') + "]", ErrorCode::limit);
 }
 
+// Made up, in the layout of ffhq_aging_labels.csv.
+constexpr const char* kAging =
+    "image_number,age_group,age_group_confidence,gender,gender_confidence,head_pitch,head_roll,head_yaw,"
+    "left_eye_occluded,right_eye_occluded,glasses\n"
+    "0,0-2,0.98,male,0.999,-17.5,3e-1,1.0,0,,None\r\n"
+    "12345,30-39,1,female,1.0,0,0,0,0.25,1,\"Normal, \"\"thin\"\"\"\n";
+
+TEST(Attributes, AgingTable) {
+  const TempFolder folder;
+  folder.write("a.csv", std::string(kAging));
+  const Attributes a = read_ffhq_aging(folder.path("a.csv"));
+  EXPECT_EQ(a.rows().size(), 2u);
+  EXPECT_EQ(text(a, "00000", "age_group"), "0-2");
+  EXPECT_EQ(number(a, "00000", "head_pitch"), -17.5);
+  EXPECT_EQ(number(a, "00000", "head_roll"), 0.3);
+  EXPECT_EQ(a.find("00000", "right_eye_occluded"), nullptr);
+  EXPECT_EQ(text(a, "00000", "glasses"), "None");
+  EXPECT_EQ(text(a, "12345", "glasses"), "Normal, \"thin\"");
+  const std::set<std::string> only = {"12345"};
+  EXPECT_EQ(read_ffhq_aging(folder.path("a.csv"), &only).rows().size(), 1u);
+}
+
+TEST(Attributes, AnyTableByItsFileNames) {
+  const TempFolder folder;
+  folder.write("a.csv", std::string("\xEF\xBB\xBFscore,file\n1.5,b.PNG\nnan,00007.jpeg\n"));
+  const Attributes a = read_attributes_csv(folder.path("a.csv"), "file");
+  EXPECT_EQ(number(a, "b", "score"), 1.5);
+  EXPECT_EQ(text(a, "00007", "score"), "nan");  // no number that could be averaged
+}
+
+// Cases 396 to 411, as far as a table without paths has them.
+TEST(Attributes, BrokenTablesAreRefusedByLine) {
+  const TempFolder folder;
+  const auto refusal = [&](const std::string& contents, ErrorCode code = ErrorCode::malformed) {
+    folder.write("a.csv", contents);
+    try {
+      read_attributes_csv(folder.path("a.csv"), "id");
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), code) << error.line();
+      EXPECT_NE(error.line().find("a.csv"), std::string::npos) << error.line();
+      return error.line();
+    }
+    ADD_FAILURE() << "accepted: " << contents.substr(0, 80);
+    return std::string();
+  };
+  EXPECT_NE(refusal("").find("empty"), std::string::npos);
+  EXPECT_NE(refusal("id,age\n").find("no row"), std::string::npos);
+  EXPECT_NE(refusal("name,age\na,1\n").find("line 1: no column id"), std::string::npos);
+  EXPECT_NE(refusal("id;age\na;1\n").find("semicolons"), std::string::npos);
+  EXPECT_NE(refusal("id,age\na,1\n\nb\n").find("line 4: 1 values for 2 columns"), std::string::npos);
+  EXPECT_NE(refusal("id,age\na,1,2\n").find("3 values"), std::string::npos);
+  EXPECT_NE(refusal("id,age\n\"a,1\n").find("line 2: a quote that is not closed"), std::string::npos);
+  EXPECT_NE(refusal("id,age\na\"b,1\n").find("a quote inside"), std::string::npos);
+  EXPECT_NE(refusal("id,age\n\"a\"b,1\n").find("behind a closing quote"), std::string::npos);
+  EXPECT_NE(refusal("id,age,age\na,1,2\n").find("age stands twice"), std::string::npos);
+  EXPECT_NE(refusal("id,\na,1\n").find("without a name"), std::string::npos);
+  EXPECT_NE(refusal("id,age\na,1\nb,1\na.png,2\n").find("line 4: image a stands already in line 2"), std::string::npos);
+  EXPECT_NE(refusal("id,age\n,2\n").find("without its image"), std::string::npos);
+  EXPECT_NE(refusal(std::string("\xFF\xFEi\0d\0", 6)).find("UTF-16"), std::string::npos);
+  EXPECT_NE(refusal(std::string("id,age\na,\0\n", 11)).find("line 2: a NUL"), std::string::npos);
+  EXPECT_NE(refusal("id,age\na,\xC3(\n").find("line 2: not UTF-8"), std::string::npos);
+  EXPECT_NE(refusal("<!DOCTYPE html>\n<html>\n").find("no column id"), std::string::npos);
+  EXPECT_NE(refusal("id,age\na," + std::string(1 << 20, 'x') + "\n", ErrorCode::limit).find("limit 65536"),
+            std::string::npos);
+}
+
 TEST(Attributes, RealFiles) {
   const std::string archive = FURROW_SHARED "/data/ffhq-features/ffhq_features_json_70000.tar.gz";
   if (!fs::exists(archive)) GTEST_SKIP() << archive << " is not there";

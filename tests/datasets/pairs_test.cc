@@ -116,6 +116,8 @@ TEST(Pairs, MaskOfAnotherSizeIsNamedWithBothSizes) {
   EXPECT_EQ(find_pairs(o).pairs.size(), 1u);
   EXPECT_EQ(find_pairs(o).warnings.size(), 1u);
   EXPECT_EQ(find_pairs(options(folder, PairCheck::names)).pairs.size(), 1u);
+  folder.write("masks/1.png", sparse(18, 16, 1));  // lies on its side: no policy makes sense of it
+  EXPECT_TRUE(mentions(refusals(o), "masks/1.png", "not the other at another scale"));
 }
 
 // Cases 327 and 328.
@@ -231,6 +233,9 @@ TEST(Pairs, FoldersWithoutPicturesAndWithoutPairsSaySo) {
   PairOptions o = options(folder);
   o.images = folder.path("absent");
   EXPECT_THROW(find_pairs(o), Error);
+  o.images = o.masks = folder.path("both");
+  folder.write("both/1.png", sparse(8, 8, 1));
+  EXPECT_TRUE(mentions(refusals(o), "both", "one folder"));
 }
 
 TEST(Pairs, PicturesOfOtherKindsAndOtherFoldersAreWarnedOf) {

@@ -144,6 +144,8 @@ TEST(Split, BrokenFilesAreRefusedByName) {
   EXPECT_NE(refusal("{\"rule\": \"x\", \"train\": [], \"val\": []}").find("in test"), std::string::npos);
   EXPECT_NE(refusal("{\"rule\": \"x\", \"train\": [1], \"val\": [], \"test\": []}").find("an id that is no text: 1"),
             std::string::npos);
+  EXPECT_NE(refusal(R"({"rule": "x", "train": ["a"], "train": ["b"]})").find("in train: a key that stands twice"),
+            std::string::npos);
   const std::string leak = refusal(R"({"rule": "x", "train": ["a", "b"], "val": ["b"], "test": ["a", "a"]})");
   EXPECT_NE(leak.find("a: listed 3 times"), std::string::npos);
   EXPECT_NE(leak.find("b: listed 2 times"), std::string::npos);

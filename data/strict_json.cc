@@ -1,0 +1,62 @@
+#include "data/strict_json.h"
+
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "kernels/error.h"
+
+namespace furrow::data {
+namespace {
+
+using nlohmann::json;
+
+// Meets the parts of a text one after another and keeps nothing but the keys of the objects that are open.
+class Watcher : public nlohmann::json_sax<json> {
+ public:
+  explicit Watcher(int depth) : depth_(static_cast<size_t>(depth)) {}
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool start_object(std::size_t) override { return open(); }
+  bool start_array(std::size_t) override { return open(); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  bool key(string_t& name) override {
+    if (keys_.back().insert(name).second) return true;
+    throw Error(ErrorCode::malformed, "a key that stands twice in one object").in(name);
+  }
+  bool parse_error(std::size_t byte, const std::string&, const json::exception& error) override {
+    constexpr int kNumberOverflow = 406;
+    throw Error(ErrorCode::malformed, error.id == kNumberOverflow ? "a number that is too large" : "not JSON").at(byte);
+  }
+
+ private:
+  bool open() {
+    if (keys_.size() == depth_)
+      throw Error(ErrorCode::limit, "JSON values inside each other").limit(depth_, depth_ + 1);
+    keys_.emplace_back();
+    return true;
+  }
+  bool close() {
+    keys_.pop_back();
+    return true;
+  }
+  size_t depth_;
+  std::vector<std::set<std::string>> keys_;
+};
+
+}  // namespace
+
+void check_json(std::string_view text, uint64_t largest, int depth) {
+  if (text.size() > largest) throw Error(ErrorCode::limit, "bytes of JSON").limit(largest, text.size());
+  Watcher watcher(depth);
+  json::sax_parse(text, &watcher);
+}
+
+}  // namespace furrow::data
