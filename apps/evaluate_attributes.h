@@ -34,7 +34,7 @@ class AttributeTable {
 // Reads `path`, of which only the ids in `only` are needed:
 //   FOLDER       NNNNN.json as FFHQ-features has them (data/attributes.h)
 //   FILE.json    {"ID": [faces]} of FFHQ-features; {"ID": {"field": value}}; or [{"id": ..., "field": value}]
-//   FILE.csv     a header line, then a line per picture
+//   other FILE   a CSV table: a header line, then a line per picture (data/attributes.h)
 // Of lists and CSV the id is the column named id, image_number, image_id, image, file, filename, name or stem, or else the
 // first; a path there counts by its stem. Objects within objects are fields with dots: "headPose.yaw". Errors name the
 // file: ErrorCode::io, malformed, limit.

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/evaluate_attributes.h"
+#include "data/strict_json.h"
 #include "io/mapped_file.h"
 #include "kernels/error.h"
 
@@ -15,7 +16,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr uint64_t kLargestFile = uint64_t{256} << 20;
-constexpr int kDepth = 8;
 constexpr const char* kIdColumns[] = {"id", "image_number", "image_id", "image", "file", "filename", "name", "stem"};
 
 // "images/00042.png" -> "00042".
@@ -24,20 +24,6 @@ std::string id_of(const std::string& name) {
   const std::string extension = path.extension().string();
   const bool picture = extension == ".png" || extension == ".jpg" || extension == ".jpeg" || extension == ".json";
   return picture ? path.stem().string() : path.filename().string();
-}
-
-json parse(std::string_view text) {
-  const auto watch = [](int depth, json::parse_event_t, json&) {
-    if (depth > kDepth) throw Error(ErrorCode::limit, "nested values").limit(kDepth, static_cast<uint64_t>(depth));
-    return true;
-  };
-  try {
-    return json::parse(text, watch);
-  } catch (const json::parse_error& error) {
-    throw Error(ErrorCode::malformed, "not JSON").at(error.byte);
-  } catch (const json::out_of_range&) {
-    throw Error(ErrorCode::malformed, "a number that is too large");
-  }
 }
 
 // Numbers, booleans and texts; objects within by their path; lists and nulls are passed over.
@@ -74,7 +60,8 @@ data::Attributes from_json(const std::string& path, std::string_view text, const
   const size_t value = colon == std::string_view::npos ? colon : text.find_first_not_of(" \t\r\n", colon + 1);
   if (first != std::string_view::npos && text[first] == '{' && value != std::string_view::npos && text[value] == '[')
     return data::read_ffhq_features(path, only.empty() ? nullptr : &only);
-  const json parsed = parse(text);
+  data::check_json(text, kLargestFile);
+  const json parsed = json::parse(text);
   data::Attributes out;
   if (parsed.is_array()) {
     add_list(parsed, out);
@@ -89,6 +76,23 @@ data::Attributes from_json(const std::string& path, std::string_view text, const
   return out;
 }
 
+// The column of the header line that names pictures.
+std::string id_column(std::string_view text) {
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  std::string header(text.substr(0, text.find_first_of("\r\n")));
+  std::erase(header, '"');
+  std::vector<std::string> names(1);
+  for (const char c : header) {
+    if (c == ',')
+      names.emplace_back();
+    else
+      names.back() += c;
+  }
+  for (const char* known : kIdColumns)
+    if (std::ranges::find(names, known) != names.end()) return known;
+  return names.front();
+}
+
 }  // namespace
 
 AttributeTable read_attributes(const std::string& path, const std::set<std::string>& only) {
@@ -99,7 +103,11 @@ AttributeTable read_attributes(const std::string& path, const std::set<std::stri
     const auto bytes = file->bytes();
     if (bytes.size() > kLargestFile) throw Error(ErrorCode::limit, "a table of attributes of this size").limit(kLargestFile, bytes.size());
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    return AttributeTable(from_json(path, text, only));
+    std::string extension = fs::path(path).extension().string();
+    std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });
+    if (extension == ".json") return AttributeTable(from_json(path, text, only));
+    // Ids join by value, so all are read: "42" may be the 00042 that is wanted.
+    return AttributeTable(data::read_attributes_csv(path, id_column(text)));
   });
 }
 
