@@ -26,7 +26,8 @@ std::vector<std::string> parts_of(const std::string& column) {
 
 }  // namespace
 
-AttributeTable::AttributeTable(data::Attributes attributes) : attributes_(std::move(attributes)), columns_(attributes_.fields()) {
+AttributeTable::AttributeTable(data::Attributes attributes)
+    : attributes_(std::move(attributes)), columns_(attributes_.fields()) {
   for (const auto& [id, fields] : attributes_.rows()) by_number_.emplace(without_zeros(id), id);
 }
 
@@ -36,7 +37,8 @@ const data::AttributeValue* AttributeTable::find(const std::string& id, const st
   return same_number == by_number_.end() ? nullptr : attributes_.find(same_number->second, column);
 }
 
-std::optional<std::string> AttributeTable::of_column(const std::string& id, const std::string& column, bool without_sign) const {
+std::optional<std::string> AttributeTable::of_column(const std::string& id, const std::string& column,
+                                                     bool without_sign) const {
   std::optional<double> largest;
   for (const std::string& part : parts_of(column)) {
     const data::AttributeValue* value = find(id, part);
@@ -66,7 +68,8 @@ void AttributeTable::require_field(const std::string& field) const {
   if (std::ranges::any_of(wanted, is_there)) return;
   const std::string close = cli::closest(field, columns_);
   std::string some;
-  for (size_t i = 0; i < std::min<size_t>(columns_.size(), 8); ++i) some += (i == 0 ? "" : ", ") + printable(columns_[i], 40);
+  for (size_t i = 0; i < std::min<size_t>(columns_.size(), 8); ++i)
+    some += (i == 0 ? "" : ", ") + printable(columns_[i], 40);
   throw Error(ErrorCode::usage, "--by " + printable(field) + ": no such field in the attributes")
       .hint(close.empty() ? "there are " + some : "did you mean " + printable(close) + "?");
 }

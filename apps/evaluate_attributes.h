@@ -27,7 +27,7 @@ class AttributeTable {
   const data::AttributeValue* find(const std::string& id, const std::string& column) const;
   std::optional<std::string> of_column(const std::string& id, const std::string& column, bool without_sign) const;
   data::Attributes attributes_;
-  std::map<std::string, std::string> by_number_;   // "42" -> "00042"
+  std::map<std::string, std::string> by_number_;  // "42" -> "00042"
   std::vector<std::string> columns_;
 };
 
@@ -35,9 +35,9 @@ class AttributeTable {
 //   FOLDER       NNNNN.json as FFHQ-features has them (data/attributes.h)
 //   FILE.json    {"ID": [faces]} of FFHQ-features; {"ID": {"field": value}}; or [{"id": ..., "field": value}]
 //   other FILE   a CSV table: a header line, then a line per picture (data/attributes.h)
-// Of lists and CSV the id is the column named id, image_number, image_id, image, file, filename, name or stem, or else the
-// first; a path there counts by its stem. Objects within objects are fields with dots: "headPose.yaw". Errors name the
-// file: ErrorCode::io, malformed, limit.
+// Of lists and CSV the id is the column named id, image_number, image_id, image, file, filename, name or stem, or else
+// the first; a path there counts by its stem. Objects within objects are fields with dots: "headPose.yaw". Errors name
+// the file: ErrorCode::io, malformed, limit.
 AttributeTable read_attributes(const std::string& path, const std::set<std::string>& only);
 
 }  // namespace furrow::apps

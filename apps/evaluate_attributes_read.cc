@@ -101,7 +101,8 @@ AttributeTable read_attributes(const std::string& path, const std::set<std::stri
   return with_file(path, [&] {
     const auto file = io::MappedFile::open(path, io::MappedFile::Access::copy);
     const auto bytes = file->bytes();
-    if (bytes.size() > kLargestFile) throw Error(ErrorCode::limit, "a table of attributes of this size").limit(kLargestFile, bytes.size());
+    if (bytes.size() > kLargestFile)
+      throw Error(ErrorCode::limit, "a table of attributes of this size").limit(kLargestFile, bytes.size());
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     std::string extension = fs::path(path).extension().string();
     std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });

@@ -12,7 +12,7 @@
 namespace furrow::apps {
 namespace {
 
-constexpr size_t kFewValues = 10;   // as many different numbers are shown one by one
+constexpr size_t kFewValues = 10;  // as many different numbers are shown one by one
 constexpr int kDefaultQuantiles = 4;
 
 const std::vector<KnownField>& known_fields() {
@@ -63,7 +63,8 @@ std::vector<Group> by_edges(const std::vector<double>& edges, const std::vector<
   std::vector<Group> groups(edges.size() + 1);
   for (size_t i = 0; i < groups.size(); ++i) groups[i].bin = edges.empty() ? "all" : bin_name(edges, i);
   for (uint32_t row = 0; row < numbers.size(); ++row)
-    if (numbers[row]) groups[static_cast<size_t>(std::ranges::upper_bound(edges, *numbers[row]) - edges.begin())].rows.push_back(row);
+    if (numbers[row])
+      groups[static_cast<size_t>(std::ranges::upper_bound(edges, *numbers[row]) - edges.begin())].rows.push_back(row);
   return groups;
 }
 
@@ -84,7 +85,8 @@ std::vector<Group> by_words(const std::vector<std::optional<std::string>>& value
 
 GroupSpec parse_group(const std::string& text) {
   const auto refuse = [&](const char* why) -> Error {
-    return Error(ErrorCode::usage, "--by " + printable(text) + ": " + why).hint("write FIELD, FIELD:20,40,60 or FIELD:q4");
+    return Error(ErrorCode::usage, "--by " + printable(text) + ": " + why)
+        .hint("write FIELD, FIELD:20,40,60 or FIELD:q4");
   };
   const size_t colon = text.rfind(':');
   GroupSpec spec{.field = text.substr(0, colon), .edges = {}, .quantiles = 0};
@@ -93,7 +95,8 @@ GroupSpec parse_group(const std::string& text) {
   const std::string bins = text.substr(colon + 1);
   if (bins.starts_with('q')) {
     const auto quantiles = as_number(std::string_view(bins).substr(1));
-    if (!quantiles || *quantiles < 2 || *quantiles > 20 || *quantiles != std::floor(*quantiles)) throw refuse("quantiles are a number from 2 to 20");
+    if (!quantiles || *quantiles < 2 || *quantiles > 20 || *quantiles != std::floor(*quantiles))
+      throw refuse("quantiles are a number from 2 to 20");
     spec.quantiles = static_cast<int>(*quantiles);
     return spec;
   }
@@ -127,7 +130,8 @@ std::vector<Group> make_groups(const GroupSpec& spec, const std::vector<std::opt
   std::vector<Group> groups;
   const KnownField* field = known_field(spec.field);
   if (known > 0 && (!spec.edges.empty() || spec.quantiles > 0) && !numeric)
-    throw Error(ErrorCode::usage, "--by " + printable(spec.field) + ": bins, but its values are no numbers").hint("leave the bins away");
+    throw Error(ErrorCode::usage, "--by " + printable(spec.field) + ": bins, but its values are no numbers")
+        .hint("leave the bins away");
   if (known > 0) {
     if (!spec.edges.empty()) {
       groups = by_edges(spec.edges, numbers);

@@ -13,15 +13,15 @@ namespace furrow::apps {
 // FIELD:20,40,60   edges: below 20, 20 to below 40, 40 to below 60, 60 and above
 // FIELD:q5         quantiles: five groups as equal in number as ties allow
 struct GroupSpec {
-  std::string field;   // as typed, and as it is looked up first
+  std::string field;  // as typed, and as it is looked up first
   std::vector<double> edges;
-  int quantiles = 0;   // 0: not asked for
+  int quantiles = 0;  // 0: not asked for
 };
 // Errors: ErrorCode::usage for an empty field, edges that do not increase, quantiles outside 2..20.
 GroupSpec parse_group(const std::string& text);
 
-// The columns that hold a known field, in order of preference, and its default edges. Names are those of FFHQ-features (as
-// data/attributes.h reads it) and of the FFHQ-Aging CSV:
+// The columns that hold a known field, in order of preference, and its default edges. Names are those of FFHQ-features
+// (as data/attributes.h reads it) and of the FFHQ-Aging CSV:
 //   age        age (in decades) | age_group (as it is)
 //   gender, glasses
 //   smile      smile (at 0.5)
@@ -30,18 +30,18 @@ GroupSpec parse_group(const std::string& text);
 //   occlusion  occlusion.eyeOccluded | the larger of left_eye_occluded and right_eye_occluded
 struct KnownField {
   std::string name;
-  std::vector<std::string> columns;   // "a+b": the larger of two numbers
-  std::vector<double> edges;          // for numbers; empty: no default
+  std::vector<std::string> columns;  // "a+b": the larger of two numbers
+  std::vector<double> edges;         // for numbers; empty: no default
   bool without_sign = false;
 };
 const KnownField* known_field(const std::string& name);
 
 struct Group {
-  std::string bin;               // "20 to < 40", "ReadingGlasses", "unknown"
+  std::string bin;  // "20 to < 40", "ReadingGlasses", "unknown"
   std::vector<uint32_t> rows;
 };
-// values[i]: of row i, nothing where it is unknown. Groups in order: numbers by size, words by their leading number (age
-// groups) and then bytewise, "unknown" last. Every row is in exactly one group; empty groups are left out.
+// values[i]: of row i, nothing where it is unknown. Groups in order: numbers by size, words by their leading number
+// (age groups) and then bytewise, "unknown" last. Every row is in exactly one group; empty groups are left out.
 std::vector<Group> make_groups(const GroupSpec& spec, const std::vector<std::optional<std::string>>& values);
 
 }  // namespace furrow::apps

@@ -2,15 +2,12 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <future>
 #include <memory>
 #include <new>
-#include <set>
 
 #include "apps/cli/progress.h"
 #include "apps/cli/signals.h"
-#include "apps/embedded_model.h"
 #include "apps/evaluate_groups.h"
 #include "apps/evaluate_overlay.h"
 #include "apps/evaluate_predict.h"
@@ -38,7 +35,9 @@ std::string prediction_path(const EvaluateJob& job, const std::string& id) {
   std::error_code error;
   for (const char* ending : {".png", ".prob.png", ".mask.png"})
     if (const std::string path = job.predictions + "/" + id + ending; fs::exists(path, error)) return path;
-  throw Error(ErrorCode::io, "no prediction").file(job.predictions + "/" + id + ".png").hint("predictions are NAME.png, NAME.prob.png or NAME.mask.png");
+  throw Error(ErrorCode::io, "no prediction")
+      .file(job.predictions + "/" + id + ".png")
+      .hint("predictions are NAME.png, NAME.prob.png or NAME.mask.png");
 }
 
 Decoded decode(const EvaluateJob& job, const data::MaskTable& table, const data::PairFiles& pair) {
@@ -50,17 +49,17 @@ Decoded decode(const EvaluateJob& job, const data::MaskTable& table, const data:
     input.target = data::read_mask(pair.mask, job.mask_rule, job.limits);
     with_file(pair.mask, [&] {
       if (input.target.width != input.photo.width || input.target.height != input.photo.height)
-        throw Error(ErrorCode::malformed, "the mask is " + std::to_string(input.target.width) + "x" + std::to_string(input.target.height) + ", the photo is " +
-                                              std::to_string(input.photo.width) + "x" + std::to_string(input.photo.height));
+        throw Error(ErrorCode::malformed, "the mask is " + std::to_string(input.target.width) + "x" +
+                                              std::to_string(input.target.height) + ", the photo is " +
+                                              std::to_string(input.photo.width) + "x" +
+                                              std::to_string(input.photo.height));
       data::to_target(input.target, table);
       return 0;
     });
     if (!job.labels.empty()) input.labels = io::read_labels(job.labels + "/" + pair.id + ".png", job.limits);
     if (!job.predictions.empty())
       input.prediction = read_scores(prediction_path(job, pair.id), input.photo.width, input.photo.height, job.limits);
-  } catch (const Error& error) {
-    out.failure = error;
-  } catch (const std::bad_alloc&) {
+  } catch (const Error& error) { out.failure = error; } catch (const std::bad_alloc&) {
     out.failure = Error(ErrorCode::limit, "out of memory").file(pair.image);
   }
   return out;
@@ -69,7 +68,8 @@ Decoded decode(const EvaluateJob& job, const data::MaskTable& table, const data:
 // Counts one picture into the record.
 class Counter {
  public:
-  Counter(const EvaluateJob& job, const Setup& setup, Record& record) : setup_(setup), record_(record), pool_(job.compute.threads), cut_(setup.predictor->cut(record.threshold)) {}
+  Counter(const EvaluateJob& job, const Setup& setup, Record& record)
+      : setup_(setup), record_(record), pool_(job.compute.threads), cut_(setup.predictor->cut(record.threshold)) {}
 
   void add(const EvaluateInput& input, const std::string& path) {
     const Compared compared = with_file(path, [&] { return setup_.predictor->run(input); });
@@ -78,14 +78,16 @@ class Counter {
     row.width = compared.width;
     row.height = compared.height;
     std::vector<uint8_t> predicted(compared.scores.size());
-    std::ranges::transform(compared.scores, predicted.begin(), [&](float p) { return static_cast<double>(p) > cut_ ? 255 : 0; });
+    std::ranges::transform(compared.scores, predicted.begin(),
+                           [&](float p) { return static_cast<double>(p) > cut_ ? 255 : 0; });
     row.counts = count(compared.scores, cut_, compared.target, compared.region);
     row.near.resize(record_.radii.size());
     // The last task is the curves of this picture.
     parallel_for(&pool_, static_cast<int64_t>(record_.radii.size()) + 1, [&](int64_t task, int) {
       const auto k = static_cast<size_t>(task);
       if (k < record_.radii.size())
-        row.near[k] = count_near(predicted, compared.target, compared.region, compared.width, compared.height, record_.radii[k]);
+        row.near[k] =
+            count_near(predicted, compared.target, compared.region, compared.width, compared.height, record_.radii[k]);
       else
         own_.clear(), own_.add(compared.scores, compared.target, compared.region);
     });
@@ -116,7 +118,9 @@ bool count_all(const EvaluateJob& job, const Setup& setup, const cli::Common& co
   const data::MaskTable table(job.mask_rule);
   cli::Progress progress(static_cast<int64_t>(setup.pairs.size()), "pictures", !common.quiet && !common.json);
   Counter counter(job, setup, record);
-  const auto start = [&](size_t i) { return std::async(std::launch::async, [&, i] { return decode(job, table, setup.pairs[i]); }); };
+  const auto start = [&](size_t i) {
+    return std::async(std::launch::async, [&, i] { return decode(job, table, setup.pairs[i]); });
+  };
   std::future<Decoded> next;
   if (!setup.pairs.empty()) next = start(0);
   for (size_t i = 0; i < setup.pairs.size(); ++i) {
@@ -127,10 +131,8 @@ bool count_all(const EvaluateJob& job, const Setup& setup, const cli::Common& co
       try {
         counter.add(decoded.input, setup.pairs[i].image);
       } catch (const DeviceLost&) {
-        throw;   // no other picture would fare better
-      } catch (const Error& error) {
-        decoded.failure = error;
-      } catch (const std::bad_alloc&) {
+        throw;  // no other picture would fare better
+      } catch (const Error& error) { decoded.failure = error; } catch (const std::bad_alloc&) {
         decoded.failure = Error(ErrorCode::limit, "out of memory").file(setup.pairs[i].image);
       }
     }

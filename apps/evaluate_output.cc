@@ -32,16 +32,23 @@ Json rates_json(const std::array<Measured, kRates>& rates) {
 Json counts_json(const PixelCounts& c) { return {{"tp", c.tp}, {"fp", c.fp}, {"fn", c.fn}, {"tn", c.tn}}; }
 
 Json near_json(const SetSummary::Near& near) {
-  return {{"precision", measured_json(near.precision)}, {"recall", measured_json(near.recall)}, {"f1", measured_json(near.f1)}};
+  return {{"precision", measured_json(near.precision)},
+          {"recall", measured_json(near.recall)},
+          {"f1", measured_json(near.f1)}};
 }
 
 Json set_json(const SetSummary& set, const std::vector<int>& radii) {
-  Json out = {{"pictures", set.pictures}, {"counts", counts_json(set.counts)}, {"pooled", rates_json(set.pooled)}, {"per_picture", rates_json(set.mean)}};
+  Json out = {{"pictures", set.pictures},
+              {"counts", counts_json(set.counts)},
+              {"pooled", rates_json(set.pooled)},
+              {"per_picture", rates_json(set.mean)}};
   out["per_picture"]["auroc"] = measured_json(set.mean_auroc);
   out["per_picture"]["ap"] = measured_json(set.mean_ap);
   out["tolerance"] = Json::array();
   for (size_t k = 0; k < radii.size(); ++k)
-    out["tolerance"].push_back({{"radius_px", radii[k]}, {"pooled", near_json(set.near_pooled[k])}, {"per_picture", near_json(set.near_mean[k])}});
+    out["tolerance"].push_back({{"radius_px", radii[k]},
+                                {"pooled", near_json(set.near_pooled[k])},
+                                {"per_picture", near_json(set.near_mean[k])}});
   return out;
 }
 
@@ -68,7 +75,10 @@ std::string cell(const std::string& text) {
 }
 
 std::string interval_cells(const Measured& measured) {
-  const auto end = [&](bool high) { return measured.interval ? cell(std::optional(high ? measured.interval->high : measured.interval->low)) : std::string("n/a"); };
+  const auto end = [&](bool high) {
+    return measured.interval ? cell(std::optional(high ? measured.interval->high : measured.interval->low))
+                             : std::string("n/a");
+  };
   return "," + cell(measured.value) + "," + end(false) + "," + end(true);
 }
 
@@ -110,7 +120,8 @@ std::string short_number(const std::optional<double>& value) {
 
 std::string short_number(const Measured& measured) {
   if (!measured.interval) return short_number(measured.value);
-  return short_number(measured.value) + " [" + short_number(std::optional(measured.interval->low)) + ", " + short_number(std::optional(measured.interval->high)) + "]";
+  return short_number(measured.value) + " [" + short_number(std::optional(measured.interval->low)) + ", " +
+         short_number(std::optional(measured.interval->high)) + "]";
 }
 
 std::string summary_json(const Record& record, const Summary& summary, int indent) {
@@ -119,7 +130,8 @@ std::string summary_json(const Record& record, const Summary& summary, int inden
   out["threshold"] = record.threshold;
   out["confidence"] = {{"level", 0.95}, {"resamples", record.resamples}, {"seed", record.seed}};
   out["failed"] = Json::array();
-  for (const Failure& failure : record.failures) out["failed"].push_back({{"id", failure.id}, {"error", failure.error}});
+  for (const Failure& failure : record.failures)
+    out["failed"].push_back({{"id", failure.id}, {"error", failure.error}});
   out.update(set_json(summary.all, record.radii));
   out["auroc"] = area_json(summary.auroc);
   out["ap"] = area_json(summary.ap);
@@ -145,7 +157,8 @@ std::string pictures_csv(const Record& record) {
   out += "\n";
   for (const PictureRow& row : record.rows) {
     out += cell(row.id) + "," + std::to_string(row.width) + "," + std::to_string(row.height);
-    for (const PixelCount count : {row.counts.tp, row.counts.fp, row.counts.fn, row.counts.tn}) out += "," + std::to_string(count);
+    for (const PixelCount count : {row.counts.tp, row.counts.fp, row.counts.fn, row.counts.tn})
+      out += "," + std::to_string(count);
     for (const std::optional<double>& rate : picture_rates(row.counts)) out += "," + cell(rate);
     out += "," + cell(row.auroc) + "," + cell(row.ap);
     for (const NearCounts& near : row.near) {
@@ -166,7 +179,8 @@ std::string groups_csv(const Summary& summary) {
   out += "\n";
   const auto add = [&](const std::string& field, const std::string& bin, const SetSummary& set) {
     out += cell(field) + "," + cell(bin) + "," + std::to_string(set.pictures);
-    for (const PixelCount count : {set.counts.tp, set.counts.fp, set.counts.fn, set.counts.tn}) out += "," + std::to_string(count);
+    for (const PixelCount count : {set.counts.tp, set.counts.fp, set.counts.fn, set.counts.tn})
+      out += "," + std::to_string(count);
     for (const auto* rates : {&set.pooled, &set.mean})
       for (const Measured& rate : *rates) out += interval_cells(rate);
     out += "\n";
@@ -178,35 +192,44 @@ std::string groups_csv(const Summary& summary) {
 
 std::string summary_text(const Record& record, const Summary& summary, bool sweep) {
   const SetSummary& all = summary.all;
-  std::string out = std::to_string(all.pictures) + (all.pictures == 1 ? " picture" : " pictures") + ", " + setting(record, "compared on") + ", threshold " +
-                    cell(std::optional(record.threshold)) + ", " + setting(record, "source") + "\n\n";
+  std::string out = std::to_string(all.pictures) + (all.pictures == 1 ? " picture" : " pictures") + ", " +
+                    setting(record, "compared on") + ", threshold " + cell(std::optional(record.threshold)) + ", " +
+                    setting(record, "source") + "\n\n";
   out += line("", "pooled", "mean over pictures");
-  for (size_t i = 0; i < kRates; ++i) out += line(kRateLabels[i], short_number(all.pooled[i]), short_number(all.mean[i]));
+  for (size_t i = 0; i < kRates; ++i)
+    out += line(kRateLabels[i], short_number(all.pooled[i]), short_number(all.mean[i]));
   out += line("AUROC", area_text(summary.auroc), short_number(all.mean_auroc));
   out += line("average precision", area_text(summary.ap), short_number(all.mean_ap));
   for (size_t k = 0; k < record.radii.size(); ++k)
-    for (const auto& [label, field] : {std::pair{"precision", &SetSummary::Near::precision}, {"recall", &SetSummary::Near::recall}, {"F1", &SetSummary::Near::f1}})
-      out += line(std::string(label) + " (" + std::to_string(record.radii[k]) + " px)", short_number(all.near_pooled[k].*field), short_number(all.near_mean[k].*field));
-  if (record.resamples > 0 && all.pictures > 1) out += "\nin brackets: 95 % of " + std::to_string(record.resamples) + " resamples of the pictures\n";
+    for (const auto& [label, field] : {std::pair{"precision", &SetSummary::Near::precision},
+                                       {"recall", &SetSummary::Near::recall},
+                                       {"F1", &SetSummary::Near::f1}})
+      out += line(std::string(label) + " (" + std::to_string(record.radii[k]) + " px)",
+                  short_number(all.near_pooled[k].*field), short_number(all.near_mean[k].*field));
+  if (record.resamples > 0 && all.pictures > 1)
+    out += "\nin brackets: 95 % of " + std::to_string(record.resamples) + " resamples of the pictures\n";
   if (!summary.sweep.empty() && all.pictures > 0) {
     const Rates best = pooled_rates(summary.sweep[summary.best]);
-    out += "best threshold on these pictures: " + cell(std::optional(record.thresholds[summary.best])) + " (pooled F1 " +
-           short_number(best[static_cast<size_t>(Rate::f1)]) + ", IoU " + short_number(best[static_cast<size_t>(Rate::iou)]) + ")\n";
+    out += "best threshold on these pictures: " + cell(std::optional(record.thresholds[summary.best])) +
+           " (pooled F1 " + short_number(best[static_cast<size_t>(Rate::f1)]) + ", IoU " +
+           short_number(best[static_cast<size_t>(Rate::iou)]) + ")\n";
   }
   std::string field;
   for (const GroupSummary& group : summary.groups) {
-    if (group.field != field) out += "\n" + padded(group.field, 24) + padded("pictures", 10) + padded("pooled F1", 26) + "mean F1\n";
+    if (group.field != field)
+      out += "\n" + padded(group.field, 24) + padded("pictures", 10) + padded("pooled F1", 26) + "mean F1\n";
     field = group.field;
     constexpr auto kF1 = static_cast<size_t>(Rate::f1);
-    out += padded("  " + group.bin, 24) + padded(std::to_string(group.set.pictures), 10) + padded(short_number(group.set.pooled[kF1]), 26) +
-           short_number(group.set.mean[kF1]) + "\n";
+    out += padded("  " + group.bin, 24) + padded(std::to_string(group.set.pictures), 10) +
+           padded(short_number(group.set.pooled[kF1]), 26) + short_number(group.set.mean[kF1]) + "\n";
   }
   if (sweep) {
     out += "\nthreshold  IoU     F1      precision  recall\n";
     for (size_t i = 0; i < summary.sweep.size(); ++i) {
       const Rates rates = pooled_rates(summary.sweep[i]);
       char text[96];
-      std::snprintf(text, sizeof text, "%.2f       %.4f  %.4f  %.4f     %.4f\n", record.thresholds[i], *rates[0], *rates[1], *rates[2], *rates[3]);
+      std::snprintf(text, sizeof text, "%.2f       %.4f  %.4f  %.4f     %.4f\n", record.thresholds[i], *rates[0],
+                    *rates[1], *rates[2], *rates[3]);
       out += text;
     }
   }

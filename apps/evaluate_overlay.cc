@@ -12,7 +12,8 @@ namespace {
 constexpr double kOpacity = 0.75;
 
 void paint(uint8_t* pixel, const std::array<uint8_t, 3>& colour) {
-  for (size_t c = 0; c < 3; ++c) pixel[c] = static_cast<uint8_t>(std::lround(pixel[c] + (colour[c] - pixel[c]) * kOpacity));
+  for (size_t c = 0; c < 3; ++c)
+    pixel[c] = static_cast<uint8_t>(std::lround(pixel[c] + (colour[c] - pixel[c]) * kOpacity));
 }
 
 }  // namespace

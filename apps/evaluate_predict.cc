@@ -40,7 +40,8 @@ std::string size_text(int64_t w, int64_t h) { return std::to_string(w) + "x" + s
 // The photo's own pixels with the truth and the region on them.
 Compared on_photo(const EvaluateInput& input, const KeptPixels& kept) {
   const int64_t w = input.photo.width, h = input.photo.height;
-  Compared out{.width = w, .height = h, .scores = {}, .target = input.target.pixels, .region = {}, .shown = input.photo};
+  Compared out{
+      .width = w, .height = h, .scores = {}, .target = input.target.pixels, .region = {}, .shown = input.photo};
   if (kept.limited()) {
     out.region.resize(static_cast<size_t>(w * h));
     for (int64_t y = 0; y < h; ++y)
@@ -68,8 +69,8 @@ class ModelPredictor : public Predictor {
   Compared run(const EvaluateInput& input) override {
     const io::Image& photo = input.photo;
     const ModelInfo& info = model_->info();
-    const KeptPixels kept(input.labels ? &*input.labels : nullptr, job_.kept_labels.value_or(info.kept_labels), photo.width,
-                          photo.height);
+    const KeptPixels kept(input.labels ? &*input.labels : nullptr, job_.kept_labels.value_or(info.kept_labels),
+                          photo.width, photo.height);
     const Grid grid{crop_of(photo), side_, side_};
     io::Image cropped;
     if (grid.crop != whole_photo(photo.width, photo.height)) cropped = cut_out(photo, grid.crop);
@@ -80,7 +81,9 @@ class ModelPredictor : public Predictor {
                                        : at_model(input, kept, grid, std::move(plane), std::move(rgb));
   }
 
-  double cut(double threshold) const override { return effective_threshold(model_->info(), model_->classes(), threshold); }
+  double cut(double threshold) const override {
+    return effective_threshold(model_->info(), model_->classes(), threshold);
+  }
   double default_threshold() const override { return model_->info().threshold; }
   std::string device() const override { return backend_->name(); }
 
@@ -90,7 +93,8 @@ class ModelPredictor : public Predictor {
   Crop crop_of(const io::Image& photo) {
     if (job_.crop == CropMode::none) return whole_photo(photo.width, photo.height);
     const std::vector<Face> faces = find_faces(photo, {}, &pool_);
-    if (faces.empty()) throw Error(ErrorCode::no_face, "no face found").hint("--crop none, if the photos are face crops already");
+    if (faces.empty())
+      throw Error(ErrorCode::no_face, "no face found").hint("--crop none, if the photos are face crops already");
     return face_crop(faces.front(), photo.width, photo.height);
   }
 
@@ -103,15 +107,22 @@ class ModelPredictor : public Predictor {
     }
     if (std::ranges::any_of(plane, [](float p) { return std::isnan(p); }))
       throw Error(ErrorCode::malformed, "the network's output is not a number somewhere")
-          .hint(precision_ == Precision::fp16 ? "try --precision bf16" : "its weights may be broken: furrow model show");
+          .hint(precision_ == Precision::fp16 ? "try --precision bf16"
+                                              : "its weights may be broken: furrow model show");
     // The mean of two roundings may pass 1 by one step.
     for (float& p : plane) p = std::clamp(p, 0.0f, 1.0f);
     return plane;
   }
 
-  Compared at_model(const EvaluateInput& input, const KeptPixels& kept, const Grid& grid, std::vector<float> plane, io::Image rgb) {
+  Compared at_model(const EvaluateInput& input, const KeptPixels& kept, const Grid& grid, std::vector<float> plane,
+                    io::Image rgb) {
     const int64_t w = input.photo.width, h = input.photo.height;
-    Compared out{.width = side_, .height = side_, .scores = std::move(plane), .target = {}, .region = {}, .shown = std::move(rgb)};
+    Compared out{.width = side_,
+                 .height = side_,
+                 .scores = std::move(plane),
+                 .target = {},
+                 .region = {},
+                 .shown = std::move(rgb)};
     out.target.resize(out.scores.size());
     if (kept.limited() || grid.crop != inside(grid.crop, w, h)) out.region.resize(out.scores.size());
     for (int64_t j = 0; j < side_; ++j) {
@@ -126,13 +137,15 @@ class ModelPredictor : public Predictor {
     return out;
   }
 
-  Compared at_photo(const EvaluateInput& input, const KeptPixels& kept, const Grid& grid, std::span<const float> plane) {
+  Compared at_photo(const EvaluateInput& input, const KeptPixels& kept, const Grid& grid,
+                    std::span<const float> plane) {
     const int64_t w = input.photo.width, h = input.photo.height;
     std::vector<float> crop;
     crop.reserve(static_cast<size_t>(grid.crop.side_w * grid.crop.side_h));
     PlaneResizer resizer(side_, side_, grid.crop.side_w, grid.crop.side_h,
                          [&](int64_t, std::span<const float> row) { crop.insert(crop.end(), row.begin(), row.end()); });
-    for (int64_t j = 0; j < side_; ++j) resizer.push(plane.subspan(static_cast<size_t>(j * side_), static_cast<size_t>(side_)));
+    for (int64_t j = 0; j < side_; ++j)
+      resizer.push(plane.subspan(static_cast<size_t>(j * side_), static_cast<size_t>(side_)));
     // Weights sum to 1 but for rounding.
     for (float& p : crop) p = std::clamp(p, 0.0f, 1.0f);
     Compared out = on_photo(input, kept);
@@ -183,7 +196,8 @@ std::vector<float> read_scores(const std::string& path, int64_t width, int64_t h
     const auto file = io::MappedFile::open(path, io::MappedFile::Access::copy);
     const auto check_size = [&](int64_t w, int64_t h) {
       if (w != width || h != height)
-        throw Error(ErrorCode::malformed, "the prediction is " + size_text(w, h) + ", the photo is " + size_text(width, height));
+        throw Error(ErrorCode::malformed,
+                    "the prediction is " + size_text(w, h) + ", the photo is " + size_text(width, height));
     };
     std::vector<float> scores(static_cast<size_t>(width * height));
     if (io::file_format(file->bytes()).name == "PNG") {

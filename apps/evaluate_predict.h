@@ -16,10 +16,10 @@ namespace furrow::apps {
 // One picture, decoded.
 struct EvaluateInput {
   std::string id;
-  io::Image photo;                    // RGB
-  io::Image target;                   // 1 channel, the photo's size: 0, 255
+  io::Image photo;   // RGB
+  io::Image target;  // 1 channel, the photo's size: 0, 255
   std::optional<io::LabelMap> labels;
-  std::vector<float> prediction;      // of the photo's size, where predictions are read and not computed
+  std::vector<float> prediction;  // of the photo's size, where predictions are read and not computed
 };
 
 // What is compared, row-major, width x height.
@@ -39,12 +39,12 @@ class Predictor {
   // The score that a mark must exceed for a threshold in (0, 1) to mean what it means to the model.
   virtual double cut(double threshold) const = 0;
   virtual double default_threshold() const = 0;
-  virtual std::string device() const = 0;   // "" where nothing is computed
+  virtual std::string device() const = 0;  // "" where nothing is computed
 };
 
 // Computes with the plan and the preprocessing of `furrow segment` (segment/segmenter.h); float32 probabilities.
-// CropMode::none: the photo is a face crop. CropMode::face: the largest face, or ErrorCode::no_face; with CompareAt::photo
-// scores outside the crop are 0, with CompareAt::model pixels outside the photo are not compared.
+// CropMode::none: the photo is a face crop. CropMode::face: the largest face, or ErrorCode::no_face; with
+// CompareAt::photo scores outside the crop are 0, with CompareAt::model pixels outside the photo are not compared.
 std::unique_ptr<Predictor> model_predictor(std::shared_ptr<const Model> model, const EvaluateJob& job);
 // Takes EvaluateInput::prediction; compares on the photo's pixels.
 std::unique_ptr<Predictor> file_predictor(const EvaluateJob& job);

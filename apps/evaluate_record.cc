@@ -13,7 +13,9 @@ namespace furrow::apps {
 namespace {
 
 bool worse(const OverlayPicture& a, const OverlayPicture& b) { return std::tie(a.iou, a.id) < std::tie(b.iou, b.id); }
-bool better(const OverlayPicture& a, const OverlayPicture& b) { return a.iou > b.iou || (a.iou == b.iou && a.id < b.id); }
+bool better(const OverlayPicture& a, const OverlayPicture& b) {
+  return a.iou > b.iou || (a.iou == b.iou && a.id < b.id);
+}
 
 using Order = bool (*)(const OverlayPicture&, const OverlayPicture&);
 
@@ -33,13 +35,15 @@ std::string shard_text(const Record& record) {
 
 void check_same(const Record& a, const Record& b) {
   const auto differ = [&](const std::string& key, const std::string& first, const std::string& second) {
-    throw Error(ErrorCode::usage, shard_text(a) + " and " + shard_text(b) + " are not of one evaluation: " + key + " is " +
-                                      printable(first) + " in one and " + printable(second) + " in the other");
+    throw Error(ErrorCode::usage, shard_text(a) + " and " + shard_text(b) + " are not of one evaluation: " + key +
+                                      " is " + printable(first) + " in one and " + printable(second) + " in the other");
   };
-  if (a.settings.size() != b.settings.size()) differ("the number of settings", std::to_string(a.settings.size()), std::to_string(b.settings.size()));
+  if (a.settings.size() != b.settings.size())
+    differ("the number of settings", std::to_string(a.settings.size()), std::to_string(b.settings.size()));
   for (size_t i = 0; i < a.settings.size(); ++i) {
     if (a.settings[i].first != b.settings[i].first) differ("a setting", a.settings[i].first, b.settings[i].first);
-    if (a.settings[i].second != b.settings[i].second) differ(a.settings[i].first, a.settings[i].second, b.settings[i].second);
+    if (a.settings[i].second != b.settings[i].second)
+      differ(a.settings[i].first, a.settings[i].second, b.settings[i].second);
   }
   if (a.shards != b.shards) differ("the number of shards", std::to_string(a.shards), std::to_string(b.shards));
 }
@@ -83,7 +87,8 @@ Record merge_records(std::vector<Record> shards) {
     for (const Record& shard : shards) present.insert(shard.shard);
     for (int i = 1; i <= shards.front().shards && missing.size() < 100; ++i)
       if (!present.contains(i)) missing += (missing.empty() ? "" : ", ") + std::to_string(i);
-    throw Error(ErrorCode::usage, std::to_string(shards.size()) + " of " + std::to_string(expected) + " shards: missing " + missing);
+    throw Error(ErrorCode::usage,
+                std::to_string(shards.size()) + " of " + std::to_string(expected) + " shards: missing " + missing);
   }
   Record whole = std::move(shards.front());
   for (size_t i = 1; i < shards.size(); ++i) {
@@ -95,7 +100,8 @@ Record merge_records(std::vector<Record> shards) {
     // A picture may stand in both lists of its shard; once is enough.
     std::vector<OverlayPicture> candidates = part.overlays.worst();
     for (const OverlayPicture& picture : part.overlays.best())
-      if (std::ranges::find(candidates, picture.id, &OverlayPicture::id) == candidates.end()) candidates.push_back(picture);
+      if (std::ranges::find(candidates, picture.id, &OverlayPicture::id) == candidates.end())
+        candidates.push_back(picture);
     for (const OverlayPicture& picture : candidates) whole.overlays.add(picture);
   }
   whole.shard = whole.shards = 1;

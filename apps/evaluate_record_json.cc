@@ -1,6 +1,6 @@
 // A shard's record to and from JSON. What comes from a file is believed only after it is checked.
+#include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -21,9 +21,15 @@ Json optional_json(const std::optional<double>& value) { return value ? Json(*va
 Json row_json(const PictureRow& row) {
   Json near = Json::array(), attributes = Json::array();
   for (const NearCounts& n : row.near) near.push_back({n.predicted, n.predicted_near, n.truth, n.truth_near});
-  for (const std::optional<std::string>& value : row.attributes) attributes.push_back(value ? Json(*value) : Json(nullptr));
-  return {{"id", row.id}, {"size", {row.width, row.height}}, {"counts", {row.counts.tp, row.counts.fp, row.counts.fn, row.counts.tn}},
-          {"near", std::move(near)}, {"auroc", optional_json(row.auroc)}, {"ap", optional_json(row.ap)}, {"attributes", std::move(attributes)}};
+  for (const std::optional<std::string>& value : row.attributes)
+    attributes.push_back(value ? Json(*value) : Json(nullptr));
+  return {{"id", row.id},
+          {"size", {row.width, row.height}},
+          {"counts", {row.counts.tp, row.counts.fp, row.counts.fn, row.counts.tn}},
+          {"near", std::move(near)},
+          {"auroc", optional_json(row.auroc)},
+          {"ap", optional_json(row.ap)},
+          {"attributes", std::move(attributes)}};
 }
 
 Json overlays_json(const std::vector<OverlayPicture>& list) {
@@ -46,7 +52,9 @@ Json bins_json(const ScoreHistogram& histogram) {
   return out;
 }
 
-[[noreturn]] void broken(const std::string& what) { throw Error(ErrorCode::malformed, "not a shard as `furrow evaluate --shard` writes it: " + what); }
+[[noreturn]] void broken(const std::string& what) {
+  throw Error(ErrorCode::malformed, "not a shard as `furrow evaluate --shard` writes it: " + what);
+}
 
 const Json& member(const Json& object, const char* key) {
   const auto found = object.is_object() ? object.find(key) : object.end();
@@ -65,7 +73,9 @@ PixelCount whole(const Json& value, PixelCount most = PixelCount{1} << 62) {
   return value.get<PixelCount>();
 }
 
-int small(const Json& object, const char* key, int most) { return static_cast<int>(whole(member(object, key), static_cast<PixelCount>(most))); }
+int small(const Json& object, const char* key, int most) {
+  return static_cast<int>(whole(member(object, key), static_cast<PixelCount>(most)));
+}
 
 double number(const Json& value, double low = 0, double high = 1) {
   if (!value.is_number()) broken("a number is none");
@@ -74,12 +84,16 @@ double number(const Json& value, double low = 0, double high = 1) {
   return x;
 }
 
+// What record_json() wrote is printable already; what somebody else wrote reaches a terminal.
 std::string text(const Json& value) {
   if (!value.is_string()) broken("a text is none");
-  return value.get<std::string>();
+  const auto& raw = value.get_ref<const std::string&>();
+  return printable(raw, raw.size());
 }
 
-std::optional<double> optional_number(const Json& value) { return value.is_null() ? std::nullopt : std::optional(number(value)); }
+std::optional<double> optional_number(const Json& value) {
+  return value.is_null() ? std::nullopt : std::optional(number(value));
+}
 
 PictureRow read_row(const Json& json, size_t radii, size_t fields) {
   PictureRow row;
@@ -88,7 +102,8 @@ PictureRow read_row(const Json& json, size_t radii, size_t fields) {
   const Json& counts = list(json, "counts", 4);
   const Json& near = list(json, "near", radii);
   const Json& attributes = list(json, "attributes", fields);
-  if (size.size() != 2 || counts.size() != 4 || near.size() != radii || attributes.size() != fields) broken("a row of the wrong length");
+  if (size.size() != 2 || counts.size() != 4 || near.size() != radii || attributes.size() != fields)
+    broken("a row of the wrong length");
   row.width = static_cast<int64_t>(whole(size[0]));
   row.height = static_cast<int64_t>(whole(size[1]));
   row.counts = {.tp = whole(counts[0]), .fp = whole(counts[1]), .fn = whole(counts[2]), .tn = whole(counts[3])};
@@ -98,7 +113,8 @@ PictureRow read_row(const Json& json, size_t radii, size_t fields) {
   }
   row.auroc = optional_number(member(json, "auroc"));
   row.ap = optional_number(member(json, "ap"));
-  for (const Json& value : attributes) row.attributes.push_back(value.is_null() ? std::nullopt : std::optional(text(value)));
+  for (const Json& value : attributes)
+    row.attributes.push_back(value.is_null() ? std::nullopt : std::optional(text(value)));
   return row;
 }
 
@@ -107,7 +123,8 @@ std::vector<OverlayPicture> read_overlays(const Json& object, const char* key, s
   for (const Json& json : list(object, key, limit)) {
     OverlayPicture picture{text(member(json, "id")), number(member(json, "iou")), text(member(json, "png"))};
     // It goes into a page as it is.
-    if (picture.png.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=") != std::string::npos)
+    if (picture.png.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=") !=
+        std::string::npos)
       broken("a picture is not base64");
     out.push_back(std::move(picture));
   }
@@ -121,20 +138,25 @@ void read_bins(const Json& object, ScoreHistogram& histogram) {
     ScoreHistogram::Bin bin;
     bin.negatives = whole(bins[i + 1]);
     bin.positives = whole(bins[i + 2]);
-    bin.value = bins[i + 3].is_null() ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(number(bins[i + 3]));
+    bin.value =
+        bins[i + 3].is_null() ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(number(bins[i + 3]));
     histogram.add_bin(whole(bins[i], ScoreHistogram::kBins - 1), bin);
   }
 }
 
 Record parse(const Json& json) {
   if (!json.is_object() || !json.contains("schema")) broken("no \"schema\"");
-  if (json["schema"] != kSchema) throw Error(ErrorCode::unsupported, "another schema").in("schema").hint(std::string("this program adds up ") + kSchema);
+  if (json["schema"] != kSchema)
+    throw Error(ErrorCode::unsupported, "another schema")
+        .in("schema")
+        .hint(std::string("this program adds up ") + kSchema);
   Record record;
   for (const Json& pair : list(json, "settings", 100)) {
     if (!pair.is_array() || pair.size() != 2) broken("a setting is no pair");
     record.settings.emplace_back(text(pair[0]), text(pair[1]));
   }
-  for (const Json& radius : list(json, "radii", kMostRadii)) record.radii.push_back(static_cast<int>(whole(radius, kLargestRadius)));
+  for (const Json& radius : list(json, "radii", kMostRadii))
+    record.radii.push_back(static_cast<int>(whole(radius, kLargestRadius)));
   for (const Json& by : list(json, "by", 100)) record.by.push_back(text(by));
   record.resamples = small(json, "resamples", 1'000'000);
   record.seed = whole(member(json, "seed"), std::numeric_limits<PixelCount>::max());
@@ -146,14 +168,18 @@ Record parse(const Json& json) {
   for (const Json& t : list(json, "thresholds", kMostThresholds)) record.thresholds.push_back(number(t));
   for (const Json& c : list(json, "cuts", kMostThresholds)) cuts.push_back(number(c, -1, 100));
   const Json& passed = list(json, "passed", 2 * (kMostThresholds + 1));
-  if (cuts.size() != record.thresholds.size() || passed.size() != 2 * (cuts.size() + 1) || !std::ranges::is_sorted(cuts)) broken("a sweep of the wrong length or order");
+  if (cuts.size() != record.thresholds.size() || passed.size() != 2 * (cuts.size() + 1) ||
+      !std::ranges::is_sorted(cuts))
+    broken("a sweep of the wrong length or order");
   record.sweep = ThresholdSweep(std::move(cuts));
   std::vector<PixelCount> counts;
   for (const Json& count : passed) counts.push_back(whole(count));
   record.sweep.add_passed(counts);
   read_bins(json, record.histogram);
-  for (const Json& row : list(json, "rows", kMostPictures)) record.rows.push_back(read_row(row, record.radii.size(), record.by.size()));
-  for (const Json& failure : list(json, "failures", kMostPictures)) record.failures.push_back({text(member(failure, "id")), text(member(failure, "error"))});
+  for (const Json& row : list(json, "rows", kMostPictures))
+    record.rows.push_back(read_row(row, record.radii.size(), record.by.size()));
+  for (const Json& failure : list(json, "failures", kMostPictures))
+    record.failures.push_back({text(member(failure, "id")), text(member(failure, "error"))});
   const auto limit = static_cast<size_t>(small(json, "overlays", 1000));
   record.overlays = OverlayChoice(limit);
   record.overlays.set(read_overlays(json, "worst", limit), read_overlays(json, "best", limit));

@@ -11,9 +11,10 @@ namespace furrow::apps {
 // Throws ErrorCode::usage where a result exists already and job.force is not set; makes the folder.
 void refuse_overwriting(const EvaluateJob& job);
 
-// Writes and prints the results of a whole, or the record of a shard. `model`: null where there is none, or where the shards
-// of an earlier run are added up (job.write_threshold then loads job.weights, which must be the same file). Returns 0.
-// Throws ErrorCode::malformed at the end where pictures failed, and before writing anything where none is left.
+// Writes and prints the results of a whole, or the record of a shard. `model`: null where there is none, or where the
+// shards of an earlier run are added up (job.write_threshold then loads job.weights, which must be the same file).
+// Returns 0. Throws ErrorCode::malformed at the end where pictures failed, and before writing anything where none is
+// left.
 int write_results(const EvaluateJob& job, const cli::Common& common, const Record& record, const Model* model);
 
 }  // namespace furrow::apps

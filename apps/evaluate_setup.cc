@@ -24,7 +24,10 @@ std::set<std::string> read_ids(const std::string& path) {
   for (size_t number = 1; std::getline(file, line); ++number) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (line.size() > kIdBytes || line.find('\0') != std::string::npos)
-      throw Error(ErrorCode::malformed, "not a list of names").file(path).in("line " + std::to_string(number)).limit(kIdBytes, line.size());
+      throw Error(ErrorCode::malformed, "not a list of names")
+          .file(path)
+          .in("line " + std::to_string(number))
+          .limit(kIdBytes, line.size());
     if (!line.empty()) ids.insert(line);
   }
   if (file.bad()) throw Error(ErrorCode::io, "cannot read the list of names").file(path);
@@ -55,7 +58,8 @@ std::vector<data::PairFiles> pairs_of(const EvaluateJob& job, const cli::Common&
   ThreadPool pool(job.compute.threads);
   data::Pairing pairing = data::find_pairs(options, &pool);
   for (size_t i = 0; i < std::min(kShownWarnings, pairing.warnings.size()); ++i) cli::note(common, pairing.warnings[i]);
-  if (pairing.warnings.size() > kShownWarnings) cli::note(common, "... and " + std::to_string(pairing.warnings.size() - kShownWarnings) + " more files left out");
+  if (pairing.warnings.size() > kShownWarnings)
+    cli::note(common, "... and " + std::to_string(pairing.warnings.size() - kShownWarnings) + " more files left out");
   if (!job.ids.empty()) keep_listed(job.ids, pairing.pairs);
   return std::move(pairing.pairs);
 }
@@ -100,7 +104,8 @@ Setup set_up(const EvaluateJob& job, const cli::Common& common) {
   setup.pairs_sha256 = io::sha256_hex(std::as_bytes(std::span(ids)));
   std::vector<data::PairFiles> own;
   for (size_t i = 0; i < setup.pairs.size(); ++i)
-    if (i % static_cast<size_t>(job.shards) == static_cast<size_t>(job.shard - 1)) own.push_back(std::move(setup.pairs[i]));
+    if (i % static_cast<size_t>(job.shards) == static_cast<size_t>(job.shard - 1))
+      own.push_back(std::move(setup.pairs[i]));
   setup.pairs = std::move(own);
   if (!job.by.empty()) {
     setup.attributes = read_attributes(job.attributes, names);
@@ -111,7 +116,8 @@ Setup set_up(const EvaluateJob& job, const cli::Common& common) {
     setup.predictor = model_predictor(setup.model, job);
     for (const std::string& note : setup.model->info().notes) cli::note(common, note);
     if (setup.model->info().masked_input && job.labels.empty())
-      cli::note(common, "the model was trained on photos with everything but skin made black, and no labels were given");
+      cli::note(common,
+                "the model was trained on photos with everything but skin made black, and no labels were given");
   } else {
     setup.predictor = file_predictor(job);
   }
@@ -149,7 +155,8 @@ Record new_record(const EvaluateJob& job, const Setup& setup) {
   s.emplace_back("compared on", compared_on(job, setup));
   s.emplace_back("threshold", shortest(record.threshold));
   s.emplace_back("masks", rule_text(job.mask_rule));
-  const std::vector<int> kept = job.kept_labels.value_or(setup.model ? setup.model->info().kept_labels : ModelInfo{}.kept_labels);
+  const std::vector<int> kept =
+      job.kept_labels.value_or(setup.model ? setup.model->info().kept_labels : ModelInfo{}.kept_labels);
   s.emplace_back("region", job.labels.empty() ? "every pixel" : "pixels with label " + list_text(kept));
   s.emplace_back("pairs", std::to_string(setup.all_pairs));
   s.emplace_back("pairs sha256", setup.pairs_sha256);

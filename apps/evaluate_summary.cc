@@ -45,7 +45,8 @@ class SetStatistics {
   size_t size() const { return 2 * kRates + 2 + 6 * radii_; }
 
   // rows[drawn[i]] are the pictures.
-  void compute(std::span<const uint32_t> rows, std::span<const uint32_t> drawn, std::span<std::optional<double>> out) const {
+  void compute(std::span<const uint32_t> rows, std::span<const uint32_t> drawn,
+               std::span<std::optional<double>> out) const {
     PixelCounts counts;
     std::array<Mean, kRates> means;
     Mean auroc, ap;
@@ -67,7 +68,8 @@ class SetStatistics {
   }
 
  private:
-  void near(size_t k, std::span<const uint32_t> rows, std::span<const uint32_t> drawn, std::span<std::optional<double>> out) const {
+  void near(size_t k, std::span<const uint32_t> rows, std::span<const uint32_t> drawn,
+            std::span<std::optional<double>> out) const {
     NearCounts counts;
     Mean precision, recall, f1;
     for (const uint32_t i : drawn) {
@@ -91,7 +93,8 @@ class SetStatistics {
   std::vector<PictureValues> values_;
 };
 
-SetSummary summarise_set(const Record& record, const SetStatistics& statistics, std::span<const uint32_t> rows, ThreadPool* pool) {
+SetSummary summarise_set(const Record& record, const SetStatistics& statistics, std::span<const uint32_t> rows,
+                         ThreadPool* pool) {
   SetSummary set;
   set.pictures = rows.size();
   for (const uint32_t row : rows) set.counts += record.rows[row].counts;
@@ -106,7 +109,9 @@ SetSummary summarise_set(const Record& record, const SetStatistics& statistics, 
   statistics.compute(rows, once, values);
   const auto intervals = bootstrap(
       rows.size(), statistics.size(),
-      [&](std::span<const uint32_t> drawn, std::span<std::optional<double>> out) { statistics.compute(rows, drawn, out); },
+      [&](std::span<const uint32_t> drawn, std::span<std::optional<double>> out) {
+        statistics.compute(rows, drawn, out);
+      },
       {.resamples = record.resamples, .seed = record.seed}, pool);
   const auto measured = [&](size_t i) { return Measured{values[i], intervals[i]}; };
   for (size_t r = 0; r < kRates; ++r) {

@@ -11,7 +11,7 @@ import struct
 import unittest
 import zlib
 
-from program import Program, chunk, png
+from program import PHOTO, Program, chunk, png
 
 
 def gray(width, height, value, depth=8) -> bytes:
@@ -198,6 +198,31 @@ class Evaluate(Program):
         self.evaluate("--predictions", "out", "--ids", "names.txt", out="again")
         self.assertEqual(self.results("photo")["counts"], self.results("again")["counts"])
 
+    def test_the_face_is_found_and_cut_out(self):
+        self.put("portrait/a.png", PHOTO.read_bytes())
+        self.put("line/a.png", gray(512, 512, lambda x, y: 255 if 100 < x < 300 and y % 40 < 3 else 0))
+        def run(*words):
+            result = self.run_furrow("evaluate", "portrait", "line", "--size", "64", *words)
+            self.assertEqual(result.returncode, 0, result.stderr)
+        run("--crop", "face", "--at", "photo", "-o", "photo")
+        self.run_furrow("segment", "portrait", "--size", "64", "--save", "mask,json", "-o", "marks")
+        result = self.run_furrow("evaluate", "portrait", "line", "--predictions", "marks", "-o", "again")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(self.results("photo")["counts"], self.results("again")["counts"])
+        run("--crop", "face", "-o", "model")
+        counts = self.results("model")["counts"]
+        crop = json.loads((self.folder / "marks/a.json").read_text())["faces"][0]["crop"]
+        # Grid pixels whose centre lies on the photo, and the truth under them.
+        def under(n):
+            return crop["x"] + (2 * n + 1) * crop["width"] // 128, crop["y"] + (2 * n + 1) * crop["height"] // 128
+        columns = [under(i)[0] for i in range(64) if 0 <= under(i)[0] < 512]
+        rows = [under(j)[1] for j in range(64) if 0 <= under(j)[1] < 512]
+        self.assertEqual(sum(counts.values()), len(columns) * len(rows))
+        self.assertEqual(counts["tp"] + counts["fn"], sum(100 < x < 300 for x in columns) * sum(y % 40 < 3 for y in rows))
+        self.put("blank/a.png", png(512, 512, lambda x, y: 128))
+        result = self.run_furrow("evaluate", "blank", "line", "--crop", "face", "-o", "none")
+        self.refused(result, 4, "1 of 1 pictures failed", "no face")
+
     def test_inside_the_face(self):
         inside = lambda x, y: x >= 10
         for n in range(5):
@@ -272,6 +297,8 @@ class Evaluate(Program):
             (("photos", "masks", "--write-threshold", "w.pth"), (".safetensors",)),
             (("photos", "masks", "--bootstrap", "-1"), ("--bootstrap",)),
             (("photos", "masks", "--merge", "a.json"), ("--merge",)),
+            (("--merge", "a.json", "--threshold", "0.3"), ("--threshold", "--merge")),
+            (("photos", "masks", "--predictions", "found", "--at", "photo"), ("--predictions", "--at")),
             (("photos", "masks", "--at", "moon"), ("model, photo",)),
             (("photos", "masks", "--treshold", "0.5"), ("--threshold",)),
         ]:
