@@ -6,6 +6,7 @@
 import base64
 import csv
 import json
+import random
 import re
 import struct
 import unittest
@@ -181,6 +182,26 @@ class Evaluate(Program):
         self.refused(merge("bad.json"), 5, "bad.json")
         self.assertFalse((self.folder / "sum/evaluate.json").exists())
 
+    def test_damaged_shards_end_cleanly(self):
+        for i in (1, 2):
+            self.evaluate("--predictions", "found", "--overlays", "1", "--shard", f"{i}/2", out="parts")
+        whole = (self.folder / "parts/shard-1-of-2.json").read_bytes()
+        values = (b"null", b"-1", b"1.5", b"[]", b"{}", b'"x"', b"1e999", b"4611686018427387904", b"99999999999999999999")
+        numbers = list(re.finditer(rb"(?<=[:\[,])\d+(?=[,\]}])", whole))
+        draw, seen = random.Random(1), set()
+        for _ in range(60):
+            at, end = draw.choice(numbers).span()
+            start = draw.randrange(len(whole))
+            damaged = draw.choice((whole[:at] + draw.choice(values) + whole[end:],
+                                   whole[:start] + bytes([draw.randrange(256)]) + whole[start + 1:],
+                                   whole[:start] + whole[start + draw.randrange(1, 40):]))
+            self.put("bad.json", damaged)
+            result = self.run_furrow("evaluate", "--merge", "bad.json,parts/shard-2-of-2.json", "-o", "sum", "--force", "-q")
+            # 0: the damage left a shard that could be; 2: a shard of something else.
+            self.assertIn(result.returncode, (0, 2, 4, 5), (damaged, result.stderr))
+            seen.add(result.returncode)
+        self.assertIn(4, seen)
+
     def test_a_model_runs_at_both_sizes_and_the_threshold_is_written(self):
         self.evaluate("--size", "32", "--write-threshold", "new.safetensors", "--threads", "1")
         found = self.results()
@@ -190,6 +211,9 @@ class Evaluate(Program):
         self.assertEqual(shown["preprocessing"]["threshold"], found["best"]["threshold"])
         self.evaluate("--size", "32", "--threads", "2", out="two")
         self.assertEqual((self.folder / "out/evaluate.json").read_bytes(), (self.folder / "two/evaluate.json").read_bytes())
+        self.evaluate("--size", "32", "--tta", "flip", out="flip")
+        self.assertEqual(sum(self.results("flip")["counts"].values()), 5 * 32 * 32)
+        self.assertNotEqual(self.results("flip")["auroc"], found["auroc"])
         # On the photo's pixels the counts are those of the masks that `furrow segment` writes.
         self.evaluate("--size", "32", "--at", "photo", out="photo")
         self.segment("photos", "--save", "mask")
