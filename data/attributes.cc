@@ -84,15 +84,13 @@ void add_faces(const json& faces, const std::string& id, Attributes& out) {
   }
   if (largest == nullptr) return;
   for (const auto& [key, value] : largest->items()) {
-    if (key == "faceAttributes")
-      add(value, "", id, fields);
-    else if (key != "faceId")
-      add(value, key, id, fields);
+    if (key == "faceAttributes" && !value.is_object()) throw wrong(id + ": faceAttributes", "not an object");
+    if (key != "faceId") add(value, key == "faceAttributes" ? "" : key, id, fields);
   }
 }
 
 json read_json(const std::string& path, uint64_t largest) {
-  const auto file = io::MappedFile::open(path, io::MappedFile::Access::copy);
+  const auto file = io::MappedFile::open(path);  // mapped: its size is judged before anything is allocated
   const auto bytes = file->bytes();
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   check_json(text, largest);

@@ -49,6 +49,10 @@ int assign_classes(std::array<int16_t, 256>& table, const MaskRule& rule) {
 }  // namespace
 
 MaskTable::MaskTable(const MaskRule& rule) : rule_(rule) {
+  if (rule.kind != MaskKind::values && !(rule.wrinkle.empty() && rule.background.empty()))
+    throw wrong_rule("values are listed, but the kind of mask has no use for them");
+  if (rule.kind != MaskKind::classes && !rule.classes.empty())
+    throw wrong_rule("there is a class map, but the kind of mask has no use for it");
   target_.fill(-1);
   switch (rule.kind) {
     case MaskKind::binary:

@@ -36,8 +36,8 @@ struct MaskRule {
 // The rule as a table. The target of the binary kinds is 0 or 255, of `weak` the value, of `classes` the class number.
 class MaskTable {
  public:
-  // ErrorCode::configuration where the rule contradicts itself: a value listed twice, none that is wrinkle, fewer than
-  // two classes, class numbers with gaps, dilation of something that is not binary.
+  // ErrorCode::configuration where the rule contradicts itself: lists that its kind does not use, a value listed twice,
+  // none that is wrinkle, fewer than two classes, class numbers with gaps, dilation of something that is not binary.
   explicit MaskTable(const MaskRule& rule);
 
   bool knows(uint8_t value) const { return target_[value] >= 0; }

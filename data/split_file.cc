@@ -62,7 +62,7 @@ void write_split(const std::string& path, const Split& split) {
 
 Split read_split(const std::string& path) {
   return with_file(path, [&] {
-    const auto mapped = io::MappedFile::open(path, io::MappedFile::Access::copy);
+    const auto mapped = io::MappedFile::open(path);  // mapped: its size is judged before anything is allocated
     const auto bytes = mapped->bytes();
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     check_json(text, kLargestFile);

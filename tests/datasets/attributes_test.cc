@@ -108,6 +108,7 @@ TEST(Attributes, BrokenFilesAreNamed) {
   EXPECT_NE(refusal(R"([{"faceAttributes":{"age":1e999}}])").find("too large"), std::string::npos);
   EXPECT_NE(refusal(R"([{"faceAttributes":{"age":1,"age":2}}])").find("stands twice"), std::string::npos);
   EXPECT_NE(refusal(R"([{"faceAttributes":{"hair":[1]}}])").find("00007: hair"), std::string::npos);
+  EXPECT_NE(refusal(R"([{"faceAttributes":3}])").find("00007: faceAttributes"), std::string::npos);
   EXPECT_NE(refusal(R"([{"faceRectangle":3},{}])").find("faceRectangle"), std::string::npos);
   refusal(std::string(100'000, '['), ErrorCode::limit);
   refusal("[" + std::string(1 << 20, ' ') + "]", ErrorCode::limit);

@@ -82,6 +82,8 @@ TEST(Masks, ContradictoryRulesAreConfigurationErrors) {
   const auto wrong = [](const MaskRule& rule) { return refusal(ErrorCode::configuration, [&] { MaskTable{rule}; }); };
   EXPECT_NE(wrong({MaskKind::values}).find("no value is wrinkle"), std::string::npos);
   EXPECT_NE(wrong({MaskKind::values, {3}, {3}}).find("value 3 is listed twice"), std::string::npos);
+  EXPECT_NE(wrong({MaskKind::binary, {3}}).find("no use for them"), std::string::npos);
+  EXPECT_NE(wrong({MaskKind::weak, {}, {}, {{0, 0}, {1, 1}}}).find("no use for it"), std::string::npos);
   EXPECT_NE(wrong({MaskKind::classes, {}, {}, {{0, 0}}}).find("at least"), std::string::npos);
   EXPECT_NE(wrong({MaskKind::classes, {}, {}, {{0, 0}, {1, 2}}}).find("no value is class 1"), std::string::npos);
   EXPECT_NE(wrong({MaskKind::classes, {}, {}, {{0, 0}, {1, 255}}}).find("254"), std::string::npos);
