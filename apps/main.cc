@@ -72,6 +72,7 @@ int parse_and_run(int argc, char** argv, Program& program) {
   app.add_option("--limit", changed, "Change a limit: NAME=NUMBER, may be repeated (names: --limits)")->allow_extra_args(false);
   add_segment(app, program);
   add_train(app, program);
+  add_evaluate(app, program);
   add_model(app, program);
   try {
     app.parse(argc, argv);

@@ -1,0 +1,167 @@
+#include "apps/evaluate_job.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <future>
+#include <memory>
+#include <new>
+
+#include "apps/cli/progress.h"
+#include "apps/cli/signals.h"
+#include "apps/evaluate_groups.h"
+#include "apps/evaluate_overlay.h"
+#include "apps/evaluate_predict.h"
+#include "apps/evaluate_record.h"
+#include "apps/evaluate_results.h"
+#include "apps/evaluate_setup.h"
+#include "io/picture.h"
+#include "kernels/error.h"
+#include "kernels/threads.h"
+
+namespace furrow::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kOverlaySide = 384;
+
+// A pair on its way; an Error in place of pictures travels on to be listed.
+struct Decoded {
+  EvaluateInput input;
+  std::optional<Error> failure;
+};
+
+std::string prediction_path(const EvaluateJob& job, const std::string& id) {
+  std::error_code error;
+  for (const char* ending : {".png", ".prob.png", ".mask.png"})
+    if (const std::string path = job.predictions + "/" + id + ending; fs::exists(path, error)) return path;
+  throw Error(ErrorCode::io, "no prediction")
+      .file(job.predictions + "/" + id + ".png")
+      .hint("predictions are NAME.png, NAME.prob.png or NAME.mask.png");
+}
+
+Decoded decode(const EvaluateJob& job, const data::MaskTable& table, const data::PairFiles& pair) {
+  Decoded out;
+  out.input.id = pair.id;
+  try {
+    EvaluateInput& input = out.input;
+    input.photo = io::read_picture(pair.image, io::Background::drop, job.limits).image;
+    input.target = data::read_mask(pair.mask, job.mask_rule, job.limits);
+    with_file(pair.mask, [&] {
+      if (input.target.width != input.photo.width || input.target.height != input.photo.height)
+        throw Error(ErrorCode::malformed, "the mask is " + std::to_string(input.target.width) + "x" +
+                                              std::to_string(input.target.height) + ", the photo is " +
+                                              std::to_string(input.photo.width) + "x" +
+                                              std::to_string(input.photo.height));
+      data::to_target(input.target, table);
+      return 0;
+    });
+    if (!job.labels.empty()) input.labels = io::read_labels(job.labels + "/" + pair.id + ".png", job.limits);
+    if (!job.predictions.empty())
+      input.prediction = read_scores(prediction_path(job, pair.id), input.photo.width, input.photo.height, job.limits);
+  } catch (const Error& error) { out.failure = error; } catch (const std::bad_alloc&) {
+    out.failure = Error(ErrorCode::limit, "out of memory").file(pair.image);
+  }
+  return out;
+}
+
+// Counts one picture into the record.
+class Counter {
+ public:
+  Counter(const EvaluateJob& job, const Setup& setup, Record& record)
+      : setup_(setup), record_(record), pool_(job.compute.threads), cut_(setup.predictor->cut(record.threshold)) {}
+
+  void add(const EvaluateInput& input, const std::string& path) {
+    const Compared compared = with_file(path, [&] { return setup_.predictor->run(input); });
+    PictureRow row;
+    row.id = printable(input.id, 200);
+    row.width = compared.width;
+    row.height = compared.height;
+    std::vector<uint8_t> predicted(compared.scores.size());
+    std::ranges::transform(compared.scores, predicted.begin(),
+                           [&](float p) { return static_cast<double>(p) > cut_ ? 255 : 0; });
+    row.counts = count(compared.scores, cut_, compared.target, compared.region);
+    row.near.resize(record_.radii.size());
+    // The last task is the curves of this picture.
+    parallel_for(&pool_, static_cast<int64_t>(record_.radii.size()) + 1, [&](int64_t task, int) {
+      const auto k = static_cast<size_t>(task);
+      if (k < record_.radii.size())
+        row.near[k] =
+            count_near(predicted, compared.target, compared.region, compared.width, compared.height, record_.radii[k]);
+      else
+        own_.clear(), own_.add(compared.scores, compared.target, compared.region);
+    });
+    if (const auto area = auroc(own_)) row.auroc = area->value;
+    if (const auto area = average_precision(own_)) row.ap = area->value;
+    for (const std::string& by : record_.by) {
+      auto value = setup_.attributes.value(input.id, parse_group(by).field);
+      row.attributes.push_back(value ? std::optional(printable(*value, 60)) : std::nullopt);
+    }
+    // Nothing fails from here on: a picture is counted whole or not at all.
+    record_.histogram.add(own_);
+    record_.sweep.add(compared.scores, compared.target, compared.region);
+    if (const double iou = row.iou(); row.has_truth() && record_.overlays.wants(row.id, iou))
+      record_.overlays.add({row.id, iou, overlay_base64(compared, predicted, kOverlaySide)});
+    record_.rows.push_back(std::move(row));
+  }
+
+ private:
+  const Setup& setup_;
+  Record& record_;
+  ThreadPool pool_;
+  double cut_;
+  ScoreHistogram own_;
+};
+
+// False where a signal ended it.
+bool count_all(const EvaluateJob& job, const Setup& setup, const cli::Common& common, Record& record) {
+  const data::MaskTable table(job.mask_rule);
+  cli::Progress progress(static_cast<int64_t>(setup.pairs.size()), "pictures", !common.quiet && !common.json);
+  Counter counter(job, setup, record);
+  const auto start = [&](size_t i) {
+    return std::async(std::launch::async, [&, i] { return decode(job, table, setup.pairs[i]); });
+  };
+  std::future<Decoded> next;
+  if (!setup.pairs.empty()) next = start(0);
+  for (size_t i = 0; i < setup.pairs.size(); ++i) {
+    if (cli::interrupted() != 0) return false;
+    Decoded decoded = next.get();
+    if (i + 1 < setup.pairs.size()) next = start(i + 1);
+    if (!decoded.failure) {
+      try {
+        counter.add(decoded.input, setup.pairs[i].image);
+      } catch (const DeviceLost&) {
+        throw;  // no other picture would fare better
+      } catch (const Error& error) { decoded.failure = error; } catch (const std::bad_alloc&) {
+        decoded.failure = Error(ErrorCode::limit, "out of memory").file(setup.pairs[i].image);
+      }
+    }
+    if (decoded.failure) record.failures.push_back({printable(decoded.input.id, 200), decoded.failure->line()});
+    progress.update(static_cast<int64_t>(i + 1), static_cast<int64_t>(record.failures.size()));
+  }
+  sort_rows(record);
+  return true;
+}
+
+Record merged(const EvaluateJob& job) {
+  std::vector<Record> shards;
+  for (const std::string& path : job.merge) shards.push_back(read_record(path));
+  return merge_records(std::move(shards));
+}
+
+}  // namespace
+
+int run_evaluate(const EvaluateJob& job, const cli::Common& common) {
+  const bool merging = !job.merge.empty();
+  refuse_overwriting(job);
+  if (merging) return write_results(job, common, merged(job), nullptr);
+  const Setup setup = set_up(job, common);
+  Record record = new_record(job, setup);
+  if (!count_all(job, setup, common, record)) {
+    cli::note(common, "interrupted; nothing was written");
+    return cli::interrupted();
+  }
+  return write_results(job, common, record, setup.model.get());
+}
+
+}  // namespace furrow::apps

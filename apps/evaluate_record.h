@@ -1,0 +1,90 @@
+// What an evaluation has counted: everything its results are made from, in whole numbers, so that parts add up to the
+// same bytes as the whole.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/metric_ops.h"
+#include "losses/metrics_curve.h"
+#include "losses/metrics_tolerance.h"
+
+namespace furrow::apps {
+
+// One picture.
+struct PictureRow {
+  std::string id;
+  int64_t width = 0, height = 0;                       // of what was compared
+  PixelCounts counts;                                  // at the threshold
+  std::vector<NearCounts> near;                        // one per radius
+  std::optional<double> auroc, ap;                     // of its own pixels
+  std::vector<std::optional<std::string>> attributes;  // one per field of `by`; empty: unknown
+  bool has_truth() const { return counts.tp + counts.fn > 0; }
+  double iou() const;  // of picture_rates(), 0 where undefined
+};
+
+// A picture kept for the report: PNG of the photo with hits, misses and false alarms.
+struct OverlayPicture {
+  std::string id;
+  double iou = 0;
+  std::string png;  // base64
+};
+
+// The `limit` worst and best pictures (by IoU, then by id) among those with truth.
+class OverlayChoice {
+ public:
+  explicit OverlayChoice(size_t limit = 0) : limit_(limit) {}
+  // Whether a picture would be kept, so that others need no encoding.
+  bool wants(const std::string& id, double iou) const;
+  void add(const OverlayPicture& picture);
+  const std::vector<OverlayPicture>& worst() const { return worst_; }  // worst first
+  const std::vector<OverlayPicture>& best() const { return best_; }    // best first
+  // Exchanges the lists for those of a file.
+  void set(std::vector<OverlayPicture> worst, std::vector<OverlayPicture> best);
+  size_t limit() const { return limit_; }
+
+ private:
+  size_t limit_;
+  std::vector<OverlayPicture> worst_, best_;
+};
+
+struct Failure {
+  std::string id, error;  // Error::line()
+};
+
+// What numbers depend on, in the order shown: key and value as text. Parts of one evaluation agree in all of it.
+using Settings = std::vector<std::pair<std::string, std::string>>;
+
+struct Record {
+  Settings settings;
+  std::vector<int> radii;
+  std::vector<std::string> by;
+  int resamples = 0;
+  uint64_t seed = 0;
+  double threshold = 0.5;          // as used, of the model's own kind
+  std::vector<double> thresholds;  // of the sweep, as the model's own; sweep.threshold() is the cut
+  int shard = 1, shards = 1;
+
+  std::vector<PictureRow> rows;
+  std::vector<Failure> failures;
+  ScoreHistogram histogram;
+  ThresholdSweep sweep{{}};
+  OverlayChoice overlays;
+};
+
+// The results of one shard, schema "furrow.evaluate-shard/1".
+std::string record_json(const Record& record);
+// The inverse. ErrorCode::malformed naming the file for anything that record_json() does not write,
+// ErrorCode::unsupported for another schema.
+Record read_record(const std::string& path);
+
+// Adds shards to the record of the whole: rows by id. ErrorCode::usage where they are not all shards of one evaluation:
+// other settings (named), a shard twice or missing.
+Record merge_records(std::vector<Record> shards);
+// Rows and failures by id.
+void sort_rows(Record& record);
+
+}  // namespace furrow::apps

@@ -1,0 +1,16 @@
+// report.html: one page that holds everything, asks for nothing from elsewhere and runs no script.
+#pragma once
+
+#include <string>
+
+#include "apps/evaluate_record.h"
+#include "apps/evaluate_summary.h"
+
+namespace furrow::apps {
+
+std::string report_html(const Record& record, const Summary& summary);
+
+// Text as it may stand between tags and in quoted attributes.
+std::string html_text(std::string_view text);
+
+}  // namespace furrow::apps

@@ -1,0 +1,110 @@
+#include "apps/evaluate_results.h"
+
+#include <filesystem>
+
+#include "apps/embedded_model.h"
+#include "apps/evaluate_output.h"
+#include "apps/evaluate_report.h"
+#include "apps/evaluate_summary.h"
+#include "apps/evaluate_text.h"
+#include "io/atomic_file.h"
+#include "kernels/error.h"
+#include "kernels/threads.h"
+
+namespace furrow::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string shard_file(const EvaluateJob& job) {
+  return job.out + "/shard-" + std::to_string(job.shard) + "-of-" + std::to_string(job.shards) + ".json";
+}
+
+std::vector<std::string> result_files(const EvaluateJob& job) {
+  if (job.shards > 1) return {shard_file(job)};
+  std::vector<std::string> files;
+  for (const char* name : {"evaluate.json", "per_image.csv", "groups.csv", "report.html"})
+    files.push_back(job.out + "/" + name);
+  if (!job.write_threshold.empty()) files.push_back(job.write_threshold);
+  return files;
+}
+
+void write(const std::string& path, const std::string& text) {
+  io::write_file_atomically(path, std::as_bytes(std::span(text)));
+}
+
+const std::string& setting(const Record& record, const std::string& key) {
+  static const std::string none;
+  for (const auto& [name, value] : record.settings)
+    if (name == key) return value;
+  return none;
+}
+
+// A native file like the model's, with the threshold that was best. Tensors stay as they are.
+void write_threshold(const EvaluateJob& job, const cli::Common& common, const Record& record, const Summary& summary,
+                     const Model* model) {
+  Model copy = model != nullptr ? *model : load_model(job.weights, job.limits);
+  if (copy.info().sha256 != setting(record, "model sha256"))
+    throw Error(ErrorCode::usage, "--write-threshold: the shards were made with another model")
+        .hint("name it with --weights");
+  if (summary.all.counts.tp + summary.all.counts.fn == 0)
+    throw Error(ErrorCode::malformed, "no mask holds a wrinkle: no threshold is better than another");
+  ModelInfo info = copy.info();
+  info.threshold = record.thresholds[summary.best];
+  if (info.source_sha256.empty()) info.source_sha256 = info.sha256;
+  copy.set_info(info);
+  save_native(job.write_threshold, copy, DType::f32);
+  cli::note(common, "threshold " + shortest(info.threshold) + " written to " + job.write_threshold);
+}
+
+std::vector<std::string> failure_lines(const Record& record) {
+  std::vector<std::string> lines;
+  for (const Failure& failure : record.failures) lines.push_back(failure.error);
+  return lines;
+}
+
+}  // namespace
+
+void refuse_overwriting(const EvaluateJob& job) {
+  std::error_code error;
+  for (const std::string& path : result_files(job))
+    if (!job.force && fs::exists(fs::symlink_status(path, error)))
+      throw Error(ErrorCode::usage, "exists already").file(path).hint("--force overwrites results");
+  fs::create_directories(job.out, error);
+  if (error) throw Error(ErrorCode::io, "cannot create the folder for results: " + error.message()).file(job.out);
+}
+
+int write_results(const EvaluateJob& job, const cli::Common& common, const Record& record, const Model* model) {
+  const size_t pictures = record.rows.size() + record.failures.size();
+  const std::string failed =
+      std::to_string(record.failures.size()) + " of " + std::to_string(pictures) + " pictures failed";
+  if (job.shards > 1) {
+    write(shard_file(job), record_json(record));
+    if (common.json)
+      cli::print("{\"schema\":\"furrow.evaluate-shard/1\",\"shard\":" + std::to_string(job.shard) + ",\"shards\":" +
+                 std::to_string(job.shards) + ",\"pictures\":" + std::to_string(record.rows.size()) + "}\n");
+    else
+      cli::print(printable(shard_file(job), 400) + ": " + std::to_string(record.rows.size()) +
+                 " pictures; furrow evaluate --merge adds up all shards\n");
+  } else {
+    if (record.rows.empty())
+      throw Error(ErrorCode::malformed, pictures == 0 ? "no picture to compare" : failed)
+          .details(failure_lines(record));
+    ThreadPool pool(job.compute.threads);
+    const Summary summary = summarise(record, &pool);
+    write(job.out + "/per_image.csv", pictures_csv(record));
+    write(job.out + "/groups.csv", groups_csv(summary));
+    write(job.out + "/report.html", report_html(record, summary));
+    write(job.out + "/evaluate.json", summary_json(record, summary, 1));
+    cli::print(common.json ? summary_json(record, summary, -1) : summary_text(record, summary, job.sweep));
+    if (!job.write_threshold.empty()) write_threshold(job, common, record, summary, model);
+    cli::note(common, "written: " + job.out + "/evaluate.json  per_image.csv  groups.csv  report.html");
+    if (const std::string& licence = setting(record, "model licence"); !licence.empty())
+      cli::note(common, "weights: licence " + licence);
+  }
+  if (!record.failures.empty())
+    throw Error(ErrorCode::malformed, failed + " and are left out").details(failure_lines(record));
+  return 0;
+}
+
+}  // namespace furrow::apps

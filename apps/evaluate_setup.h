@@ -1,0 +1,32 @@
+// What an evaluation needs before the first picture: pairs, model, attributes, an empty record.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "apps/cli/report.h"
+#include "apps/evaluate_attributes.h"
+#include "apps/evaluate_options.h"
+#include "apps/evaluate_predict.h"
+#include "apps/evaluate_record.h"
+#include "data/pairs.h"
+#include "segment/model.h"
+
+namespace furrow::apps {
+
+struct Setup {
+  std::vector<data::PairFiles> pairs;  // of this shard: every shards-th of all, from the shard-th on
+  size_t all_pairs = 0;
+  std::string pairs_sha256;            // of all ids, each followed by a newline
+  std::shared_ptr<const Model> model;  // null where predictions are read
+  std::unique_ptr<Predictor> predictor;
+  AttributeTable attributes;
+};
+
+// Errors: those of data::find_pairs, load_model, the device; ErrorCode::malformed where an id of job.ids has no pair
+// (all are listed); ErrorCode::usage for fields of `by` that do not exist.
+Setup set_up(const EvaluateJob& job, const cli::Common& common);
+
+Record new_record(const EvaluateJob& job, const Setup& setup);
+
+}  // namespace furrow::apps
