@@ -4,8 +4,8 @@
 #include <memory>
 #include <sstream>
 
-#include "apps/evaluate_groups.h"
-#include "apps/evaluate_job.h"
+#include "apps/evaluate/groups.h"
+#include "apps/evaluate/job.h"
 #include "apps/verbs.h"
 #include "losses/metrics_tolerance.h"
 

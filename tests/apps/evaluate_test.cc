@@ -1,11 +1,11 @@
 // Parts of `furrow evaluate` that need no program: groups, the choice of pictures, base64, text in a page.
 #include <gtest/gtest.h>
 
-#include "apps/evaluate_attributes.h"
-#include "apps/evaluate_groups.h"
-#include "apps/evaluate_overlay.h"
-#include "apps/evaluate_record.h"
-#include "apps/evaluate_report.h"
+#include "apps/evaluate/attributes.h"
+#include "apps/evaluate/groups.h"
+#include "apps/evaluate/overlay.h"
+#include "apps/evaluate/record.h"
+#include "apps/evaluate/report.h"
 #include "kernels/error.h"
 
 namespace furrow::apps {

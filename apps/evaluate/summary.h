@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/evaluate_record.h"
+#include "apps/evaluate/record.h"
 #include "kernels/threads.h"
 #include "losses/metrics.h"
 #include "losses/metrics_bootstrap.h"

@@ -1,9 +1,9 @@
-#include "apps/evaluate_summary.h"
+#include "apps/evaluate/summary.h"
 
 #include <algorithm>
 #include <numeric>
 
-#include "apps/evaluate_groups.h"
+#include "apps/evaluate/groups.h"
 
 namespace furrow::apps {
 namespace {

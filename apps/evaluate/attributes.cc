@@ -1,11 +1,11 @@
-#include "apps/evaluate_attributes.h"
+#include "apps/evaluate/attributes.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "apps/cli/report.h"
-#include "apps/evaluate_groups.h"
-#include "apps/evaluate_text.h"
+#include "apps/evaluate/groups.h"
+#include "apps/evaluate/text.h"
 #include "kernels/error.h"
 
 namespace furrow::apps {

@@ -1,11 +1,11 @@
-#include "apps/evaluate_report.h"
+#include "apps/evaluate/report.h"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
 
-#include "apps/evaluate_output.h"
+#include "apps/evaluate/output.h"
 #include "kernels/error.h"
 
 namespace furrow::apps {

@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "apps/cli/report.h"
-#include "apps/evaluate_attributes.h"
-#include "apps/evaluate_options.h"
-#include "apps/evaluate_predict.h"
-#include "apps/evaluate_record.h"
+#include "apps/evaluate/attributes.h"
+#include "apps/evaluate/options.h"
+#include "apps/evaluate/predict.h"
+#include "apps/evaluate/record.h"
 #include "data/pairs.h"
 #include "segment/model.h"
 

@@ -1,9 +1,9 @@
-#include "apps/evaluate_output.h"
+#include "apps/evaluate/output.h"
 
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "apps/evaluate_text.h"
+#include "apps/evaluate/text.h"
 #include "kernels/error.h"
 
 namespace furrow::apps {

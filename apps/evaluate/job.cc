@@ -1,4 +1,4 @@
-#include "apps/evaluate_job.h"
+#include "apps/evaluate/job.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -8,12 +8,12 @@
 
 #include "apps/cli/progress.h"
 #include "apps/cli/signals.h"
-#include "apps/evaluate_groups.h"
-#include "apps/evaluate_overlay.h"
-#include "apps/evaluate_predict.h"
-#include "apps/evaluate_record.h"
-#include "apps/evaluate_results.h"
-#include "apps/evaluate_setup.h"
+#include "apps/evaluate/groups.h"
+#include "apps/evaluate/overlay.h"
+#include "apps/evaluate/predict.h"
+#include "apps/evaluate/record.h"
+#include "apps/evaluate/results.h"
+#include "apps/evaluate/setup.h"
 #include "io/picture.h"
 #include "kernels/error.h"
 #include "kernels/threads.h"

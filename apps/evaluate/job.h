@@ -2,7 +2,7 @@
 #pragma once
 
 #include "apps/cli/report.h"
-#include "apps/evaluate_options.h"
+#include "apps/evaluate/options.h"
 
 namespace furrow::apps {
 

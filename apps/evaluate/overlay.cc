@@ -1,4 +1,4 @@
-#include "apps/evaluate_overlay.h"
+#include "apps/evaluate/overlay.h"
 
 #include <algorithm>
 #include <cmath>

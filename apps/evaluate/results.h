@@ -2,8 +2,8 @@
 #pragma once
 
 #include "apps/cli/report.h"
-#include "apps/evaluate_options.h"
-#include "apps/evaluate_record.h"
+#include "apps/evaluate/options.h"
+#include "apps/evaluate/record.h"
 #include "segment/model.h"
 
 namespace furrow::apps {

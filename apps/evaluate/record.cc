@@ -1,4 +1,4 @@
-#include "apps/evaluate_record.h"
+#include "apps/evaluate/record.h"
 
 #include <algorithm>
 #include <cmath>

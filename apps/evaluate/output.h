@@ -4,8 +4,8 @@
 #include <optional>
 #include <string>
 
-#include "apps/evaluate_record.h"
-#include "apps/evaluate_summary.h"
+#include "apps/evaluate/record.h"
+#include "apps/evaluate/summary.h"
 
 namespace furrow::apps {
 

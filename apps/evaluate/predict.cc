@@ -1,4 +1,4 @@
-#include "apps/evaluate_predict.h"
+#include "apps/evaluate/predict.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "apps/evaluate_groups.h"
+#include "apps/evaluate/groups.h"
 
 #include <algorithm>
 #include <charconv>
@@ -6,7 +6,7 @@
 #include <map>
 #include <set>
 
-#include "apps/evaluate_text.h"
+#include "apps/evaluate/text.h"
 #include "kernels/error.h"
 
 namespace furrow::apps {

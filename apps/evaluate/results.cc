@@ -1,12 +1,12 @@
-#include "apps/evaluate_results.h"
+#include "apps/evaluate/results.h"
 
 #include <filesystem>
 
 #include "apps/embedded_model.h"
-#include "apps/evaluate_output.h"
-#include "apps/evaluate_report.h"
-#include "apps/evaluate_summary.h"
-#include "apps/evaluate_text.h"
+#include "apps/evaluate/output.h"
+#include "apps/evaluate/report.h"
+#include "apps/evaluate/summary.h"
+#include "apps/evaluate/text.h"
 #include "io/atomic_file.h"
 #include "kernels/error.h"
 #include "kernels/threads.h"

@@ -6,7 +6,7 @@
 #include <span>
 #include <string>
 
-#include "apps/evaluate_predict.h"
+#include "apps/evaluate/predict.h"
 
 namespace furrow::apps {
 

@@ -4,7 +4,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "apps/evaluate_record.h"
+#include "apps/evaluate/record.h"
 #include "io/mapped_file.h"
 #include "kernels/error.h"
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/evaluate_options.h"
+#include "apps/evaluate/options.h"
 #include "io/image.h"
 #include "io/picture.h"
 #include "segment/model.h"

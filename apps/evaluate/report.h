@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "apps/evaluate_record.h"
-#include "apps/evaluate_summary.h"
+#include "apps/evaluate/record.h"
+#include "apps/evaluate/summary.h"
 
 namespace furrow::apps {
 

@@ -1,12 +1,12 @@
-#include "apps/evaluate_setup.h"
+#include "apps/evaluate/setup.h"
 
 #include <algorithm>
 #include <fstream>
 #include <set>
 
 #include "apps/embedded_model.h"
-#include "apps/evaluate_groups.h"
-#include "apps/evaluate_text.h"
+#include "apps/evaluate/groups.h"
+#include "apps/evaluate/text.h"
 #include "io/sha256.h"
 #include "kernels/error.h"
 #include "kernels/threads.h"

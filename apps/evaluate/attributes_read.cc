@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "apps/evaluate_attributes.h"
+#include "apps/evaluate/attributes.h"
 #include "data/strict_json.h"
 #include "io/mapped_file.h"
 #include "kernels/error.h"
