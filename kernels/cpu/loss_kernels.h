@@ -6,11 +6,16 @@
 
 namespace furrow::cpu {
 
+// A logit, its probability, what is left to 1, and -ln of both.
+struct ClampedEnd {
+  float logit = 0, p = 0, q = 0, minus_ln_p = 0, minus_ln_q = 0;
+};
+
 // The options of DiceFocal, in the type that is computed in.
 struct DiceFocalOptions {
   float positive = 0, negative = 0;  // alpha_positive * pos_weight, alpha_negative
   float gamma = 0, dice_map_weight = 0;
-  float clamp_low = 0, clamp_high = 0;  // logits; where `clamp`
+  ClampedEnd low, high;  // where `clamp`
   bool clamp = false, double_sigmoid = false;
 };
 

@@ -96,10 +96,11 @@ double sum_of(const Lanes& values) {
 // One block; of `count` pixels the sums and slopes count, the rest is filling.
 void dice_focal_block(const DiceFocalOptions& o, DiceFocalRun& r, int64_t at, int count) {
   Lanes z, t, focal_t;
-  for (int i = 0; i < kPixels; ++i) {
-    const int64_t from = at + (i < count ? i : 0);
-    z[i] = r.z[from], t[i] = r.t[from], focal_t[i] = r.focal_t[from];
-  }
+  for (int i = 0; i < kPixels; ++i) z[i] = t[i] = focal_t[i] = 0;
+  if (count == kPixels)  // of constant length: vectors
+    for (int i = 0; i < kPixels; ++i) z[i] = r.z[at + i], t[i] = r.t[at + i], focal_t[i] = r.focal_t[at + i];
+  else
+    for (int i = 0; i < count; ++i) z[i] = r.z[at + i], t[i] = r.t[at + i], focal_t[i] = r.focal_t[at + i];
   Probabilities of;
   Lanes slope;
   if (o.double_sigmoid) {
@@ -116,13 +117,16 @@ void dice_focal_block(const DiceFocalOptions& o, DiceFocalRun& r, int64_t at, in
   }
   Lanes inside;
   for (int i = 0; i < kPixels; ++i) inside[i] = 1;
-  if (o.clamp) {
-    for (int i = 0; i < kPixels; ++i) {
-      inside[i] = z[i] < o.clamp_low || z[i] > o.clamp_high ? 0 : 1;
-      z[i] = z[i] < o.clamp_low ? o.clamp_low : z[i] > o.clamp_high ? o.clamp_high : z[i];
+  if (o.clamp)
+    for (int i = 0; i < kPixels; ++i) {  // the end's own numbers in place of a second exponential and logarithm
+      const bool below = z[i]<o.low.logit, above = z[i]> o.high.logit;
+      const float p = of.p[i], q = of.q[i], ln_p = of.minus_ln_p[i], ln_q = of.minus_ln_q[i];
+      inside[i] = below || above ? 0 : 1;
+      of.p[i] = below ? o.low.p : above ? o.high.p : p;
+      of.q[i] = below ? o.low.q : above ? o.high.q : q;
+      of.minus_ln_p[i] = below ? o.low.minus_ln_p : above ? o.high.minus_ln_p : ln_p;
+      of.minus_ln_q[i] = below ? o.low.minus_ln_q : above ? o.high.minus_ln_q : ln_q;
     }
-    of.of(z);
-  }
   Lanes p_power, q_power, focal, focal_slope;
   powers(of.p, of.minus_ln_p, o.gamma, p_power);
   powers(of.q, of.minus_ln_q, o.gamma, q_power);

@@ -13,13 +13,19 @@ constexpr int64_t kTaskPixels = 4096;
 
 const float* in(const Tensor& t) { return t.values<float>().data(); }
 
+ClampedEnd end_of(double logit) {
+  const double p = 1 / (1 + std::exp(-logit)), q = 1 / (1 + std::exp(logit));
+  return {static_cast<float>(logit), static_cast<float>(p), static_cast<float>(q),
+          static_cast<float>(std::log1p(std::exp(-logit))), static_cast<float>(std::log1p(std::exp(logit)))};
+}
+
 DiceFocalOptions options_of(const DiceFocal& form) {
   return {.positive = static_cast<float>(form.alpha_positive * form.pos_weight),
           .negative = static_cast<float>(form.alpha_negative),
           .gamma = static_cast<float>(form.gamma),
           .dice_map_weight = static_cast<float>(form.dice_map_weight),
-          .clamp_low = static_cast<float>(kFocalClampLowLogit),
-          .clamp_high = static_cast<float>(kFocalClampHighLogit),
+          .low = end_of(kFocalClampLowLogit),
+          .high = end_of(kFocalClampHighLogit),
           .clamp = form.clamp,
           .double_sigmoid = form.double_sigmoid};
 }
