@@ -61,7 +61,7 @@ ChosenDevice choose_device(std::string_view name) {
 
 std::vector<std::string> describe_devices() {
   const std::string no_cuda = gpu::why_no_cuda(0);
-  std::string cpu = "native float32 kernels, inference only; this CPU runs";
+  std::string cpu = "native float32 kernels; this CPU runs";
   for (cpu::Isa isa : cpu::supported_isas()) cpu.append(" ").append(cpu::name(isa));
   return {"cuda: " + (no_cuda.empty() ? std::string("usable") : no_cuda), "cpu: " + cpu,
           kEmulator ? "cpu-emulated: the CUDA kernels thread for thread on this CPU, for tests and the debugger; slow"
