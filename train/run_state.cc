@@ -82,6 +82,7 @@ NamedTensor norms_tensor(const std::vector<double>& norms) {
 
 Snapshot capture(const RunState& state, const LogSizes& logs, const std::string& config) {
   Snapshot out;
+  state.step.parameters().publish();
   out.tensors = state.network.state();
   for (NamedTensor& tensor : out.tensors) tensor.name.insert(0, kModel);
   for (const auto& [prefix, which] : moments_of(state.step))

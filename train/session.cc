@@ -84,6 +84,7 @@ Session::Session(const TrainJob& job, const Snapshot* from)
       stopping(stopping_options(options)) {
   for (const std::string& warning : data.pairing.warnings) notes.push_back(warning);
   for (const std::string& note : data.notes) notes.push_back(note);
+  augmentation(options, false);  // refuses what it does not know, now and not after the first checkpoint
   const int64_t channels = architecture_of(options).in_channels, given = data.set->has_textures() ? 4 : 3;
   if (channels != given)
     throw Error(ErrorCode::configuration, "the network takes " + std::to_string(channels) + " channels, the data have " +

@@ -180,6 +180,7 @@ class Run {
     const auto epoch = static_cast<uint32_t>(session_.position.epoch);
     data::Loader loader(*session_.data.set, session_.data.val, loader_options(o, true, session_.loader_threads),
                         augmentation(o, true), {epoch, 0});
+    session_.step->parameters().publish();
     int64_t drawn = 0;
     const SeeBatch see = [&](const data::Batch& batch, const std::vector<uint8_t>& predicted,
                              const std::vector<uint8_t>& target) {

@@ -2,7 +2,8 @@
 """`furrow train` from outside: a model out of two folders, signals, kill -9, every failing call of a save.
 
     train_test.py PATH_TO_FURROW PATH_TO_FAULT_SHIM [unittest arguments]
-    train_test.py PATH_TO_FURROW PATH_TO_FAULT_SHIM --kill-points N     N random kills; prints one line (scripts/soak.sh)
+    train_test.py PATH_TO_FURROW PATH_TO_FAULT_SHIM --kill-points N     what takes longer, for scripts/soak.sh: N random
+                                                                        kills (prints one line), every failing call
 """
 import hashlib
 import json
@@ -20,7 +21,9 @@ if "--kill-points" in sys.argv:
     at = sys.argv.index("--kill-points")
     KILL_POINTS = int(sys.argv[at + 1])
     del sys.argv[at:at + 2]
-    sys.argv.append("Train.test_killed_runs_resume_bit_for_bit")
+    sys.argv += ["Train.test_killed_runs_resume_bit_for_bit",
+                 "Train.test_every_call_that_fails_once_leaves_a_whole_checkpoint",
+                 "Train.test_every_call_at_which_the_process_ends_leaves_a_whole_checkpoint"]
 
 from program import *  # noqa: E402, F403: run_furrow, refused and the rest
 
@@ -32,13 +35,15 @@ def gray(width: int, height: int, value) -> bytes:
 
 
 def tensors(path) -> dict:
-    """The tensors of a safetensors file, by name."""
+    """The sha256 of each tensor of a checkpoint, by name, but for the seal: that covers the configuration too."""
     data = pathlib.Path(path).read_bytes()
     (length,) = struct.unpack_from("<Q", data)
     header = json.loads(data[8:8 + length])
-    header.pop("__metadata__", None)
+    for name in ("__metadata__", "seal"):
+        header.pop(name, None)
     begin = 8 + length
-    return {name: data[begin + entry["data_offsets"][0]:begin + entry["data_offsets"][1]] for name, entry in header.items()}
+    return {name: hashlib.sha256(data[begin + entry["data_offsets"][0]:begin + entry["data_offsets"][1]]).hexdigest()
+            for name, entry in header.items()}
 
 
 def sha(path) -> str:
@@ -47,7 +52,8 @@ def sha(path) -> str:
 
 class Train(Program):
     TINY = ["--set", "size=32", "--set", "model.base=2", "--set", "batch_size=2", "--set", "epochs=3", "--set", "log_every=1",
-            "--set", "preflight=false", "--set", "val_percent=0.25", "--set", "overlays=1", "--device", "cpu", "--threads", "1"]
+            "--set", "preflight=false", "--set", "val_percent=0.25", "--set", "overlays=1", "--device", "cpu",
+            "--set", "threads=1"]
 
     def setUp(self):
         super().setUp()
@@ -126,7 +132,7 @@ class Train(Program):
 
     def test_mistakes_are_refused_before_anything_is_made(self):
         self.refused(self.train("run", "--set", "learning_rat=1"), 3, "learning_rate")
-        self.refused(self.train("run", "--images", "nowhere"), 7)
+        self.refused(self.run_furrow("train", "--images", "nowhere", "--masks", "masks", "-o", "run"), 7, "nowhere")
         self.refused(self.train("run", "--set", "augment.recipe=no-such"), 3, "best-run")
         self.refused(self.resume("run"), 7)
         self.refused(self.run_furrow("train", "--resume", "run", "--config", "x.yaml"), 2)
@@ -137,7 +143,7 @@ class Train(Program):
     def test_any_number_of_threads_gives_the_same_bits(self):
         weights = []
         for threads in ("1", "2", "3", "7"):
-            self.assertEqual(self.train(f"run{threads}", "--threads", threads, "--set", "augment.recipe=best-run").returncode, 0)
+            self.assertEqual(self.train(f"run{threads}", "--set", f"threads={threads}", "--set", "augment.recipe=best-run").returncode, 0)
             weights.append(tensors(self.last(f"run{threads}")))
             self.assertEqual(sha(self.folder / f"run{threads}/metrics.jsonl"), sha(self.folder / "run1/metrics.jsonl"))
         for other in weights[1:]:
@@ -176,7 +182,6 @@ class Train(Program):
             self.assert_whole(run)
             self.assertEqual(sha(self.last(run)), sha(self.last("whole")), f"point {point}")
             self.assertEqual(sha(self.folder / run / "metrics.jsonl"), sha(self.folder / "whole/metrics.jsonl"))
-            self.assertEqual(sha(self.folder / run / "model.safetensors").__len__(), 64)
             good += 1
         if KILL_POINTS != 5:
             print(f"{good} of {KILL_POINTS} killed runs resumed bit for bit")
@@ -200,14 +205,16 @@ class Train(Program):
         subprocess.run(["rm", "-rf", self.folder / "counted"], check=True)
         return int(count.read_text())
 
-    def fail_each(self, call, modes, repeat=False, step=1):
+    def fail_each(self, call, modes, repeat=False):
+        """Every call where time does not matter (scripts/soak.sh), else every third."""
+        step = 1 if KILL_POINTS != 5 else 3
         if not SHIM:
             self.skipTest("no fault shim given")
         self.prepared()
         total = self.calls(call)
         self.assertGreater(total, 3)
-        for n in range(1, total + 1, step):
-            mode = modes[n % len(modes)]
+        for n in range(1 + random.Random(total).randrange(step), total + 1, step):
+            mode = modes[n // step % len(modes)]
             subprocess.run(["cp", "-a", self.folder / "base", self.folder / "run"], check=True)
             result = self.shimmed("run", call, n, mode, repeat=repeat)
             text = f"{call} {n} {mode}: {result.returncode} {result.stderr.decode()[-600:]}"
@@ -240,7 +247,7 @@ class Train(Program):
         for mode in ("short", "EINTR"):
             subprocess.run(["cp", "-a", self.folder / "base", self.folder / "run"], check=True)
             # EINTR fails once for every call that follows: each is tried again, and the next number passes.
-            for n in (2, 9, 20):
+            for n in (1, 4, 9):
                 result = self.shimmed("run", "write", n, mode, repeat=mode == "short")
                 self.assertEqual(result.returncode, 0, result.stderr)
             self.assertEqual(tensors(self.last("run")), tensors(self.last("whole")))
