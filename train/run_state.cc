@@ -128,7 +128,8 @@ LogSizes restore(const Snapshot& snapshot, const RunState& state) {
   state.schedule.restore(schedule);
   const auto best = snapshot.values.find("best.score");
   const bool none = best != snapshot.values.end() && best->second == "none";
-  state.stopping.restore(none ? std::nan("") : real_value(snapshot, "best.score"), integer_value(snapshot, "best.since"));
+  state.stopping.restore(none ? std::nan("") : real_value(snapshot, "best.score"),
+                         integer_value(snapshot, "best.since"));
   state.best_epoch = integer_value(snapshot, "best.epoch");
   return logs;
 }

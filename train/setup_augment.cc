@@ -9,8 +9,8 @@ namespace furrow::train {
 namespace {
 
 // Parallel to data::AugmentOp.
-constexpr std::array<std::string_view, 9> kOps = {"flip", "affine", "rotate", "elastic", "crop",
-                                                  "clahe", "jitter", "blur", "noise"};
+constexpr std::array<std::string_view, 9> kOps = {"flip",  "affine", "rotate", "elastic", "crop",
+                                                  "clahe", "jitter", "blur",   "noise"};
 
 // "noise.p" -> the probability of every such step.
 void change(data::AugmentRecipe& recipe, const std::string& key, double value) {
