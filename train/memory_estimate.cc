@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/arena.h"
+#include "losses/metrics_curve.h"
 #include "nn/tape.h"
 
 namespace furrow::train {
@@ -140,7 +141,8 @@ MemoryEstimate estimate_memory(const Network& network, const MemoryQuestion& q) 
   out.parameters = flat * static_cast<uint64_t>(2 + q.moments);
   const uint64_t checkpoint = flat * static_cast<uint64_t>(1 + q.moments);
   // Weights are packed for the fastest convolution there is: 16 products of Winograd for 9 weights.
-  const uint64_t plan = inference_peak(tape, q.type) + flat * 16 / 9;
+  const uint64_t plan =
+      inference_peak(tape, q.type) + flat * 16 / 9 + ScoreHistogram::kBins * sizeof(ScoreHistogram::Bin);
   out.extra = q.validates ? std::max(checkpoint, plan) : checkpoint;
   out.data = q.loader_bytes + q.cache_bytes;
   return out;

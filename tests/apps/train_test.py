@@ -112,6 +112,17 @@ class Train(Program):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("['best_val_iou', 'epoch', 'model_state_dict'] 118", result.stdout)
 
+    def test_the_original_configuration_trains(self):
+        (self.folder / "config.yaml").write_text(
+            "epochs: 1\nbatch_size: 2\nlearning_rate: 0.0001\nweight_decay: 0.00001\namp: False\npatience: 15\n"
+            "gradient_clipping: 1.0\nval_percent: 0.25\ntest_percent: 0\naugmentation: True\ncheckpoint_dir: ./checkpoints/\n"
+            "image_dir: images\nmask_dir: masks\nwandb_project: U-Net-Face\nwandb_entity: me\n")
+        result = self.run_furrow("train", "--config", "config.yaml", "-o", "run", "--device", "cpu", "--set", "size=32",
+                                 "--set", "model.base=2", "--set", "preflight=false")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stderr.count(b"wandb_* keys do nothing"), 1)
+        self.assertFalse((self.folder / "checkpoints").exists())
+
     def test_check_writes_nothing(self):
         result = self.train("run", "--check", "--json", "--set", "model.base=4", "--set", "learning_rate=0.001")
         self.assertEqual(result.returncode, 0, result.stderr)
