@@ -80,7 +80,8 @@ Json to_json(const train::Preflight& check) {
                          {"activations", check.memory.activations},
                          {"parameters", check.memory.parameters},
                          {"checkpoints_or_validation", check.memory.extra},
-                         {"data", check.memory.data}};
+                         {"data", check.memory.data},
+                         {"process", check.memory.process}};
   out["disk_bytes"] = {{"needed", check.disk_needed}, {"free", check.disk_free}};
   if (!check.overfit_id.empty())
     out["one_picture"] = {{"id", printable(check.overfit_id, 300)},

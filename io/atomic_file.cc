@@ -59,6 +59,20 @@ AtomicFile::~AtomicFile() {
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
   require(fd_ >= 0, "AtomicFile::write before commit");
+  constexpr size_t kGathered = size_t{64} << 10;
+  if (gathered_.size() + bytes.size() > kGathered) flush();
+  if (bytes.size() > kGathered)
+    write_through(bytes);
+  else
+    gathered_.insert(gathered_.end(), bytes.begin(), bytes.end());
+}
+
+void AtomicFile::flush() {
+  write_through(gathered_);
+  gathered_.clear();
+}
+
+void AtomicFile::write_through(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t done = ::write(fd_, bytes.data(), std::min<size_t>(bytes.size(), size_t{1} << 30));
     if (done < 0 && errno == EINTR) continue;
@@ -69,6 +83,7 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
 
 void AtomicFile::commit() {
   require(fd_ >= 0, "AtomicFile::commit once");
+  flush();
   if (::fsync(fd_) != 0) fail("flush");
   const int closed = ::close(fd_);
   fd_ = -1;

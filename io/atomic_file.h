@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace furrow::io {
 
@@ -19,13 +20,17 @@ class AtomicFile {
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
+  // Small pieces are gathered, so an error may come with a later one, at the latest with commit().
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
   void commit();
 
  private:
   [[noreturn]] void fail(const char* doing) const;
+  void write_through(std::span<const std::byte> bytes);
+  void flush();
   std::string path_, target_, temporary_;
+  std::vector<std::byte> gathered_;
   bool overwrite_;
   int fd_ = -1;
 };

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/arena.h"
+#include "losses/metrics_curve.h"
 #include "nn/tape.h"
 
 namespace furrow::train {
@@ -132,23 +133,31 @@ MemoryEstimate estimate_memory(const Network& network, const MemoryQuestion& q) 
   const Var z = network.forward(tape, tape.input(q.input));
   uint64_t elements = 0;  // of a flat buffer: each parameter begins on a multiple of 16 elements
   for (const Module::Keyed& keyed : network.parameters())
-    if (keyed.parameter->trainable) elements += (static_cast<uint64_t>(keyed.parameter->shape().elements()) + 15) / 16 * 16;
+    if (keyed.parameter->trainable)
+      elements += (static_cast<uint64_t>(keyed.parameter->shape().elements()) + 15) / 16 * 16;
   const uint64_t flat = elements * size_of(q.type);
   MemoryEstimate out;
   out.activations = step_peak(tape, z.id, q.type, network.architecture().dropout);
   out.parameters = flat * static_cast<uint64_t>(2 + q.moments);
   const uint64_t checkpoint = flat * static_cast<uint64_t>(1 + q.moments);
   // Weights are packed for the fastest convolution there is: 16 products of Winograd for 9 weights.
-  const uint64_t plan = inference_peak(tape, q.type) + flat * 16 / 9;
+  const uint64_t plan =
+      inference_peak(tape, q.type) + flat * 16 / 9 + ScoreHistogram::kBins * sizeof(ScoreHistogram::Bin);
   out.extra = q.validates ? std::max(checkpoint, plan) : checkpoint;
   out.data = q.loader_bytes + q.cache_bytes;
   return out;
 }
 
+uint64_t resident_memory() {
+  const uint64_t kib = number_in("/proc/self/status", "VmRSS:");
+  return kib == UINT64_MAX ? 0 : kib * 1024;
+}
+
 uint64_t available_memory() {
   const uint64_t kib = number_in("/proc/meminfo", "MemAvailable:");
   uint64_t out = kib == UINT64_MAX ? kib : kib * 1024;
-  const uint64_t most = number_in("/sys/fs/cgroup/memory.max", ""), used = number_in("/sys/fs/cgroup/memory.current", "");
+  const uint64_t most = number_in("/sys/fs/cgroup/memory.max", ""),
+                 used = number_in("/sys/fs/cgroup/memory.current", "");
   if (most != UINT64_MAX && used != UINT64_MAX) {
     // Pages of files can be given up: they are no obstacle.
     const uint64_t files = number_in("/sys/fs/cgroup/memory.stat", "inactive_file");

@@ -36,7 +36,8 @@ std::string overlay_name(int64_t epoch, int64_t number, const std::string& id) {
   const auto plain = [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '.';
   };
-  std::ranges::replace_if(clean, [&](char c) { return !plain(c) && c != '_'; }, '_');
+  std::ranges::replace_if(
+      clean, [&](char c) { return !plain(c) && c != '_'; }, '_');
   char prefix[48];
   std::snprintf(prefix, sizeof prefix, "epoch_%04lld_", static_cast<long long>(epoch));
   return prefix + (clean == id ? clean : clean + "_" + std::to_string(number)) + ".png";

@@ -59,8 +59,8 @@ Preflight preflight_counts(const TrainOptions& o, const Data& data, const Networ
   const data::LoaderOptions loader = loader_options(o, false, loader_threads);
   const uint64_t batch = static_cast<uint64_t>(o.batch_size * o.size * o.size * (channels + 1)) * sizeof(float);
   question.loader_bytes = batch * static_cast<uint64_t>(loader.prefetch + o.accumulate);
-  question.cache_bytes = std::min(static_cast<uint64_t>(o.cache_mib) << 20,
-                                  static_cast<uint64_t>(out.train + out.val) * sample_bytes(o));
+  question.cache_bytes =
+      std::min(static_cast<uint64_t>(o.cache_mib) << 20, static_cast<uint64_t>(out.train + out.val) * sample_bytes(o));
   out.memory = estimate_memory(network, question);
   out.memory_free = available_memory();
 
@@ -73,7 +73,8 @@ Preflight preflight_counts(const TrainOptions& o, const Data& data, const Networ
 
   if (out.prevalence && *out.prevalence == 0) out.warnings.push_back("every mask is empty: there is nothing to learn");
   if (out.prevalence && *out.prevalence > 0.5)
-    out.warnings.push_back(short_number(100 * *out.prevalence) + " % of the target is wrinkle: are the masks inverted?");
+    out.warnings.push_back(short_number(100 * *out.prevalence) +
+                           " % of the target is wrinkle: are the masks inverted?");
   if (2 * out.empty_masks > out.pairs && *out.prevalence > 0)
     out.warnings.push_back(std::to_string(out.empty_masks) + " of " + std::to_string(out.pairs) + " masks are empty");
   if (data.val.empty()) out.warnings.push_back("no example is kept for validation: the last weights are the result");
@@ -109,16 +110,20 @@ void preflight_overfit(const TrainOptions& o, const Data& data, const Network& n
     if (i == 0) into.loss_before = into.loss_after = value;
     into.loss_after = std::min(into.loss_after, value);
   }
+  // This step's buffers go with it, those of the run are counted already; the kernels' scratch stays.
+  const uint64_t own = step.memory_bytes() + 2 * into.memory.parameters, now = resident_memory();
+  into.memory.process = now - std::min(now, own);
 }
 
 std::string Preflight::text() const {
-  std::string out = std::to_string(pairs) + " pairs: " + std::to_string(train) + " to train on, " + std::to_string(val) +
-                    " for validation, " + std::to_string(test) + " for testing\n";
+  std::string out = std::to_string(pairs) + " pairs: " + std::to_string(train) + " to train on, " +
+                    std::to_string(val) + " for validation, " + std::to_string(test) + " for testing\n";
   if (prevalence)
-    out += "targets: " + short_number(100 * *prevalence) + " % wrinkle, " + std::to_string(empty_masks) + " empty masks\n";
+    out +=
+        "targets: " + short_number(100 * *prevalence) + " % wrinkle, " + std::to_string(empty_masks) + " empty masks\n";
   out += "memory: about " + mib(memory.total()) + " (" + mib(memory.activations) + " activations, " +
          mib(memory.parameters) + " parameters and optimiser, " + mib(memory.extra) + " checkpoints or validation, " +
-         mib(memory.data) + " data)";
+         mib(memory.data) + " data, " + mib(memory.process) + " program and kernels)";
   out += memory_free == UINT64_MAX ? "\n" : ", " + mib(memory_free) + " free\n";
   out += "disk: about " + mib(disk_needed) + ", " + mib(disk_free) + " free\n";
   if (!overfit_id.empty())
@@ -128,18 +133,18 @@ std::string Preflight::text() const {
 }
 
 void Preflight::require_ready() const {
-  if (memory.total() > memory_free)
-    throw Error(ErrorCode::limit, "the run needs about " + mib(memory.total()) + " of memory, and " + mib(memory_free) +
-                                      " are free")
+  if (memory.total() - memory.process > memory_free)
+    throw Error(ErrorCode::limit,
+                "the run needs about " + mib(memory.total()) + " of memory, and " + mib(memory_free) + " are free")
         .hint("a smaller batch_size with accumulate, or a smaller size or cache; preflight: false runs anyway");
   if (disk_needed > disk_free)
-    throw Error(ErrorCode::io, "the run needs about " + mib(disk_needed) + " of disk space, and " + mib(disk_free) +
-                                   " are free");
+    throw Error(ErrorCode::io,
+                "the run needs about " + mib(disk_needed) + " of disk space, and " + mib(disk_free) + " are free");
   // Written so that a NaN fails too.
   if (!overfit_id.empty() && !(loss_after < loss_before))
-    throw Error(ErrorCode::configuration, "the loss of one picture (" + printable(overfit_id, 60) + ") does not fall in " +
-                                              std::to_string(kOverfitSteps) + " steps: " + short_number(loss_before) +
-                                              " -> " + short_number(loss_after))
+    throw Error(ErrorCode::configuration, "the loss of one picture (" + printable(overfit_id, 60) +
+                                              ") does not fall in " + std::to_string(kOverfitSteps) + " steps: " +
+                                              short_number(loss_before) + " -> " + short_number(loss_after))
         .hint("learning_rate too large or 0, or everything that matters is frozen; preflight: false runs anyway");
 }
 

@@ -53,7 +53,8 @@ void RunLog::line(const LogFields& fields) {
 void RunLog::interval(const Position& position, const Interval& interval, float loss_scale) {
   const double n = static_cast<double>(std::max<int64_t>(1, interval.steps - interval.skipped));
   const double lr = interval.lr;
-  const LossValue mean{.total = interval.loss.total / n, .dice = interval.loss.dice / n, .focal = interval.loss.focal / n};
+  const LossValue mean{
+      .total = interval.loss.total / n, .dice = interval.loss.dice / n, .focal = interval.loss.focal / n};
   const double positives =
       interval.pixels == 0 ? 0 : static_cast<double>(interval.positives) / static_cast<double>(interval.pixels);
   line({{"kind", std::string("train")},
@@ -105,8 +106,8 @@ void RunLog::validation(const Position& position, const Scores& s, double lr, bo
                    {"val/recall", s.recall},
                    {"val/auc", s.auc.value_or(0)},
                    {"val/epoch", static_cast<double>(position.epoch + 1)}});
-  say("epoch " + std::to_string(position.epoch + 1) + "  validation  loss " + number(s.loss) + "  iou " + number(s.iou) +
-      "  f1 " + number(s.f1) + "  precision " + number(s.precision) + "  recall " + number(s.recall) +
+  say("epoch " + std::to_string(position.epoch + 1) + "  validation  loss " + number(s.loss) + "  iou " +
+      number(s.iou) + "  f1 " + number(s.f1) + "  precision " + number(s.precision) + "  recall " + number(s.recall) +
       (best ? "  (best)" : ""));
 }
 
@@ -116,7 +117,8 @@ void RunLog::warning(const std::optional<Warning>& warning) {
         {"step", warning->step},
         {"name", std::string(name(warning->kind))},
         {"text", warning->text}});
-  note("warning[" + std::string(name(warning->kind)) + "]: step " + std::to_string(warning->step) + ": " + warning->text);
+  note("warning[" + std::string(name(warning->kind)) + "]: step " + std::to_string(warning->step) + ": " +
+       warning->text);
 }
 
 void RunLog::picture(const Position& position, const std::string& tag, const io::Image& image,

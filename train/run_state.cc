@@ -82,6 +82,7 @@ NamedTensor norms_tensor(const std::vector<double>& norms) {
 
 Snapshot capture(const RunState& state, const LogSizes& logs, const std::string& config) {
   Snapshot out;
+  state.step.parameters().publish();
   out.tensors = state.network.state();
   for (NamedTensor& tensor : out.tensors) tensor.name.insert(0, kModel);
   for (const auto& [prefix, which] : moments_of(state.step))
@@ -127,7 +128,8 @@ LogSizes restore(const Snapshot& snapshot, const RunState& state) {
   state.schedule.restore(schedule);
   const auto best = snapshot.values.find("best.score");
   const bool none = best != snapshot.values.end() && best->second == "none";
-  state.stopping.restore(none ? std::nan("") : real_value(snapshot, "best.score"), integer_value(snapshot, "best.since"));
+  state.stopping.restore(none ? std::nan("") : real_value(snapshot, "best.score"),
+                         integer_value(snapshot, "best.since"));
   state.best_epoch = integer_value(snapshot, "best.epoch");
   return logs;
 }

@@ -39,8 +39,8 @@ std::vector<uint8_t> target_bytes(const Tensor& target);
 using SeeBatch = std::function<void(const data::Batch& batch, const std::vector<uint8_t>& predicted,
                                     const std::vector<uint8_t>& target)>;
 
-// Runs the network over the rest of the loader's epoch by inference plans. A function of weights and data alone. Nothing
-// where `interrupted` said so between two batches.
+// Runs the network over the rest of the loader's epoch by inference plans. A function of weights and data alone.
+// Nothing where `interrupted` said so between two batches.
 std::optional<Scores> validate(const Network& network, Backend& backend, const LossFunction& loss, data::Loader& loader,
                                Reading reading, double threshold, const SeeBatch& see,
                                const std::function<bool()>& interrupted);

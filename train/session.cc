@@ -34,7 +34,8 @@ std::unique_ptr<Backend> open_backend(const TrainOptions& o, ThreadPool* pool, s
   if (o.precision == Precision::float32 &&
       (chosen.device.kind == DeviceKind::cuda || chosen.device.kind == DeviceKind::cpu_emulated))
     options.precision = furrow::Precision::fp32;
-  if (o.precision == Precision::mixed && (chosen.device.kind == DeviceKind::cpu || chosen.device.kind == DeviceKind::ref))
+  if (o.precision == Precision::mixed &&
+      (chosen.device.kind == DeviceKind::cpu || chosen.device.kind == DeviceKind::ref))
     throw Error(ErrorCode::unsupported, "mixed precision needs device cuda, and this is " + device).in("precision");
   return make_backend(chosen.device, pool, options);
 }
@@ -84,10 +85,11 @@ Session::Session(const TrainJob& job, const Snapshot* from)
       stopping(stopping_options(options)) {
   for (const std::string& warning : data.pairing.warnings) notes.push_back(warning);
   for (const std::string& note : data.notes) notes.push_back(note);
+  augmentation(options, false);  // refuses what it does not know, now and not after the first checkpoint
   const int64_t channels = architecture_of(options).in_channels, given = data.set->has_textures() ? 4 : 3;
   if (channels != given)
-    throw Error(ErrorCode::configuration, "the network takes " + std::to_string(channels) + " channels, the data have " +
-                                              std::to_string(given))
+    throw Error(ErrorCode::configuration,
+                "the network takes " + std::to_string(channels) + " channels, the data have " + std::to_string(given))
         .in("model.channels");
   if (from == nullptr) {
     network = make_network(options, backend->dtype(), limits, notes);
@@ -113,7 +115,8 @@ std::string run_json(const Session& s, const TrainJob& job, const SessionTimes& 
   Json out;
   out["schema"] = "furrow.train/1";
   out["version"] = job.version;
-  out["device"] = {{"kind", s.device}, {"threads", s.pool.threads()}, {"element", std::string(name(s.backend->dtype()))}};
+  out["device"] = {
+      {"kind", s.device}, {"threads", s.pool.threads()}, {"element", std::string(name(s.backend->dtype()))}};
   out["network"] = {{"architecture", s.network->architecture().text()},
                     {"trained_elements", s.step->parameters().count()}};
   out["seeds"] = {{"run", o.seed}, {"split", o.split_seed}};

@@ -39,15 +39,13 @@ struct Session {
 
   int64_t batches() const;          // of an epoch
   int64_t steps_per_epoch() const;  // optimiser steps
-  RunState state() {
-    return {*network, *step, *schedule, stopping, watch, position, interval, best_epoch};
-  }
+  RunState state() { return {*network, *step, *schedule, stopping, watch, position, interval, best_epoch}; }
 };
 
 // Files of a run that are not checkpoints or logs.
 struct SessionTimes {
   double earlier_seconds = 0, seconds = 0, waited_seconds = 0;  // waited: for the loader, of `seconds`
-  int64_t steps = 0;                                           // of this session
+  int64_t steps = 0;                                            // of this session
 };
 std::string run_json(const Session& session, const TrainJob& job, const SessionTimes& times, const TrainResult& result);
 // "timing.seconds" of an earlier session's run.json; 0 where there is none.

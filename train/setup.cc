@@ -69,8 +69,8 @@ data::Split make_split(const TrainOptions& o, const std::vector<std::string>& id
     notes.push_back(std::to_string(difference.absent.size()) + " examples of the stored split are not there, such as " +
                     difference.absent[0]);
   if (!difference.unassigned.empty())
-    notes.push_back(std::to_string(difference.unassigned.size()) + " examples are in no part of the stored split, such as " +
-                    difference.unassigned[0]);
+    notes.push_back(std::to_string(difference.unassigned.size()) +
+                    " examples are in no part of the stored split, such as " + difference.unassigned[0]);
   if (split.train.empty()) throw Error(ErrorCode::configuration, "nothing is left to train on").file(o.split_file);
   return split;
 }

@@ -9,8 +9,8 @@ namespace furrow::train {
 namespace {
 
 // Parallel to data::AugmentOp.
-constexpr std::array<std::string_view, 9> kOps = {"flip", "affine", "rotate", "elastic", "crop",
-                                                  "clahe", "jitter", "blur", "noise"};
+constexpr std::array<std::string_view, 9> kOps = {"flip",  "affine", "rotate", "elastic", "crop",
+                                                  "clahe", "jitter", "blur",   "noise"};
 
 // "noise.p" -> the probability of every such step.
 void change(data::AugmentRecipe& recipe, const std::string& key, double value) {
@@ -36,8 +36,10 @@ void change(data::AugmentRecipe& recipe, const std::string& key, double value) {
 }  // namespace
 
 data::Augment augmentation(const TrainOptions& o, bool validation) {
-  data::AugmentRecipe recipe = data::augment_recipe(
-      o.augment_recipe, o.augment_as_pinned ? data::AugmentFlavour::as_pinned : data::AugmentFlavour::intended);
+  // "original": what `augmentation: True` of the original program's config.yaml means, its last list.
+  data::AugmentRecipe recipe =
+      data::augment_recipe(o.augment_recipe == "original" ? "seed-head" : o.augment_recipe,
+                           o.augment_as_pinned ? data::AugmentFlavour::as_pinned : data::AugmentFlavour::intended);
   for (const auto& [key, value] : o.augment_parameters) change(recipe, key, value);
   if (recipe.steps.empty() || (validation && !o.augment_validation)) return {};
   return [recipe](data::Sample& sample, const data::DrawKey& key) { data::augment(sample, recipe, key); };

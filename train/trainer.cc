@@ -51,8 +51,8 @@ class Run {
     if (fresh) store_.save(snapshot());  // so that whatever happens, there is something to go on from
     write_run_json();
     const TrainOptions& o = job_.options;
-    data::Loader loader(*session_.data.set, session_.data.train,
-                        loader_options(o, false, session_.loader_threads), augmentation(o, false),
+    data::Loader loader(*session_.data.set, session_.data.train, loader_options(o, false, session_.loader_threads),
+                        augmentation(o, false),
                         {static_cast<uint32_t>(session_.position.epoch), session_.position.batch});
     while (session_.position.epoch < o.epochs && !session_.stopping.should_stop() && !result_.interrupted) {
       if (train_epoch(loader)) end_epoch();
@@ -135,8 +135,8 @@ class Run {
     log_.warning(session_.watch.not_finite(session_.position.step, where));
     skipped_in_a_row_ = step.skipped ? skipped_in_a_row_ + 1 : 0;
     if (skipped_in_a_row_ < kMostSkipped) return;
-    throw Error(ErrorCode::malformed, std::to_string(kMostSkipped) + " steps in a row gave no finite gradient; the last one: " +
-                                          where)
+    throw Error(ErrorCode::malformed,
+                std::to_string(kMostSkipped) + " steps in a row gave no finite gradient; the last one: " + where)
         .hint("a lower learning rate, gradient clipping, or float32; the checkpoints are from before");
   }
 
@@ -180,6 +180,7 @@ class Run {
     const auto epoch = static_cast<uint32_t>(session_.position.epoch);
     data::Loader loader(*session_.data.set, session_.data.val, loader_options(o, true, session_.loader_threads),
                         augmentation(o, true), {epoch, 0});
+    session_.step->parameters().publish();
     int64_t drawn = 0;
     const SeeBatch see = [&](const data::Batch& batch, const std::vector<uint8_t>& predicted,
                              const std::vector<uint8_t>& target) {
@@ -330,7 +331,8 @@ Preflight preflight(const TrainJob& job) {
 std::string saved_config(const std::string& run, const io::Limits& limits) {
   const Snapshot snapshot = CheckpointStore(run + "/checkpoints").newest(limits).snapshot;
   const auto config = snapshot.values.find("config");
-  if (config == snapshot.values.end()) throw Error(ErrorCode::malformed, "the checkpoint holds no configuration").file(run);
+  if (config == snapshot.values.end())
+    throw Error(ErrorCode::malformed, "the checkpoint holds no configuration").file(run);
   return config->second;
 }
 

@@ -21,10 +21,10 @@ struct TrainProgress {
 
 // How a run speaks and is spoken to. Any may be empty.
 struct TrainHooks {
-  std::function<void(const std::string&)> note;     // one line that a person should see once: warnings among them
-  std::function<void(const std::string&)> log;      // one terse line per logging interval and per validation
+  std::function<void(const std::string&)> note;  // one line that a person should see once: warnings among them
+  std::function<void(const std::string&)> log;   // one terse line per logging interval and per validation
   std::function<void(const TrainProgress&)> progress;
-  std::function<bool()> interrupted;                // asked after every step; true: save and return
+  std::function<bool()> interrupted;  // asked after every step; true: save and return
 };
 
 struct TrainJob {

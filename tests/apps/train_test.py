@@ -15,6 +15,8 @@ import time
 SHIM = os.path.abspath(sys.argv.pop(2)) if len(sys.argv) > 2 and sys.argv[2].endswith(".so") else ""
 if len(sys.argv) > 1 and os.path.exists(sys.argv[1]):
     sys.argv[1] = os.path.abspath(sys.argv[1])  # the tests run it in folders of their own
+if not os.path.exists(SHIM):
+    SHIM = ""  # a build for sanitizers has none
 KILL_POINTS = 5
 if "--kill-points" in sys.argv:
     at = sys.argv.index("--kill-points")
@@ -32,13 +34,15 @@ def gray(width: int, height: int, value) -> bytes:
 
 
 def tensors(path) -> dict:
-    """The tensors of a safetensors file, by name."""
+    """The sha256 of each tensor of a checkpoint, by name, but for the seal: that covers the configuration too."""
     data = pathlib.Path(path).read_bytes()
     (length,) = struct.unpack_from("<Q", data)
     header = json.loads(data[8:8 + length])
-    header.pop("__metadata__", None)
+    for name in ("__metadata__", "seal"):
+        header.pop(name, None)
     begin = 8 + length
-    return {name: data[begin + entry["data_offsets"][0]:begin + entry["data_offsets"][1]] for name, entry in header.items()}
+    return {name: hashlib.sha256(data[begin + entry["data_offsets"][0]:begin + entry["data_offsets"][1]]).hexdigest()
+            for name, entry in header.items()}
 
 
 def sha(path) -> str:
@@ -47,7 +51,8 @@ def sha(path) -> str:
 
 class Train(Program):
     TINY = ["--set", "size=32", "--set", "model.base=2", "--set", "batch_size=2", "--set", "epochs=3", "--set", "log_every=1",
-            "--set", "preflight=false", "--set", "val_percent=0.25", "--set", "overlays=1", "--device", "cpu", "--threads", "1"]
+            "--set", "preflight=false", "--set", "val_percent=0.25", "--set", "overlays=1", "--device", "cpu",
+            "--set", "threads=1"]
 
     def setUp(self):
         super().setUp()
@@ -107,6 +112,17 @@ class Train(Program):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("['best_val_iou', 'epoch', 'model_state_dict'] 118", result.stdout)
 
+    def test_the_original_configuration_trains(self):
+        (self.folder / "config.yaml").write_text(
+            "epochs: 1\nbatch_size: 2\nlearning_rate: 0.0001\nweight_decay: 0.00001\namp: False\npatience: 15\n"
+            "gradient_clipping: 1.0\nval_percent: 0.25\ntest_percent: 0\naugmentation: True\ncheckpoint_dir: ./checkpoints/\n"
+            "image_dir: images\nmask_dir: masks\nwandb_project: U-Net-Face\nwandb_entity: me\n")
+        result = self.run_furrow("train", "--config", "config.yaml", "-o", "run", "--device", "cpu", "--set", "size=32",
+                                 "--set", "model.base=2", "--set", "preflight=false")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stderr.count(b"wandb_* keys do nothing"), 1)
+        self.assertFalse((self.folder / "checkpoints").exists())
+
     def test_check_writes_nothing(self):
         result = self.train("run", "--check", "--json", "--set", "model.base=4", "--set", "learning_rate=0.001")
         self.assertEqual(result.returncode, 0, result.stderr)
@@ -126,7 +142,7 @@ class Train(Program):
 
     def test_mistakes_are_refused_before_anything_is_made(self):
         self.refused(self.train("run", "--set", "learning_rat=1"), 3, "learning_rate")
-        self.refused(self.train("run", "--images", "nowhere"), 7)
+        self.refused(self.run_furrow("train", "--images", "nowhere", "--masks", "masks", "-o", "run"), 7, "nowhere")
         self.refused(self.train("run", "--set", "augment.recipe=no-such"), 3, "best-run")
         self.refused(self.resume("run"), 7)
         self.refused(self.run_furrow("train", "--resume", "run", "--config", "x.yaml"), 2)
@@ -137,7 +153,7 @@ class Train(Program):
     def test_any_number_of_threads_gives_the_same_bits(self):
         weights = []
         for threads in ("1", "2", "3", "7"):
-            self.assertEqual(self.train(f"run{threads}", "--threads", threads, "--set", "augment.recipe=best-run").returncode, 0)
+            self.assertEqual(self.train(f"run{threads}", "--set", f"threads={threads}", "--set", "augment.recipe=best-run").returncode, 0)
             weights.append(tensors(self.last(f"run{threads}")))
             self.assertEqual(sha(self.folder / f"run{threads}/metrics.jsonl"), sha(self.folder / "run1/metrics.jsonl"))
         for other in weights[1:]:
@@ -176,7 +192,6 @@ class Train(Program):
             self.assert_whole(run)
             self.assertEqual(sha(self.last(run)), sha(self.last("whole")), f"point {point}")
             self.assertEqual(sha(self.folder / run / "metrics.jsonl"), sha(self.folder / "whole/metrics.jsonl"))
-            self.assertEqual(sha(self.folder / run / "model.safetensors").__len__(), 64)
             good += 1
         if KILL_POINTS != 5:
             print(f"{good} of {KILL_POINTS} killed runs resumed bit for bit")
@@ -200,13 +215,13 @@ class Train(Program):
         subprocess.run(["rm", "-rf", self.folder / "counted"], check=True)
         return int(count.read_text())
 
-    def fail_each(self, call, modes, repeat=False, step=1):
+    def fail_each(self, call, modes, repeat=False):
         if not SHIM:
             self.skipTest("no fault shim given")
         self.prepared()
         total = self.calls(call)
         self.assertGreater(total, 3)
-        for n in range(1, total + 1, step):
+        for n in range(1, total + 1):
             mode = modes[n % len(modes)]
             subprocess.run(["cp", "-a", self.folder / "base", self.folder / "run"], check=True)
             result = self.shimmed("run", call, n, mode, repeat=repeat)
@@ -240,7 +255,7 @@ class Train(Program):
         for mode in ("short", "EINTR"):
             subprocess.run(["cp", "-a", self.folder / "base", self.folder / "run"], check=True)
             # EINTR fails once for every call that follows: each is tried again, and the next number passes.
-            for n in (2, 9, 20):
+            for n in (1, 4, 9):
                 result = self.shimmed("run", "write", n, mode, repeat=mode == "short")
                 self.assertEqual(result.returncode, 0, result.stderr)
             self.assertEqual(tensors(self.last("run")), tensors(self.last("whole")))
