@@ -1,4 +1,4 @@
-// The named forms of Dice + Focal.
+// The named forms of the losses.
 #include "kernels/losses.h"
 
 #include "kernels/error.h"
@@ -41,6 +41,15 @@ DiceFocal dice_focal_form(std::string_view name, double weight) {
     return {
         .dice_weight = 1, .focal_weight = 1, .alpha_positive = 0.9, .alpha_negative = 0.1, .gamma = 1, .clamp = true};
   throw Error(ErrorCode::configuration, "no loss is called " + printable(name)).hint("L0 to L6 are");
+}
+
+SoftDice soft_dice_form(std::string_view name) {
+  if (name == "L0") return {.dice_weight = 1, .entropy_weight = 1, .classes_together = true};
+  if (name == "L0_class_mean") return {.dice_weight = 1, .entropy_weight = 1};
+  if (name == "soft_dice") return {.dice_weight = 1, .entropy_weight = 0};
+  if (name == "foreground_dice") return {.dice_weight = 0.5, .entropy_weight = 0.5, .first_class = 1};
+  throw Error(ErrorCode::configuration, "no loss of several classes is called " + printable(name))
+      .hint("L0, L0_class_mean, soft_dice and foreground_dice are");
 }
 
 }  // namespace furrow

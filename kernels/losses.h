@@ -81,4 +81,37 @@ struct CrossEntropyValue {
   int64_t invalid = 0;  // labels that are neither a class nor ignore_index: a caller should refuse the data
 };
 
+// Soft Dice over the C channels of a pixel, beside cross-entropy: p = softmax(z), t_c = [c = y].
+//
+//   loss  = dice_weight * dice + entropy_weight * entropy
+//   dice  = 1 - mean over the G groups of D,  D = (2I + eps) / (S + eps),  I = sum p t,  S = sum (p + t)
+//         = mean of X / (S + eps),  X = S - 2I = sum (t = 1 ? 1 - p : p): how it is computed, since 1 - D cancels
+//   d dice / dz_c = p_c (a_c - sum over k of a_k p_k),  a_k = (D_k - 2 t_k) / ((S_k + eps) G),  D_k, S_k of k's group
+//
+// A group is one class of one image, and wider by the two options below. A pixel that does not count in the
+// cross-entropy is in no sum of the Dice either; class weights are the cross-entropy's alone. Where no pixel counts, loss
+// and gradient are 0.
+struct SoftDice {
+  double dice_weight = 1, entropy_weight = 1;
+  int32_t first_class = 0;        // classes before it are in no group: 1 leaves the background out
+  bool over_batch = true;         // a group spans all images
+  bool classes_together = false;  // a group spans all its classes
+  double eps = 1e-6;
+  CrossEntropy entropy = {};
+};
+struct SoftDiceValue {
+  double total = 0, dice = 0, entropy = 0;
+  double weight = 0;    // as in CrossEntropyValue
+  int64_t invalid = 0;  // as in CrossEntropyValue
+};
+
+// The multi-class losses in use:
+//   L0                CE + Dice, one D over batch and classes: L0 above for networks with a channel per class, as
+//                     milesial/Pytorch-UNet computes it since 2023
+//   L0_class_mean     the same with a D per class, their mean: as it did before
+//   soft_dice         Dice alone, a D per class over the batch, the background's too: stage 2 of the two-stage training
+//   foreground_dice   0.5 Dice + 0.5 CE, a D per class over the batch, without the background
+// Throws ErrorCode::configuration for another name.
+SoftDice soft_dice_form(std::string_view name);
+
 }  // namespace furrow

@@ -1,50 +1,16 @@
 // Softmax cross-entropy over a pixel's channels: weighted sums, their quotient, and the gradient. And the family's
 // table.
 //
-// With z_top the largest logit and others = sum over the rest of exp(z_c - z_top): logsumexp = z_top + log1p(others),
-// which keeps the digits of a pixel that is right and certain. Formula: kernels/losses.h.
+// logsumexp = z_top + log1p(others) keeps the digits of a pixel that is right and certain (Spread, loss_launch.h).
+// Formula: kernels/losses.h.
 #include "kernels/cuda/loss_launch.h"
 
 namespace furrow::SIMT_NS {
 
 void dice_focal(gpu::Stream stream, const gpu::DiceFocalArgs& a);  // dice_focal.cu
+void soft_dice(gpu::Stream stream, const gpu::SoftDiceArgs& a);    // soft_dice.cu
 
 namespace {
-
-template <class T, class L>
-struct Labelled {
-  const T* __restrict__ z;
-  const L* __restrict__ labels;
-  const float* __restrict__ class_weights;
-  int64_t count;
-  int classes, pitch;
-  int32_t ignore_index;
-  // 0 for a pixel that does not count.
-  SIMT_DEVICE float weight(int32_t y) const {
-    if (y == ignore_index || y < 0 || y >= classes) return 0;
-    return class_weights == nullptr ? 1.0f : class_weights[y];
-  }
-};
-
-struct Spread {
-  int top;
-  float z_top, others;
-};
-// A NaN anywhere makes `others` NaN.
-template <class T>
-SIMT_DEVICE Spread spread_of(const T* __restrict__ row, int classes) {
-  Spread s{0, to_float(row[0]), 0};
-  for (int c = 1; c < classes; ++c) {
-    const float z = to_float(row[c]);
-    if (z > s.z_top) {
-      s.top = c;
-      s.z_top = z;
-    }
-  }
-  for (int c = 0; c < classes; ++c)
-    if (c != s.top) s.others += expf(to_float(row[c]) - s.z_top);
-  return s;
-}
 
 // partial[chunk] = { sum of w (logsumexp - z_y), sum of w, number of bad labels }.
 // Grid: {chunks}, block 256, 16 pixels a thread, 256 apart; added in float64, then block_sum. Bytes: the logits, read
@@ -56,16 +22,13 @@ __global__ void __launch_bounds__(kLossThreads) cross_entropy_sums(Labelled<T, L
   for (int64_t i = begin + threadIdx.x; i < end; i += kLossThreads) {
     const int32_t y = in.labels[i];
     if (y == in.ignore_index) continue;
-    if (y < 0 || y >= in.classes) {
+    if (!in.is_class(y)) {
       sums[2] += 1;
       continue;
     }
     const T* row = in.z + i * in.pitch;
-    const Spread s = spread_of(row, in.classes);
-    // Two logits may be further apart than float32 reaches.
-    const double distance = static_cast<double>(s.z_top) - static_cast<double>(to_float(row[y]));
     const double w = in.weight(y);
-    sums[0] += w * (distance + static_cast<double>(log1pf(s.others)));
+    sums[0] += w * entropy_of(spread_of(row, in.classes), to_float(row[y]));
     sums[1] += w;
   }
   block_sum(sums);
@@ -107,12 +70,8 @@ __global__ void __launch_bounds__(kLossThreads)
   const float factor = weight * static_cast<float>(*coefficient) * scale_of(scale);
   const T* row = in.z + i * in.pitch;
   const Spread s = spread_of(row, in.classes);
-  const float bottom = 1.0f + s.others;
-  for (int c = 0; c < in.classes; ++c) {
-    const float share = expf(to_float(row[c]) - s.z_top) / bottom;
-    const float less_one = c == s.top ? -s.others / bottom : share - 1.0f;
-    to[c] = from_float<T>(factor * (c == y ? less_one : share));
-  }
+  for (int c = 0; c < in.classes; ++c)
+    to[c] = from_float<T>(factor * entropy_slope(s, expf(to_float(row[c]) - s.z_top), c, y));
   pad_with_zeros(to, in.classes, dz_pitch);
 }
 
@@ -147,6 +106,6 @@ void cross_entropy(gpu::Stream stream, const gpu::CrossEntropyArgs& a) {
 
 }  // namespace
 
-const gpu::LossKernels loss_kernels{.dice_focal = dice_focal, .cross_entropy = cross_entropy};
+const gpu::LossKernels loss_kernels{.dice_focal = dice_focal, .cross_entropy = cross_entropy, .soft_dice = soft_dice};
 
 }  // namespace furrow::SIMT_NS

@@ -41,6 +41,19 @@ struct CrossEntropyArgs {
   void* workspace = nullptr;           // cross_entropy_workspace() bytes, 8-byte aligned
 };
 
+// Soft Dice over z.c channels beside cross-entropy.
+struct SoftDiceArgs {
+  SoftDice form;                 // its entropy.class_weights are not read: see below
+  ConstImage z;                  // f32, f16 or bf16
+  const void* labels = nullptr;  // [n][h][w], dense
+  DType label_type = DType::u8;  // u8 or i32
+  const float* class_weights = nullptr;  // [z.c] in device memory, or null: all 1
+  Image dz;                              // as above
+  GradientScale scale;
+  SoftDiceValue* value = nullptr;  // in device memory; not scaled
+  void* workspace = nullptr;       // soft_dice_workspace() bytes, 8-byte aligned
+};
+
 // Pixels whose sums one block makes.
 inline constexpr int64_t kLossChunk = 4096;
 constexpr int64_t loss_chunks(int64_t pixels) { return (pixels + kLossChunk - 1) / kLossChunk; }
@@ -52,10 +65,17 @@ constexpr size_t dice_focal_workspace(int64_t n, int64_t h, int64_t w) {
 constexpr size_t cross_entropy_workspace(int64_t n, int64_t h, int64_t w) {
   return (static_cast<size_t>(loss_chunks(n * h * w)) * 3 + 1) * sizeof(double);
 }
+// Per chunk of an image two float64 sums a class and the cross-entropy's three; one coefficient of the cross-entropy, and
+// two float32 ones per class of an image.
+constexpr size_t soft_dice_workspace(int64_t n, int64_t h, int64_t w, int64_t c) {
+  return static_cast<size_t>(n * loss_chunks(h * w) * (2 * c + 3) + 1) * sizeof(double) +
+         static_cast<size_t>(n * c) * 2 * sizeof(float);
+}
 
 struct LossKernels {
   void (*dice_focal)(Stream, const DiceFocalArgs&);
   void (*cross_entropy)(Stream, const CrossEntropyArgs&);
+  void (*soft_dice)(Stream, const SoftDiceArgs&);
 };
 
 }  // namespace furrow::gpu

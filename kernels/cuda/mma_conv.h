@@ -47,6 +47,10 @@ struct MmaConvLayout {
   constexpr int row_channels() const { return row_bytes / element(); }
   constexpr int oc_tiles() const { return (shape.oc + block_oc - 1) / block_oc; }
   constexpr int all_chunks() const { return chunks[0] + chunks[1]; }
+  // Tensor-core additions in one result's sum.
+  constexpr int64_t links() const {
+    return static_cast<int64_t>(all_chunks()) * shape.kernel_h * shape.kernel_w * (row_bytes / 32);
+  }
   constexpr size_t step_bytes() const { return static_cast<size_t>(shape.kernel_h) * block_oc * row_bytes; }
   constexpr size_t bytes() const { return step_bytes() * shape.kernel_w * all_chunks() * oc_tiles(); }
   // Where vector v (16 bytes) of row r lies inside its row. 8 consecutive rows at one v meet all 32 banks.
@@ -79,10 +83,16 @@ constexpr size_t mma_conv_tile_bytes(const MmaConvLayout& l) {
                staging = 4 * mma_staging_bytes(static_cast<size_t>(l.element()));
   return pipeline > staging ? pipeline : staging;
 }
-// The same with a head: a float per pixel, channel of the head and 32 output channels of a block more. A device that
-// grants less cannot run the shape.
+// The longest sum that is one chain of tensor-core additions: 1024 channels x 3x3 of 16 bits. Longer ones (in f32 from
+// half as many) are summed in runs of about as much, which a block adds in shared memory: a float per result.
+constexpr int kMmaChain = 576;
+constexpr size_t mma_conv_run_sums_bytes(const MmaConvLayout& l) {
+  return l.links() > kMmaChain ? sizeof(float) * static_cast<size_t>(l.block_oc * kMmaRows * l.block_columns) : 0;
+}
+// The same with what else a launch wants: the sums of runs, and with a head a float per pixel, channel of the head and
+// 32 output channels of a block. A device that grants less cannot run the shape.
 constexpr size_t mma_conv_shared_bytes(const MmaConvLayout& l, int head_channels) {
-  return mma_conv_tile_bytes(l) +
+  return mma_conv_tile_bytes(l) + mma_conv_run_sums_bytes(l) +
          sizeof(float) * static_cast<size_t>(head_channels * (l.block_oc / 32) * kMmaRows * l.block_columns);
 }
 

@@ -34,7 +34,18 @@ struct ConvParams {
   } residual, y, pooled;
   gpu::MmaHead head;
   int head_offset;  // bytes of shared memory before the head's sums
+  int run_steps;    // steps of the main loop summed apart; 0: all of them are one chain
+  int run_offset;   // bytes of shared memory before the sums of runs
 };
+
+// Where a launch of layout `l` keeps the sums of runs and of a head, and how long a run is: its links do not exceed
+// gpu::kMmaChain unless those of one step do.
+inline void divide_shared_memory(const gpu::MmaConvLayout& l, ConvParams& p) {
+  const int per_step = l.shape.kernel_h * (l.row_bytes / 32), most = gpu::kMmaChain / per_step;
+  p.run_steps = l.links() > gpu::kMmaChain ? (most > 0 ? most : 1) : 0;
+  p.run_offset = static_cast<int>(gpu::mma_conv_tile_bytes(l));
+  p.head_offset = p.run_offset + static_cast<int>(gpu::mma_conv_run_sums_bytes(l));
+}
 
 // The picture and first pixel of a block. Tile number `block` of all pictures, columns fastest.
 struct PixelTile {

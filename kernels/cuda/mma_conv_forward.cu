@@ -43,7 +43,7 @@ void launch_block(gpu::Stream stream, const gpu::MmaConv& c) {
   p.residual = {const_cast<void*>(c.residual.data), c.residual.pitch};
   p.y = {c.y.data, c.y.pitch}, p.pooled = {c.pooled.data, c.pooled.pitch};
   p.head = c.head;
-  p.head_offset = static_cast<int>(gpu::mma_conv_tile_bytes(l));
+  divide_shared_memory(l, p);
   const size_t shared = gpu::mma_conv_shared_bytes(l, c.head.channels);
   require(shared <= gpu::kMmaSharedLimit, "mma_conv: the kernel is too large for shared memory");
   const int64_t blocks =

@@ -28,6 +28,8 @@ struct MmaConvGradWeight {
   void* workspace = nullptr;  // mma_grad_weight_split(...).workspace_bytes
 };
 
+// Tiles whose products are one chain of tensor-core additions; runs are added in float32.
+inline constexpr int kMmaGradRun = 64;
 // How the sum over pixels is split: parts are summed apart, then added in order.
 struct MmaGradSplit {
   int parts = 1;

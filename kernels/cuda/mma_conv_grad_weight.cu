@@ -5,11 +5,12 @@
 // pixels; a warp 32 x 32. The pixels come in tiles of 4 (f32: 2) rows x 16 columns: dy's tile serves all taps, and so
 // does x's, whose columns overlap. Tiles are triple-buffered with one barrier each, as in mma_conv_mainloop.h.
 //
-// Order of the sums: a chain of one link per 16 (f32: 8) pixels of a part, at most 256 tiles or 1024 links long; then
-// the parts in order. Tensor cores may cut each of a link's 17 (9) terms at 2^-23 of the largest
-// (mma_conv_mainloop.h): in a model of that, the largest of 100 full chains of uniform products erred by 8.0e-6 of its
-// largest running sum with random signs and 3.3e-4 with all positive (f32: 6.3e-6, 1.7e-4); provable are 1024 * 17 *
-// 2^-23 = 2.1e-3 (f32: 1.1e-3). The result does not depend on how blocks are scheduled.
+// Order of the sums: a chain of one link per 16 (f32: 8) pixels for each run of 64 tiles, 256 links; a part's runs in
+// order, in float32, in its place in memory; then the parts, 16 at a time summed apart. Tensor cores may cut each of a
+// link's 17 (9) terms at 2^-23 of the largest (mma_conv_mainloop.h), so that a run errs by at most 256 * 17 * 2^-23 =
+// 5.2e-4 of its largest running sum (f32: 2.7e-4), however many pixels there are; one chain over a part of 256 tiles
+// could err by 2.1e-3 (f32: 1.1e-3). Adding the rest rounds 4 + 16 + parts/16 times by 2^-24. The result does not depend
+// on how blocks are scheduled.
 #include "kernels/cuda/mma_conv_grad.h"
 #include "kernels/cuda/mma_grad_fragments.h"
 #include "kernels/error.h"
@@ -44,8 +45,8 @@ SIMT_DEVICE void load_vector(unsigned char* rows, int row, int v, const void* im
   cp_async_16(rows + R::place(row, v), static_cast<const T*>(image) + at, inside);
 }
 
-// Bytes: dy once per 64 input channels and group of taps, x once per 64 output channels and group, the parts' sums
-// once. Grid: one block per oc tile, ic tile, group of taps and part, parts fastest. Block: 128 threads.
+// Bytes: dy once per 64 input channels and group of taps, x once per 64 output channels and group, the parts' sums once
+// and per further run of 64 tiles twice (up to 3 taps x 32 KB beside 1.5 MB of pixels). Grid: one block per oc tile, ic tile, group of taps and part, parts fastest. Block: 128 threads.
 template <class T, int kTaps>
 __global__ void __launch_bounds__(kThreads, 2) mma_grad_weight_kernel(const GradParams p) {
   using R = PixelRows<T>;
@@ -95,62 +96,67 @@ __global__ void __launch_bounds__(kThreads, 2) mma_grad_weight_kernel(const Grad
 
   const int lane = static_cast<int>(threadIdx.x) & 31, warp = static_cast<int>(threadIdx.x) >> 5,
             warp_m = warp % 2 * 32, warp_n = warp / 2 * 32;
-  float acc[kTaps][2][4][4];
-  SIMT_UNROLL
-  for (int tap = 0; tap < kTaps; ++tap)
-    SIMT_UNROLL
-    for (int i = 0; i < 2; ++i)
-      SIMT_UNROLL
-      for (int j = 0; j < 4; ++j)
-        SIMT_UNROLL
-        for (int e = 0; e < 4; ++e) acc[tap][i][j][e] = 0;
+  const int taps = p.kernel_h * p.kernel_w, ic_all = p.x[0].c + p.x[1].c;
   load(0);
   load(1);
-  for (int step = 0; step < count; ++step) {
-    cp_async_wait<1>();
-    __syncthreads();
-    load(step + 2);
-    const unsigned char* const dy_rows = memory + step % 3 * stage_bytes;
-    const unsigned char* const x_rows = dy_rows + dy_bytes;
-    for (int row = 0; row < kRows<T>; ++row)
-      SIMT_UNROLL
-      for (int k = 0; k < kColumns; k += R::kDepth) {
-        uint32_t a[2][4];
-        load_a<T>(a[0], dy_rows, row * kColumns + k, warp_m);
-        load_a<T>(a[1], dy_rows, row * kColumns + k, warp_m + 16);
-        SIMT_UNROLL
-        for (int tap = 0; tap < kTaps; ++tap) {
-          uint32_t b[2][2][2];
-          load_b<T>(b[0], x_rows, row * x_row + place(tap) + k, warp_n);
-          load_b<T>(b[1], x_rows, row * x_row + place(tap) + k, warp_n + 16);
-          SIMT_UNROLL
-          for (int i = 0; i < 2; ++i)
-            SIMT_UNROLL
-            for (int j = 0; j < 4; ++j) mma<T>(acc[tap][i][j], a[i], b[j / 2][j % 2]);
-        }
-      }
-  }
-
-  const int taps = p.kernel_h * p.kernel_w, ic_all = p.x[0].c + p.x[1].c;
-  SIMT_UNROLL
-  for (int tap = 0; tap < kTaps; ++tap)
+  int step = 0;
+  do {  // a run
+    const int run_begin = step, run_end = min(step + gpu::kMmaGradRun, count);
+    float acc[kTaps][2][4][4];
     SIMT_UNROLL
-    for (int i = 0; i < 2; ++i)
+    for (int tap = 0; tap < kTaps; ++tap)
       SIMT_UNROLL
-      for (int j = 0; j < 4; ++j)
+      for (int i = 0; i < 2; ++i)
         SIMT_UNROLL
-        for (int e = 0; e < 4; ++e) {
-          const int oc = oc0 + warp_m + i * 16 + (e / 2) * 8 + (lane >> 2),
-                    ic = ic0 + warp_n + j * 8 + (lane & 3) * 2 + e % 2;
-          if (kx0 + tap < p.kernel_w && oc < p.oc && ic < x_c)
-            p.partial[((static_cast<int64_t>(part) * p.oc + oc) * taps + ky * p.kernel_w + kx0 + tap) * ic_all +
-                      (second ? p.x[0].c : 0) + ic] = acc[tap][i][j][e];
+        for (int j = 0; j < 4; ++j)
+          SIMT_UNROLL
+          for (int e = 0; e < 4; ++e) acc[tap][i][j][e] = 0;
+    for (; step < run_end; ++step) {
+      cp_async_wait<1>();
+      __syncthreads();
+      load(step + 2);
+      const unsigned char* const dy_rows = memory + step % 3 * stage_bytes;
+      const unsigned char* const x_rows = dy_rows + dy_bytes;
+      for (int row = 0; row < kRows<T>; ++row)
+        SIMT_UNROLL
+        for (int k = 0; k < kColumns; k += R::kDepth) {
+          uint32_t a[2][4];
+          load_a<T>(a[0], dy_rows, row * kColumns + k, warp_m);
+          load_a<T>(a[1], dy_rows, row * kColumns + k, warp_m + 16);
+          SIMT_UNROLL
+          for (int tap = 0; tap < kTaps; ++tap) {
+            uint32_t b[2][2][2];
+            load_b<T>(b[0], x_rows, row * x_row + place(tap) + k, warp_n);
+            load_b<T>(b[1], x_rows, row * x_row + place(tap) + k, warp_n + 16);
+            SIMT_UNROLL
+            for (int i = 0; i < 2; ++i)
+              SIMT_UNROLL
+              for (int j = 0; j < 4; ++j) mma<T>(acc[tap][i][j], a[i], b[j / 2][j % 2]);
+          }
         }
+    }
+    SIMT_UNROLL
+    for (int tap = 0; tap < kTaps; ++tap)
+      SIMT_UNROLL
+      for (int i = 0; i < 2; ++i)
+        SIMT_UNROLL
+        for (int j = 0; j < 4; ++j)
+          SIMT_UNROLL
+          for (int e = 0; e < 4; ++e) {
+            const int oc = oc0 + warp_m + i * 16 + (e / 2) * 8 + (lane >> 2),
+                      ic = ic0 + warp_n + j * 8 + (lane & 3) * 2 + e % 2;
+            if (kx0 + tap >= p.kernel_w || oc >= p.oc || ic >= x_c) continue;
+            float& to = p.partial[((static_cast<int64_t>(part) * p.oc + oc) * taps + ky * p.kernel_w + kx0 + tap) *
+                                      ic_all +
+                                  (second ? p.x[0].c : 0) + ic];
+            to = run_begin == 0 ? acc[tap][i][j][e] : to + acc[tap][i][j][e];
+          }
+  } while (step < count);
 }
 
 constexpr int kSumThreads = 256;
 
-// to[place of e] (+)= sum over parts, in order, of partial[part][e]; e = (row, middle, column), stored as it is or,
+// to[place of e] (+)= sum over parts, 16 at a time summed apart, of partial[part][e]; e = (row, middle, column), stored as it is or,
 // `exchanged`, as (column, middle, row). One thread per element, grid-stride; moves 4 * parts bytes in and 4 out.
 __global__ void __launch_bounds__(kSumThreads)
     mma_grad_sum_kernel(const float* __restrict__ partial, float* __restrict__ to, int parts, int64_t elements,
@@ -159,7 +165,11 @@ __global__ void __launch_bounds__(kSumThreads)
   for (int64_t e = static_cast<int64_t>(blockIdx.x) * kSumThreads + threadIdx.x; e < elements;
        e += static_cast<int64_t>(gridDim.x) * kSumThreads) {
     float sum = 0;
-    for (int part = 0; part < parts; ++part) sum += partial[part * elements + e];
+    for (int first = 0; first < parts; first += 16) {
+      float apart = 0;
+      for (int part = first; part < min(first + 16, parts); ++part) apart += partial[part * elements + e];
+      sum += apart;
+    }
     const int64_t row = e / columns / middle,
                   at = exchanged ? (e % columns * middle + e / columns % middle) * rows + row : e;
     to[at] = accumulate ? to[at] + sum : sum;

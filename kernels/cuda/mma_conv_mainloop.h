@@ -10,16 +10,19 @@
 // step s. Halo columns are stored by residue modulo the stride, so that 8 neighbouring outputs read 8 neighbouring rows
 // of shared memory at any stride and ldmatrix never meets a bank twice.
 //
-// Sums: one chain of K/16 (tf32 K/8) links per accumulator, in the order chunk, kx, k, ky. A link adds 16 (8) products
-// to the running sum, and tensor cores may cut each of these 17 (9) terms at 2^-23 of the largest. For 1024 channels x
-// 3x3, 1152 links in tf32:
-//   provable     1152 * 9 * 2^-23 = 1.2e-3 of the largest running sum, were every cut a whole unit and of one sign
-//   all positive 2.0e-4 (f16 too), for cuts then lose half a unit, and mostly one per link
-//   random signs 5.5e-6 (f16 7.2e-6)
-// the last two as the largest of 100 sums of uniform products, cut so in a model of the instruction; not measured on a
-// device. Allowed are 1e-3 in tf32, 2e-3 in f16, 1e-2 in bf16. There is no outer sum: it would double the accumulators,
-// of which a thread holds up to 64. Source: halo tiles with a shared-memory swizzle and mma.sync, as in CUTLASS's
-// implicit GEMM; layouts by PTX ISA 9.0.
+// Sums: chains of K/16 (tf32 K/8) links per accumulator, in the order chunk, kx, k, ky. A link adds 16 (8) products to
+// the running sum, and tensor cores may cut each of these 17 (9) terms at 2^-23 of the largest. A chain has at most
+// gpu::kMmaChain = 576 links, 1024 channels x 3x3 in 16 bits; what is longer is summed in runs of at most that (and one
+// step), and the runs in float32 in shared memory: a second set of 64 accumulators does not fit a thread's registers
+// where three blocks share a processor, and only the longest layers pay for it. So a sum errs, whatever its length, by
+//   provable     576 * 17 * 2^-23 = 1.2e-3 (tf32, 9 terms: 6.2e-4) of the largest running sum, were every cut a whole unit
+//                and of one sign, plus 2^-24 per run
+//   all positive 2.0e-4, for cuts then lose half a unit, and mostly one per link
+//   random signs 7.2e-6
+// the last two as the largest of 100 sums of uniform products, cut so in a model of the instruction
+// (emu::Options::cut_mma); not measured on a device. Allowed are 2e-3 in f16, of which rounding the result takes 4.9e-4,
+// 1e-3 in tf32, whose operands' rounding is apart from this, and 1e-2 in bf16. Source: halo tiles with a shared-memory
+// swizzle and mma.sync, as in CUTLASS's implicit GEMM; layouts by PTX ISA 9.0.
 #pragma once
 
 #include "kernels/cuda/mma_conv_epilogue.h"
@@ -112,6 +115,22 @@ SIMT_DEVICE void multiply(const ConvParams& p, const Halo<B>& halo, const unsign
   }
 }
 
+// This thread's sums of runs: += acc, or = acc with `first`; acc = 0.
+template <class B>
+SIMT_DEVICE void end_run(float* sums, bool first, float (&acc)[B::kMi][gpu::kMmaRows][4]) {
+  float* to = sums + threadIdx.x;
+  SIMT_UNROLL
+  for (int i = 0; i < B::kMi; ++i)
+    SIMT_UNROLL
+    for (int j = 0; j < gpu::kMmaRows; ++j)
+      SIMT_UNROLL
+      for (int e = 0; e < 4; ++e) {
+        float& sum = to[((i * gpu::kMmaRows + j) * 4 + e) * B::kThreads];
+        sum = first ? acc[i][j][e] : sum + acc[i][j][e];
+        acc[i][j][e] = 0;
+      }
+}
+
 // acc = the sums of one tile of pixels and output channels: `packed` are the tile's weights. On return all of `memory`
 // is free.
 template <class T, class B>
@@ -142,6 +161,8 @@ SIMT_DEVICE void accumulate(const ConvParams& p, const PixelTile& at, const unsi
     for (int j = 0; j < gpu::kMmaRows; ++j)
       SIMT_UNROLL
       for (int e = 0; e < 4; ++e) acc[i][j][e] = 0;
+  float* const run_sums = reinterpret_cast<float*>(memory + p.run_offset);
+  int in_run = 0, runs = 0;
   load(0);
   load(1);
   for (int step = 0; step < steps; ++step) {
@@ -150,6 +171,16 @@ SIMT_DEVICE void accumulate(const ConvParams& p, const PixelTile& at, const unsi
     load(step + 2);
     multiply<T>(p, halo, memory + step / kernel_w % halos * halo_bytes, weights + step % 3 * step_bytes,
                 step % kernel_w, acc);
+    if (++in_run == p.run_steps) end_run<B>(run_sums, runs++ == 0, acc), in_run = 0;
+  }
+  if (runs > 0) {
+    SIMT_UNROLL
+    for (int i = 0; i < B::kMi; ++i)
+      SIMT_UNROLL
+      for (int j = 0; j < gpu::kMmaRows; ++j)
+        SIMT_UNROLL
+        for (int e = 0; e < 4; ++e)
+          acc[i][j][e] += run_sums[((i * gpu::kMmaRows + j) * 4 + e) * B::kThreads + static_cast<int>(threadIdx.x)];
   }
   __syncthreads();
 }

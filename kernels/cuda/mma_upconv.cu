@@ -63,6 +63,7 @@ void launch_block(gpu::Stream stream, const gpu::MmaUpconv& c) {
   p.oc = l.shape.oc, p.oc_tiles = l.oc_tiles();
   p.tiles_x = (c.x.w + B::kColumns - 1) / B::kColumns, p.tiles_y = (c.x.h + gpu::kMmaRows - 1) / gpu::kMmaRows;
   p.y = {c.y.data, c.y.pitch};
+  divide_shared_memory(l, p);
   const int64_t blocks = static_cast<int64_t>(p.tiles_x) * p.tiles_y * c.x.n * 4 * p.oc_tiles;
   require(blocks > 0 && blocks <= 0x7fffffff, "mma_upconv: the picture is too large for one launch");
   LAUNCH(stream, dim3(static_cast<unsigned>(blocks)), dim3(B::kThreads), gpu::mma_conv_shared_bytes(l, 0),

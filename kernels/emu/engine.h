@@ -37,6 +37,9 @@ struct Options {
   Landing landing = Landing::lazy;
   bool strict_exit = true;           // a thread that leaves while others wait at a barrier is an error
   unsigned workers = 1;              // operating-system threads over blocks
+  // mma adds as a pessimist may read the hardware: all terms of one instruction, the running sum among them, are cut
+  // towards zero at 2^-23 of the power of two of the largest, then added exactly. false: float32 sums, product by product.
+  bool cut_mma = false;
   size_t static_shared_limit = 48 * 1024, shared_limit = 227 * 1024;   // bytes per block
 };
 // The process's, read at each launch.

@@ -7,7 +7,9 @@
 //   D 16 x  8   register i: row g + 8 (i / 2), column 2t + i % 2        (for every type)
 // tf32 has one element per register and half of the depth (t for 2t + e, 4 for 8), bytes four per register and twice the
 // depth (4t + e, 16).
+#include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include "kernels/emu/block.h"
 
@@ -49,6 +51,29 @@ void multiply(const Warp& w, const Matrices<T, kDepth>& m) {
     }
     for (int c = 0; c < kColumns; ++c) place(c) = std::bit_cast<uint32_t>(sum[c]);
   }
+}
+
+// The same with Options::cut_mma. Products of 11 bits each are exact in double, and so are sums of multiples of one unit.
+template <int kDepth>
+void multiply_cut(const Warp& w, const Matrices<float, kDepth>& m) {
+  for (int row = 0; row < kRows; ++row)
+    for (int c = 0; c < kColumns; ++c) {
+      uint32_t& place = w.operands[row % 8 * 4 + c / 2]->d[row / 8 * 2 + c % 2];
+      double terms[kDepth + 1], largest = 0, plain = 0;
+      terms[kDepth] = std::bit_cast<float>(place);
+      for (int k = 0; k < kDepth; ++k) terms[k] = static_cast<double>(m.a[row][k]) * m.b[k][c];
+      for (const double term : terms) plain += term, largest = std::max(largest, std::abs(term));
+      double sum = 0;
+      if (std::isfinite(plain) && largest > 0) {
+        const double unit = std::ldexp(1.0, std::max(std::ilogb(largest) - 23, -149));
+        for (const double term : terms) sum += std::trunc(term / unit) * unit;
+        const double last = std::ldexp(1.0, std::max(sum == 0 ? -149 : std::ilogb(sum) - 23, -149));
+        sum = std::trunc(sum / last) * last;
+      } else {
+        sum = plain;
+      }
+      place = std::bit_cast<uint32_t>(static_cast<float>(sum));
+    }
 }
 
 // Without branches, for it runs 12 times per lane. The exponent is scaled by a product, which also serves subnormals.
@@ -102,11 +127,11 @@ void complete_mma(Block& b, Warp& w, MmaType type) {
     Matrices<float, 16> m;
     if (type == MmaType::f16) gather<float, 16, 2>(w, m, unpack_f16, unpack_f16);
     else gather<float, 16, 2>(w, m, unpack_bf16, unpack_bf16);
-    multiply<float>(w, m);
+    b.launch.options.cut_mma ? multiply_cut(w, m) : multiply<float>(w, m);
   } else if (type == MmaType::tf32) {
     Matrices<float, 8> m;
     gather<float, 8, 1>(w, m, unpack_tf32, unpack_tf32);
-    multiply<float>(w, m);
+    b.launch.options.cut_mma ? multiply_cut(w, m) : multiply<float>(w, m);
   } else {
     Matrices<int32_t, 32> m;
     if (type == MmaType::s8) gather<int32_t, 32, 4>(w, m, unpack_s8, unpack_s8);

@@ -1,4 +1,4 @@
-// Dice + Focal and cross-entropy with their gradients, as kernels/losses.h writes them.
+// The losses with their gradients, as kernels/losses.h writes them.
 #include "kernels/ref/losses.h"
 
 #include <algorithm>
@@ -139,6 +139,71 @@ CrossEntropyValue cross_entropy(const CrossEntropy& form, const Tensor& z, const
       const double share = std::exp(row[c] - row[spread.top]) / (1 + spread.others);
       const double softmax_less_one = c == spread.top ? -spread.others / (1 + spread.others) : share - 1;
       to = weight_of(i) / value.weight * (c == y ? softmax_less_one : share);
+    }
+  }
+  return value;
+}
+
+SoftDiceValue soft_dice(const SoftDice& form, const Tensor& z, const Tensor& labels, Tensor* dz) {
+  const Shape& s = z.shape();
+  require(form.first_class >= 0 && form.first_class < s.c, "soft_dice: no class is left");
+  const CrossEntropyValue entropy = cross_entropy(form.entropy, z, labels, dz);
+  const double* logits = z.values<double>().data();
+  const auto label = labels.values<int32_t>();
+  const auto counts = [&](int64_t pixel) {
+    const int32_t y = label[static_cast<size_t>(pixel)];
+    return y != form.entropy.ignore_index && y >= 0 && y < s.c;
+  };
+  std::vector<double> p(static_cast<size_t>(s.c));
+  const auto softmax = [&](int64_t pixel) {  // into p
+    const double* row = logits + pixel * s.c;
+    const double top = *std::max_element(row, row + s.c);
+    double sum = 0;
+    for (size_t c = 0; c < p.size(); ++c) sum += p[c] = std::exp(row[c] - top);
+    for (double& value : p) value /= sum;
+  };
+
+  const int64_t classes = s.c - form.first_class, of_class = form.classes_together ? 1 : classes,
+                of_image = form.over_batch ? 1 : s.n, groups = of_class * of_image, per_image = s.h * s.w;
+  const auto group_of = [&](int64_t pixel, int64_t c) {
+    const int64_t image = form.over_batch ? 0 : pixel / per_image;
+    return static_cast<size_t>(image * of_class + (form.classes_together ? 0 : c - form.first_class));
+  };
+  std::vector<double> both(static_cast<size_t>(groups)), different(both.size());
+  for (int64_t i = 0; i < s.pixels(); ++i) {
+    if (!counts(i)) continue;
+    softmax(i);
+    for (int64_t c = form.first_class; c < s.c; ++c) {
+      const double here = p[static_cast<size_t>(c)];
+      if (c != label[static_cast<size_t>(i)]) {
+        different[group_of(i, c)] += here;
+        continue;
+      }
+      both[group_of(i, c)] += here;
+      for (int64_t k = 0; k < s.c; ++k) different[group_of(i, c)] += k == c ? 0 : p[static_cast<size_t>(k)];  // 1 - p
+    }
+  }
+  const auto G = static_cast<double>(groups);
+  SoftDiceValue value{.entropy = entropy.loss, .weight = entropy.weight, .invalid = entropy.invalid};
+  for (size_t g = 0; g < both.size(); ++g) value.dice += different[g] / (different[g] + 2 * both[g] + form.eps) / G;
+  value.total = form.dice_weight * value.dice + form.entropy_weight * value.entropy;
+  if (dz == nullptr) return value;
+
+  double* gradient = dz->values<double>().data();  // holds that of the cross-entropy
+  std::vector<double> a(p.size());                 // d dice / dp
+  for (int64_t i = 0; i < s.pixels(); ++i) {
+    if (!counts(i)) continue;
+    softmax(i);
+    for (int64_t c = form.first_class; c < s.c; ++c) {
+      const size_t g = group_of(i, c);
+      const double S = different[g] + 2 * both[g], D = (2 * both[g] + form.eps) / (S + form.eps);
+      a[static_cast<size_t>(c)] = (D - 2 * (c == label[static_cast<size_t>(i)])) / ((S + form.eps) * G);
+    }
+    for (size_t c = 0; c < p.size(); ++c) {
+      double dice = 0;
+      for (size_t k = 0; k < p.size(); ++k) dice += p[c] * p[k] * (a[c] - a[k]);
+      double& to = gradient[i * s.c + static_cast<int64_t>(c)];
+      to = form.dice_weight * dice + form.entropy_weight * to;
     }
   }
   return value;

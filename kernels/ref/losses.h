@@ -13,4 +13,7 @@ DiceFocalValue dice_focal(const DiceFocal& form, const Tensor& z, const Tensor& 
 // z, dz: {B,H,W,C} float64; labels {B,H,W,1} int32.
 CrossEntropyValue cross_entropy(const CrossEntropy& form, const Tensor& z, const Tensor& labels, Tensor* dz);
 
+// As cross_entropy; first_class below C. dz becomes the gradient of `total`.
+SoftDiceValue soft_dice(const SoftDice& form, const Tensor& z, const Tensor& labels, Tensor* dz);
+
 }  // namespace furrow::ref

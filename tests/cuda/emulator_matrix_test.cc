@@ -127,6 +127,33 @@ TEST(Mma, IsTheMatrixProductInTf32) { expect_product<emu::MmaType::tf32, float>(
 TEST(Mma, IsTheMatrixProductInS8) { expect_product<emu::MmaType::s8, int32_t>(); }
 TEST(Mma, IsTheMatrixProductInU8TimesS8) { expect_product<emu::MmaType::u8s8, int32_t>(); }
 
+// With cut_mma: what is below 2^-23 of the largest term is gone, down to its last bit; with no such term nothing is.
+TEST(Mma, CutsTermsWhereAskedTo) {
+  const emu::KeepOptions keep;
+  const auto product = [](float sum, float a, float b) {   // element (0,0): sum + 16 a b
+    Registers r;
+    for (int k = 0; k < 16; ++k) {
+      const Place at_a = place_a(0, k, 2, 16), at_b = place_b(k, 0, 2, 16);
+      r.a[at_a.lane][at_a.reg] |= static_cast<uint32_t>(f32_to_f16(a)) << at_a.shift;
+      r.b[at_b.lane][at_b.reg] |= static_cast<uint32_t>(f32_to_f16(b)) << at_b.shift;
+    }
+    r.d[0][0] = std::bit_cast<uint32_t>(sum);
+    LAUNCH({}, dim3(1), dim3(32), 0, multiply<emu::MmaType::f16>, &r);
+    return std::bit_cast<float>(r.d[0][0]);
+  };
+  constexpr float kBelow = 0x1.ffcp-12f, kAt = 0x1p-11f, kOther = 0x1p-12f;
+  EXPECT_GT(product(1, kBelow, kOther), 1);
+  emu::options().cut_mma = true;
+  EXPECT_EQ(product(1, kBelow, kOther), 1);
+  EXPECT_EQ(product(-1, kBelow, kOther), -1);
+  EXPECT_EQ(product(1, kAt, kOther), 1 + 0x1p-19f);
+  EXPECT_EQ(product(0, kBelow, kOther), 0x1.ffcp-20f);
+  EXPECT_EQ(product(0.5f, 1.5f, -2), -47.5f);
+  EXPECT_EQ(product(0, 0, 1), 0);
+  EXPECT_EQ(product(INFINITY, 1, 1), INFINITY);
+  EXPECT_TRUE(std::isnan(product(INFINITY, -INFINITY, 1)));
+}
+
 TEST(Mma, KnowsEveryF16) {
   for (uint32_t first = 0; first < 65536; first += 16) {
     Registers r;

@@ -1,19 +1,9 @@
 // The losses' kernels against the float64 oracle: every form, storage type and mask, and every logit up to the largest.
-#include "kernels/cuda/loss.h"
-
-#include <gtest/gtest.h>
-
 #include "kernels/ref/losses.h"
-#include "tests/cuda/pitched_image.h"
-#include "tests/kernels/cases.h"
+#include "tests/cuda/loss_test_tools.h"
 
 namespace furrow::gpu {
 namespace {
-
-const LossKernels& kernels() { return KERNELS_UNDER_TEST(loss_kernels); }
-
-// float32 arithmetic per pixel (exp, log1p, power and a few products: some 8 roundings of 2^-24), float64 sums.
-constexpr double kBound = 1e-6;
 
 struct Targets {
   Tensor t;  // float64
@@ -57,15 +47,6 @@ Result run(const DiceFocal& form, PitchedImage& z, const Targets& targets, float
   return {value.values()[0], dz.values()};
 }
 
-// Below 2^-126 a float32 p is a multiple of 2^-149. Dice divides by as little as eps = 1e-6, so that a pixel of an
-// empty picture is off by up to 1.4e-39, and a sum over thousands of them by 1e-35.
-constexpr double kPixelFloor = 1.5e-39, kValueFloor = 1e-35;
-
-void expect_value(double got, double want) {
-  EXPECT_TRUE(std::isfinite(got));
-  EXPECT_LE(std::abs(got - want), kBound * std::abs(want) + kValueFloor) << got << ", not " << want;
-}
-
 void expect_result(const Result& got, const DiceFocal& form, const Tensor& z, const Targets& targets, float scale,
                    DType type) {
   Tensor dz(z.shape(), DType::f64);
@@ -79,10 +60,6 @@ void expect_result(const Result& got, const DiceFocal& form, const Tensor& z, co
   EXPECT_TRUE(close(got.dz, dz, tolerance));
 }
 
-Tensor scaled(Tensor t, double by) {
-  for (double& value : t.values<double>()) value *= by;
-  return t;
-}
 Tensor hard_targets(const Shape& s, double share) {
   Tensor t = cases::random_values(s, 5);
   for (double& value : t.values<double>()) value = value < 2 * share - 1 ? 1 : 0;
@@ -163,10 +140,6 @@ TEST(CudaDiceFocal, ByteTargetsMayBeSoft) {
   expect_result(run(dice_focal_form("L6"), device, targets, 1, 1), dice_focal_form("L6"), z, targets, 1, DType::f32);
 }
 
-// The largest finite number of a type.
-double largest_of(DType type) { return type == DType::f16 ? 65504 : type == DType::bf16 ? 0x1.FEp127 : 3.4e38; }
-double smallest_of(DType type) { return type == DType::f16 ? 0x1p-24 : 0x1p-133; }  // subnormal
-
 // One value everywhere, against masks that leave nothing, everything or little to find.
 TEST(CudaDiceFocal, EveryLogitAgainstEveryMask) {
   const Shape s{1, 3, 1389, 1};  // two chunks; two pixels of 0.03 %
@@ -220,12 +193,7 @@ EntropyResult run(const CrossEntropy& form, PitchedImage& z, const Tensor& label
   const Image in = z.image();
   const Shape s{in.n, in.h, in.w, in.c};
   PitchedImage dz(s, in.type, dz_pitch);
-  std::vector<std::byte> bytes;
-  for (const int32_t y : labels.values<int32_t>()) {
-    const auto* from = reinterpret_cast<const std::byte*>(&y);  // little-endian: the first byte is the u8
-    bytes.insert(bytes.end(), from, from + (label_type == DType::u8 ? 1 : 4));
-  }
-  DeviceArray<std::byte> label(bytes), workspace(cross_entropy_workspace(s.n, s.h, s.w));
+  DeviceArray<std::byte> label(label_bytes(labels, label_type)), workspace(cross_entropy_workspace(s.n, s.h, s.w));
   DeviceArray<CrossEntropyValue> value(1);
   std::vector<float> weights = form.class_weights;
   const bool weighted = !weights.empty();
@@ -255,16 +223,6 @@ void expect_entropy(const CrossEntropy& form, const Tensor& z, const Tensor& lab
   expect_value(got.value.weight, want.weight);
   EXPECT_EQ(got.value.invalid, want.invalid);
   EXPECT_TRUE(close(got.dz, dz, of_largest(kBound, dz, storage.type)));
-}
-
-Tensor random_labels(const Shape& s, int classes, int32_t ignored) {
-  const Tensor random = cases::random_values({s.n, s.h, s.w, 1}, 9);
-  Tensor labels(random.shape(), DType::i32);
-  for (size_t i = 0; i < labels.values<int32_t>().size(); ++i) {
-    const int drawn = static_cast<int>((random.values<double>()[i] + 1) / 2 * (classes + 1));
-    labels.values<int32_t>()[i] = drawn >= classes ? ignored : drawn;
-  }
-  return labels;
 }
 
 TEST(CudaCrossEntropy, EveryStorageInEverySchedule) {

@@ -155,7 +155,7 @@ TEST(MmaConvGrad, SplitsPixels) {
   g.blocks_wanted = 1;
   EXPECT_EQ(mma_grad_weight_split(g).parts, 1);
   g.dy.h = g.x[0].h = 4000;
-  EXPECT_LE(mma_grad_weight_split(g).tiles_per_part, 256) << "the bound of a chain's error";
+  EXPECT_LE(mma_grad_weight_split(g).tiles_per_part, 256) << "a block that runs for ever";
 }
 
 TEST(MmaConvGrad, SumsTheBias) {

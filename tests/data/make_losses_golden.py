@@ -5,7 +5,8 @@
   losses.f64   the values, little-endian float64, NHWC
 
 An array is called KIND/CASE/ROLE. In float64: `dice_focal` (form: what DiceFocal holds, in its order, without the clamp's
-bounds; z t; value: total dice focal; dz), `cross_entropy` (z labels weights ignore; value; dz), `adamw` and `sgd` (options,
+bounds; z t; value: total dice focal; dz), `cross_entropy` (z labels weights ignore; value; dz), `soft_dice`
+(form: what SoftDice holds, in its order, without the cross-entropy's; then as cross_entropy), `adamw` and `sgd` (options,
 p, g0 g1 g2: the gradients of three steps, p1 p2 p3: the parameters after each). In float32 `parity`: the clamped losses as
 the models' training computed them, value alone.
 
@@ -102,6 +103,37 @@ def add_cross_entropy(name, shape, classes, weighted=False, ignore=-100, ignored
     save(case, z=z, labels=labels[..., None], weights=weights, ignore=[ignore], value=[loss.item()], dz=z.grad)
 
 
+def soft_dice(z, labels, weights, dice_weight=1., entropy_weight=1., first_class=0, over_batch=True,
+              classes_together=False, eps=1e-6, ignore=-100):
+    """z [B,H,W,C], labels [B,H,W]."""
+    entropy = F.cross_entropy(z.permute(0, 3, 1, 2), labels, weights, ignore_index=ignore)
+    counts = (labels != ignore)[..., None].to(z.dtype)
+    p = torch.softmax(z, 3) * counts
+    t = F.one_hot(labels.clamp(0, z.shape[3] - 1), z.shape[3]).to(z.dtype) * counts
+    p, t = p[..., first_class:], t[..., first_class:]
+    over = [1, 2] + [0] * over_batch + [3] * classes_together
+    both, sizes = (p * t).sum(over), (p + t).sum(over)
+    dice = (1 - (2 * both + eps) / (sizes + eps)).mean()
+    return dice_weight * dice + entropy_weight * entropy, dice, entropy
+
+
+def add_soft_dice(name, shape, classes, weighted=False, ignore=-100, ignored=0., spread=3., absent=None, **form):
+    case = 'soft_dice/' + name
+    random = rng(case)
+    z = torch.tensor(random.normal(0, spread, (*shape, classes)), requires_grad=True)
+    labels = random.randint(0, classes, shape)
+    if absent is not None:
+        labels[labels == absent] = 0
+    labels[random.uniform(0, 1, shape) < ignored] = ignore
+    weights = random.uniform(.2, 3, classes).astype(np.float32).astype(np.float64) if weighted else np.ones(classes)
+    total, dice, entropy = soft_dice(z, torch.tensor(labels), torch.tensor(weights), ignore=ignore, **form)
+    total.backward()
+    full = dict(dice_weight=1, entropy_weight=1, first_class=0, over_batch=1, classes_together=0, eps=1e-6)
+    full.update(form)
+    save(case, form=[float(v) for v in full.values()], z=z, labels=labels[..., None], weights=weights, ignore=[ignore],
+         value=[total.item(), dice.item(), entropy.item()], dz=z.grad)
+
+
 def add_optimiser(kind, name, make, options, clip=0.):
     """Two groups over 12 + 7 parameters; options: lr, decay of each group, clip (0: none), then the kind's own."""
     case = f'{kind}/{name}'
@@ -166,6 +198,17 @@ def main():
     add_optimiser('sgd', 'plain', sgd(.05, .1), [.05, .1, 0, 0, 0, 0])
     add_optimiser('sgd', 'momentum', sgd(.05, .1, momentum=.9), [.05, .1, 0, 2, .9, 0], clip=2.)
     add_optimiser('sgd', 'nesterov', sgd(.05, .1, momentum=.9, nesterov=True), [.05, .1, 0, 0, .9, 1])
+
+    # After everything else, so that the bytes before stay what they were.
+    add_soft_dice('L0', (2, 5, 7), 3, classes_together=True)
+    add_soft_dice('L0_class_mean', (2, 5, 7), 3)
+    add_soft_dice('soft_dice', (3, 4, 7), 2, entropy_weight=0.)
+    add_soft_dice('foreground_dice', (2, 5, 7), 2, dice_weight=.5, entropy_weight=.5, first_class=1)
+    add_soft_dice('per_image', (3, 4, 5), 4, over_batch=False, eps=.25)
+    add_soft_dice('per_image_together', (3, 4, 5), 4, over_batch=False, classes_together=True, first_class=1)
+    add_soft_dice('ignored', (2, 5, 6), 5, weighted=True, ignore=255, ignored=.3)
+    add_soft_dice('absent_class', (1, 6, 6), 3, absent=2, spread=8.)
+    add_soft_dice('wide', (1, 3, 4), 3, spread=60.)
 
     os.makedirs(OUT, exist_ok=True)
     first = 0

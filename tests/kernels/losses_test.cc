@@ -193,5 +193,95 @@ TEST(CrossEntropy, NothingToLearnFromIsZeroAndBadLabelsAreCounted) {
   EXPECT_NEAR(value.loss, std::log(2.0), 1e-15);
 }
 
+// The case's options, in the order of SoftDice, and its cross-entropy's.
+SoftDice soft_form_of(const std::string& one) {
+  const auto options = golden().get(one + "/form").values<double>();
+  SoftDice form{.dice_weight = options[0],
+                .entropy_weight = options[1],
+                .first_class = static_cast<int32_t>(options[2]),
+                .over_batch = options[3] != 0,
+                .classes_together = options[4] != 0,
+                .eps = options[5]};
+  form.entropy.ignore_index = static_cast<int32_t>(golden().get(one + "/ignore").values<double>()[0]);
+  for (const double weight : golden().get(one + "/weights").values<double>())
+    form.entropy.class_weights.push_back(static_cast<float>(weight));
+  return form;
+}
+
+TEST(SoftDice, AgreesWithPyTorch) {
+  for (const std::string& one : golden().cases("soft_dice")) {
+    const Tensor &z = golden().get(one + "/z"), &want = golden().get(one + "/dz");
+    Tensor dz = like(z);
+    const SoftDiceValue value =
+        ref::soft_dice(soft_form_of(one), z, as_labels(golden().get(one + "/labels")), &dz);
+    const auto expected = golden().get(one + "/value").values<double>();
+    EXPECT_NEAR(value.total, expected[0], kDigits * std::abs(expected[0])) << one;
+    EXPECT_NEAR(value.dice, expected[1], kDigits * std::abs(expected[1])) << one;
+    EXPECT_NEAR(value.entropy, expected[2], kDigits * std::abs(expected[2])) << one;
+    EXPECT_EQ(value.invalid, 0) << one;
+    EXPECT_TRUE(close(dz, want, {.absolute = kDigits * largest(want)})) << one;
+  }
+}
+
+TEST(SoftDice, FormsAreThoseOfTheTable) {
+  for (const std::string name : {"L0", "L0_class_mean", "soft_dice", "foreground_dice"}) {
+    const SoftDice a = soft_dice_form(name), b = soft_form_of("soft_dice/" + name);
+    EXPECT_EQ(a.dice_weight, b.dice_weight) << name;
+    EXPECT_EQ(a.entropy_weight, b.entropy_weight) << name;
+    EXPECT_EQ(a.first_class, b.first_class) << name;
+    EXPECT_EQ(a.over_batch, b.over_batch) << name;
+    EXPECT_EQ(a.classes_together, b.classes_together) << name;
+    EXPECT_EQ(a.eps, b.eps) << name;
+  }
+  try {
+    soft_dice_form("L1");
+    FAIL() << "L1 has one channel";
+  } catch (const Error& e) { EXPECT_EQ(e.code(), ErrorCode::configuration); }
+}
+
+TEST(SoftDice, GradientIsTheDifferenceQuotient) {
+  constexpr double kStep = 1e-4, kTolerance = 1e-7;  // as above
+  for (const std::string& one : golden().cases("soft_dice")) {
+    const SoftDice form = soft_form_of(one);
+    Tensor z = golden().get(one + "/z").to(DType::f64), dz = like(z), numeric = like(z);
+    const Tensor labels = as_labels(golden().get(one + "/labels"));
+    ref::soft_dice(form, z, labels, &dz);
+    for (size_t i = 0; i < z.values<double>().size(); ++i) {
+      double& value = z.values<double>()[i];
+      const double before = value;
+      value = before + kStep;
+      const double above = ref::soft_dice(form, z, labels, nullptr).total;
+      value = before - kStep;
+      const double below = ref::soft_dice(form, z, labels, nullptr).total;
+      value = before;
+      numeric.values<double>()[i] = (above - below) / (2 * kStep);
+    }
+    EXPECT_TRUE(close(dz, numeric, {.absolute = kTolerance * largest(numeric)})) << one;
+  }
+}
+
+// With two classes the softmax is the sigmoid of the logits' difference, and the Dice of the foreground that of one
+// channel.
+TEST(SoftDice, OfTwoClassesIsTheDiceOfOneChannel) {
+  const Shape s{2, 4, 5, 1};
+  const Tensor difference = cases::random_values(s, 1), random = cases::random_values(s, 2);
+  Tensor z({2, 4, 5, 2}, DType::f64), t(s, DType::f64), labels(s, DType::i32), dz2 = like(z), dz1 = like(t);
+  for (size_t i = 0; i < 40; ++i) {
+    z.values<double>()[2 * i] = 0.25;
+    z.values<double>()[2 * i + 1] = 0.25 + difference.values<double>()[i];
+    labels.values<int32_t>()[i] = random.values<double>()[i] > 0.4;
+    t.values<double>()[i] = labels.values<int32_t>()[i];
+  }
+  for (const bool over_batch : {false, true}) {
+    const SoftDiceValue two = ref::soft_dice({.entropy_weight = 0, .first_class = 1, .over_batch = over_batch}, z, labels, &dz2);
+    const DiceFocalValue one = ref::dice_focal({.focal_weight = 0, .dice_over_batch = over_batch}, difference, t, &dz1);
+    EXPECT_NEAR(two.dice, one.dice, 1e-14);
+    for (size_t i = 0; i < 40; ++i) {
+      EXPECT_NEAR(dz2.values<double>()[2 * i + 1], dz1.values<double>()[i], 1e-15);
+      EXPECT_NEAR(dz2.values<double>()[2 * i], -dz1.values<double>()[i], 1e-15);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace furrow
