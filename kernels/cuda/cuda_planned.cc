@@ -15,7 +15,7 @@ namespace {
 // Weights of one step in device memory.
 struct DeviceWeights : public Packed {
   std::shared_ptr<void> weights, bias, head_w, head_b;
-  MmaConvLayout layout, head_layout;   // of tensor-core convolutions
+  MmaConvLayout layout;   // of a tensor-core convolution
   MmaUpconvLayout upconv_layout;
   size_t total = 0;
   size_t bytes() const override { return total; }
@@ -35,11 +35,13 @@ std::vector<float> as_floats(const Tensor& t) {
   return {narrow.values<float>().begin(), narrow.values<float>().end()};
 }
 
-// A head that does not fit a block's shared memory is a convolution of its own, on the stored y. Unlike a fused head it
-// reads y as stored, and its logits are rounded to the storage type before they become float32.
+// A head that does not fit a block's shared memory is a convolution of its own, in fp32, on the stored y. A fused head
+// reads y before it is rounded to its type; the logits of either are float32 sums that are never rounded to 16 bits.
 bool separate_head(const ConvStep& s, Precision precision) {
   return precision != Precision::fp32 && s.head > kMmaMaxHead;
 }
+
+constexpr ConvGeometry kHeadGeometry{1, 1, 1, 0};
 
 int to_int(int64_t value) { return static_cast<int>(value); }
 
@@ -113,22 +115,13 @@ MmaConvLayout CudaBackend::mma_layout(const ConvStep& s) const {
       .hint("precision fp32 wants less");
 }
 
-namespace {
-
-// The head as a step of its own.
-ConvStep head_step(const ConvStep& s) {
-  return {.x = {s.y(), {0, 0, 0, 0}}, .oc = s.head, .geometry = {1, 1, 1, 0}};
-}
-
-}  // namespace
-
 std::string CudaBackend::algorithm(const Step& step) const {
   const std::string how = (runtime_->emulated() ? "emulated " : "cuda ") + std::string(furrow::name(precision_));
   if (const auto* conv = std::get_if<ConvStep>(&step)) {
     if (precision_ == Precision::fp32) return how + " tile 16x16x" + std::to_string(kConvChannelTile);
     const MmaConvLayout l = mma_layout(*conv);
     return how + " mma tile " + std::to_string(kMmaRows) + "x" + std::to_string(l.block_columns) + "x" +
-           std::to_string(l.block_oc) + (separate_head(*conv, precision_) ? ", head apart, logits through " + std::string(furrow::name(storage())) : "");
+           std::to_string(l.block_oc) + (separate_head(*conv, precision_) ? ", head apart in fp32" : "");
   }
   if (std::holds_alternative<UpconvStep>(step)) return how + (precision_ == Precision::fp32 ? " tile" : " mma");
   return how;
@@ -137,9 +130,8 @@ std::string CudaBackend::algorithm(const Step& step) const {
 size_t CudaBackend::workspace_bytes(const Step& step) const {
   const auto* conv = std::get_if<ConvStep>(&step);
   if (conv == nullptr || !separate_head(*conv, precision_)) return 0;
-  const size_t y = conv->store_y ? 0 : placed_bytes(conv->y());
-  const Shape& s = conv->y();
-  return y + placed_bytes({s.n, s.h, s.w, conv->head});
+  const size_t y = placed_bytes(conv->y()), wide = storage() == DType::f32 ? 0 : 2 * y;   // y again in float32
+  return (conv->store_y ? 0 : y) + wide;
 }
 
 std::unique_ptr<Packed> CudaBackend::prepare(const Step& step, const StepWeights& weights) {
@@ -168,8 +160,7 @@ std::unique_ptr<Packed> CudaBackend::prepare(const Step& step, const StepWeights
     }
     out->head_b = upload_floats(as_floats(weights.head_b));
     if (separate_head(*conv, precision_)) {
-      out->head_layout = mma_layout(head_step(*conv));
-      out->head_w = upload_packed(out->head_layout, weights.head_w);
+      out->head_w = upload_floats(pack_conv(weights.head_w, kHeadGeometry, conv->oc));
     } else {
       out->head_w = upload_floats(as_floats(weights.head_w));
     }
@@ -216,10 +207,15 @@ void CudaBackend::run_conv(const ConvStep& s, const Packed* packed, const StepBu
     next += placed_bytes(s.y());
   }
   kernels_.mma_conv->conv(stream_, args);
-  const Image head = image({next, buffers.head.shape()});
-  kernels_.mma_conv->conv(stream_, {.layout = w.head_layout, .weights = w.head_w.get(), .bias = pointer<float>(w.head_b),
-                                    .x = {args.y, {}}, .pad_h = 0, .pad_w = 0, .out_h = head.h, .out_w = head.w, .y = head});
-  kernels_.elementwise->convert(stream_, {.x = head, .y = {logits, DType::f32, head.n, head.h, head.w, head.c, head.c}});
+  Image wide = args.y;
+  if (storage() != DType::f32) {
+    wide.data = next, wide.type = DType::f32;
+    kernels_.elementwise->convert(stream_, {.x = args.y, .y = wide});
+  }
+  const int head = to_int(s.head);
+  kernels_.conv->forward(stream_, {.x0 = wide, .oc = head, .geometry = kHeadGeometry, .weights = pointer<float>(w.head_w),
+                                   .bias = pointer<float>(w.head_b),
+                                   .y = {logits, DType::f32, wide.n, wide.h, wide.w, head, head}});
 }
 
 void CudaBackend::run(const Step& step, const Packed* packed, const StepBuffers& buffers) {

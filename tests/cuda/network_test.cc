@@ -3,6 +3,7 @@
 
 #include "kernels/cuda/api.h"
 #include "kernels/cuda/cuda_backend.h"
+#include "kernels/half.h"
 #include "nn/plan.h"
 #include "tests/cuda/device_under_test.h"
 #include "tests/nn/support.h"
@@ -74,7 +75,12 @@ TEST(CudaPlan, ManyClassesAndOneChannelToo) {
   for (const auto& [precision, bound] : kBounds) {
     auto cuda = cuda_kernels(precision);
     Plan fast(*network, *cuda, x.shape());
-    EXPECT_LT(relative_error(fast.run(x), want), bound) << name(precision);
+    const Tensor got = fast.run(x);
+    EXPECT_LT(relative_error(got, want), bound) << name(precision);
+    // A head of its own is summed in fp32: hardly a logit is a number of 11 bits.
+    int64_t short_ones = 0;
+    for (const float value : got.values<float>()) short_ones += f16_to_f32(f32_to_f16(value)) == value;
+    EXPECT_LT(short_ones, got.shape().elements() / 100) << name(precision);
   }
 }
 
