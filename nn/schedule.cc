@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <optional>
 
@@ -65,7 +66,8 @@ class ReduceOnPlateau : public Schedule {
 
  private:
   bool improves(double metric) const {
-    if (!best_) return !std::isnan(metric);
+    constexpr double kWorst = std::numeric_limits<double>::infinity();
+    if (!best_) return options_.maximise ? metric > -kWorst : metric < kWorst;
     return options_.maximise ? metric > *best_ * (1 + options_.threshold) : metric < *best_ * (1 - options_.threshold);
   }
 

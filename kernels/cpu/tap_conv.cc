@@ -44,8 +44,8 @@ void store_rows(const TapConv& op, int64_t panel, int64_t begin, int64_t end, co
 }  // namespace
 
 void run(const Machine& m, Scratch& scratch, const TapConv& op) {
+  if (op.in.rows() == 0 || op.out.empty()) return;  // a batch of no images
   const Schedule s(op);
-  if (s.row_tasks == 0 || s.result_panels == 0) return;
   Scratch::Use use(scratch, s.packed_floats() + thread_count(m) * s.worker_floats());
   float* packed = use.take(s.packed_floats());
   float* workers = use.take(thread_count(m) * s.worker_floats());

@@ -12,7 +12,9 @@
 
 namespace furrow::cpu {
 
-// c (+)= a * b, or c (+)= a^T * b. Every value is one sum in one order, k = 0, 1, ..., into one register.
+// c (+)= a * b, or c (+)= a^T * b. Every value is one sum in one order, k = 0, 1, ..., in one register that starts at 0;
+// what c held is added last, so that a sum over many calls rounds like the sum of as many parts and not like one of all
+// their terms.
 struct Product {
   const float* a = nullptr;
   int64_t a_panel = 0;

@@ -36,7 +36,7 @@ void product_tile(const Product& p, const float* a, const float* b, float* c) {
   FURROW_UNROLL
   for (int j = 0; j < N; ++j) {
     FURROW_UNROLL
-    for (int v = 0; v < V; ++v) acc[j][v] = p.accumulate ? Vec::load(c + j * kBlock + v * c_next) : Vec::zero();
+    for (int v = 0; v < V; ++v) acc[j][v] = Vec::zero();
   }
   if constexpr (kTransposed) {
     for (int64_t k = 0; k < p.depth; ++k) add_products<N, V>(acc, a + k * kBlock, 1, b + k * kBlock, b_next);
@@ -49,7 +49,10 @@ void product_tile(const Product& p, const float* a, const float* b, float* c) {
   FURROW_UNROLL
   for (int j = 0; j < N; ++j) {
     FURROW_UNROLL
-    for (int v = 0; v < V; ++v) Vec::store(c + j * kBlock + v * c_next, acc[j][v]);
+    for (int v = 0; v < V; ++v) {
+      float* to = c + j * kBlock + v * c_next;
+      Vec::store(to, p.accumulate ? Vec::add(Vec::load(to), acc[j][v]) : acc[j][v]);
+    }
   }
 }
 

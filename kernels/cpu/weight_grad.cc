@@ -37,6 +37,7 @@ struct Schedule {
 // panel][left][16].
 template <class Fill>
 void sum_products(const Machine& m, const Schedule& s, float* memory, float* result, const Fill& fill) {
+  if (s.rows == 0) std::fill_n(result, s.result_floats(), 0.0f);  // a batch of no images
   float *left = memory, *right = memory + s.matrices * s.left_matrix;
   for (int64_t start = 0; start < s.rows; start += s.segment) {
     const int64_t rows = std::min(s.segment, s.rows - start);
@@ -88,7 +89,6 @@ void run(const Machine& m, Scratch& scratch, const WeightGrad& op) {
   Scratch::Use use(scratch, s.result_floats() + s.segment_floats());
   float* result = use.take(s.result_floats());
   float* memory = use.take(s.segment_floats());
-  if (s.rows == 0) std::fill_n(result, s.result_floats(), 0.0f);
   const int64_t panel = s.segment * kPanel;
   sum_products(m, s, memory, result, [&](int64_t begin, int64_t end, float* left, float* right) {
     op.left.fill(begin, end, left, panel);

@@ -43,7 +43,6 @@ class WinogradRun {
         s_(op, grid_, static_cast<int64_t>(sources_.size())) {}
 
   void run(Scratch& scratch) const {
-    if (grid_.tiles() == 0 || s_.result_panels == 0) return;
     Scratch::Use use(scratch, s_.packed_floats() + thread_count(m_) * s_.worker_floats());
     float* packed = use.take(s_.packed_floats());
     float* workers = use.take(thread_count(m_) * s_.worker_floats());
@@ -188,6 +187,9 @@ void winograd_pack_turned(const Tensor& w, const ChannelPanel& out, float* to, i
   }
 }
 
-void run(const Machine& m, Scratch& scratch, const WinogradConv& op) { WinogradRun(m, op).run(scratch); }
+void run(const Machine& m, Scratch& scratch, const WinogradConv& op) {
+  if (op.x[0]->shape().n == 0 || op.out_h == 0 || op.out_w == 0 || op.out.empty()) return;  // a batch of no images
+  WinogradRun(m, op).run(scratch);
+}
 
 }  // namespace furrow::cpu

@@ -40,6 +40,20 @@ TEST(Plateau, IsPyTorchsRuleAlsoWhereItResumes) {
   }
 }
 
+// As in PyTorch, whose best so far starts there.
+TEST(Plateau, TheWorstNumberThereIsIsNoImprovement) {
+  for (const bool maximise : {false, true}) {
+    const double worst = maximise ? -INFINITY : INFINITY;
+    const auto schedule = plateau_schedule(1, {.maximise = maximise, .factor = 0.5, .patience = 1});
+    for (const double rate : {1.0, 0.5, 0.5, 0.25}) {
+      schedule->after_epoch(worst);
+      EXPECT_EQ(schedule->lr(), rate);
+    }
+    schedule->after_epoch(3);
+    EXPECT_EQ(schedule->state(), (ScheduleState{{"lr", 0.25}, {"bad_epochs", 0}, {"best", 3}}));
+  }
+}
+
 TEST(Cosine, WarmsUpAndComesDown) {
   const auto schedule = cosine_schedule(0.1, {.steps = 110, .warm_up = 10, .min_lr = 0.01});
   std::vector<double> rates;
