@@ -36,9 +36,9 @@ TEST(CpuGradient, ABatchOfNoImagesGivesNothingAndZeros) {
     }
 }
 
-// Sums of 65,536 positive products, which one float32 sum after another rounds by about 1e-5. Here at most 512 are summed
-// before they are added to the rest, 128 times: each addition rounds by up to 2^-24 of a sum that is half the result on
-// average, at random 2e-7 of it in all, and for the worst of some hundred elements four times that.
+// Sums of 65,536 positive products, which one float32 sum after another rounds by about 1e-5. Here at most 512 are
+// summed before they are added to the rest, 128 times: each addition rounds by up to 2^-24 of a sum that is half the
+// result on average, at random 2e-7 of it in all, and for the worst of some hundred elements four times that.
 TEST(CpuGradient, LongSumsOfOneSignKeepTheirDigits) {
   for (const int64_t channels : {5, 16}) {
     const Shape s{1, 256, 256, channels}, out{1, 256, 256, 16}, w{16, 3, 3, channels};
