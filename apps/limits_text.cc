@@ -4,7 +4,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "apps/cli/report.h"
+#include "io/closest.h"
+#include "kernels/error.h"
 
 namespace furrow::apps {
 namespace {
@@ -51,7 +52,7 @@ void set_limit(std::string_view assignment, io::Limits& limits) {
     limits.*field = number;
     return;
   }
-  const std::string close = cli::closest(name, known);
+  const std::string close = io::closest_word(name, known);
   throw Error(ErrorCode::usage, "--limit: there is no limit named '" + printable(name) + "'")
       .hint(close.empty() ? "see furrow --limits" : "did you mean " + close + "?");
 }

@@ -10,6 +10,7 @@
 #include "apps/limits_text.h"
 #include "apps/verbs.h"
 #include "apps/version.h"
+#include "io/closest.h"
 #include "kernels/error.h"
 
 namespace furrow::apps {
@@ -54,7 +55,7 @@ Error usage_error(CLI::App& app, const CLI::ParseError& error, int argc, char** 
     word = word.substr(0, word.find('='));
     const std::vector<std::string> known = known_words(verb, option);
     if (reason.find(word) == std::string::npos || std::ranges::find(known, word) != known.end()) continue;
-    if (const std::string close = cli::closest(word, known); !close.empty()) hint = "did you mean " + close + "?";
+    if (const std::string close = io::closest_word(word, known); !close.empty()) hint = "did you mean " + close + "?";
   }
   return Error(ErrorCode::usage, reason).hint(hint);
 }

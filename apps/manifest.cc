@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "apps/cli/report.h"
 #include "apps/manifest_data.h"
+#include "io/closest.h"
+#include "kernels/error.h"
 
 namespace furrow::apps {
 namespace {
@@ -73,7 +74,7 @@ const PublishedFile& find_published(const std::vector<PublishedFile>& manifest, 
   }
   std::string all;
   for (const std::string& known : names) all += (all.empty() ? "" : ", ") + known;
-  const std::string close = cli::closest(name, names);
+  const std::string close = io::closest_word(name, names);
   throw Error(ErrorCode::usage, "the manifest has no weight file named '" + printable(name) + "'")
       .hint(close.empty() ? "it has " + all : "did you mean " + close + "?");
 }

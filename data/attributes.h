@@ -8,6 +8,9 @@
 #include <variant>
 #include <vector>
 
+#include "io/csv.h"
+#include "io/limits.h"
+
 namespace furrow::data {
 
 // A number (booleans are 0 and 1) or a text.
@@ -41,17 +44,19 @@ class Attributes {
 // finite; limit (one file of a folder over 1 MiB, a merged file over 1 GiB).
 Attributes read_ffhq_features(const std::string& path, const std::set<std::string>* only = nullptr);
 
-// A table with a header line: one row per image, `id_column` names it, every other column is a field. A value that is
-// wholly a finite number is one, an empty one is absent, the rest is text. A picture's extension is cut off the id; one
-// of digits alone is padded with zeros to `digits`. Lines end in LF or CR LF; commas separate; quotes as in RFC 4180
-// but without line breaks inside; a byte-order mark of UTF-8 is passed over.
-// Errors name file and line: ErrorCode::io; malformed for a missing or repeated column, an id that stands twice,
-// another number of values than the header has, an open or stray quote, a NUL, text that is not UTF-8; limit for a line
-// over 64 KiB. An empty file and one without rows are malformed.
-Attributes read_attributes_csv(const std::string& path, const std::string& id_column, size_t digits = 0,
-                               const std::set<std::string>* only = nullptr);
+// The id in the name of a file: without folders and without .png, .jpg, .jpeg or .json (in any case); one of digits
+// alone is padded with zeros to `digits`. "images/42.PNG" is "00042" of 5 digits.
+std::string image_id(std::string name, size_t digits = 0);
+
+// The rest of `table`: one row per image, column `id_column` names it, every other column is a field. A value that is
+// wholly a finite number is one, an empty one is absent, the rest is text. Ids as image_id() has them.
+// Errors: those of io::CsvReader; malformed for a row without its image and for an id that stands twice; limit over
+// csv_keys rows.
+Attributes read_attributes_csv(io::CsvReader& table, size_t id_column, size_t digits = 0,
+                               const io::Limits& limits = {}, const std::set<std::string>* only = nullptr);
 
 // ffhq_aging_labels.csv of FFHQ-Aging (seed-system.md I.1): by "image_number", as five digits.
-Attributes read_ffhq_aging(const std::string& path, const std::set<std::string>* only = nullptr);
+Attributes read_ffhq_aging(const std::string& path, const std::set<std::string>* only = nullptr,
+                           const io::Limits& limits = {});
 
 }  // namespace furrow::data

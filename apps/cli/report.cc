@@ -1,6 +1,5 @@
 #include "apps/cli/report.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -10,21 +9,6 @@ namespace furrow::cli {
 namespace {
 
 constexpr size_t kDetailLines = 18;
-
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row.back();
-}
 
 nlohmann::ordered_json to_json(const Error& error) {
   nlohmann::ordered_json out = {{"code", std::string(name(error.code()))}, {"exit", static_cast<int>(error.code())}};
@@ -65,17 +49,6 @@ int report(const Error& error, const Common& common) {
 
 void note(const Common& common, std::string_view text) {
   if (!common.quiet) std::fprintf(stderr, "furrow: %s\n", printable(text, 2000).c_str());
-}
-
-std::string closest(std::string_view word, const std::vector<std::string>& candidates) {
-  std::string best;
-  size_t best_distance = std::max<size_t>(1, word.size() / 3) + 1;
-  for (const std::string& candidate : candidates)
-    if (const size_t distance = edit_distance(word, candidate); distance < best_distance) {
-      best = candidate;
-      best_distance = distance;
-    }
-  return best;
 }
 
 void print(std::string_view text) {

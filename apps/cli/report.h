@@ -3,7 +3,6 @@
 
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "kernels/error.h"
 
@@ -24,9 +23,6 @@ std::string error_json(const Error& error);
 
 // A note on stderr: "furrow: TEXT". Silent when quiet.
 void note(const Common& common, std::string_view text);
-
-// The candidate closest to `word` by edit distance, or "" where none is within a third of its length (at least 1).
-std::string closest(std::string_view word, const std::vector<std::string>& candidates);
 
 // Writes to stdout and checks that it arrived; a closed or full stdout is ErrorCode::io.
 void print(std::string_view text);

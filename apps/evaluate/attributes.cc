@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "apps/cli/report.h"
 #include "apps/evaluate/groups.h"
 #include "apps/evaluate/text.h"
+#include "io/closest.h"
 #include "kernels/error.h"
 
 namespace furrow::apps {
@@ -66,12 +66,14 @@ void AttributeTable::require_field(const std::string& field) const {
       for (const std::string& part : parts_of(column)) wanted.push_back(part);
   const auto is_there = [&](const std::string& name) { return std::ranges::find(columns_, name) != columns_.end(); };
   if (std::ranges::any_of(wanted, is_there)) return;
-  const std::string close = cli::closest(field, columns_);
+  const std::string close = io::closest_word(field, columns_);
   std::string some;
   for (size_t i = 0; i < std::min<size_t>(columns_.size(), 8); ++i)
     some += (i == 0 ? "" : ", ") + printable(columns_[i], 40);
   throw Error(ErrorCode::usage, "--by " + printable(field) + ": no such field in the attributes")
-      .hint(close.empty() ? "there are " + some : "did you mean " + printable(close) + "?");
+      .hint(columns_.empty() ? "there are no attributes of these pictures"
+            : close.empty()  ? "there are " + some
+                             : "did you mean " + printable(close) + "?");
 }
 
 }  // namespace furrow::apps

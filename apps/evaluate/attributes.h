@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/attributes.h"
+#include "io/limits.h"
 
 namespace furrow::apps {
 
@@ -38,6 +39,6 @@ class AttributeTable {
 // Of lists and CSV the id is the column named id, image_number, image_id, image, file, filename, name or stem, or else
 // the first; a path there counts by its stem. Objects within objects are fields with dots: "headPose.yaw". Errors name
 // the file: ErrorCode::io, malformed, limit.
-AttributeTable read_attributes(const std::string& path, const std::set<std::string>& only);
+AttributeTable read_attributes(const std::string& path, const std::set<std::string>& only, const io::Limits& limits);
 
 }  // namespace furrow::apps

@@ -1,11 +1,11 @@
 // Tables of attributes from files.
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "apps/evaluate/attributes.h"
 #include "data/strict_json.h"
+#include "io/csv.h"
 #include "io/mapped_file.h"
 #include "kernels/error.h"
 
@@ -17,14 +17,6 @@ using nlohmann::json;
 
 constexpr uint64_t kLargestFile = uint64_t{256} << 20;
 constexpr const char* kIdColumns[] = {"id", "image_number", "image_id", "image", "file", "filename", "name", "stem"};
-
-// "images/00042.png" -> "00042".
-std::string id_of(const std::string& name) {
-  const fs::path path(name);
-  const std::string extension = path.extension().string();
-  const bool picture = extension == ".png" || extension == ".jpg" || extension == ".jpeg" || extension == ".json";
-  return picture ? path.stem().string() : path.filename().string();
-}
 
 // Numbers, booleans and texts; objects within by their path; lists and nulls are passed over.
 void add_fields(const json& object, const std::string& prefix, data::Attributes::Fields& fields) {
@@ -48,7 +40,7 @@ void add_list(const json& list, data::Attributes& out) {
     if (!list[i].is_object()) throw Error(ErrorCode::malformed, "not an object").in(place);
     const auto* column = std::ranges::find_if(kIdColumns, [&](const char* name) { return list[i].contains(name); });
     if (column == std::end(kIdColumns)) throw Error(ErrorCode::malformed, "no \"id\"").in(place);
-    const std::string id = id_of(text_of(list[i][*column], place));
+    const std::string id = data::image_id(text_of(list[i][*column], place));
     if (out.rows().contains(id)) throw Error(ErrorCode::malformed, "id " + printable(id) + " stands twice").in(place);
     add_fields(list[i], "", out.row(id));
   }
@@ -68,7 +60,10 @@ data::Attributes from_json(const std::string& path, std::string_view text, const
   } else if (parsed.is_object()) {
     for (const auto& [id, fields] : parsed.items()) {
       if (!fields.is_object()) throw Error(ErrorCode::malformed, "not an object of fields").in(id);
-      add_fields(fields, "", out.row(id_of(id)));
+      const std::string picture = data::image_id(id);
+      if (out.rows().contains(picture))
+        throw Error(ErrorCode::malformed, "id " + printable(picture) + " stands twice").in(id);
+      add_fields(fields, "", out.row(picture));
     }
   } else {
     throw Error(ErrorCode::malformed, "neither an object of ids nor a list of objects");
@@ -76,39 +71,36 @@ data::Attributes from_json(const std::string& path, std::string_view text, const
   return out;
 }
 
-// The column of the header line that names pictures.
-std::string id_column(std::string_view text) {
-  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
-  std::string header(text.substr(0, text.find_first_of("\r\n")));
-  std::erase(header, '"');
-  std::vector<std::string> names(1);
-  for (const char c : header) {
-    if (c == ',')
-      names.emplace_back();
-    else
-      names.back() += c;
-  }
+// Ids join by value, so all rows are read: "42" may be the 00042 that is wanted.
+data::Attributes from_csv(const std::string& path, const io::Limits& limits) {
+  io::CsvReader table = io::CsvReader::open(path, {}, limits);
+  const std::vector<std::string>& columns = table.columns();
+  // The first of the known names that is there; otherwise the first column.
+  auto id_column = columns.begin();
   for (const char* known : kIdColumns)
-    if (std::ranges::find(names, known) != names.end()) return known;
-  return names.front();
+    if (const auto found = std::ranges::find(columns, known); found != columns.end()) {
+      id_column = found;
+      break;
+    }
+  return data::read_attributes_csv(table, static_cast<size_t>(id_column - columns.begin()), 0, limits);
 }
 
 }  // namespace
 
-AttributeTable read_attributes(const std::string& path, const std::set<std::string>& only) {
+AttributeTable read_attributes(const std::string& path, const std::set<std::string>& only, const io::Limits& limits) {
   std::error_code error;
   if (fs::is_directory(path, error)) return AttributeTable(data::read_ffhq_features(path, &only));
+  std::string extension = fs::path(path).extension().string();
+  std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });
+  if (extension != ".json") return AttributeTable(from_csv(path, limits));
   return with_file(path, [&] {
-    const auto file = io::MappedFile::open(path, io::MappedFile::Access::copy);
-    const auto bytes = file->bytes();
-    if (bytes.size() > kLargestFile)
-      throw Error(ErrorCode::limit, "a table of attributes of this size").limit(kLargestFile, bytes.size());
-    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    std::string extension = fs::path(path).extension().string();
-    std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });
-    if (extension == ".json") return AttributeTable(from_json(path, text, only));
-    // Ids join by value, so all are read: "42" may be the 00042 that is wanted.
-    return AttributeTable(data::read_attributes_csv(path, id_column(text)));
+    const auto file = io::MappedFile::open(path);  // mapped: its size is judged before anything is allocated
+    if (file->bytes().size() > kLargestFile)
+      throw Error(ErrorCode::limit, "a table of attributes of this size").limit(kLargestFile, file->bytes().size());
+    // Copied, since another program may shorten the file.
+    const std::string text(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
+    file->check_unchanged();
+    return AttributeTable(from_json(path, text, only));
   });
 }
 

@@ -46,6 +46,17 @@ void check_same(const Record& a, const Record& b) {
       differ(a.settings[i].first, a.settings[i].second, b.settings[i].second);
   }
   if (a.shards != b.shards) differ("the number of shards", std::to_string(a.shards), std::to_string(b.shards));
+  // The settings say all of this in words; only a file that something else wrote can differ in it alone.
+  const auto sweep = [](const Record& record) {
+    std::vector<double> cuts;
+    for (size_t i = 0; i < record.sweep.size(); ++i) cuts.push_back(record.sweep.threshold(i));
+    return cuts;
+  };
+  if (a.radii != b.radii || a.by != b.by || a.resamples != b.resamples || a.seed != b.seed ||
+      a.threshold != b.threshold || a.thresholds != b.thresholds || sweep(a) != sweep(b) ||
+      a.overlays.limit() != b.overlays.limit())
+    throw Error(ErrorCode::usage, shard_text(a) + " and " + shard_text(b) +
+                                      " are not of one evaluation: their numbers are not made in the same way");
 }
 
 }  // namespace

@@ -1,12 +1,13 @@
 #include "apps/evaluate/setup.h"
 
 #include <algorithm>
-#include <fstream>
 #include <set>
+#include <sstream>
 
 #include "apps/embedded_model.h"
 #include "apps/evaluate/groups.h"
 #include "apps/evaluate/text.h"
+#include "io/mapped_file.h"
 #include "io/sha256.h"
 #include "kernels/error.h"
 #include "kernels/threads.h"
@@ -14,25 +15,29 @@
 namespace furrow::apps {
 namespace {
 
-constexpr size_t kIdBytes = 4096, kShownWarnings = 3;
+constexpr size_t kIdBytes = 4096, kIdsBytes = size_t{64} << 20, kShownWarnings = 3;
 
 std::set<std::string> read_ids(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(ErrorCode::io, "cannot open the list of names").file(path);
-  std::set<std::string> ids;
-  std::string line;
-  for (size_t number = 1; std::getline(file, line); ++number) {
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (line.size() > kIdBytes || line.find('\0') != std::string::npos)
-      throw Error(ErrorCode::malformed, "not a list of names")
-          .file(path)
-          .in("line " + std::to_string(number))
-          .limit(kIdBytes, line.size());
-    if (!line.empty()) ids.insert(line);
-  }
-  if (file.bad()) throw Error(ErrorCode::io, "cannot read the list of names").file(path);
-  if (ids.empty()) throw Error(ErrorCode::malformed, "the list of names is empty").file(path);
-  return ids;
+  return with_file(path, [&] {
+    const auto file = io::MappedFile::open(path);  // mapped: its size is judged before anything is allocated
+    if (file->bytes().size() > kIdsBytes)
+      throw Error(ErrorCode::limit, "a list of names of this size").limit(kIdsBytes, file->bytes().size());
+    // Copied, since another program may shorten the file.
+    std::istringstream text(std::string(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size()));
+    file->check_unchanged();
+    std::set<std::string> ids;
+    std::string line;
+    for (size_t number = 1; std::getline(text, line); ++number) {
+      if (!line.empty() && line.back() == '\r') line.pop_back();
+      if (line.size() > kIdBytes || line.find('\0') != std::string::npos)
+        throw Error(ErrorCode::malformed, "not a list of names")
+            .in("line " + std::to_string(number))
+            .limit(kIdBytes, line.size());
+      if (!line.empty()) ids.insert(line);
+    }
+    if (ids.empty()) throw Error(ErrorCode::malformed, "the list of names is empty");
+    return ids;
+  });
 }
 
 void keep_listed(const std::string& path, std::vector<data::PairFiles>& pairs) {
@@ -108,7 +113,7 @@ Setup set_up(const EvaluateJob& job, const cli::Common& common) {
       own.push_back(std::move(setup.pairs[i]));
   setup.pairs = std::move(own);
   if (!job.by.empty()) {
-    setup.attributes = read_attributes(job.attributes, names);
+    setup.attributes = read_attributes(job.attributes, names, job.limits);
     for (const std::string& by : job.by) setup.attributes.require_field(parse_group(by).field);
   }
   if (job.predictions.empty()) {

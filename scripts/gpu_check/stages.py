@@ -136,7 +136,7 @@ class Run:
             name = os.path.basename(program)
             results = self.scratch / f"{name}.json"
             try:
-                status, output, seconds = self.call([program, f"--gtest_output=json:{results}"], most=60, env=self.test_environment())
+                status, output, seconds = self.call([program, f"--gtest_output=json:{results}"], most=180 if self.emulated else 60, env=self.test_environment())
             except OutOfTime as error:
                 late.append(name)
                 return self.check(f"kernel tests: {name}", False, str(error))

@@ -42,12 +42,6 @@ TEST(Report, EscapesBrokenUtf8InEveryTextOfTheJson) {
   EXPECT_EQ(json["reason"], "bad \\xff");
 }
 
-TEST(Closest, SuggestsWithinAThirdOfTheLength) {
-  EXPECT_EQ(cli::closest("segmnt", {"segment", "model"}), "segment");
-  EXPECT_EQ(cli::closest("--treshold", {"--threshold", "--threads"}), "--threshold");
-  EXPECT_EQ(cli::closest("xyz", {"segment", "model"}), "");
-}
-
 TEST(Progress, WritesDurationsForPeople) {
   EXPECT_EQ(cli::duration_text(0.95), "950 ms");
   EXPECT_EQ(cli::duration_text(12.4), "12 s");
