@@ -48,10 +48,11 @@ def words_of(path):
 
 
 def sum_of(path, version):
-    """Names what a compiler is given: equal sums, equal results."""
+    """Names what a compiler is given: equal sums, equal results, up to line numbers."""
     text = hashlib.sha256(f"{version} {FLAGS}".encode())
     for file in [path, *sorted(included_by(path, set()))]:
-        text.update(str(file).encode() + b"\0" + file.read_bytes())
+        code = re.sub(r"//.*|\s", "", file.read_text())   # comments and layout apart
+        text.update(f"{file}\0{code}\0".encode())
     return text.hexdigest()[:24]
 
 

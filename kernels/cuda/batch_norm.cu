@@ -75,7 +75,7 @@ struct StatsResults {
 // Stage 2: merges the chunks of a channel in float64, writes mean and rstd and moves the running statistics. Block 32
 // channels x 8 rows; row r merges chunks r, r+8, ..., then row 0 all rows in order. 6 KB shared.
 template <class T>
-__global__ void __launch_bounds__(kFinishChannels* kFinishRows)
+__global__ void __launch_bounds__(kFinishChannels* kFinishRows, 2)
     stats_finish_kernel(View<const T> x, int64_t chunk, int chunks, const float* __restrict__ workspace,
                         StatsResults to) {
   SHARED_ARRAY(double, counts, [kFinishRows][kFinishChannels]);
@@ -106,9 +106,10 @@ __global__ void __launch_bounds__(kFinishChannels* kFinishRows)
 }
 
 // y = relu?(gamma * (x - mean) * rstd + beta). Reads x, writes y. Grid x over groups of kApplyPixels * blockDim.y
-// pixels.
+// pixels. The launch's second bound, blocks of a processor: without it ptxas spills on sm_120 to make room for one more.
 template <class T, int V>
-__global__ void __launch_bounds__(kPixelThreads) apply_kernel(View<const T> x, View<T> y, Vectors vectors, bool relu) {
+__global__ void __launch_bounds__(kPixelThreads, 4)
+    apply_kernel(View<const T> x, View<T> y, Vectors vectors, bool relu) {
   const int channel = tile_channel<V>();
   if (channel >= y.pitch) return;
   const Own<V> own(vectors, channel, y.c);

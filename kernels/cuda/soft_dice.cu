@@ -18,7 +18,7 @@ constexpr int kEntropySums = 3;
 // Grid: {chunks, images}, block 256; each thread adds 16 pixels, 256 apart, in float64, then block_sum. Bytes: logits and
 // labels, read once for every four classes (from a cache but for the first time).
 template <class T, class L>
-__global__ void __launch_bounds__(kLossThreads)
+__global__ void __launch_bounds__(kLossThreads, 4)
     soft_dice_sums(Labelled<T, L> in, int64_t per_image, int images, double* __restrict__ partial) {
   const int64_t begin = blockIdx.x * gpu::kLossChunk, end = min(begin + gpu::kLossChunk, per_image);
   for (int64_t image = blockIdx.y; image < images; image += gridDim.y) {

@@ -174,9 +174,9 @@ TEST(Attributes, BrokenTablesAreRefusedByLine) {
     return std::string();
   };
   EXPECT_NE(refusal("name,age\na,1\n").find("a.csv:1:1: there is no column 'id'"), std::string::npos);
-  EXPECT_NE(refusal("id,age\na,1\nb,1\na.png,2\n").find("a.csv:4:1 (id): image a stands already in line 2"),
+  EXPECT_NE(refusal("id,age\na,1\nb,1\na.png,2\n").find("a.csv:4:1: in id: image a stands already in line 2"),
             std::string::npos);
-  EXPECT_NE(refusal("id,age\n,2\n").find("a.csv:2:1 (id): a row without its image"), std::string::npos);
+  EXPECT_NE(refusal("id,age\n,2\n").find("a.csv:2:1: in id: a row without its image"), std::string::npos);
 }
 
 TEST(Attributes, TablesHaveALimitOfRows) {
