@@ -83,7 +83,7 @@ class Run:
 
     def stage(self, name, body):
         start = time.monotonic()
-        self.stage_end = min(self.end, start + LIMITS[name])
+        self.stage_end = min(self.end, start + LIMITS[name] * (2 if self.emulated else 1))
         checks_before, status, reason = len(self.report["checks"]), "passed", ""
         try:
             if self.unusable:
