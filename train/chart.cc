@@ -21,23 +21,6 @@ std::string text_of(double value, const char* form = "%.4g") {
   return text;
 }
 
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else
-      out += c;
-  }
-  return out;
-}
-
 struct Axis {
   double low = std::numeric_limits<double>::infinity(), high = -std::numeric_limits<double>::infinity();
   void add(double value) {
@@ -69,7 +52,7 @@ std::string grid_line(double x0, double y0, double x1, double y1) {
 
 std::string label(double x, double y, const char* anchor, const std::string& text) {
   return "<text x=\"" + text_of(x, "%.1f") + "\" y=\"" + text_of(y, "%.1f") + "\" text-anchor=\"" + anchor + "\">" +
-         escaped(text) + "</text>";
+         html_escaped(text) + "</text>";
 }
 
 double left_to_right(double share) { return kLeft + share * (kWidth - kLeft - kRight); }
@@ -110,6 +93,23 @@ std::string polyline(const Points& points, const Axis& x, const Axis& y, const c
 
 }  // namespace
 
+std::string html_escaped(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '&')
+      out += "&amp;";
+    else if (c == '<')
+      out += "&lt;";
+    else if (c == '>')
+      out += "&gt;";
+    else if (c == '"')
+      out += "&quot;";
+    else
+      out += c;
+  }
+  return out;
+}
+
 std::string chart_svg(const Chart& chart) {
   Axis x, y;
   std::vector<Points> curves;
@@ -121,7 +121,7 @@ std::string chart_svg(const Chart& chart) {
   x.widen();
   y.widen();
   std::string out = "<svg viewBox=\"0 0 " + text_of(kWidth) + " " + text_of(kHeight) +
-                    "\" xmlns=\"http://www.w3.org/2000/svg\" role=\"img\"><title>" + escaped(chart.title) + "</title>";
+                    "\" xmlns=\"http://www.w3.org/2000/svg\" role=\"img\"><title>" + html_escaped(chart.title) + "</title>";
   const double step_x = round_step(x, 6), step_y = round_step(y, 5);
   for (double v = std::ceil(x.low / step_x) * step_x; v <= x.high; v += step_x) {
     const double at = left_to_right(x.at(v));

@@ -23,23 +23,6 @@ constexpr const char* kStyle =
     "svg text{font-size:11px;fill:#444}.grid{stroke:#ddd;stroke-width:1}img{max-width:312px;display:block}"
     "figcaption{font-size:12px;color:#555}.warning{color:#a33}";
 
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else
-      out += c;
-  }
-  return out;
-}
-
 std::string contents(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
@@ -60,11 +43,11 @@ void rows(const Json& value, const std::string& key, std::string& out) {
   if (value.is_object()) {
     for (const auto& [name, inner] : value.items()) rows(inner, key.empty() ? name : key + "." + name, out);
   } else if (value.is_array() && value.size() > 12) {
-    out += "<tr><td>" + escaped(key) + "</td><td>" + std::to_string(value.size()) + " entries</td></tr>";
+    out += "<tr><td>" + html_escaped(key) + "</td><td>" + std::to_string(value.size()) + " entries</td></tr>";
   } else {
     const std::string text =
         value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, Json::error_handler_t::replace);
-    out += "<tr><td>" + escaped(key) + "</td><td>" + escaped(text) + "</td></tr>";
+    out += "<tr><td>" + html_escaped(key) + "</td><td>" + html_escaped(text) + "</td></tr>";
   }
 }
 
@@ -116,24 +99,24 @@ std::vector<fs::path> newest_overlays(const std::string& folder) {
 
 void write_report(const std::string& folder, const std::string& title) {
   const std::vector<Json> log = lines(folder + "/metrics.jsonl");
-  std::string out = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>" + escaped(title) +
-                    "</title>\n<style>" + kStyle + "</style></head><body>\n<h1>" + escaped(title) + "</h1>\n";
+  std::string out = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>" + html_escaped(title) +
+                    "</title>\n<style>" + kStyle + "</style></head><body>\n<h1>" + html_escaped(title) + "</h1>\n";
   std::string warnings;
   for (const Json& line : log)
     if (line.value("kind", "") == "warning")
       warnings += "<li class=\"warning\">step " + line.value("step", Json(0)).dump() + ": " +
-                  escaped(line.value("text", "")) + "</li>";
+                  html_escaped(line.value("text", "")) + "</li>";
   if (!warnings.empty()) out += "<h2>Warnings</h2><ul>" + warnings + "</ul>\n";
   out += "<h2>Curves</h2><div class=\"charts\">\n";
   for (const Chart& chart : charts(log))
     if (const std::string svg = chart_svg(chart); !svg.empty())
-      out += "<figure>" + svg + "<figcaption>" + escaped(chart.title) + "</figcaption></figure>\n";
+      out += "<figure>" + svg + "<figcaption>" + html_escaped(chart.title) + "</figcaption></figure>\n";
   out += "</div>\n";
   if (const auto pictures = newest_overlays(folder + "/overlays"); !pictures.empty()) {
     out += "<h2>Validation pictures</h2><p>Green: target. Red: prediction. Yellow: both.</p><div class=\"pictures\">\n";
     for (const fs::path& path : pictures)
       out += "<figure><img alt=\"\" src=\"data:image/png;base64," + base64(contents(path.string())) +
-             "\"><figcaption>" + escaped(printable(path.stem().string())) + "</figcaption></figure>\n";
+             "\"><figcaption>" + html_escaped(printable(path.stem().string())) + "</figcaption></figure>\n";
     out += "</div>\n";
   }
   const Json run = Json::parse(contents(folder + "/run.json"), nullptr, false);

@@ -32,4 +32,7 @@ std::string base64(const std::string& bytes);
 // warnings of metrics.jsonl. Lines that are no JSON are passed over. ErrorCode::io where it cannot be written.
 void write_report(const std::string& folder, const std::string& title);
 
+// Text as it may stand in HTML and SVG, in attributes too.
+std::string html_escaped(const std::string& text);
+
 }  // namespace furrow::train
