@@ -21,6 +21,8 @@ else()
 endif()
 target_compile_definitions(furrow_flags INTERFACE _GLIBCXX_ASSERTIONS)
 target_link_options(furrow_flags INTERFACE -Wl,-z,relro,-z,now)
+# A section for every function, so that the linker can leave out what the program never calls.
+target_compile_options(furrow_flags INTERFACE $<$<CONFIG:Release>:-ffunction-sections> $<$<CONFIG:Release>:-fdata-sections>)
 
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM AND NOT FURROW_PCH)   # a cache cannot tell what a precompiled header holds
@@ -37,16 +39,26 @@ function(furrow_precompile target)
   endif()
 endfunction()
 
-# Flags of glue, which runs once per file or photo and never loops over pixels or weights: compiling it takes half the time.
-set(furrow_glue $<$<CONFIG:Release>:-O1>)
+# Flags of glue, which runs once per file or photo and never loops over pixels, weights or bytes: a release build optimises
+# it for size, which makes a third of the code of -O3 in half the time.
+set(furrow_glue $<$<CONFIG:Release>:-Os>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-  list(APPEND furrow_glue -Wno-stringop-overflow -Wno-array-bounds)   # at -O1 of the same kind as -Wrestrict above
+  list(APPEND furrow_glue -Wno-stringop-overflow -Wno-array-bounds)   # false alarms of the same kind as -Wrestrict above
 endif()
 
-# furrow_library(NAME SOURCES ... LINKS ...): one folder's library.
+# furrow_loops(FILES...): sources of this folder that do loop over those, in a target of glue.
+function(furrow_loops)
+  set_property(SOURCE ${ARGN} APPEND PROPERTY COMPILE_OPTIONS $<$<CONFIG:Release>:-O3>)
+endfunction()
+
+# furrow_library(NAME SOURCES ... LOOPS ... LINKS ...): one folder's library; SOURCES are glue, LOOPS are not.
 function(furrow_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
-  add_library(${name} STATIC ${ARG_SOURCES})
+  cmake_parse_arguments(ARG "" "" "SOURCES;LOOPS;LINKS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES} ${ARG_LOOPS})
+  target_compile_options(${name} PRIVATE ${furrow_glue})
+  if(ARG_LOOPS)
+    furrow_loops(${ARG_LOOPS})
+  endif()
   target_link_libraries(${name} PUBLIC ${ARG_LINKS} PRIVATE $<BUILD_INTERFACE:furrow_flags>)
   target_include_directories(${name} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/generated>

@@ -3,8 +3,6 @@ set(FURROW_DATA_DATASETS
   attributes_csv.cc
   dataset.cc
   loader.cc
-  loader_fill.cc
-  masks.cc
   pairs.cc
   pairs_check.cc
   pairs_header.cc
@@ -12,3 +10,4 @@ set(FURROW_DATA_DATASETS
   split_file.cc
   split_official.cc
   strict_json.cc)
+set(FURROW_DATA_DATASETS_LOOPS loader_fill.cc masks.cc)

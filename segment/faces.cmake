@@ -10,6 +10,6 @@ add_custom_command(
   DEPENDS compact_cascade ${FURROW_CASCADE_XML}
   COMMENT "Compacting the face cascade" VERBATIM)
 
-set(FURROW_SEGMENT_FACES
-  cascade_group.cc cascade_loops.cc cascade_pyramid.cc cascade_scan.cc cascade_table.cc crop.cc faces.cc gray.cc
-  ${FURROW_CASCADE_TABLE})
+set(FURROW_SEGMENT_FACES ${FURROW_CASCADE_TABLE})
+set(FURROW_SEGMENT_FACES_LOOPS
+  cascade_group.cc cascade_loops.cc cascade_pyramid.cc cascade_scan.cc cascade_table.cc crop.cc faces.cc gray.cc)

@@ -1,3 +1,3 @@
-set(FURROW_SEGMENT_MEASURE
+set(FURROW_SEGMENT_MEASURE_LOOPS
   measure.cc measure_components.cc measure_path.cc measure_trace.cc skeleton.cc
   overlay.cc preview.cc)
