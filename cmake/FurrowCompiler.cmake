@@ -25,17 +25,32 @@ target_link_options(furrow_flags INTERFACE -Wl,-z,relro,-z,now)
 target_compile_options(furrow_flags INTERFACE $<$<CONFIG:Release>:-ffunction-sections> $<$<CONFIG:Release>:-fdata-sections>)
 
 find_program(CCACHE_PROGRAM ccache)
-if(CCACHE_PROGRAM AND NOT FURROW_PCH)   # a cache cannot tell what a precompiled header holds
+if(CCACHE_PROGRAM)
   set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+  if(FURROW_PCH)   # what ccache's manual asks for, section "Precompiled headers"
+    set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CCACHE_PROGRAM})
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+      set(furrow_precompiled_options -fpch-preprocess)
+    endif()
+  endif()
 endif()
 
 # furrow_precompile(TARGET [HEADERS...]): with FURROW_PCH, the headers that nearly every file includes are read once per target.
+# furrow_precompile_test: the same for a target of the tests, where FURROW_PCH may be TESTS.
+set(furrow_standard_headers <algorithm> <array> <cmath> <cstddef> <cstdint> <cstring> <functional> <map> <memory> <optional>
+    <span> <string> <string_view> <utility> <vector>)
 function(furrow_precompile target)
+  if(FURROW_PCH AND NOT FURROW_PCH STREQUAL "TESTS")
+    target_precompile_headers(${target} PRIVATE ${furrow_standard_headers} ${ARGN})
+    target_compile_options(${target} PRIVATE ${furrow_precompiled_options})
+  endif()
+endfunction()
+function(furrow_precompile_test target)
   if(FURROW_PCH)
-    target_precompile_headers(${target} PRIVATE
-      <algorithm> <array> <cmath> <cstddef> <cstdint> <cstring> <functional> <map> <memory> <optional> <span> <string>
-      <string_view> <utility> <vector> ${ARGN})
+    target_precompile_headers(${target} PRIVATE ${furrow_standard_headers} ${ARGN})
+    target_compile_options(${target} PRIVATE ${furrow_precompiled_options})
   endif()
 endfunction()
 
@@ -49,6 +64,9 @@ endif()
 # furrow_loops(FILES...): sources of this folder that do loop over those, in a target of glue.
 function(furrow_loops)
   set_property(SOURCE ${ARGN} APPEND PROPERTY COMPILE_OPTIONS $<$<CONFIG:Release>:-O3>)
+  if(CMAKE_BUILD_TYPE STREQUAL "Release")   # headers precompiled at -Os serve -Os alone
+    set_property(SOURCE ${ARGN} PROPERTY SKIP_PRECOMPILE_HEADERS ON)
+  endif()
 endfunction()
 
 # furrow_library(NAME SOURCES ... LOOPS ... LINKS ...): one folder's library; SOURCES are glue, LOOPS are not.

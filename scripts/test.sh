@@ -37,7 +37,7 @@ jobs=$(nproc)
 [ "$setup" = no ] || stage "packages" scripts/setup.sh --for test --yes
 
 export CTEST_OUTPUT_ON_FAILURE=1
-stage "release: configure" cmake --preset release -DFURROW_WERROR=ON -DFURROW_CUDA=AUTO
+stage "release: configure" cmake --preset release -DFURROW_WERROR=ON -DFURROW_CUDA=AUTO -DFURROW_PCH=TESTS
 stage "release: build" cmake --build --preset release
 stage "release: tests" ctest --test-dir build/release -j "$jobs" --timeout 300 --no-tests=error
 # The release build has compiled the kernels with nvcc too, where there is one (FURROW_CUDA=AUTO).
@@ -48,11 +48,11 @@ else
 fi
 if [ "$fast" = no ]; then
   # The kernels as C++, on the emulator: nvcc has no part in this. Whole networks on them run in the release build alone.
-  stage "asan: configure" cmake --preset asan -DFURROW_WERROR=ON -DFURROW_BUILD_APPS=OFF -DFURROW_CUDA=OFF
+  stage "asan: configure" cmake --preset asan -DFURROW_WERROR=ON -DFURROW_BUILD_APPS=OFF -DFURROW_CUDA=OFF -DFURROW_PCH=ON
   stage "asan: build" cmake --build --preset asan --target \
     build_kernels_tests build_cuda_tests build_containers_tests build_pictures_tests build_losses_tests build_datasets_tests
   stage "asan: tests" ctest --test-dir build/asan -j "$jobs" -L '^(kernels|cuda|containers|pictures|losses|datasets)$' --timeout 600 --no-tests=error
-  stage "tsan: configure" cmake --preset tsan -DFURROW_WERROR=ON -DFURROW_BUILD_APPS=OFF -DFURROW_CUDA=OFF
+  stage "tsan: configure" cmake --preset tsan -DFURROW_WERROR=ON -DFURROW_BUILD_APPS=OFF -DFURROW_CUDA=OFF -DFURROW_PCH=ON
   stage "tsan: build" cmake --build --preset tsan --target build_kernels_tests build_cuda_tests build_datasets_tests
   stage "tsan: tests" ctest --test-dir build/tsan -j "$jobs" -L '^(kernels|cuda|datasets)$' --timeout 600 --no-tests=error
   stage "install tree and a program built from it" scripts/check_install.sh build/release
