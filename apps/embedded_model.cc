@@ -1,11 +1,13 @@
 #include "apps/embedded_model.h"
 
 #if FURROW_HAS_EMBEDDED_MODEL
-// .incbin keeps a model of megabytes out of the compiler; FURROW_EMBEDDED_MODEL is its path, set by apps/CMakeLists.txt.
+// .incbin keeps a model of megabytes out of the compiler; FURROW_EMBEDDED_MODEL is its path, set by
+// apps/CMakeLists.txt.
 asm(".pushsection .rodata\n"
     ".balign 64\n"
     "furrow_embedded_model_begin:\n"
-    ".incbin \"" FURROW_EMBEDDED_MODEL "\"\n"
+    ".incbin \"" FURROW_EMBEDDED_MODEL
+    "\"\n"
     "furrow_embedded_model_end:\n"
     ".byte 0\n"
     ".popsection\n");

@@ -28,7 +28,8 @@ namespace {
 namespace fs = std::filesystem;
 
 std::string by_hand(const PublishedFile& known, const std::string& folder) {
-  return "to do it by hand, fetch " + known.origin + " and run: furrow model get " + known.name + " --from FILE -o " + folder;
+  return "to do it by hand, fetch " + known.origin + " and run: furrow model get " + known.name + " --from FILE -o " +
+         folder;
 }
 
 void make_folder(const std::string& folder) {
@@ -40,11 +41,13 @@ void make_folder(const std::string& folder) {
 // Holds the part file for this process alone; two downloads of one file would mix their bytes.
 class PartLock {
  public:
-  explicit PartLock(const std::string& part) : fd_(open((part + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)), path_(part + ".lock") {
+  explicit PartLock(const std::string& part)
+      : fd_(open((part + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)), path_(part + ".lock") {
     if (fd_ < 0) throw Error(ErrorCode::io, std::string("cannot create: ") + std::strerror(errno)).file(path_);
     // The file must still be the one under this name: an earlier owner may have unlinked it in between.
     struct stat here = {}, there = {};
-    const bool locked = flock(fd_, LOCK_EX | LOCK_NB) == 0 && fstat(fd_, &here) == 0 && stat(path_.c_str(), &there) == 0 && here.st_ino == there.st_ino;
+    const bool locked = flock(fd_, LOCK_EX | LOCK_NB) == 0 && fstat(fd_, &here) == 0 &&
+                        stat(path_.c_str(), &there) == 0 && here.st_ino == there.st_ino;
     if (!locked) {
       close(fd_);
       throw Error(ErrorCode::io, "another download of this file is running").file(path_);
@@ -67,10 +70,11 @@ int run(const std::vector<std::string>& words) {
   argv.push_back(nullptr);
   pid_t child = 0;
   if (const int error = posix_spawnp(&child, argv[0], nullptr, nullptr, argv.data(), environ); error != 0)
-    throw Error(ErrorCode::io, "cannot start " + words[0] + ": " + std::strerror(error)).hint("install the package " + words[0]);
+    throw Error(ErrorCode::io, "cannot start " + words[0] + ": " + std::strerror(error))
+        .hint("install the package " + words[0]);
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-    if (cli::interrupted() != 0) kill(child, SIGTERM);   // the part file stays, to be resumed
+    if (cli::interrupted() != 0) kill(child, SIGTERM);  // the part file stays, to be resumed
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -91,12 +95,14 @@ std::string curl_failure(int code) {
 }
 
 bool is_loopback(const std::string& url) {
-  return url.starts_with("http://127.0.0.1:") || url.starts_with("http://localhost:") || url.starts_with("http://[::1]:");
+  return url.starts_with("http://127.0.0.1:") || url.starts_with("http://localhost:") ||
+         url.starts_with("http://[::1]:");
 }
 
 int run_curl(const PublishedFile& known, const std::string& part, bool resume, bool progress) {
-  std::vector<std::string> words = {"curl", "--fail", "--location", "--max-redirs", "5", "--connect-timeout", "20",
-                                    "--speed-limit", "1", "--speed-time", "60", "--output", part};
+  std::vector<std::string> words = {"curl", "--fail",        "--location", "--max-redirs", "5",  "--connect-timeout",
+                                    "20",   "--speed-limit", "1",          "--speed-time", "60", "--output",
+                                    part};
   // Plain HTTP would let anyone on the way choose the bytes; the hash catches that, but only where one is known.
   const std::string protocols = is_loopback(known.origin) ? "=http,https" : "=https";
   words.insert(words.end(), {"--proto", protocols, "--proto-redir", protocols});
@@ -109,17 +115,23 @@ int run_curl(const PublishedFile& known, const std::string& part, bool resume, b
 
 void refuse_web_page(const std::string& part, const PublishedFile& known) {
   const auto map = io::MappedFile::open(part);
-  const std::string head(reinterpret_cast<const char*>(map->bytes().data()), std::min<size_t>(map->bytes().size(), 256));
-  if (head.find("<html") == std::string::npos && head.find("<!DOCTYPE") == std::string::npos && head.find("<HTML") == std::string::npos) return;
-  throw Error(ErrorCode::io, "the server sent a web page instead of the file (a quota or confirmation page)").file(known.origin);
+  const std::string head(reinterpret_cast<const char*>(map->bytes().data()),
+                         std::min<size_t>(map->bytes().size(), 256));
+  if (head.find("<html") == std::string::npos && head.find("<!DOCTYPE") == std::string::npos &&
+      head.find("<HTML") == std::string::npos)
+    return;
+  throw Error(ErrorCode::io, "the server sent a web page instead of the file (a quota or confirmation page)")
+      .file(known.origin);
 }
 
 }  // namespace
 
 std::string weights_folder() {
   if (const char* folder = std::getenv("FURROW_WEIGHTS"); folder != nullptr && *folder != 0) return folder;
-  if (const char* data = std::getenv("XDG_DATA_HOME"); data != nullptr && *data != 0) return std::string(data) + "/furrow/weights";
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home != 0) return std::string(home) + "/.local/share/furrow/weights";
+  if (const char* data = std::getenv("XDG_DATA_HOME"); data != nullptr && *data != 0)
+    return std::string(data) + "/furrow/weights";
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home != 0)
+    return std::string(home) + "/.local/share/furrow/weights";
   return "weights";
 }
 
@@ -127,11 +139,13 @@ std::string verify_file(const std::string& path, const PublishedFile& known) {
   const auto map = io::MappedFile::open(path);
   if (known.size && *known.size != map->bytes().size())
     throw Error(ErrorCode::checksum, "not the published " + known.name + ": " + std::to_string(map->bytes().size()) +
-                                         " bytes instead of " + std::to_string(*known.size)).file(path);
+                                         " bytes instead of " + std::to_string(*known.size))
+        .file(path);
   const std::string found = io::sha256_hex(map->bytes());
   const std::string& wanted = known.sha256.empty() ? known.sha256_prefix : known.sha256;
   if (!found.starts_with(wanted))
-    throw Error(ErrorCode::checksum, "not the published " + known.name + ": sha256 " + found + " instead of " + wanted).file(path);
+    throw Error(ErrorCode::checksum, "not the published " + known.name + ": sha256 " + found + " instead of " + wanted)
+        .file(path);
   return found;
 }
 

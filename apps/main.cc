@@ -1,4 +1,5 @@
-// furrow: one program, one verb per job. This file parses the command line and turns every failure into its exit status.
+// furrow: one program, one verb per job. This file parses the command line and turns every failure into its exit
+// status.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -39,7 +40,8 @@ std::vector<std::string> known_words(const CLI::App& app, bool options) {
     for (const CLI::Option* option : app.get_options())
       for (const std::string& name : option->get_lnames()) words.push_back("--" + name);
   else
-    for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) words.push_back(verb->get_name());
+    for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; }))
+      words.push_back(verb->get_name());
   return words;
 }
 
@@ -70,7 +72,8 @@ int parse_and_run(int argc, char** argv, Program& program) {
   bool limits = false;
   app.add_flag("--limits", limits, "Print every limit on input files and stop");
   std::vector<std::string> changed;
-  app.add_option("--limit", changed, "Change a limit: NAME=NUMBER, may be repeated (names: --limits)")->allow_extra_args(false);
+  app.add_option("--limit", changed, "Change a limit: NAME=NUMBER, may be repeated (names: --limits)")
+      ->allow_extra_args(false);
   add_segment(app, program);
   add_train(app, program);
   add_evaluate(app, program);
@@ -78,18 +81,17 @@ int parse_and_run(int argc, char** argv, Program& program) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {
-    const int status = app.exit(success);   // --help, --version
-    cli::print("");                         // says whether it arrived
+    const int status = app.exit(success);  // --help, --version
+    cli::print("");                        // says whether it arrived
     return status;
-  } catch (const CLI::ParseError& error) {
-    throw usage_error(app, error, argc, argv);
-  }
+  } catch (const CLI::ParseError& error) { throw usage_error(app, error, argc, argv); }
   for (const std::string& assignment : changed) set_limit(assignment, program.limits);
   if (limits) {
     cli::print(limits_text(program.limits, program.common.json));
     return 0;
   }
-  if (!program.run) throw Error(ErrorCode::usage, "no verb given").hint("see furrow --help; try: furrow segment photo.jpg -o out");
+  if (!program.run)
+    throw Error(ErrorCode::usage, "no verb given").hint("see furrow --help; try: furrow segment photo.jpg -o out");
   return program.run();
 }
 
@@ -101,14 +103,15 @@ int main(int argc, char** argv) {
   furrow::apps::Program program;
   furrow::cli::catch_signals();
   // Before parsing, so that an error in the command line itself is reported as asked.
-  program.common.json = std::any_of(argv, argv + argc, [](const char* word) { return std::string_view(word) == "--json"; });
+  program.common.json =
+      std::any_of(argv, argv + argc, [](const char* word) { return std::string_view(word) == "--json"; });
   try {
     return furrow::apps::parse_and_run(argc, argv, program);
-  } catch (const Error& error) {
-    return furrow::cli::report(error, program.common);
-  } catch (const std::bad_alloc&) {
-    return furrow::cli::report(Error(ErrorCode::limit, "out of memory").hint("use a smaller picture, --size or --tile"), program.common);
+  } catch (const Error& error) { return furrow::cli::report(error, program.common); } catch (const std::bad_alloc&) {
+    return furrow::cli::report(Error(ErrorCode::limit, "out of memory").hint("use a smaller picture, --size or --tile"),
+                               program.common);
   } catch (const std::exception& error) {
-    return furrow::cli::report(Error(ErrorCode::internal, error.what()).hint("please report this as a bug"), program.common);
+    return furrow::cli::report(Error(ErrorCode::internal, error.what()).hint("please report this as a bug"),
+                               program.common);
   }
 }

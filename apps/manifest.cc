@@ -27,8 +27,11 @@ std::string text_of(const json& entry, const char* key, bool required) {
 }
 
 PublishedFile parse_entry(const json& entry) {
-  PublishedFile file{.name = text_of(entry, "name", true), .file = text_of(entry, "file", true), .what = text_of(entry, "what", true),
-                     .origin = text_of(entry, "origin", true), .licence = text_of(entry, "licence", true),
+  PublishedFile file{.name = text_of(entry, "name", true),
+                     .file = text_of(entry, "file", true),
+                     .what = text_of(entry, "what", true),
+                     .origin = text_of(entry, "origin", true),
+                     .licence = text_of(entry, "licence", true),
                      .citation = text_of(entry, "citation", true)};
   file.sha256 = text_of(entry, "sha256", false);
   file.sha256_prefix = text_of(entry, "sha256_prefix", false);
@@ -49,11 +52,14 @@ PublishedFile parse_entry(const json& entry) {
 std::vector<PublishedFile> parse_manifest(std::string_view text, const std::string& file) {
   return with_file(file, [&] {
     const json root = json::parse(text, nullptr, /*allow_exceptions=*/false);
-    if (!root.is_object() || !root.contains("schema") || root["schema"] != "furrow.weights/1" || !root.contains("files") || !root["files"].is_array())
-      throw Error(ErrorCode::configuration, "not a weight manifest").hint("it is a JSON object with \"schema\": \"furrow.weights/1\" and \"files\"");
+    if (!root.is_object() || !root.contains("schema") || root["schema"] != "furrow.weights/1" ||
+        !root.contains("files") || !root["files"].is_array())
+      throw Error(ErrorCode::configuration, "not a weight manifest")
+          .hint("it is a JSON object with \"schema\": \"furrow.weights/1\" and \"files\"");
     std::vector<PublishedFile> files;
     for (const json& entry : root["files"]) {
-      if (!entry.is_object()) throw Error(ErrorCode::configuration, "not an object").in("files[" + std::to_string(files.size()) + "]");
+      if (!entry.is_object())
+        throw Error(ErrorCode::configuration, "not an object").in("files[" + std::to_string(files.size()) + "]");
       try {
         files.push_back(parse_entry(entry));
       } catch (Error& error) {

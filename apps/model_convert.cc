@@ -22,11 +22,14 @@ enum class Target { native, pth };
 Target target_of(const std::string& out) {
   if (out.ends_with(".safetensors")) return Target::native;
   if (out.ends_with(".pth")) return Target::pth;
-  throw Error(ErrorCode::usage, "cannot tell the format to write from the name").file(out).hint("end it in .safetensors or .pth");
+  throw Error(ErrorCode::usage, "cannot tell the format to write from the name")
+      .file(out)
+      .hint("end it in .safetensors or .pth");
 }
 
 // The metadata keys of a native file that the options set; from_metadata() then checks them like those of any file.
-std::map<std::string, std::string> with_options(std::map<std::string, std::string> metadata, const ConvertOptions& options) {
+std::map<std::string, std::string> with_options(std::map<std::string, std::string> metadata,
+                                                const ConvertOptions& options) {
   const auto set = [&](const char* key, const auto& value) {
     if (!value) return;
     std::ostringstream text;
@@ -52,7 +55,8 @@ std::map<std::string, std::string> with_options(std::map<std::string, std::strin
 }
 
 bool asks_for_metadata(const ConvertOptions& o) {
-  return o.name || o.normalisation || o.output || o.threshold || o.resize || o.size || o.labels || o.licence || o.citation;
+  return o.name || o.normalisation || o.output || o.threshold || o.resize || o.size || o.labels || o.licence ||
+         o.citation;
 }
 
 // keep: as they are. f16: as a native file stores float16. f32: every floating tensor as float32.
@@ -73,7 +77,8 @@ NamedTensors stored_as(const NamedTensors& tensors, const std::string& dtype) {
 void check_options(const ConvertOptions& options) {
   if (options.dtype != "keep" && options.dtype != "f32" && options.dtype != "f16")
     throw Error(ErrorCode::usage, "--dtype " + printable(options.dtype) + ": unknown").hint("it takes keep, f32, f16");
-  if (!options.nest.empty() && target_of(options.out) != Target::pth) throw Error(ErrorCode::usage, "--nest is for .pth files");
+  if (!options.nest.empty() && target_of(options.out) != Target::pth)
+    throw Error(ErrorCode::usage, "--nest is for .pth files");
   std::error_code error;
   if (fs::exists(options.out, error) && fs::equivalent(options.in, options.out, error))
     throw Error(ErrorCode::usage, "input and output are the same file").file(options.out);
@@ -86,14 +91,13 @@ std::optional<Architecture> network_of(const NamedTensors& tensors) {
   std::optional<Architecture> architecture;
   try {
     architecture = recognise(tensors);
-  } catch (const Error&) {
-    return std::nullopt;
-  }
-  build(*architecture)->load(tensors);   // a network that is not whole must not get a native file
+  } catch (const Error&) { return std::nullopt; }
+  build(*architecture)->load(tensors);  // a network that is not whole must not get a native file
   return architecture;
 }
 
-std::map<std::string, std::string> native_metadata(const ConvertOptions& options, const io::Checkpoint& checkpoint, const Architecture& architecture) {
+std::map<std::string, std::string> native_metadata(const ConvertOptions& options, const io::Checkpoint& checkpoint,
+                                                   const Architecture& architecture) {
   ModelInfo info = with_file(options.in, [&] { return from_metadata(checkpoint.metadata); });
   info.architecture = architecture.text();
   if (info.source_sha256.empty()) info.source_sha256 = checkpoint.sha256;
@@ -101,9 +105,7 @@ std::map<std::string, std::string> native_metadata(const ConvertOptions& options
   const auto metadata = with_options(to_metadata(info), options);
   try {
     return to_metadata(from_metadata(metadata));
-  } catch (const Error& error) {
-    throw Error(ErrorCode::usage, error.reason()).in(error.entry());
-  }
+  } catch (const Error& error) { throw Error(ErrorCode::usage, error.reason()).in(error.entry()); }
 }
 
 }  // namespace
@@ -116,21 +118,29 @@ int convert_model(const ConvertOptions& options, const io::Limits& limits, const
   const NamedTensors tensors = stored_as(checkpoint.tensors, options.dtype);
   std::string what;
   if (target == Target::pth) {
-    if (asks_for_metadata(options)) throw Error(ErrorCode::usage, "a .pth file has no place for metadata").hint("write .safetensors");
+    if (asks_for_metadata(options))
+      throw Error(ErrorCode::usage, "a .pth file has no place for metadata").hint("write .safetensors");
     io::write_pth(options.out, tensors, {.nest_under = options.nest});
     what = "zip .pth";
-    if (!checkpoint.metadata.empty()) cli::note(common, "a .pth file has no place for the metadata of the input (licence, preprocessing): it is not in the output");
+    if (!checkpoint.metadata.empty())
+      cli::note(
+          common,
+          "a .pth file has no place for the metadata of the input (licence, preprocessing): it is not in the output");
   } else if (network) {
     io::write_safetensors(options.out, tensors, native_metadata(options, checkpoint, *network));
     what = "native safetensors";
   } else {
-    if (asks_for_metadata(options)) throw Error(ErrorCode::unsupported, "metadata describes a network, and this file holds none that Furrow knows").file(options.in);
+    if (asks_for_metadata(options))
+      throw Error(ErrorCode::unsupported, "metadata describes a network, and this file holds none that Furrow knows")
+          .file(options.in);
     io::write_safetensors(options.out, tensors, checkpoint.metadata);
     what = "safetensors (network not recognised: tensors and metadata as they were)";
   }
   for (const std::string& note : checkpoint.notes) cli::note(common, note);
-  if (common.json) cli::print("{\"schema\": \"furrow.convert/1\", \"tensors\": " + std::to_string(tensors.size()) + "}\n");
-  else cli::print(printable(options.out, 400) + ": " + what + ", " + std::to_string(tensors.size()) + " tensors\n");
+  if (common.json)
+    cli::print("{\"schema\": \"furrow.convert/1\", \"tensors\": " + std::to_string(tensors.size()) + "}\n");
+  else
+    cli::print(printable(options.out, 400) + ": " + what + ", " + std::to_string(tensors.size()) + " tensors\n");
   return 0;
 }
 

@@ -20,26 +20,26 @@ constexpr size_t kManifestBytes = size_t{1} << 20;
 
 struct Shown {
   io::Checkpoint checkpoint;
-  std::string architecture;          // empty where it is not recognised
+  std::string architecture;  // empty where it is not recognised
   std::string why_not;
-  std::optional<ModelInfo> info;     // where the metadata is Furrow's, or the network is known
+  std::optional<ModelInfo> info;  // where the metadata is Furrow's, or the network is known
 };
 
 Shown look(const std::string& path, const io::Limits& limits) {
   Shown shown;
   if (path == "default") {
-    if (!has_embedded_model()) throw Error(ErrorCode::usage, "this program was built without a model").hint("name a file");
+    if (!has_embedded_model())
+      throw Error(ErrorCode::usage, "this program was built without a model").hint("name a file");
     shown.checkpoint = io::read_checkpoint(embedded_bytes(), nullptr, limits);
   } else {
     shown.checkpoint = io::read_checkpoint(path, limits);
   }
   try {
     shown.architecture = recognise(shown.checkpoint.tensors).text();
-  } catch (const Error& error) {
-    shown.why_not = error.reason();
-  }
+  } catch (const Error& error) { shown.why_not = error.reason(); }
   const auto& metadata = shown.checkpoint.metadata;
-  const bool native = std::ranges::any_of(metadata, [](const auto& entry) { return entry.first.starts_with("furrow."); });
+  const bool native =
+      std::ranges::any_of(metadata, [](const auto& entry) { return entry.first.starts_with("furrow."); });
   if (native || !shown.architecture.empty()) shown.info = with_file(path, [&] { return from_metadata(metadata); });
   return shown;
 }
@@ -47,7 +47,8 @@ Shown look(const std::string& path, const io::Limits& limits) {
 int64_t parameter_count(const NamedTensors& tensors) {
   int64_t count = 0;
   for (const NamedTensor& tensor : tensors)
-    if (!tensor.name.ends_with("running_mean") && !tensor.name.ends_with("running_var") && !tensor.name.ends_with("num_batches_tracked"))
+    if (!tensor.name.ends_with("running_mean") && !tensor.name.ends_with("running_var") &&
+        !tensor.name.ends_with("num_batches_tracked"))
       count += tensor.elements();
   return count;
 }
@@ -63,15 +64,26 @@ std::string labels_text(const std::vector<int>& labels) {
 }
 
 Json info_json(const ModelInfo& info) {
-  return {{"name", info.name}, {"resize", info.resize}, {"size", info.size}, {"scale", info.raw_scale ? "1" : "1/255"},
-          {"normalisation", normalisation_name(info.normalisation)}, {"output", info.output == Output::logits ? "logits" : "sigmoid"},
-          {"threshold", info.threshold}, {"kept_labels", info.kept_labels}, {"masked_input", info.masked_input}};
+  return {{"name", info.name},
+          {"resize", info.resize},
+          {"size", info.size},
+          {"scale", info.raw_scale ? "1" : "1/255"},
+          {"normalisation", normalisation_name(info.normalisation)},
+          {"output", info.output == Output::logits ? "logits" : "sigmoid"},
+          {"threshold", info.threshold},
+          {"kept_labels", info.kept_labels},
+          {"masked_input", info.masked_input}};
 }
 
 std::string show_json(const std::string& path, const Shown& shown) {
   const io::Checkpoint& file = shown.checkpoint;
-  Json out = {{"schema", "furrow.model/1"}, {"file", printable(path, 4096)}, {"container", file.container}, {"bytes", file.file_bytes},
-              {"sha256", file.sha256}, {"nested_under", file.nested_under}, {"stripped_prefix", file.stripped_prefix}};
+  Json out = {{"schema", "furrow.model/1"},
+              {"file", printable(path, 4096)},
+              {"container", file.container},
+              {"bytes", file.file_bytes},
+              {"sha256", file.sha256},
+              {"nested_under", file.nested_under},
+              {"stripped_prefix", file.stripped_prefix}};
   out["architecture"] = shown.architecture.empty() ? Json(nullptr) : Json(shown.architecture);
   if (!shown.why_not.empty()) out["not_recognised"] = printable(shown.why_not, 500);
   out["licence"] = shown.info ? printable(shown.info->licence, 4096) : "unknown";
@@ -85,7 +97,9 @@ std::string show_json(const std::string& path, const Shown& shown) {
   out["tensors"] = Json::array();
   for (const NamedTensor& tensor : file.tensors)
     // A name may be up to 64 KiB; names are compared, so they are cut nowhere below that.
-    out["tensors"].push_back({{"name", printable(tensor.name, 256 << 10)}, {"dtype", std::string(name(tensor.dtype))}, {"shape", tensor.dims},
+    out["tensors"].push_back({{"name", printable(tensor.name, 256 << 10)},
+                              {"dtype", std::string(name(tensor.dtype))},
+                              {"shape", tensor.dims},
                               {"sha256_f32", io::sha256_f32(tensor)}});
   return out.dump() + "\n";
 }
@@ -96,26 +110,33 @@ std::string row(const std::string& label, const std::string& value) {
 
 std::string show_text(const std::string& path, const Shown& shown) {
   const io::Checkpoint& file = shown.checkpoint;
-  std::string text = row("file", printable(path, 400)) +
-                     row("container", file.container + (file.nested_under.empty() ? "" : ", tensors under '" + printable(file.nested_under) + "'") +
-                                          (file.stripped_prefix.empty() ? "" : ", prefix '" + printable(file.stripped_prefix) + "' removed")) +
-                     row("size", std::to_string(file.file_bytes) + " bytes, sha256 " + file.sha256) +
-                     row("architecture", shown.architecture.empty() ? "not recognised: " + printable(shown.why_not, 400) : shown.architecture);
+  std::string text =
+      row("file", printable(path, 400)) +
+      row("container",
+          file.container + (file.nested_under.empty() ? "" : ", tensors under '" + printable(file.nested_under) + "'") +
+              (file.stripped_prefix.empty() ? "" : ", prefix '" + printable(file.stripped_prefix) + "' removed")) +
+      row("size", std::to_string(file.file_bytes) + " bytes, sha256 " + file.sha256) +
+      row("architecture",
+          shown.architecture.empty() ? "not recognised: " + printable(shown.why_not, 400) : shown.architecture);
   if (shown.info) {
     const ModelInfo& info = *shown.info;
     if (!info.name.empty()) text += row("name", printable(info.name));
-    text += row("input", "RGB photo, " + info.resize + " " + std::to_string(info.size) + ", scale " + (info.raw_scale ? "1" : "1/255") +
-                             ", normalisation " + normalisation_name(info.normalisation) + ", labels " + labels_text(info.kept_labels));
+    text += row("input", "RGB photo, " + info.resize + " " + std::to_string(info.size) + ", scale " +
+                             (info.raw_scale ? "1" : "1/255") + ", normalisation " +
+                             normalisation_name(info.normalisation) + ", labels " + labels_text(info.kept_labels));
     char threshold[32];
     std::snprintf(threshold, sizeof threshold, "%g", info.threshold);
-    text += row("output", std::string(info.output == Output::logits ? "logits" : "sigmoid") + ", wrinkle above " + threshold);
+    text += row("output",
+                std::string(info.output == Output::logits ? "logits" : "sigmoid") + ", wrinkle above " + threshold);
   }
   text += row("licence", shown.info ? printable(shown.info->licence, 400) : "unknown");
   if (shown.info && !shown.info->citation.empty()) text += row("citation", printable(shown.info->citation, 400));
-  text += row("tensors", std::to_string(file.tensors.size()) + ", " + std::to_string(parameter_count(file.tensors)) + " parameters");
+  text += row("tensors", std::to_string(file.tensors.size()) + ", " + std::to_string(parameter_count(file.tensors)) +
+                             " parameters");
   for (const std::string& note : file.notes) text += row("note", printable(note, 400));
   size_t widest = 0;
-  for (const NamedTensor& tensor : file.tensors) widest = std::max(widest, std::min<size_t>(printable(tensor.name, 100).size(), 60));
+  for (const NamedTensor& tensor : file.tensors)
+    widest = std::max(widest, std::min<size_t>(printable(tensor.name, 100).size(), 60));
   for (const NamedTensor& tensor : file.tensors) {
     std::string label = printable(tensor.name, 100);
     label.resize(std::max(label.size(), widest), ' ');
@@ -140,17 +161,31 @@ std::string list_published(const std::vector<PublishedFile>& manifest, bool json
   for (const PublishedFile& file : manifest) {
     std::string label = file.name;
     label.resize(std::max<size_t>(label.size(), 24), ' ');
-    text += printable(label, 400) + "  " + printable(file.what, 400) + "\n" + std::string(26, ' ') + "licence: " + printable(file.licence, 400) + "\n";
-    list.push_back({{"name", file.name}, {"file", file.file}, {"what", file.what}, {"origin", file.origin}, {"direct", file.direct},
-                    {"size", file.size ? Json(*file.size) : Json(nullptr)}, {"sha256", file.sha256.empty() ? Json(nullptr) : Json(file.sha256)},
-                    {"licence", file.licence}, {"citation", file.citation}});
+    text += printable(label, 400) + "  " + printable(file.what, 400) + "\n" + std::string(26, ' ') +
+            "licence: " + printable(file.licence, 400) + "\n";
+    list.push_back({{"name", file.name},
+                    {"file", file.file},
+                    {"what", file.what},
+                    {"origin", file.origin},
+                    {"direct", file.direct},
+                    {"size", file.size ? Json(*file.size) : Json(nullptr)},
+                    {"sha256", file.sha256.empty() ? Json(nullptr) : Json(file.sha256)},
+                    {"licence", file.licence},
+                    {"citation", file.citation}});
   }
   return json ? Json{{"schema", "furrow.published/1"}, {"files", list}}.dump() + "\n" : text;
 }
 
 std::string verdict_json(const PublishedFile& known, const std::string& path, const std::string& sha256, bool proved) {
-  return Json{{"schema", "furrow.verify/1"}, {"name", known.name}, {"file", printable(path, 4096)}, {"sha256", sha256}, {"proved", proved},
-              {"licence", known.licence}, {"citation", known.citation}}.dump() + "\n";
+  return Json{{"schema", "furrow.verify/1"},
+              {"name", known.name},
+              {"file", printable(path, 4096)},
+              {"sha256", sha256},
+              {"proved", proved},
+              {"licence", known.licence},
+              {"citation", known.citation}}
+             .dump() +
+         "\n";
 }
 
 std::vector<PublishedFile> read_manifest(const std::string& path) {

@@ -33,14 +33,19 @@ Json number(double value) {
 Json face_json(const FaceResult& face) {
   Json out;
   if (face.face)
-    out["box"] = {{"x", number(face.face->x)}, {"y", number(face.face->y)}, {"width", number(face.face->w)},
-                  {"height", number(face.face->h)}, {"neighbours", face.face->neighbours}};
+    out["box"] = {{"x", number(face.face->x)},
+                  {"y", number(face.face->y)},
+                  {"width", number(face.face->w)},
+                  {"height", number(face.face->h)},
+                  {"neighbours", face.face->neighbours}};
   out["crop"] = {{"x", face.crop.x}, {"y", face.crop.y}, {"width", face.crop.side_w}, {"height", face.crop.side_h}};
   out["percent_of_frame"] = number(face.percent_of_frame);
   out["percent_of_crop"] = number(face.percent_of_crop);
   if (face.percent_of_region) out["percent_of_region"] = number(*face.percent_of_region);
   if (face.measures) {
-    Json wrinkles = {{"count", face.measures->count}, {"length_px", number(face.measures->length)}, {"mean_width_px", number(face.measures->mean_width)}};
+    Json wrinkles = {{"count", face.measures->count},
+                     {"length_px", number(face.measures->length)},
+                     {"mean_width_px", number(face.measures->mean_width)}};
     if (face.length_per_face_width) wrinkles["length_per_face_width"] = number(*face.length_per_face_width);
     if (face.width_per_face_width) wrinkles["mean_width_per_face_width"] = number(*face.width_per_face_width);
     out["wrinkles"] = std::move(wrinkles);
@@ -50,8 +55,14 @@ Json face_json(const FaceResult& face) {
 
 Json timings_json(const PhotoResult& photo) {
   const SegmentTimings& t = photo.result.timings;
-  return {{"decode", number(photo.decode_milliseconds)}, {"find_faces", number(t.find_faces)}, {"crop", number(t.crop)},
-          {"resize", number(t.resize)}, {"plan", number(t.plan)}, {"network", number(t.network)}, {"map_back", number(t.map_back)}, {"measure", number(t.measure)}};
+  return {{"decode", number(photo.decode_milliseconds)},
+          {"find_faces", number(t.find_faces)},
+          {"crop", number(t.crop)},
+          {"resize", number(t.resize)},
+          {"plan", number(t.plan)},
+          {"network", number(t.network)},
+          {"map_back", number(t.map_back)},
+          {"measure", number(t.measure)}};
 }
 
 std::string percent(double value) {
@@ -62,9 +73,14 @@ std::string percent(double value) {
 
 // As no-color.org and the terminals' own variables ask.
 PreviewColour preview_colour() {
-  const auto is_set = [](const char* name) { const char* value = std::getenv(name); return value != nullptr && *value != 0; };
-  const std::string term = is_set("TERM") ? std::getenv("TERM") : "dumb", depth = is_set("COLORTERM") ? std::getenv("COLORTERM") : "";
-  if (is_set("NO_COLOR") || ((isatty(STDOUT_FILENO) == 0 || term == "dumb") && !is_set("CLICOLOR_FORCE"))) return PreviewColour::none;
+  const auto is_set = [](const char* name) {
+    const char* value = std::getenv(name);
+    return value != nullptr && *value != 0;
+  };
+  const std::string term = is_set("TERM") ? std::getenv("TERM") : "dumb",
+                    depth = is_set("COLORTERM") ? std::getenv("COLORTERM") : "";
+  if (is_set("NO_COLOR") || ((isatty(STDOUT_FILENO) == 0 || term == "dumb") && !is_set("CLICOLOR_FORCE")))
+    return PreviewColour::none;
   return depth == "truecolor" || depth == "24bit" ? PreviewColour::truecolour : PreviewColour::indexed;
 }
 
@@ -75,15 +91,22 @@ std::vector<std::byte> encode_overlay(const PhotoResult& photo) {
   const io::Image& image = photo.picture.image;
   const io::Image& mask = photo.result.mask;
   std::vector<std::byte> bytes;
-  io::PngWriter writer([&](std::span<const std::byte> part) { bytes.insert(bytes.end(), part.begin(), part.end()); }, image.width,
-                       image.height, io::PngType::rgb8);
+  io::PngWriter writer([&](std::span<const std::byte> part) { bytes.insert(bytes.end(), part.begin(), part.end()); },
+                       image.width, image.height, io::PngType::rgb8);
   OverlayStyle style;
   for (const FaceResult& face : photo.result.faces)
-    if (face.face) style.boxes.push_back({face.crop.x, face.crop.y, face.crop.x + face.crop.side_w, face.crop.y + face.crop.side_h});
+    if (face.face)
+      style.boxes.push_back({face.crop.x, face.crop.y, face.crop.x + face.crop.side_w, face.crop.y + face.crop.side_h});
   std::vector<uint8_t> row(static_cast<size_t>(image.width) * 3);
   for (int64_t y = 0; y < image.height; ++y) {
-    overlay_row({.width = image.width, .height = image.height, .y = y, .channels = image.channels, .photo = image.row(y), .mask = mask.row(y),
-                 .above = y > 0 ? mask.row(y - 1) : nullptr, .below = y + 1 < image.height ? mask.row(y + 1) : nullptr},
+    overlay_row({.width = image.width,
+                 .height = image.height,
+                 .y = y,
+                 .channels = image.channels,
+                 .photo = image.row(y),
+                 .mask = mask.row(y),
+                 .above = y > 0 ? mask.row(y - 1) : nullptr,
+                 .below = y + 1 < image.height ? mask.row(y + 1) : nullptr},
                 style, row.data());
     writer.row(row);
   }
@@ -111,15 +134,19 @@ OutputPaths output_paths(const SegmentJob& job, const cli::Input& input) {
 std::string result_json(const PhotoResult& photo, const OutputPaths& files) {
   const SegmentResult& result = photo.result;
   const bool ok = result.status == SegmentResult::Status::ok;
-  Json out = {{"schema", kSchema}, {"file", printable(photo.input.path, 4096)}, {"width", result.width}, {"height", result.height},
+  Json out = {{"schema", kSchema},
+              {"file", printable(photo.input.path, 4096)},
+              {"width", result.width},
+              {"height", result.height},
               {"status", ok ? "ok" : "no_face"}};
   if (ok) out["percent_of_frame"] = number(result.percent_of_frame);
   out["faces"] = Json::array();
   for (const FaceResult& face : result.faces) out["faces"].push_back(face_json(face));
   out["threshold"] = number(result.threshold);
   out["size"] = result.size;
-  out["model"] = {{"name", photo.model.name}, {"architecture", photo.model.architecture}, {"licence", photo.model.licence},
-                  {"citation", photo.model.citation}, {"sha256", photo.model.sha256}, {"source_sha256", photo.model.source_sha256}};
+  out["model"] = {{"name", photo.model.name},       {"architecture", photo.model.architecture},
+                  {"licence", photo.model.licence}, {"citation", photo.model.citation},
+                  {"sha256", photo.model.sha256},   {"source_sha256", photo.model.source_sha256}};
   out["device"] = photo.device;
   out["timings_ms"] = timings_json(photo);
   out["notes"] = Json::array();
@@ -150,8 +177,10 @@ std::string result_sentence(const PhotoResult& photo) {
   const FaceResult& first = result.faces.front();
   if (first.percent_of_region) text += percent(*first.percent_of_region) + " of the labelled region, ";
   if (first.face) text += percent(first.percent_of_crop) + " of the face crop, ";
-  text += percent(result.percent_of_frame) + " of the frame, " + std::to_string(std::llround(length)) + " px of centre line";
-  if (result.faces.size() > 1) text += ", " + std::to_string(result.faces.size()) + " faces (first numbers: the largest)";
+  text += percent(result.percent_of_frame) + " of the frame, " + std::to_string(std::llround(length)) +
+          " px of centre line";
+  if (result.faces.size() > 1)
+    text += ", " + std::to_string(result.faces.size()) + " faces (first numbers: the largest)";
   return text;
 }
 
@@ -163,11 +192,13 @@ void write_outputs(const PhotoResult& photo, const OutputPaths& files, ThreadPoo
     if (!files.mask.empty()) writers.emplace_back([&] { write(files.mask, io::encode_png(result.mask)); });
     if (!files.prob.empty())
       writers.emplace_back([&] {
-        write(files.prob, result.probability16.empty() ? io::encode_png(result.probability)
-                                                       : io::encode_png_gray16(result.width, result.height, result.probability16));
+        write(files.prob, result.probability16.empty()
+                              ? io::encode_png(result.probability)
+                              : io::encode_png_gray16(result.width, result.height, result.probability16));
       });
   }
-  parallel_for(pool, static_cast<int64_t>(writers.size()), [&](int64_t task, int) { writers[static_cast<size_t>(task)](); });
+  parallel_for(pool, static_cast<int64_t>(writers.size()),
+               [&](int64_t task, int) { writers[static_cast<size_t>(task)](); });
   // The JSON last: it names the other files, so it must not exist without them.
   if (!files.json.empty()) {
     const std::string text = result_json(photo, files) + "\n";
@@ -180,7 +211,8 @@ std::string result_preview(const PhotoResult& photo) {
   if (photo.result.faces.empty()) return {};
   const io::Image& image = photo.picture.image;
   const Crop& crop = photo.result.faces.front().crop;
-  const double left = static_cast<double>(std::max<int64_t>(crop.x, 0)), top = static_cast<double>(std::max<int64_t>(crop.y, 0));
+  const double left = static_cast<double>(std::max<int64_t>(crop.x, 0)),
+               top = static_cast<double>(std::max<int64_t>(crop.y, 0));
   const double right = static_cast<double>(std::min(crop.x + crop.side_w, image.width));
   const double bottom = static_cast<double>(std::min(crop.y + crop.side_h, image.height));
   const io::Box box{left, top, right, bottom};

@@ -167,7 +167,8 @@ Image resize(const Image& image, const Box& wanted, int64_t width, int64_t heigh
 
 AxisWeights axis_weights(int64_t size, double from, double to, int64_t result, Filter filter) {
   const auto low = static_cast<float>(from), high = static_cast<float>(to);
-  require(size >= 1 && result >= 1 && low >= 0 && high > low && high <= static_cast<float>(size), "axis_weights: sizes");
+  require(size >= 1 && result >= 1 && low >= 0 && high > low && high <= static_cast<float>(size),
+          "axis_weights: sizes");
   if (filter != Filter::nearest) {
     Weights w = weights(size, low, high, result, filter);
     return {static_cast<int>(w.stride), std::move(w.first), std::move(w.count), std::move(w.fixed)};

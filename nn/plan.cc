@@ -208,7 +208,8 @@ Plan::Plan(const Network& network, Backend& backend, const Shape& input, PlanOpt
 void Plan::compute(size_t step) {
   const PlannedStep& s = steps_[step];
   if (s.action == Action::run) backend_->run(s.step, s.packed.get(), s.buffers);
-  if (s.action == Action::unplace) backend_->unplace(s.buffers.x[0], backend_->in_host_memory() ? output_ : host_output_);
+  if (s.action == Action::unplace)
+    backend_->unplace(s.buffers.x[0], backend_->in_host_memory() ? output_ : host_output_);
 }
 
 // Every step after the first. Those that run on the device are recorded at the second run and replayed from then on; a
@@ -219,13 +220,13 @@ void Plan::compute_all() {
   const auto steps = [backend = backend_, first = steps_.data() + 1, last = steps_.data() + end] {
     for (const PlannedStep* s = first; s != last; ++s) backend->run(s->step, s->packed.get(), s->buffers);
   };
-  if (recording_ == Recording::to_try && !backend_->in_host_memory()) {   // in host memory there is nothing to launch
+  if (recording_ == Recording::to_try && !backend_->in_host_memory()) {  // in host memory there is nothing to launch
     recording_ = Recording::tried;
     try {
       recorded_ = backend_->record(steps);
     } catch (const DeviceLost&) {
       throw;
-    } catch (const Error& error) {   // memory for the recording, say: the steps themselves need none
+    } catch (const Error& error) {  // memory for the recording, say: the steps themselves need none
       if (error.code() != ErrorCode::device) throw;
     }
   }

@@ -44,10 +44,10 @@ class Plan {
   Plan(const Network& network, Backend& backend, const Shape& input, PlanOptions options = {});
   Plan(Plan&&) = default;
 
-  // Dense NHWC input of the planned shape and the back-end's element type -> logits {N,H,W,classes}, dense, both in host
-  // memory. The result is a window onto the plan's memory, valid until the next run. One caller at a time. With `trace`,
-  // one record per step (and on a device a wait after each); without, a device that can records the steps once and
-  // replays them.
+  // Dense NHWC input of the planned shape and the back-end's element type -> logits {N,H,W,classes}, dense, both in
+  // host memory. The result is a window onto the plan's memory, valid until the next run. One caller at a time. With
+  // `trace`, one record per step (and on a device a wait after each); without, a device that can records the steps once
+  // and replays them.
   Tensor run(const Tensor& input, Trace* trace = nullptr);
 
   // One row of the plan.

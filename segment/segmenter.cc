@@ -109,7 +109,8 @@ std::optional<Precision> parse_precision(const std::optional<std::string>& word)
 BackendOptions backend_options(const Device& device, const ComputeOptions& compute, Precision precision) {
   const std::optional<KernelChoice> kernels = kernel_choice_of(compute.kernels);
   if (!kernels)
-    throw Error(ErrorCode::usage, "kernels " + printable(compute.kernels) + ": unknown").hint("it takes own, vendor, auto");
+    throw Error(ErrorCode::usage, "kernels " + printable(compute.kernels) + ": unknown")
+        .hint("it takes own, vendor, auto");
   BackendOptions options{.precision = precision, .kernels = *kernels};
   if (device.kind != DeviceKind::cuda || *kernels != KernelChoice::automatic) return options;
   std::string file = compute.tuning;
@@ -145,7 +146,7 @@ struct Segmenter::State {
   Precision precision;
   BackendOptions backend;
   PlannedNetwork main;
-  std::optional<PlannedNetwork> wide;   // bf16, for outputs beyond the range of fp16; made when first needed
+  std::optional<PlannedNetwork> wide;  // bf16, for outputs beyond the range of fp16; made when first needed
   Tensor input;
 
   int64_t size() const { return options.size.value_or(model->info().size); }

@@ -34,7 +34,7 @@ struct SegmentOptions {
   bool tile = false;                            // windows instead of squashing: segment/tile.h
   std::optional<std::vector<int>> kept_labels;  // used where labels are given; default the model's
   ProbabilityDepth probability = ProbabilityDepth::gray8;
-  bool measures = true;  // count, lengths and widths
+  bool measures = true;        // count, lengths and widths
   std::function<bool()> stop;  // asked before every window; true ends run() with Stopped
 };
 
@@ -100,7 +100,8 @@ class Segmenter {
  public:
   // In fp16 a network whose output is not finite is run again in bf16, whose range is that of float32; the result's
   // notes say so. Errors: those of choose_device() and make_backend(); ErrorCode::usage for an option out of range.
-  explicit Segmenter(std::shared_ptr<const Model> model, const ComputeOptions& compute = {}, SegmentOptions options = {});
+  explicit Segmenter(std::shared_ptr<const Model> model, const ComputeOptions& compute = {},
+                     SegmentOptions options = {});
   ~Segmenter();
   Segmenter(Segmenter&&) noexcept;
   Segmenter& operator=(Segmenter&&) noexcept;
