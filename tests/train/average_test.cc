@@ -94,6 +94,24 @@ TEST_F(AveragedRun, TrainsAsOneWithoutAndExportsTheAverage) {
   EXPECT_NE(contents(path("plain/metrics.jsonl")), contents(path("with/metrics.jsonl")));  // other validations
 }
 
+TEST_F(AveragedRun, ItsCheckpointsOpenAsModels) {
+  train::train(averaged("with"));
+  train::train(job("plain"));
+  for (const auto& [run, part] : {std::pair("with", "average"), std::pair("plain", "model")}) {
+    const io::Checkpoint file = io::read_checkpoint(path(std::string(run) + "/checkpoints/best.safetensors"));
+    const io::Checkpoint exported = io::read_checkpoint(path(std::string(run) + "/model.safetensors"));
+    EXPECT_EQ(file.nested_under, part);
+    ASSERT_EQ(file.tensors.size(), exported.tensors.size());
+    for (size_t i = 0; i < file.tensors.size(); ++i) {
+      EXPECT_EQ(file.tensors[i].name, exported.tensors[i].name);
+      EXPECT_EQ(file.tensors[i].to<double>(), exported.tensors[i].to<double>()) << file.tensors[i].name;
+    }
+    EXPECT_EQ(file.notes.size(), 1u);
+    EXPECT_EQ(Model::load(path(std::string(run) + "/checkpoints/best.safetensors")).info().architecture,
+              Model::load(path(std::string(run) + "/model.safetensors")).info().architecture);
+  }
+}
+
 TEST_F(AveragedRun, NeedsACheckpointThatHasOne) {
   TrainJob first = job("run");
   first.options.epochs = 1;
