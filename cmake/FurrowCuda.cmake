@@ -13,7 +13,8 @@ elseif(FURROW_CUDA)
   elseif(FURROW_CUDA STREQUAL "AUTO")
     set(furrow_cuda_summary "no nvcc found; everything else is complete")
   else()
-    message(FATAL_ERROR "FURROW_CUDA=ON, but there is no nvcc on PATH or in /usr/local/cuda/bin; -DFURROW_NVCC=FILE names one")
+    message(FATAL_ERROR
+      "FURROW_CUDA=ON, but there is no nvcc on PATH or in /usr/local/cuda/bin; -DFURROW_NVCC=FILE names one")
   endif()
 endif()
 if(NOT FURROW_HAVE_CUDA)
@@ -39,12 +40,14 @@ set(furrow_cuda_summary "nvcc ${CMAKE_CUDA_COMPILER_VERSION}, architectures ${CM
 
 # furrow_cuda_flags(TARGET): what every file compiled by nvcc gets. Products and sums may fuse (nvcc's default); nothing
 # else of fast-math. Warnings of nvcc's front end and of the host compiler are errors where the host's are; -Wextra and
-# -Wshadow are left to the host's own pass over the same text, because nvcc's generated stubs do not keep to them; the host meets
-# `#pragma unroll` in functions of both sides, and clang the static functions of CUDA's headers.
+# -Wshadow are left to the host's own pass over the same text, because nvcc's generated stubs do not keep to them; the
+# host meets `#pragma unroll` in functions of both sides, and clang the static functions of CUDA's headers.
 function(furrow_cuda_flags target)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
   target_compile_definitions(${target} PRIVATE $<TARGET_PROPERTY:furrow_flags,INTERFACE_COMPILE_DEFINITIONS>)
-  target_compile_options(${target} PRIVATE --compress-mode=size "SHELL:-Xcompiler -Wall,-Wno-unknown-pragmas,-Wno-unused-function,-ffp-contract=off" $<$<NOT:$<CONFIG:Release>>:-lineinfo>)
+  target_compile_options(${target} PRIVATE --compress-mode=size
+    "SHELL:-Xcompiler -Wall,-Wno-unknown-pragmas,-Wno-unused-function,-ffp-contract=off"
+    $<$<NOT:$<CONFIG:Release>>:-lineinfo>)
   if(FURROW_WERROR)
     target_compile_options(${target} PRIVATE "SHELL:-Xcompiler -Werror" "SHELL:-Werror all-warnings")
   endif()

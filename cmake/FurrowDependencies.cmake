@@ -5,7 +5,8 @@ find_package(Threads REQUIRED)
 find_library(ZLIB_STATIC libz.a REQUIRED)
 find_path(ZLIB_INCLUDE zlib.h REQUIRED)
 add_library(furrow_zlib STATIC IMPORTED)
-set_target_properties(furrow_zlib PROPERTIES IMPORTED_LOCATION ${ZLIB_STATIC} INTERFACE_INCLUDE_DIRECTORIES ${ZLIB_INCLUDE})
+set_target_properties(furrow_zlib PROPERTIES
+  IMPORTED_LOCATION ${ZLIB_STATIC} INTERFACE_INCLUDE_DIRECTORIES ${ZLIB_INCLUDE})
 
 find_path(STB_INCLUDE stb/stb_image.h REQUIRED)
 
@@ -13,7 +14,8 @@ find_path(STB_INCLUDE stb/stb_image.h REQUIRED)
 find_library(YAML_CPP_STATIC libyaml-cpp.a REQUIRED)
 find_path(YAML_CPP_INCLUDE yaml-cpp/eventhandler.h REQUIRED)
 add_library(furrow_yaml STATIC IMPORTED)
-set_target_properties(furrow_yaml PROPERTIES IMPORTED_LOCATION ${YAML_CPP_STATIC} INTERFACE_INCLUDE_DIRECTORIES ${YAML_CPP_INCLUDE})
+set_target_properties(furrow_yaml PROPERTIES
+  IMPORTED_LOCATION ${YAML_CPP_STATIC} INTERFACE_INCLUDE_DIRECTORIES ${YAML_CPP_INCLUDE})
 
 find_package(nlohmann_json REQUIRED)
 if(FURROW_BUILD_APPS)

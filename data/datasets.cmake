@@ -1,6 +1,7 @@
 set(FURROW_DATA_DATASETS
   attributes.cc
   attributes_csv.cc
+  crop.cc
   dataset.cc
   loader.cc
   pairs.cc

@@ -1,5 +1,6 @@
 #include "data/split.h"
 
+#include <algorithm>
 #include <cmath>
 #include <iterator>
 #include <numeric>
@@ -82,6 +83,32 @@ Split split_by_hash(const std::vector<std::string>& ids, double val, double test
     (u < test ? split.test : u < test + val ? split.val : split.train).push_back(id);
   }
   check_parts(split, val, test);
+  return split;
+}
+
+Split split_by_folds(std::vector<std::string> ids, uint64_t seed, int64_t folds, int64_t fold, double test) {
+  check_fractions(0, test);
+  if (folds < 2 || fold < 0 || fold >= folds)
+    throw Error(ErrorCode::configuration, "split: there is no fold " + std::to_string(fold) + " of " +
+                                              std::to_string(folds) + "; two folds at least, counted from 0");
+  std::ranges::sort(ids);
+  const auto n = static_cast<int64_t>(ids.size());
+  const int64_t rest = n - static_cast<int64_t>(static_cast<double>(n) * test);
+  if (folds > rest)
+    throw Error(ErrorCode::configuration,
+                "split: " + std::to_string(rest) + " examples are too few for " + std::to_string(folds) + " folds");
+  const int64_t first = rest * fold / folds, last = rest * (fold + 1) / folds;
+  Split split;
+  std::ostringstream rule;
+  rule << "fold " << fold << " of " << folds << " (from 0), torch.randperm seed " << seed
+       << " draw 1 of the sorted ids, test " << test;
+  split.rule = rule.str();
+  const std::vector<int64_t> order = torch_permutation(n, seed, 1);
+  for (int64_t i = 0; i < n; ++i) {
+    auto& part = i >= rest ? split.test : i >= first && i < last ? split.val : split.train;
+    part.push_back(std::move(ids[static_cast<size_t>(order[static_cast<size_t>(i)])]));
+  }
+  check_parts(split, 1, test);
   return split;
 }
 

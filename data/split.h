@@ -33,6 +33,13 @@ Split split_by_permutation(const std::vector<std::string>& ids, uint64_t seed, i
 // big-endian number / 2^64; test where u < test, val where u < test + val, train otherwise.
 Split split_by_hash(const std::vector<std::string>& ids, double val, double test = 0);
 
+// One fold of k-fold cross-validation: the ids sorted bytewise, in the order of the seed's first permutation; test the
+// last int(n * test) of them, the same for every fold; the m others cut into `folds` runs, run f from floor(m * f / k)
+// to floor(m * (f + 1) / k); val is run `fold`, counted from 0, and train the other runs. So folds are disjoint, cover
+// everything but the test part, differ in size by one at most, and are a function of the set of ids, not of its order.
+// ErrorCode::configuration too for fewer than 2 folds, for more folds than ids, and where `fold` is none of them.
+Split split_by_folds(std::vector<std::string> ids, uint64_t seed, int64_t folds, int64_t fold, double test = 0);
+
 // The official lists of FFHQ-Wrinkle: 100 ids for validation, 100 for test, the rest is for training. Ids of the lists
 // that are not in `ids` are counted in the rule's text. Source: labhai/ffhq-wrinkle-dataset (seed-system.md, appendix
 // 1).

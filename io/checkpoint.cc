@@ -1,5 +1,6 @@
 #include "io/checkpoint.h"
 
+#include <algorithm>
 #include <new>
 #include <string_view>
 
@@ -24,10 +25,40 @@ bool is_safetensors(std::string_view bytes) {
   return length && (bytes[8] == '{' || bytes[8] == '[' || bytes[8] == ' ' || bytes[8] == '"');
 }
 
+// A checkpoint of `furrow train` (train/checkpoint.h) holds the optimiser's state beside the weights: of "average." and
+// "model." the first that is there becomes the checkpoint, the rest is left out.
+void open_training_checkpoint(Checkpoint& file) {
+  const auto sealed = [](const NamedTensor& t) {
+    return t.name == "seal" && t.dtype == DType::u8 && t.dims == std::vector<int64_t>{32};
+  };
+  if (!std::ranges::any_of(file.tensors, sealed)) return;
+  for (const std::string_view part : {"average", "model"}) {
+    const std::string prefix = std::string(part) + ".";
+    NamedTensors kept;
+    for (const NamedTensor& tensor : file.tensors)
+      if (tensor.name.starts_with(prefix)) {
+        kept.push_back(tensor);
+        kept.back().name.erase(0, prefix.size());
+      }
+    if (kept.empty()) continue;
+    file.notes.push_back("a checkpoint of a training run: its " + prefix + "* tensors are taken, " +
+                         std::to_string(file.tensors.size() - kept.size()) +
+                         " others left out; how pictures enter stands in the run's model.safetensors alone");
+    file.nested_under = part;
+    file.tensors = std::move(kept);
+    std::erase_if(file.metadata, [](const auto& entry) { return entry.first != "epoch" && entry.first != "step"; });
+    return;
+  }
+}
+
 Checkpoint read_content(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const Limits& limits) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (is_zip(text)) return read_pth(bytes, std::move(owner), limits);
-  if (is_safetensors(text)) return read_safetensors(bytes, std::move(owner), limits);
+  if (is_safetensors(text)) {
+    Checkpoint out = read_safetensors(bytes, std::move(owner), limits);
+    open_training_checkpoint(out);
+    return out;
+  }
   throw describe_foreign(bytes);
 }
 

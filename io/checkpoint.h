@@ -16,7 +16,8 @@ namespace furrow::io {
 
 struct Checkpoint {
   std::string container;        // "zip .pth" or "safetensors"
-  std::string nested_under;     // wrapper key that held the tensors ("model_state_dict"), or ""
+  std::string nested_under;     // wrapper key that held the tensors ("model_state_dict"), or ""; of a checkpoint of
+                                // `furrow train`: "average" or "model"
   std::string stripped_prefix;  // "module." where every name had it, or ""
   NamedTensors tensors;         // in the file's order, names as in the file but for the stripped prefix
   // safetensors: its __metadata__. zip .pth: the plain values beside the tensors, as text ("epoch" -> "12",

@@ -141,9 +141,14 @@ MemoryEstimate estimate_memory(const Network& network, const MemoryQuestion& q) 
   out.parameters = flat * static_cast<uint64_t>(2 + q.moments);
   const uint64_t checkpoint = flat * static_cast<uint64_t>(1 + q.moments);
   // Weights are packed for the fastest convolution there is: 16 products of Winograd for 9 weights.
-  const uint64_t plan =
-      inference_peak(tape, q.type) + flat * 16 / 9 + ScoreHistogram::kBins * sizeof(ScoreHistogram::Bin);
-  out.extra = q.validates ? std::max(checkpoint, plan) : checkpoint;
+  out.extra = checkpoint;
+  if (q.validated) {
+    Tape shapes;
+    network.forward(shapes, shapes.input(*q.validated));
+    const uint64_t plan =
+        inference_peak(shapes, q.type) + flat * 16 / 9 + ScoreHistogram::kBins * sizeof(ScoreHistogram::Bin);
+    out.extra = std::max(checkpoint, plan);
+  }
   out.data = q.loader_bytes + q.cache_bytes;
   return out;
 }

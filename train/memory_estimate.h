@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "nn/network.h"
 
@@ -11,7 +12,7 @@ struct MemoryQuestion {
   Shape input;  // of one micro-batch: {B,H,W,C}
   DType type = DType::f32;
   int moments = 2;                             // buffers of the optimiser
-  bool validates = true;                       // plans an inference network beside it
+  std::optional<Shape> validated;              // a batch of validation, for which inference is planned beside it
   uint64_t loader_bytes = 0, cache_bytes = 0;  // at most: batches made ahead, decoded items
 };
 

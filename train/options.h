@@ -29,6 +29,7 @@ enum class SplitRule : uint8_t {
   seed_second,  // the second (since)
   official,     // the published ID lists of FFHQ-Wrinkle
   hash,         // by a hash of the stem: an item never moves when others come or go
+  folds,        // one of `split_folds` equal parts is for validation
   file,         // read from split.file
 };
 enum class MaskMode : uint8_t {
@@ -59,8 +60,9 @@ struct TrainOptions {
   std::string image_dir = "./data/masked_face_images", mask_dir = "./data/manual_wrinkle_masks";
   double val_percent = 0.2, test_percent = 0;  // fractions of the items, in spite of their names; their sum is below 1
   SplitRule split_rule = SplitRule::seed_second;
-  int64_t split_seed = 42;  // of the permutations
-  std::string split_file;   // for SplitRule::file
+  int64_t split_seed = 42;                  // of the permutations
+  int64_t split_folds = 5, split_fold = 0;  // SplitRule::folds: how many, and which, from 0; val_percent does not count
+  std::string split_file;                   // for SplitRule::file
   Stem stem = Stem::whole;
   PairCheck pair_check = PairCheck::masks;
   Policy photo_without_mask = Policy::refuse, mask_without_photo = Policy::refuse;
@@ -72,6 +74,7 @@ struct TrainOptions {
   bool mask_luma = false;                   // masks in colour become luma, as the original program reads them
   bool mask_dilate = false;                 // 3x3 dilation of a binary target
   int64_t size = 512;                       // side of the square the network sees, pixels
+  int64_t crop = 0;                         // side of the random part of it that training sees, pixels; 0: all of it
   ImageResize image_resize = ImageResize::pillow_lanczos;
   MaskResize mask_resize = MaskResize::pillow_nearest;
   Normalise normalise = Normalise::imagenet;
@@ -119,6 +122,8 @@ struct TrainOptions {
   int64_t scheduler_patience = 10;                             // plateau, validations
   double min_learning_rate = 1e-6;                             // plateau and cosine
   int64_t warmup_steps = 0;
+
+  double average_decay = 0;  // of the moving average of the weights, which is what is validated and exported; 0: none
 
   // The run.
   int64_t epochs = 100, batch_size = 8,

@@ -24,11 +24,16 @@ void add_data(ConfigSchema& s, TrainOptions& o) {
   s.number("test_percent", &o.test_percent, kFraction, "fraction of the items",
            "how much is kept for testing, unseen by training");
   s.count("size", &o.size, 16, 8192, "pixels", "side of the square that photo and mask are resized to");
-  s.choice("split.rule", &o.split_rule, {"seed-first", "seed-second", "official", "hash", "file"},
+  s.count("crop", &o.crop, 0, 8192, "pixels",
+          "side of the square that training cuts out of it, anew each epoch (32 at least); 0 for the whole");
+  s.choice("split.rule", &o.split_rule, {"seed-first", "seed-second", "official", "hash", "folds", "file"},
            "how items are divided: a seeded permutation (the original's first or second draw), the published "
            "FFHQ-Wrinkle lists, "
-           "by a hash of the stem, or a stored split");
-  s.count("split.seed", &o.split_seed, 0, UINT32_MAX, "", "of the seed-first and seed-second permutations");
+           "by a hash of the stem, one fold of a cross-validation, or a stored split");
+  s.count("split.seed", &o.split_seed, 0, UINT32_MAX, "", "of the seed-first, seed-second and folds permutations");
+  s.count("split.folds", &o.split_folds, 2, 1000, "folds", "rule 'folds': parts of equal size, disjoint");
+  s.count("split.fold", &o.split_fold, 0, 999, "from 0",
+          "rule 'folds': which part is for validation, whatever val_percent says");
   s.text("split.file", &o.split_file, true, "the stored split that rule 'file' reads");
   s.choice("pairs.stem", &o.stem, {"whole", "first-dot"},
            "what pairs 'a.b.png': the stem a.b, or a as in the original");
@@ -138,6 +143,8 @@ void add_optimiser(ConfigSchema& s, TrainOptions& o) {
   s.number("optimiser.momentum", &o.momentum, kFraction, "", "sgd");
   s.flag("optimiser.nesterov", &o.nesterov, "sgd: look ahead");
   s.choice("optimiser.decay_on", &o.decay_on, {"all", "no-norm-bias"}, "which tensors weight_decay shrinks");
+  s.number("average_decay", &o.average_decay, kFraction, "per update",
+           "of the moving average of the weights, which is then what is validated and exported; 0 for none");
   s.choice("scheduler.name", &o.scheduler, {"plateau", "cosine", "constant"}, "of the learning rate");
   s.choice("scheduler.watch", &o.scheduler_watch, {"loss", "iou", "f1", "dice"}, "plateau: what must improve");
   s.number("scheduler.factor", &o.scheduler_factor, {.low = 0, .high = 1, .open_low = true, .open_high = true}, "",

@@ -17,6 +17,15 @@ void check_together(const TrainOptions& o, const std::vector<io::ConfigEntry>& e
   if (o.val_percent + o.test_percent >= 1)
     refuse({"val_percent", "test_percent"}, "val_percent and test_percent leave nothing to train on",
            "their sum must be below 1");
+  if (o.crop != 0 && (o.crop < 32 || o.crop > o.size))
+    refuse({"crop", "size"}, "crop is " + std::to_string(o.crop) + ", size " + std::to_string(o.size),
+           "0, or from 32 to size");
+  if (o.split_rule == SplitRule::folds && o.split_fold >= o.split_folds)
+    refuse({"split.fold", "split.folds"},
+           "there is no fold " + std::to_string(o.split_fold) + " among " + std::to_string(o.split_folds),
+           "folds are counted from 0");
+  if (o.split_rule != SplitRule::folds && o.split_fold != 0)
+    refuse({"split.fold", "split.rule"}, "split.fold counts with split.rule folds alone", "set split.rule: folds");
   if (o.split_rule == SplitRule::file && o.split_file.empty())
     refuse({"split.rule"}, "rule 'file' without split.file", "name the stored split");
   if (o.mask_mode == MaskMode::values && o.mask_values.empty())

@@ -52,12 +52,12 @@ Preflight preflight_counts(const TrainOptions& o, const Data& data, const Networ
   out.empty_masks = data.pairing.empty_masks;
   out.prevalence = prevalence(data.pairing, o.mask_mode);
 
-  const int64_t channels = network.architecture().in_channels;
-  MemoryQuestion question{.input = {o.batch_size, o.size, o.size, channels}, .type = type};
+  const int64_t channels = network.architecture().in_channels, side = training_side(o);
+  MemoryQuestion question{.input = {o.batch_size, side, side, channels}, .type = type};
   question.moments = o.optimiser == Optimiser::adamw ? 2 : (o.momentum != 0 ? 1 : 0);
-  question.validates = !data.val.empty();
+  if (!data.val.empty()) question.validated = Shape{o.batch_size, o.size, o.size, channels};
   const data::LoaderOptions loader = loader_options(o, false, loader_threads);
-  const uint64_t batch = static_cast<uint64_t>(o.batch_size * o.size * o.size * (channels + 1)) * sizeof(float);
+  const uint64_t batch = static_cast<uint64_t>(o.batch_size * side * side * (channels + 1)) * sizeof(float);
   question.loader_bytes = batch * static_cast<uint64_t>(loader.prefetch + o.accumulate);
   question.cache_bytes =
       std::min(static_cast<uint64_t>(o.cache_mib) << 20, static_cast<uint64_t>(out.train + out.val) * sample_bytes(o));
@@ -84,15 +84,23 @@ Preflight preflight_counts(const TrainOptions& o, const Data& data, const Networ
 void preflight_overfit(const TrainOptions& o, const Data& data, const Network& network, Backend& backend,
                        const LossFunction& loss, Preflight& into) {
   constexpr size_t kSearched = 50;
+  // As large as training's pictures, and otherwise unchanged.
+  TrainOptions plain = o;
+  plain.augment_recipe = "none";
+  plain.augment_parameters.clear();
+  const data::Augment cut = augmentation(plain, false);
+  data::LoaderOptions loading = loader_options(o, true, 0);
+  loading.batch = 1;
   int64_t item = data.train.front();
-  for (size_t i = 0; i < std::min(kSearched, data.train.size()); ++i)
-    if (has_positive(data.set->load(data.train[i]).target)) {
+  for (size_t i = 0; i < std::min(kSearched, data.train.size()); ++i) {
+    data::Sample sample = data.set->load(data.train[i]);
+    if (cut) cut(sample, {.seed = loading.seed, .epoch = 0, .item = static_cast<uint32_t>(data.train[i])});
+    if (has_positive(sample.target)) {
       item = data.train[i];
       break;
     }
-  data::LoaderOptions loading = loader_options(o, true, 0);
-  loading.batch = 1;
-  data::Loader loader(*data.set, {item}, loading);
+  }
+  data::Loader loader(*data.set, {item}, loading, cut);
   const data::Batch batch = *loader.next();
   const DType type = backend.dtype();
   const bool convert = type == DType::f64;

@@ -61,6 +61,7 @@ data::Split make_split(const TrainOptions& o, const std::vector<std::string>& id
     case SplitRule::seed_second: return data::split_by_permutation(ids, seed, 2, o.val_percent, o.test_percent);
     case SplitRule::official: return data::split_official(ids);
     case SplitRule::hash: return data::split_by_hash(ids, o.val_percent, o.test_percent);
+    case SplitRule::folds: return data::split_by_folds(ids, seed, o.split_folds, o.split_fold, o.test_percent);
     case SplitRule::file: break;
   }
   data::Split split = data::read_split(o.split_file);
@@ -199,6 +200,8 @@ std::unique_ptr<Schedule> make_schedule(const TrainOptions& o, int64_t steps_per
                                             .threshold = o.scheduler_threshold,
                                             .min_lr = o.min_learning_rate});
 }
+
+int64_t training_side(const TrainOptions& o) { return o.crop == 0 ? o.size : o.crop; }
 
 ModelInfo model_info(const TrainOptions& o, const std::string& name) {
   ModelInfo out;

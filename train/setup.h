@@ -35,7 +35,7 @@ Data open_data(const TrainOptions& options, const io::Limits& limits, ThreadPool
 
 // For training and, with `validation`, for measuring: in order, every item once, not augmented unless asked for.
 data::LoaderOptions loader_options(const TrainOptions& options, bool validation, int threads);
-// Empty where nothing is to be changed.
+// What is done to a sample after loading: training's random crop, then the recipe. Empty where nothing is.
 data::Augment augmentation(const TrainOptions& options, bool validation);
 
 Architecture architecture_of(const TrainOptions& options);
@@ -48,6 +48,9 @@ std::unique_ptr<Network> make_network(const TrainOptions& options, DType type, c
 LossFunction make_loss(const TrainOptions& options, double background_per_wrinkle);
 furrow::TrainOptions step_options(const TrainOptions& options, LossFunction loss);
 std::unique_ptr<Schedule> make_schedule(const TrainOptions& options, int64_t steps_per_epoch);
+
+// Side of the squares that training sees: the crop, or the whole.
+int64_t training_side(const TrainOptions& options);
 
 // How a photo must be prepared for the trained network, and what its output means.
 ModelInfo model_info(const TrainOptions& options, const std::string& name);

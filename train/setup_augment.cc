@@ -1,8 +1,9 @@
-// Which random changes a run makes.
+// Which random changes a run makes, crops among them.
 #include <algorithm>
 #include <array>
 
 #include "data/augment.h"
+#include "data/crop.h"
 #include "train/setup.h"
 
 namespace furrow::train {
@@ -41,8 +42,14 @@ data::Augment augmentation(const TrainOptions& o, bool validation) {
       data::augment_recipe(o.augment_recipe == "original" ? "seed-head" : o.augment_recipe,
                            o.augment_as_pinned ? data::AugmentFlavour::as_pinned : data::AugmentFlavour::intended);
   for (const auto& [key, value] : o.augment_parameters) change(recipe, key, value);
-  if (recipe.steps.empty() || (validation && !o.augment_validation)) return {};
-  return [recipe](data::Sample& sample, const data::DrawKey& key) { data::augment(sample, recipe, key); };
+  if (validation && !o.augment_validation) recipe.steps.clear();
+  const int64_t crop = validation ? 0 : o.crop;
+  if (crop == 0 && recipe.steps.empty()) return {};
+  // Cut first: what is cut away later would be computed for nothing.
+  return [recipe, crop](data::Sample& sample, const data::DrawKey& key) {
+    if (crop != 0) data::crop_at_random(sample, crop, key);
+    if (!recipe.steps.empty()) data::augment(sample, recipe, key);
+  };
 }
 
 }  // namespace furrow::train

@@ -318,6 +318,13 @@ TEST(Options, FieldsThatContradictEachOther) {
     }
   };
   refused("split: {rule: file}", "config.yaml:1:15: in split.rule: rule 'file' without split.file");
+  refused("split: {rule: folds, folds: 3, fold: 3}", "config.yaml:1:38: in split.fold: there is no fold 3 among 3");
+  refused("split: {fold: 1}", "split.fold counts with split.rule folds alone");
+  refused("split: {fodls: 5}", "did you mean split.folds?");
+  refused("crop: 31", "config.yaml:1:7: in crop: crop is 31, size 512");
+  refused("crop: 257\nsize: 256", "crop is 257, size 256");
+  EXPECT_EQ(load("crop: 256\nsize: 256").options.crop, 256);
+  EXPECT_EQ(load("split: {rule: folds, fold: 4}").options.split_fold, 4);
   refused("masks: {kind: values}", "without masks.values");
   refused("masks: {kind: values, values: [1], background: [1]}", "value 1 is in masks.values too");
   refused("masks: {kind: classes, classes: {1: 0, 2: 2}}\nloss: {form: ce}", "without gaps");

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 #include <sstream>
@@ -80,6 +81,63 @@ TEST(Split, HashDoesNotMoveWhatStays) {
   // sha256("0") = 5feceb66...: u = 0.375; sha256("5") = ef2d127d...: u = 0.934. By hand.
   EXPECT_EQ(split_by_hash({"0", "5"}, 0.38).val, std::vector<std::string>{"0"});
   EXPECT_EQ(split_by_hash({"0", "5"}, 0.38).train, std::vector<std::string>{"5"});
+}
+
+TEST(Split, FoldsAreDisjointAndCoverEverything) {
+  for (const int n : {10, 101, 1000})
+    for (const int folds : {2, 5, 7})
+      for (const double test : {0.0, 0.1}) {
+        std::multiset<std::string> measured;
+        std::vector<std::string> kept_back;
+        size_t least = SIZE_MAX, most = 0;
+        for (int fold = 0; fold < folds; ++fold) {
+          const Split split = split_by_folds(numbers(n), 42, folds, fold, test);
+          measured.insert(split.val.begin(), split.val.end());
+          least = std::min(least, split.val.size());
+          most = std::max(most, split.val.size());
+          if (fold == 0) kept_back = split.test;
+          EXPECT_EQ(split.test, kept_back);
+          std::set<std::string> all;
+          for (const auto* part : {&split.train, &split.val, &split.test}) all.insert(part->begin(), part->end());
+          EXPECT_EQ(all.size(), static_cast<size_t>(n));
+          EXPECT_EQ(split.train.size() + split.val.size() + split.test.size(), static_cast<size_t>(n));
+        }
+        EXPECT_LE(most - least, 1u);
+        EXPECT_EQ(kept_back.size(), static_cast<size_t>(n * test));
+        // Every id that is not kept back is measured in one fold, and in one alone.
+        EXPECT_EQ(std::set<std::string>(measured.begin(), measured.end()).size(), measured.size());
+        EXPECT_EQ(measured.size() + kept_back.size(), static_cast<size_t>(n));
+      }
+}
+
+TEST(Split, FoldsDoNotDependOnTheOrderOfFiles) {
+  std::vector<std::string> ids = numbers(97);
+  const Split wanted = split_by_folds(ids, 3, 5, 2);
+  std::ranges::reverse(ids);
+  EXPECT_EQ(split_by_folds(ids, 3, 5, 2), wanted);
+  std::ranges::rotate(ids, ids.begin() + 31);
+  EXPECT_EQ(split_by_folds(ids, 3, 5, 2), wanted);
+  EXPECT_NE(split_by_folds(ids, 4, 5, 2).val, wanted.val);
+  EXPECT_EQ(wanted.rule, "fold 2 of 5 (from 0), torch.randperm seed 3 draw 1 of the sorted ids, test 0");
+  // Ten ids in PyTorch's order of seed 42, by hand: torch.randperm(10) = 2 6 1 8 4 5 0 9 3 7.
+  EXPECT_EQ(split_by_folds(numbers(10), 42, 5, 1).val, (std::vector<std::string>{"1", "8"}));
+  EXPECT_EQ(head(split_by_folds(numbers(10), 42, 5, 1).train, 8), "2 6 4 5 0 9 3 7");
+}
+
+TEST(Split, FoldsThatAreNotThere) {
+  const auto code = [](int64_t folds, int64_t fold, double test = 0, int n = 100) {
+    try {
+      split_by_folds(numbers(n), 1, folds, fold, test);
+    } catch (const Error& error) { return error.code(); }
+    return ErrorCode::internal;
+  };
+  EXPECT_EQ(code(1, 0), ErrorCode::configuration);
+  EXPECT_EQ(code(5, 5), ErrorCode::configuration);
+  EXPECT_EQ(code(5, -1), ErrorCode::configuration);
+  EXPECT_EQ(code(5, 0, 1), ErrorCode::configuration);
+  EXPECT_EQ(code(5, 0, 0, 4), ErrorCode::configuration);
+  EXPECT_EQ(code(5, 4, 0.2, 5), ErrorCode::configuration);  // four are left
+  EXPECT_EQ(code(INT64_MAX, 0), ErrorCode::configuration);
 }
 
 TEST(Split, OfficialLists) {
