@@ -41,8 +41,8 @@ if(CCACHE_PROGRAM)
 endif()
 
 # furrow_precompile(TARGET [HEADERS...]): with FURROW_PCH, the headers that nearly every file includes are read once per
-# target. furrow_precompile_test: the same for a target of the tests, where FURROW_PCH may be TESTS; then every file of a
-# library still has to include what it uses.
+# target. furrow_precompile_test: the same for a target of the tests, where FURROW_PCH may be TESTS; then every file of
+# a library still has to include what it uses.
 set(furrow_standard_headers <algorithm> <array> <cmath> <cstddef> <cstdint> <cstring> <functional> <map> <memory>
     <optional> <span> <string> <string_view> <utility> <vector>)
 function(furrow_precompile target)

@@ -147,7 +147,9 @@ const Field kFields[] = {
     {"threshold", [](const Info& i) { return shortest(i.threshold); },
      [](View k, View v, Info& i) { i.threshold = parse_threshold(k, v); }},
     {"output", [](const Info& i) { return std::string(i.output == Output::sigmoid ? "sigmoid" : "logits"); },
-     [](View k, View v, Info& i) { i.output = second_of(k, v, "logits", "sigmoid") ? Output::sigmoid : Output::logits; }},
+     [](View k, View v, Info& i) {
+       i.output = second_of(k, v, "logits", "sigmoid") ? Output::sigmoid : Output::logits;
+     }},
     {"licence", [](const Info& i) { return i.licence; }, [](View k, View v, Info& i) { i.licence = parse_text(k, v); }},
     {"citation", [](const Info& i) { return i.citation; },
      [](View k, View v, Info& i) { i.citation = parse_text(k, v); }},
