@@ -3,6 +3,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <new>
@@ -186,7 +187,10 @@ std::unique_ptr<parallel::Communicator> join(const TrainWords& words, const cli:
 // it: the others give it the time.
 [[noreturn]] void give_up(parallel::Communicator& together, const Error& error, const cli::Common& common) {
   if (together.rank() != 0) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    for (int i = 0; i < 20; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      if (cli::interrupted() != 0) std::_Exit(static_cast<int>(error.code()));  // the launcher ends this process
+    }
     if (!common.json) std::fprintf(stderr, "process %d of %d: ", together.rank(), together.size());
   }
   together.abort_all(cli::report(error, common));

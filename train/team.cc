@@ -30,7 +30,7 @@ double digest(std::string_view text) {
 // What all processes must have alike. Threads and device are each one's own; initial weights come from rank 0.
 std::string alike(TrainOptions options) {
   options.threads = 0;
-  options.device.clear();
+  options.device = "auto";
   options.init_weights.clear();
   return to_yaml(options);
 }
