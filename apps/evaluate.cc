@@ -6,6 +6,7 @@
 
 #include "apps/evaluate/groups.h"
 #include "apps/evaluate/job.h"
+#include "apps/shard.h"
 #include "apps/verbs.h"
 #include "losses/metrics_tolerance.h"
 
@@ -19,10 +20,10 @@ constexpr const char* kExamples =
     "  furrow evaluate photos masks --predictions out --bootstrap 0   masks or probabilities that something else made\n"
     "  furrow evaluate photos masks --attributes ffhq/json --by age --by pose --by blur.value:q5\n"
     "  furrow evaluate photos masks --shard 1/2 -o parts; furrow evaluate photos masks --shard 2/2 -o parts\n"
-    "  furrow evaluate --merge parts/shard-1-of-2.json,parts/shard-2-of-2.json -o out\n"
+    "  furrow evaluate --merge parts -o out\n"
     "Every number: docs/metrics.md.";
 
-constexpr int kMostThreads = 1024, kMostResamples = 1'000'000, kMostOverlays = 50, kMostShards = 1'000'000;
+constexpr int kMostThreads = 1024, kMostResamples = 1'000'000, kMostOverlays = 50;
 
 // The words as typed; checked and turned into an EvaluateJob when the verb runs.
 struct Words {
@@ -92,22 +93,6 @@ data::MaskRule mask_rule(const Words& words) {
   return rule;
 }
 
-void parse_shard(const std::string& text, EvaluateJob& job) {
-  if (text.empty()) return;
-  const size_t slash = text.find('/');
-  const auto part = [&](const std::string& word) {
-    const auto numbers = whole_numbers("--shard", word, kMostShards - 1, "write --shard 1/4 for the first of four");
-    return numbers.size() == 1 ? numbers[0] : 0;
-  };
-  if (slash != std::string::npos) {
-    job.shard = part(text.substr(0, slash));
-    job.shards = part(text.substr(slash + 1));
-  }
-  if (slash == std::string::npos || job.shard < 1 || job.shard > job.shards)
-    throw Error(ErrorCode::usage, "--shard " + printable(text) + ": not a part of a whole")
-        .hint("write --shard 1/4 for the first of four");
-}
-
 // What contradicts itself, before anything is opened.
 void check_job(const EvaluateJob& job) {
   const auto refuse = [](const std::string& reason, const std::string& hint) {
@@ -143,7 +128,7 @@ void exclude(CLI::App& verb) {
       merge->excludes(option);
 }
 
-EvaluateJob to_job(Words words, const io::Limits& limits) {
+EvaluateJob to_job(Words words, const io::Limits& limits, const cli::Common& common) {
   EvaluateJob job = std::move(words.job);
   job.limits = limits;
   job.crop = choose<CropMode>("--crop", words.crop, {{"face", CropMode::face}, {"none", CropMode::none}});
@@ -152,7 +137,10 @@ EvaluateJob to_job(Words words, const io::Limits& limits) {
   job.radii = whole_numbers("--tolerance", words.tolerance, kLargestRadius, "pixels, e.g. --tolerance 1,2,3");
   if (!words.keep.empty()) job.kept_labels = whole_numbers("--keep", words.keep, 255, "labels, e.g. --keep 1,10");
   job.merge = split(words.merge);
-  parse_shard(words.shard, job);
+  if (job.merge.empty()) {
+    const Shard shard = shard_of(words.shard, common);
+    job.shard = shard.index, job.shards = shard.count;
+  }
   job.mask_rule = mask_rule(words);
   check_range("--threads", words.threads, 0, kMostThreads);
   check_range("--bootstrap", job.resamples, 0, kMostResamples);
@@ -208,9 +196,11 @@ void add_evaluate(CLI::App& app, Program& program) {
   verb->add_option("--write-threshold", job.write_threshold,
                    "Write the model with the best threshold to this .safetensors file");
   verb->add_option("--overlays", job.overlays, "Worst and best pictures in the report, each (default: 6)");
-  verb->add_option("--shard", words->shard, "I/N: every N-th pair, from the I-th on; writes a file for --merge");
+  verb->add_option(
+      "--shard", words->shard,
+      "I/N: every N-th pair, from the I-th on; writes a file for --merge (default: rank and size of mpirun, srun)");
   verb->add_option("--merge", words->merge,
-                   "Files of all shards, separated by commas: their sum, byte for byte what one run gives");
+                   "Folder with all shards, or their files, separated by commas: byte for byte what one run gives");
   verb->add_option("--threads", words->threads, "Worker threads, up to 1024 (default, or 0: all usable processors)");
   verb->add_option("--device", job.compute.device,
                    "auto (default), cpu, cuda, cuda:N, cpu-emulated (slow), ref (slow)");
@@ -219,7 +209,9 @@ void add_evaluate(CLI::App& app, Program& program) {
   verb->add_flag("--force", job.force, "Overwrite results that exist");
   exclude(*verb);
   verb->callback([&program, words] {
-    program.run = [&program, words] { return run_evaluate(to_job(*words, program.limits), program.common); };
+    program.run = [&program, words] {
+      return run_evaluate(to_job(*words, program.limits, program.common), program.common);
+    };
   });
 }
 

@@ -5,6 +5,7 @@
 #include "apps/embedded_model.h"
 #include "apps/evaluate/output.h"
 #include "apps/evaluate/report.h"
+#include "apps/evaluate/shard.h"
 #include "apps/evaluate/summary.h"
 #include "apps/evaluate/text.h"
 #include "io/atomic_file.h"
@@ -15,10 +16,6 @@ namespace furrow::apps {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string shard_file(const EvaluateJob& job) {
-  return job.out + "/shard-" + std::to_string(job.shard) + "-of-" + std::to_string(job.shards) + ".json";
-}
 
 std::vector<std::string> result_files(const EvaluateJob& job) {
   if (job.shards > 1) return {shard_file(job)};
@@ -80,12 +77,14 @@ int write_results(const EvaluateJob& job, const cli::Common& common, const Recor
       std::to_string(record.failures.size()) + " of " + std::to_string(pictures) + " pictures failed";
   if (job.shards > 1) {
     write(shard_file(job), record_json(record));
+    std::error_code error;
+    fs::remove(part_file(job), error);
     if (common.json)
       cli::print("{\"schema\":\"furrow.evaluate-shard/1\",\"shard\":" + std::to_string(job.shard) + ",\"shards\":" +
                  std::to_string(job.shards) + ",\"pictures\":" + std::to_string(record.rows.size()) + "}\n");
     else
       cli::print(printable(shard_file(job), 400) + ": " + std::to_string(record.rows.size()) +
-                 " pictures; furrow evaluate --merge adds up all shards\n");
+                 " pictures; furrow evaluate --merge " + printable(job.out, 400) + " adds up all shards\n");
   } else {
     if (record.rows.empty())
       throw Error(ErrorCode::malformed, pictures == 0 ? "no picture to compare" : failed)
