@@ -157,6 +157,11 @@ EvaluateJob to_job(Words words, const io::Limits& limits) {
   check_range("--threads", words.threads, 0, kMostThreads);
   check_range("--bootstrap", job.resamples, 0, kMostResamples);
   check_range("--overlays", job.overlays, 0, kMostOverlays);
+  for (size_t i = 0; i < job.radii.size(); ++i)
+    if (std::find(job.radii.begin(), job.radii.begin() + static_cast<std::ptrdiff_t>(i), job.radii[i]) !=
+        job.radii.begin() + static_cast<std::ptrdiff_t>(i))
+      throw Error(ErrorCode::usage, "--tolerance " + printable(words.tolerance) + ": " + std::to_string(job.radii[i]) +
+                                        " stands there twice");
   if (job.radii.size() > 16) throw Error(ErrorCode::usage, "--tolerance: more than 16 distances");
   job.compute.threads = words.threads;
   for (const std::string& by : job.by) parse_group(by);

@@ -310,6 +310,7 @@ class Evaluate(Program):
             (("photos", "masks", "--threshold", "1.5"), ("outside (0, 1)",)),
             (("photos", "masks", "--tolerance", "1,x"), ("--tolerance 1,x",)),
             (("photos", "masks", "--tolerance", "65"), ("up to 64",)),
+            (("photos", "masks", "--tolerance", "1,2,01"), ("--tolerance 1,2,01: 1 stands there twice",)),
             (("photos", "masks", "--mask-values", "3,3"), ("listed twice",)),
             (("photos", "masks", "--mask-values", "300"), ("up to 255",)),
             (("photos", "masks", "--mask-values", "red"), ("unknown", "binary")),
@@ -332,6 +333,37 @@ class Evaluate(Program):
         self.refused(self.run_furrow("evaluate", "photos", "masks", "--predictions", "found", "-o", "out"), 2, "exists already", "--force")
         self.evaluate("--predictions", "found", "--force")
         self.assertIn(b"--write-threshold", self.run_furrow("evaluate", "--help").stdout)
+
+    def test_json_with_failed_pictures_is_one_document(self):
+        self.put("found/00002.png", gray(W, H + 1, score(2)))
+        for words, schema in ((), "furrow.evaluate/1"), (("--shard", "1/1"), "furrow.evaluate/1"), (("--shard", "1/2"), "furrow.evaluate-shard/1"):
+            result = self.run_furrow("evaluate", "photos", "masks", "--predictions", "found", "-o", "out", "--json", "--force", *words)
+            self.assertEqual(result.returncode, 4)
+            found = json.loads(result.stdout)     # fails where a second document follows
+            self.assertEqual(found["schema"], schema)
+            self.assertEqual((found["error"]["code"], found["error"]["exit"]), ("malformed", 4))
+            self.assertIn("00002.png", found["error"]["details"][0])
+
+    def test_an_early_end_leaves_no_folder(self):
+        self.put("masks/00009.png", gray(W, H, truth(0)))
+        self.refused(self.run_furrow("evaluate", "photos", "masks", "--predictions", "found", "-o", "deep/er/out"), 4, "00009")
+        self.assertFalse((self.folder / "deep").exists())
+        (self.folder / "mine").mkdir()
+        self.refused(self.run_furrow("evaluate", "photos", "masks", "--predictions", "found", "-o", "mine/out"), 4, "00009")
+        self.assertEqual(list((self.folder / "mine").iterdir()), [])
+        (self.folder / "masks/00009.png").unlink()
+        self.evaluate("--predictions", "found", out="deep/out")
+        self.assertTrue((self.folder / "deep/out/report.html").exists())
+
+    def test_long_names_stay_apart(self):
+        names = ["n" * 230 + "1", "n" * 230 + "2", "a\\x01", "a\x01"]
+        for i, name in enumerate(names):
+            for folder, data in (("many", png(W, H)), ("manymasks", gray(W, H, truth(i)))):
+                self.put(f"{folder}/{name}.png", data)
+        result = self.run_furrow("evaluate", "many", "manymasks", "--predictions", "manymasks", "-o", "out")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        found = {row["id"] for row in self.table("per_image.csv")}
+        self.assertEqual(found, {names[0], names[1], "a\\x5cx01", "a\\x01"})
 
     def test_hostile_names_stay_text(self):
         name = "<script>alert(1)</script>&,\"x"
