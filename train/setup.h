@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "data/augment.h"
 #include "data/dataset.h"
 #include "data/loader.h"
 #include "data/pairs.h"
@@ -35,7 +36,9 @@ Data open_data(const TrainOptions& options, const io::Limits& limits, ThreadPool
 
 // For training and, with `validation`, for measuring: in order, every item once, not augmented unless asked for.
 data::LoaderOptions loader_options(const TrainOptions& options, bool validation, int threads);
-// Empty where nothing is to be changed.
+// ErrorCode::configuration for a recipe or parameter that is not there.
+data::AugmentRecipe recipe_of(const TrainOptions& options);
+// The same as a function; empty where nothing is to be changed.
 data::Augment augmentation(const TrainOptions& options, bool validation);
 
 Architecture architecture_of(const TrainOptions& options);
