@@ -134,7 +134,13 @@ int audit_model(const AuditOptions& options, const io::Limits& limits, const cli
   }
   cli::print(as_text(audit, backend->name()));
   if (audit.first) throw departure(audit, options);
-  cli::note(common, "all " + std::to_string(audit.rows.size()) + " arrays agree");
+  const auto unjudged = std::ranges::count(audit.rows, train::AuditVerdict::other_branch, &AuditRow::verdict);
+  if (unjudged == 0)
+    cli::note(common, "all " + std::to_string(audit.rows.size()) + " arrays agree");
+  else
+    cli::note(common,
+              std::to_string(unjudged) + " of " + std::to_string(audit.rows.size()) +
+                  " arrays lie before another branch and were not judged, the others agree; --device ref judges all");
   return 0;
 }
 

@@ -8,6 +8,7 @@
 
 #include "apps/cli/progress.h"
 #include "apps/cli/signals.h"
+#include "apps/evaluate/classes.h"
 #include "apps/evaluate/groups.h"
 #include "apps/evaluate/overlay.h"
 #include "apps/evaluate/predict.h"
@@ -153,6 +154,7 @@ Record merged(const EvaluateJob& job) {
 }  // namespace
 
 int run_evaluate(const EvaluateJob& job, const cli::Common& common) {
+  if (job.mask_rule.kind == data::MaskKind::classes) return run_evaluate_classes(job, common);
   const bool merging = !job.merge.empty();
   refuse_overwriting(job);
   const ResultFolder folder(job.out);

@@ -24,6 +24,8 @@ std::string shard_file(const EvaluateJob& job) {
 std::vector<std::string> result_files(const EvaluateJob& job) {
   if (job.shards > 1) return {shard_file(job)};
   std::vector<std::string> files;
+  if (job.mask_rule.kind == data::MaskKind::classes)
+    for (const char* name : {"classes.csv", "confusion.csv"}) files.push_back(job.out + "/" + name);
   for (const char* name : {"evaluate.json", "per_image.csv", "groups.csv", "report.html"})
     files.push_back(job.out + "/" + name);
   if (!job.write_threshold.empty()) files.push_back(job.write_threshold);

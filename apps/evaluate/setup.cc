@@ -46,6 +46,8 @@ void keep_listed(const std::string& path, std::vector<data::PairFiles>& pairs) {
   throw Error(ErrorCode::malformed, count + " of the names have no pair").file(path).details(std::move(missing));
 }
 
+}  // namespace
+
 std::vector<data::PairFiles> pairs_of(const EvaluateJob& job, const cli::Common& common) {
   data::PairOptions options;
   options.images = job.images;
@@ -63,6 +65,8 @@ std::vector<data::PairFiles> pairs_of(const EvaluateJob& job, const cli::Common&
   if (!job.ids.empty()) keep_listed(job.ids, pairing.pairs);
   return std::move(pairing.pairs);
 }
+
+namespace {
 
 std::string list_text(const std::vector<int>& numbers) {
   std::string text;
