@@ -17,6 +17,7 @@ constexpr const char* kExamples =
     "Examples:\n"
     "  furrow evaluate photos masks -o out                       face crops and masks of 0 and 255, paired by name\n"
     "  furrow evaluate photos masks --mask-values 3 --weights w.pth --sweep\n"
+    "  furrow evaluate photos masks --mask-classes 0:0,1:1,3:2 --weights w.pth    several classes\n"
     "  furrow evaluate photos masks --predictions out --bootstrap 0   masks or probabilities that something else made\n"
     "  furrow evaluate photos masks --attributes ffhq/json --by age --by pose --by blur.value:q5\n"
     "  furrow evaluate photos masks --shard 1/2 -o parts; furrow evaluate photos masks --shard 2/2 -o parts\n"
@@ -28,8 +29,8 @@ constexpr int kMostThreads = 1024, kMostResamples = 1'000'000, kMostOverlays = 5
 // The words as typed; checked and turned into an EvaluateJob when the verb runs.
 struct Words {
   EvaluateJob job;
-  std::string crop = "none", at = "model", tta = "none", mask_values = "binary", tolerance = "1,2,3", keep, merge,
-              shard;
+  std::string crop = "none", at = "model", tta = "none", mask_values = "binary", mask_classes, tolerance = "1,2,3",
+              keep, merge, shard;
   bool luma = false;
   int threads = 0;
 };
@@ -70,7 +71,34 @@ void check_range(const char* option, int64_t value, int64_t low, int64_t high) {
                                       std::to_string(low) + ".." + std::to_string(high));
 }
 
+// "0:0,3:1": value in the masks to class number.
+data::MaskRule class_rule(const Words& words) {
+  data::MaskRule rule;
+  rule.kind = data::MaskKind::classes;
+  rule.luma = words.luma;
+  constexpr const char* kHint = "VALUE:CLASS, classes counted from 0, e.g. --mask-classes 0:0,1:1,3:2";
+  const auto byte = [&](const std::string& word, int most) {
+    const auto numbers = whole_numbers("--mask-classes", word, most, kHint);
+    if (numbers.size() != 1)
+      throw Error(ErrorCode::usage, "--mask-classes " + printable(words.mask_classes) + ": not a map").hint(kHint);
+    return static_cast<uint8_t>(numbers[0]);
+  };
+  for (const std::string& entry : split(words.mask_classes)) {
+    const size_t colon = entry.find(':');
+    if (colon == std::string::npos)
+      throw Error(ErrorCode::usage, "--mask-classes " + printable(words.mask_classes) + ": not a map").hint(kHint);
+    rule.classes.emplace_back(byte(entry.substr(0, colon), 255), byte(entry.substr(colon + 1), 254));
+  }
+  try {
+    data::MaskTable check(rule);
+  } catch (const Error& error) {
+    throw Error(ErrorCode::usage, "--mask-classes " + printable(words.mask_classes) + ": " + error.reason());
+  }
+  return rule;
+}
+
 data::MaskRule mask_rule(const Words& words) {
+  if (!words.mask_classes.empty()) return class_rule(words);
   data::MaskRule rule;
   const std::string& text = words.mask_values;
   if (!text.empty() && text.find_first_not_of("0123456789,") == std::string::npos) {
@@ -121,6 +149,12 @@ void exclude(CLI::App& verb) {
   for (const char* name :
        {"--weights", "--write-threshold", "--at", "--crop", "--size", "--tta", "--device", "--precision"})
     predictions->excludes(verb.get_option(name));
+  // What asks for one class and a threshold, or is not there for several.
+  CLI::Option* classes = verb.get_option("--mask-classes");
+  for (const char* name :
+       {"--mask-values", "--threshold", "--at", "--crop", "--tta", "--labels", "--keep", "--tolerance", "--by",
+        "--attributes", "--sweep", "--write-threshold", "--overlays", "--shard"})
+    classes->excludes(verb.get_option(name));
   const std::vector<std::string> of_sums = {"output",  "weights", "write-threshold", "sweep",
                                             "threads", "force",   "merge",           "help"};
   for (CLI::Option* option : verb.get_options())
@@ -145,6 +179,11 @@ EvaluateJob to_job(Words words, const io::Limits& limits, const cli::Common& com
   check_range("--threads", words.threads, 0, kMostThreads);
   check_range("--bootstrap", job.resamples, 0, kMostResamples);
   check_range("--overlays", job.overlays, 0, kMostOverlays);
+  for (size_t i = 0; i < job.radii.size(); ++i)
+    if (std::find(job.radii.begin(), job.radii.begin() + static_cast<std::ptrdiff_t>(i), job.radii[i]) !=
+        job.radii.begin() + static_cast<std::ptrdiff_t>(i))
+      throw Error(ErrorCode::usage, "--tolerance " + printable(words.tolerance) + ": " + std::to_string(job.radii[i]) +
+                                        " stands there twice");
   if (job.radii.size() > 16) throw Error(ErrorCode::usage, "--tolerance: more than 16 distances");
   job.compute.threads = words.threads;
   for (const std::string& by : job.by) parse_group(by);
@@ -169,6 +208,8 @@ void add_evaluate(CLI::App& app, Program& program) {
                    "Folder of NAME.png, NAME.prob.png or NAME.mask.png to compare in place of a model");
   verb->add_option("--mask-values", words->mask_values,
                    "binary (default: 0 and 255), unit (0 and 1), threshold (> 127), or the values that are wrinkle: 3");
+  verb->add_option("--mask-classes", words->mask_classes,
+                   "Several classes: VALUE:CLASS,... of the masks; numbers per class, means, confusion; no threshold");
   verb->add_flag("--mask-luma", words->luma, "Take colour and JPEG masks too, by their luma");
   verb->add_option("--ids", job.ids, "File of names, one per line: only these are compared");
   verb->add_flag("--skip-unpaired", job.skip_unpaired,

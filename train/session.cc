@@ -159,7 +159,7 @@ std::string run_json(const Session& s, const TrainJob& job, const SessionTimes& 
                     {"trained_elements", s.step->parameters().count()}};
   out["seeds"] = {{"run", o.seed}, {"split", o.split_seed}};
   out["data"] = {{"images", printable(o.image_dir, 1000)},
-                 {"masks", printable(o.mask_dir, 1000)},
+                 {"masks", o.texture_is_target() ? "texture maps, computed" : printable(o.mask_dir, 1000)},
                  {"pairs", s.data.set->size()},
                  {"train", s.data.train.size()},
                  {"validation", s.data.val.size()},

@@ -64,8 +64,9 @@ inline constexpr int64_t kMostSkipped = 20;
 // What train() would find before its first step; nothing is written.
 Preflight preflight(const TrainJob& job);
 
-// Writes training pictures as the network will see them, their targets green, before and after augmentation side by
-// side: the first kPreviewed of the first epoch. Returns how many; ErrorCode::io.
+// Writes training pictures as the network will see them, a sheet each: as loaded, then as augmentation makes them in the
+// first three epochs, their targets outlined (data/preview.h); what was changed goes into changes.txt. They are the first
+// kPreviewed of the first epoch. Returns how many; ErrorCode::io.
 int64_t write_preview(const TrainJob& job, const std::string& folder);
 inline constexpr int64_t kPreviewed = 24;
 

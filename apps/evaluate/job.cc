@@ -8,6 +8,7 @@
 
 #include "apps/cli/progress.h"
 #include "apps/cli/signals.h"
+#include "apps/evaluate/classes.h"
 #include "apps/evaluate/groups.h"
 #include "apps/evaluate/overlay.h"
 #include "apps/evaluate/predict.h"
@@ -15,6 +16,7 @@
 #include "apps/evaluate/results.h"
 #include "apps/evaluate/setup.h"
 #include "apps/evaluate/shard.h"
+#include "apps/evaluate/text.h"
 #include "io/picture.h"
 #include "kernels/error.h"
 #include "kernels/threads.h"
@@ -75,7 +77,7 @@ class Counter {
   void add(const EvaluateInput& input, const std::string& path) {
     const Compared compared = with_file(path, [&] { return setup_.predictor->run(input); });
     PictureRow row;
-    row.id = printable(input.id, 200);
+    row.id = shown_name(input.id);
     row.width = compared.width;
     row.height = compared.height;
     std::vector<uint8_t> predicted(compared.scores.size());
@@ -96,7 +98,7 @@ class Counter {
     if (const auto area = average_precision(own_)) row.ap = area->value;
     for (const std::string& by : record_.by) {
       auto value = setup_.attributes.value(input.id, parse_group(by).field);
-      row.attributes.push_back(value ? std::optional(printable(*value, 60)) : std::nullopt);
+      row.attributes.push_back(value ? std::optional(shown_name(*value, 60)) : std::nullopt);
     }
     // Nothing fails from here on: a picture is counted whole or not at all.
     record_.histogram.add(own_);
@@ -145,7 +147,7 @@ bool count_all(const EvaluateJob& job, const Setup& setup, const cli::Common& co
         decoded.failure = Error(ErrorCode::limit, "out of memory").file(setup.pairs[i].image);
       }
     }
-    if (decoded.failure) record.failures.push_back({printable(decoded.input.id, 200), decoded.failure->line()});
+    if (decoded.failure) record.failures.push_back({shown_name(decoded.input.id), decoded.failure->line()});
     keeper.after_picture(record);
     progress.update(static_cast<int64_t>(i + 1), static_cast<int64_t>(record.failures.size()));
   }
@@ -162,11 +164,13 @@ Record merged(const EvaluateJob& job) {
 }  // namespace
 
 int run_evaluate(const EvaluateJob& job, const cli::Common& common) {
+  if (job.mask_rule.kind == data::MaskKind::classes) return run_evaluate_classes(job, common);
   const bool merging = !job.merge.empty();
   // A shard that is there is finished, if it is the one that is asked for.
   std::error_code error;
   const bool finished = job.shards > 1 && !job.force && fs::exists(shard_file(job), error);
   if (!finished) refuse_overwriting(job);
+  const ResultFolder folder(job.out);
   if (merging) return write_results(job, common, merged(job), nullptr);
   const Setup setup = set_up(job, common);
   Record record = new_record(job, setup);
