@@ -6,6 +6,7 @@
 
 #include "apps/evaluate/groups.h"
 #include "apps/evaluate/job.h"
+#include "apps/shard.h"
 #include "apps/verbs.h"
 #include "losses/metrics_tolerance.h"
 
@@ -16,19 +17,20 @@ constexpr const char* kExamples =
     "Examples:\n"
     "  furrow evaluate photos masks -o out                       face crops and masks of 0 and 255, paired by name\n"
     "  furrow evaluate photos masks --mask-values 3 --weights w.pth --sweep\n"
+    "  furrow evaluate photos masks --mask-classes 0:0,1:1,3:2 --weights w.pth    several classes\n"
     "  furrow evaluate photos masks --predictions out --bootstrap 0   masks or probabilities that something else made\n"
     "  furrow evaluate photos masks --attributes ffhq/json --by age --by pose --by blur.value:q5\n"
     "  furrow evaluate photos masks --shard 1/2 -o parts; furrow evaluate photos masks --shard 2/2 -o parts\n"
-    "  furrow evaluate --merge parts/shard-1-of-2.json,parts/shard-2-of-2.json -o out\n"
+    "  furrow evaluate --merge parts -o out\n"
     "Every number: docs/metrics.md.";
 
-constexpr int kMostThreads = 1024, kMostResamples = 1'000'000, kMostOverlays = 50, kMostShards = 1'000'000;
+constexpr int kMostThreads = 1024, kMostResamples = 1'000'000, kMostOverlays = 50;
 
 // The words as typed; checked and turned into an EvaluateJob when the verb runs.
 struct Words {
   EvaluateJob job;
-  std::string crop = "none", at = "model", tta = "none", mask_values = "binary", tolerance = "1,2,3", keep, merge,
-              shard;
+  std::string crop = "none", at = "model", tta = "none", mask_values = "binary", mask_classes, tolerance = "1,2,3",
+              keep, merge, shard;
   bool luma = false;
   int threads = 0;
 };
@@ -69,7 +71,34 @@ void check_range(const char* option, int64_t value, int64_t low, int64_t high) {
                                       std::to_string(low) + ".." + std::to_string(high));
 }
 
+// "0:0,3:1": value in the masks to class number.
+data::MaskRule class_rule(const Words& words) {
+  data::MaskRule rule;
+  rule.kind = data::MaskKind::classes;
+  rule.luma = words.luma;
+  constexpr const char* kHint = "VALUE:CLASS, classes counted from 0, e.g. --mask-classes 0:0,1:1,3:2";
+  const auto byte = [&](const std::string& word, int most) {
+    const auto numbers = whole_numbers("--mask-classes", word, most, kHint);
+    if (numbers.size() != 1)
+      throw Error(ErrorCode::usage, "--mask-classes " + printable(words.mask_classes) + ": not a map").hint(kHint);
+    return static_cast<uint8_t>(numbers[0]);
+  };
+  for (const std::string& entry : split(words.mask_classes)) {
+    const size_t colon = entry.find(':');
+    if (colon == std::string::npos)
+      throw Error(ErrorCode::usage, "--mask-classes " + printable(words.mask_classes) + ": not a map").hint(kHint);
+    rule.classes.emplace_back(byte(entry.substr(0, colon), 255), byte(entry.substr(colon + 1), 254));
+  }
+  try {
+    data::MaskTable check(rule);
+  } catch (const Error& error) {
+    throw Error(ErrorCode::usage, "--mask-classes " + printable(words.mask_classes) + ": " + error.reason());
+  }
+  return rule;
+}
+
 data::MaskRule mask_rule(const Words& words) {
+  if (!words.mask_classes.empty()) return class_rule(words);
   data::MaskRule rule;
   const std::string& text = words.mask_values;
   if (!text.empty() && text.find_first_not_of("0123456789,") == std::string::npos) {
@@ -90,22 +119,6 @@ data::MaskRule mask_rule(const Words& words) {
     throw Error(ErrorCode::usage, "--mask-values " + printable(text) + ": " + error.reason());
   }
   return rule;
-}
-
-void parse_shard(const std::string& text, EvaluateJob& job) {
-  if (text.empty()) return;
-  const size_t slash = text.find('/');
-  const auto part = [&](const std::string& word) {
-    const auto numbers = whole_numbers("--shard", word, kMostShards - 1, "write --shard 1/4 for the first of four");
-    return numbers.size() == 1 ? numbers[0] : 0;
-  };
-  if (slash != std::string::npos) {
-    job.shard = part(text.substr(0, slash));
-    job.shards = part(text.substr(slash + 1));
-  }
-  if (slash == std::string::npos || job.shard < 1 || job.shard > job.shards)
-    throw Error(ErrorCode::usage, "--shard " + printable(text) + ": not a part of a whole")
-        .hint("write --shard 1/4 for the first of four");
 }
 
 // What contradicts itself, before anything is opened.
@@ -136,6 +149,12 @@ void exclude(CLI::App& verb) {
   for (const char* name :
        {"--weights", "--write-threshold", "--at", "--crop", "--size", "--tta", "--device", "--precision"})
     predictions->excludes(verb.get_option(name));
+  // What asks for one class and a threshold, or is not there for several.
+  CLI::Option* classes = verb.get_option("--mask-classes");
+  for (const char* name :
+       {"--mask-values", "--threshold", "--at", "--crop", "--tta", "--labels", "--keep", "--tolerance", "--by",
+        "--attributes", "--sweep", "--write-threshold", "--overlays", "--shard"})
+    classes->excludes(verb.get_option(name));
   const std::vector<std::string> of_sums = {"output",  "weights", "write-threshold", "sweep",
                                             "threads", "force",   "merge",           "help"};
   for (CLI::Option* option : verb.get_options())
@@ -143,7 +162,7 @@ void exclude(CLI::App& verb) {
       merge->excludes(option);
 }
 
-EvaluateJob to_job(Words words, const io::Limits& limits) {
+EvaluateJob to_job(Words words, const io::Limits& limits, const cli::Common& common) {
   EvaluateJob job = std::move(words.job);
   job.limits = limits;
   job.crop = choose<CropMode>("--crop", words.crop, {{"face", CropMode::face}, {"none", CropMode::none}});
@@ -152,11 +171,19 @@ EvaluateJob to_job(Words words, const io::Limits& limits) {
   job.radii = whole_numbers("--tolerance", words.tolerance, kLargestRadius, "pixels, e.g. --tolerance 1,2,3");
   if (!words.keep.empty()) job.kept_labels = whole_numbers("--keep", words.keep, 255, "labels, e.g. --keep 1,10");
   job.merge = split(words.merge);
-  parse_shard(words.shard, job);
+  if (job.merge.empty()) {
+    const Shard shard = shard_of(words.shard, common);
+    job.shard = shard.index, job.shards = shard.count;
+  }
   job.mask_rule = mask_rule(words);
   check_range("--threads", words.threads, 0, kMostThreads);
   check_range("--bootstrap", job.resamples, 0, kMostResamples);
   check_range("--overlays", job.overlays, 0, kMostOverlays);
+  for (size_t i = 0; i < job.radii.size(); ++i)
+    if (std::find(job.radii.begin(), job.radii.begin() + static_cast<std::ptrdiff_t>(i), job.radii[i]) !=
+        job.radii.begin() + static_cast<std::ptrdiff_t>(i))
+      throw Error(ErrorCode::usage, "--tolerance " + printable(words.tolerance) + ": " + std::to_string(job.radii[i]) +
+                                        " stands there twice");
   if (job.radii.size() > 16) throw Error(ErrorCode::usage, "--tolerance: more than 16 distances");
   job.compute.threads = words.threads;
   for (const std::string& by : job.by) parse_group(by);
@@ -181,6 +208,8 @@ void add_evaluate(CLI::App& app, Program& program) {
                    "Folder of NAME.png, NAME.prob.png or NAME.mask.png to compare in place of a model");
   verb->add_option("--mask-values", words->mask_values,
                    "binary (default: 0 and 255), unit (0 and 1), threshold (> 127), or the values that are wrinkle: 3");
+  verb->add_option("--mask-classes", words->mask_classes,
+                   "Several classes: VALUE:CLASS,... of the masks; numbers per class, means, confusion; no threshold");
   verb->add_flag("--mask-luma", words->luma, "Take colour and JPEG masks too, by their luma");
   verb->add_option("--ids", job.ids, "File of names, one per line: only these are compared");
   verb->add_flag("--skip-unpaired", job.skip_unpaired,
@@ -208,9 +237,11 @@ void add_evaluate(CLI::App& app, Program& program) {
   verb->add_option("--write-threshold", job.write_threshold,
                    "Write the model with the best threshold to this .safetensors file");
   verb->add_option("--overlays", job.overlays, "Worst and best pictures in the report, each (default: 6)");
-  verb->add_option("--shard", words->shard, "I/N: every N-th pair, from the I-th on; writes a file for --merge");
+  verb->add_option(
+      "--shard", words->shard,
+      "I/N: every N-th pair, from the I-th on; writes a file for --merge (default: rank and size of mpirun, srun)");
   verb->add_option("--merge", words->merge,
-                   "Files of all shards, separated by commas: their sum, byte for byte what one run gives");
+                   "Folder with all shards, or their files, separated by commas: byte for byte what one run gives");
   verb->add_option("--threads", words->threads, "Worker threads, up to 1024 (default, or 0: all usable processors)");
   verb->add_option("--device", job.compute.device,
                    "auto (default), cpu, cuda, cuda:N, cpu-emulated (slow), ref (slow)");
@@ -219,7 +250,9 @@ void add_evaluate(CLI::App& app, Program& program) {
   verb->add_flag("--force", job.force, "Overwrite results that exist");
   exclude(*verb);
   verb->callback([&program, words] {
-    program.run = [&program, words] { return run_evaluate(to_job(*words, program.limits), program.common); };
+    program.run = [&program, words] {
+      return run_evaluate(to_job(*words, program.limits, program.common), program.common);
+    };
   });
 }
 

@@ -1,4 +1,4 @@
-// `furrow model`: look at weight files, convert them, check and fetch published ones.
+// `furrow model`: look at weight files, convert and audit them, check and fetch published ones.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
@@ -9,6 +9,7 @@
 #include "apps/cli/signals.h"
 #include "apps/fetch.h"
 #include "apps/manifest.h"
+#include "apps/model_audit.h"
 #include "apps/model_convert.h"
 #include "apps/model_show.h"
 #include "apps/model_tune.h"
@@ -89,6 +90,20 @@ void add_tune(CLI::App& model, Program& program) {
   });
 }
 
+void add_audit(CLI::App& model, Program& program) {
+  auto options = std::make_shared<AuditOptions>();
+  CLI::App* audit = model.add_subcommand(
+      "audit", "Repeat another program's training steps and compare loss, gradients and parameters with its dump");
+  audit->footer("Exit status: 0 everything agrees, 11 something departs. docs/audit.md has a PyTorch script that writes a dump.");
+  audit->add_option("FILE", options->model, "The weights that the dump started from: a .pth or .safetensors file")->required();
+  audit->add_option("--backward", options->backward, "The dump: a .pth or .safetensors file")->required();
+  audit->add_option("--device", options->device, "cpu (default), ref (float64), cpu-emulated (slow), cuda, cuda:N, auto");
+  audit->add_option("--threads", options->threads, "Worker threads, up to 1024 (default, or 0: all usable processors)");
+  audit->callback([&program, options] {
+    program.run = [&program, options] { return audit_model(*options, program.limits, program.common); };
+  });
+}
+
 // The hash that the user demands: 64 hexadecimal digits, and no other than the manifest's.
 std::string demanded_hash(std::string text, const PublishedFile& known) {
   for (char& c : text)
@@ -145,11 +160,12 @@ void add_get(CLI::App& model, Program& program) {
 }  // namespace
 
 void add_model(CLI::App& app, Program& program) {
-  CLI::App* model = app.add_subcommand("model", "Weight files: show, convert, verify, get, tune");
+  CLI::App* model = app.add_subcommand("model", "Weight files: show, convert, audit, verify, get, tune");
   model->require_subcommand(1);
   model->fallthrough();
   add_show(*model, program);
   add_convert(*model, program);
+  add_audit(*model, program);
   add_verify(*model, program);
   add_get(*model, program);
   add_tune(*model, program);

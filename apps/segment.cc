@@ -13,6 +13,7 @@ constexpr const char* kExamples =
     "Examples:\n"
     "  furrow segment photo.jpg -o out                    mask, overlay and JSON of the largest face\n"
     "  furrow segment photos/ -o out --faces all          a folder; run again to go on where it stopped\n"
+    "  furrow segment photos/ -o out --shard 2/4          the second of four parts; --merge -o out adds them up\n"
     "  furrow segment crop.png -o out --crop none         a photo that is a face crop already\n"
     "  furrow segment photo.jpg -o out --save mask,prob,overlay,json --threshold 0.4 --json";
 
@@ -21,7 +22,7 @@ constexpr int kMostThreads = 1024;
 // The words as typed; checked and turned into a SegmentJob when the verb runs.
 struct Words {
   SegmentJob job;
-  std::string save = "mask,overlay,json", faces = "largest", crop = "face", tta = "none", background = "drop", prob = "8", keep;
+  std::string save = "mask,overlay,json", faces = "largest", crop = "face", tta = "none", background = "drop", prob = "8", keep, shard;
   int threads = 0;
 };
 
@@ -55,8 +56,13 @@ std::vector<int> parse_labels(const std::string& list) {
   return labels;
 }
 
-SegmentJob to_job(Words words, const io::Limits& limits) {
+SegmentJob to_job(Words words, const io::Limits& limits, const cli::Common& common) {
   SegmentJob job = std::move(words.job);
+  if (job.inputs.empty() && !job.merge)
+    throw Error(ErrorCode::usage, "PHOTO is required").hint("a photo, a folder, @LIST, or - for standard input");
+  if (job.merge && !(job.inputs.empty() && words.shard.empty()))
+    throw Error(ErrorCode::usage, "--merge takes the folder of the results alone").hint("furrow segment --merge -o OUT");
+  if (!job.merge) job.shard = shard_of(words.shard, common);
   for (const std::string& input : job.inputs)
     if (input.empty()) throw Error(ErrorCode::usage, "an empty name is no photo");
   if (job.out.empty() || job.labels.empty()) throw Error(ErrorCode::usage, "-o and --labels take a name, not an empty word");
@@ -84,7 +90,7 @@ void add_segment(CLI::App& app, Program& program) {
   CLI::App* verb = app.add_subcommand("segment", "Find the wrinkles of photos: masks, overlays, numbers");
   verb->fallthrough();
   verb->footer(kExamples);
-  verb->add_option("PHOTO", words->job.inputs, "PNG or JPEG files, folders, @LIST (a path per line), or - for standard input")->required();
+  verb->add_option("PHOTO", words->job.inputs, "PNG or JPEG files, folders, @LIST (a path per line), or - for standard input");
   verb->add_option("-o,--output", words->job.out, "Folder for the results (default: out)");
   verb->add_option("--weights", words->job.weights, "A .safetensors or .pth file (default: the model in the program)");
   verb->add_option("--threshold", words->job.options.threshold, "Probability above which a pixel is a wrinkle, 0..1 (default: the model's)");
@@ -104,9 +110,11 @@ void add_segment(CLI::App& app, Program& program) {
   verb->add_option("--kernels", words->job.compute.kernels, "Of --device cuda: auto (default: own, unless `furrow model tune` says otherwise), own, vendor");
   verb->add_option("--tune", words->job.compute.tuning, "The file of `furrow model tune` (default: in the cache folder, where there is one)");
   verb->add_flag("--preview", words->job.preview, "Show a small picture of the result in the terminal");
+  verb->add_option("--shard", words->shard, "I/N: every N-th photo, from the I-th on (default: rank and size of mpirun, srun)");
+  verb->add_flag("--merge", words->job.merge, "Report what all shards in the folder -o did, as one process would have");
   verb->add_flag("--force", words->job.force, "Overwrite results that exist");
   verb->callback([&program, words] {
-    program.run = [&program, words] { return run_segment(to_job(*words, program.limits), program.common); };
+    program.run = [&program, words] { return run_segment(to_job(*words, program.limits, program.common), program.common); };
   });
 }
 

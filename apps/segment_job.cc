@@ -7,6 +7,7 @@
 #include <fstream>
 #include <functional>
 #include <future>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -16,6 +17,7 @@
 #include "apps/cli/standard_input.h"
 #include "apps/embedded_model.h"
 #include "apps/segment_output.h"
+#include "apps/segment_shard.h"
 #include "kernels/trace.h"
 
 namespace furrow::apps {
@@ -52,6 +54,8 @@ struct Tally {
   int64_t done = 0, faceless = 0;
   std::atomic<int64_t> skipped = 0;   // counted by the decoder, shown by the writer
   std::vector<std::string> failures;
+  std::map<std::string, Error> failed;   // by path, for the file of a shard
+  std::set<std::string> without_face;    // likewise
   int64_t finished() const { return done + skipped + static_cast<int64_t>(failures.size()); }
 };
 
@@ -68,10 +72,14 @@ std::optional<io::LabelMap> read_labels(const SegmentJob& job, const cli::Input&
 
 std::string shown(const cli::Input& input) { return input.path == "-" ? "standard input" : input.path; }
 
+// Whether results that are there are those of an earlier run of the same command, and no reason to refuse: of a folder,
+// and of a shard, which is there to be started again.
+bool may_be_finished(const SegmentJob& job, const cli::Input& input) { return input.from_folder || job.shard.count > 1; }
+
 void refuse_overwriting(const SegmentJob& job, const Work& work, const std::set<std::string>& inputs) {
   std::error_code error;
   // JSON is written last: pictures of a folder's photo without it are what an interrupted run left.
-  const bool leftovers = work.input->from_folder && !work.files.json.empty() && !fs::exists(fs::symlink_status(work.files.json, error));
+  const bool leftovers = may_be_finished(job, *work.input) && !work.files.json.empty() && !fs::exists(fs::symlink_status(work.files.json, error));
   for (const std::string& path : work.files.all()) {
     if (const fs::path canonical = fs::weakly_canonical(path, error); !error && inputs.contains(canonical.string()))
       throw Error(ErrorCode::usage, "a result would overwrite an input").file(path).hint("choose another folder with -o");
@@ -103,13 +111,14 @@ void decode(const SegmentJob& job, const std::set<std::string>& inputs, Work& wo
 class Runner {
  public:
   Runner(const SegmentJob& job, const cli::Common& common)
-      : job_(job), common_(common), inputs_(cli::expand_inputs(job.inputs, job.out)) {
+      : job_(job), common_(common), all_(cli::expand_inputs(job.inputs, job.out)), inputs_(inputs_of_shard(all_, job.shard)) {
     std::error_code error;
-    for (const cli::Input& input : inputs_)
+    for (const cli::Input& input : all_)
       if (const fs::path canonical = fs::weakly_canonical(input.path, error); input.path != "-" && !error) canonical_.insert(canonical.string());
-    if (inputs_.size() > 1 && job.labels != "none" && !fs::is_directory(job.labels, error))
-      throw Error(ErrorCode::usage, "--labels names one label map for " + std::to_string(inputs_.size()) + " photos").hint("name a folder that holds NAME.png for each");
+    if (all_.size() > 1 && job.labels != "none" && !fs::is_directory(job.labels, error))
+      throw Error(ErrorCode::usage, "--labels names one label map for " + std::to_string(all_.size()) + " photos").hint("name a folder that holds NAME.png for each");
     prepare_folder();
+    if (job.shard.count > 1) forget_shard(job);
     model_ = std::make_shared<Model>(load_model(job.weights, job.limits));
     SegmentOptions options = job.options;
     options.stop = [] { return cli::interrupted() != 0; };  // a large photo takes minutes; a signal does not wait for it
@@ -162,7 +171,7 @@ class Runner {
       Work work;
       work.input = &input;
       work.files = output_paths(job_, input);
-      if (input.from_folder && !job_.force && finished(work.files)) {
+      if (may_be_finished(job_, input) && !job_.force && finished(work.files)) {
         ++skipped;
         continue;
       }
@@ -220,7 +229,8 @@ class Runner {
       if (!work) break;
       if (!work->failure) write_one(*work, tally, progress);
       if (work->failure) {
-        if (inputs_.size() == 1) throw *work->failure;
+        if (all_.size() == 1 && job_.shard.count == 1) throw *work->failure;
+        tally.failed.emplace(work->input->path, *work->failure);
         tally.failures.push_back(work->failure->line());
         if (common_.json) cli::print(cli::error_json(*work->failure) + "\n");
       }
@@ -242,7 +252,7 @@ class Runner {
       return;
     }
     ++tally.done;
-    if (work.result.status == SegmentResult::Status::no_face) ++tally.faceless;
+    if (work.result.status == SegmentResult::Status::no_face) ++tally.faceless, tally.without_face.insert(work.input->path);
     progress.clear();
     if (common_.json) return cli::print(result_json(photo, work.files) + "\n");
     if (job_.preview && inputs_.size() == 1) cli::print(result_preview(photo));
@@ -261,7 +271,7 @@ class Runner {
   }
 
   int finish(const Tally& tally) {
-    if (inputs_.size() > 1)
+    if (all_.size() > 1)
       cli::note(common_, std::to_string(tally.done) + " done" + (tally.skipped > 0 ? ", " + std::to_string(tally.skipped) + " finished before" : "") +
                              (tally.faceless > 0 ? ", " + std::to_string(tally.faceless) + " without a face" : "") +
                              (tally.failures.empty() ? "" : ", " + std::to_string(tally.failures.size()) + " failed"));
@@ -270,18 +280,33 @@ class Runner {
       cli::note(common_, "interrupted; run the same command again to go on");
       return status;
     }
+    if (job_.shard.count > 1) write_shard(job_, all_.size(), inputs_digest(all_), shard_photos(tally));
     if (!tally.failures.empty())
       throw Error(ErrorCode::malformed, std::to_string(tally.failures.size()) + " of " + std::to_string(inputs_.size()) + " inputs failed")
           .details(tally.failures);
-    if (tally.done > 0 && tally.faceless == tally.done && tally.skipped == 0)
+    if (tally.done > 0 && tally.faceless == tally.done && tally.skipped == 0 && job_.shard.count == 1)   // --merge says it of all
       throw Error(ErrorCode::no_face, inputs_.size() == 1 ? "no face found" : "no face found in any input")
           .hint("--crop none, if the photos are face crops already");
     return 0;
   }
 
+  std::vector<ShardPhoto> shard_photos(const Tally& tally) const {
+    std::vector<ShardPhoto> photos;
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      const std::string& path = inputs_[i].path;
+      ShardPhoto photo{.place = static_cast<size_t>(job_.shard.index - 1) + i * static_cast<size_t>(job_.shard.count),
+                       .file = path, .json = job_.save_json ? inputs_[i].base + ".json" : "",
+                       .faceless = tally.without_face.contains(path)};
+      if (const auto failed = tally.failed.find(path); failed != tally.failed.end())
+        photo.error_line = failed->second.line(), photo.error = cli::error_json(failed->second);
+      photos.push_back(std::move(photo));
+    }
+    return photos;
+  }
+
   const SegmentJob& job_;
   const cli::Common& common_;
-  std::vector<cli::Input> inputs_;
+  std::vector<cli::Input> all_, inputs_;   // of all shards; of this one
   std::set<std::string> canonical_;
   std::shared_ptr<Model> model_;
   std::deque<Lane> lanes_;
@@ -290,6 +315,8 @@ class Runner {
 
 }  // namespace
 
-int run_segment(const SegmentJob& job, const cli::Common& common) { return Runner(job, common).run(); }
+int run_segment(const SegmentJob& job, const cli::Common& common) {
+  return job.merge ? merge_segment(job, common) : Runner(job, common).run();
+}
 
 }  // namespace furrow::apps

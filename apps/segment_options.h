@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/shard.h"
 #include "io/limits.h"
 #include "io/picture.h"
 #include "segment/segmenter.h"
@@ -18,6 +19,8 @@ struct SegmentJob {
   ComputeOptions compute;
   bool save_mask = true, save_prob = false, save_overlay = true, save_json = true;
   bool force = false, preview = false;
+  Shard shard;                              // of the inputs in their order
+  bool merge = false;                       // add up the shards in `out`, in place of inputs
   io::Background background = io::Background::drop;
   SegmentOptions options;
   io::Limits limits;

@@ -5,12 +5,10 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
-#include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "data/strict_json.h"
-#include "io/mapped_file.h"
 #include "kernels/error.h"
 
 namespace furrow::data {
@@ -89,14 +87,7 @@ void add_faces(const json& faces, const std::string& id, Attributes& out) {
   }
 }
 
-json read_json(const std::string& path, uint64_t largest) {
-  const auto file = io::MappedFile::open(path);  // mapped: its size is judged before anything is allocated
-  const auto bytes = file->bytes();
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  check_json(text, largest);
-  file->check_unchanged();
-  return json::parse(text);
-}
+json read_json(const std::string& path, uint64_t largest) { return json::parse(read_json_text(path, largest)); }
 
 Attributes read_folder(const std::string& folder, const std::set<std::string>* only) {
   std::set<std::string> paths;

@@ -28,8 +28,8 @@ void check_sizes(const Sample& sample, const PairFiles& files, ResizePath path) 
         .hint(path == ResizePath::none ? "without resizing both must have one size"
                                        : "one is not the other at another scale");
   };
-  check(sample.target, files.mask, "mask");
-  if (!files.texture.empty()) check(sample.texture, files.texture, "texture map");
+  if (!files.mask.empty()) check(sample.target, files.mask, "mask");
+  if (!files.texture.empty() && sample.texture.width != 0) check(sample.texture, files.texture, "texture map");
 }
 
 io::Image read_photo(const std::string& path, const io::Limits& limits) {
@@ -71,6 +71,8 @@ size_t bytes_of(const Sample& sample) {
 
 Dataset::Dataset(std::vector<PairFiles> pairs, const DatasetOptions& options)
     : pairs_(std::move(pairs)), options_(options), table_(options.rule), kept_(pairs_.size()) {
+  require(!options.texture_is_target || (options.texture && options.rule.kind == MaskKind::weak),
+          "Dataset: a computed target is weak");
   require(options.path == ResizePath::none || (options.width >= 1 && options.height >= 1), "Dataset: size of a sample");
 }
 
@@ -93,18 +95,43 @@ std::vector<int64_t> Dataset::positions(const std::vector<std::string>& ids) con
 }
 
 bool Dataset::has_textures() const {
+  if (options_.texture) return !options_.texture_is_target;
   return !pairs_.empty() && std::ranges::none_of(pairs_, [](const PairFiles& f) { return f.texture.empty(); });
+}
+
+io::Image Dataset::computed_texture(const io::Image& photo, const std::string& labels) const {
+  constexpr double kTunedFor = 1024;
+  TextureOptions options = *options_.texture;
+  options.sigma =
+      std::clamp(options.sigma * static_cast<double>(std::max(photo.width, photo.height)) / kTunedFor, 0.5, 20.0);
+  if (labels.empty()) return texture_map(photo, options);
+  const io::LabelMap map = io::read_labels(labels, options_.limits);
+  io::Image numbers(map.width, map.height, 1);
+  numbers.pixels = map.labels;
+  if (!same_size(photo, numbers)) {
+    if (!same_proportions(photo.width, photo.height, map.width, map.height))
+      throw Error(ErrorCode::malformed, "the label map is " + sides(numbers) + ", its photo " + sides(photo))
+          .file(labels);
+    numbers = io::resize(numbers, photo.width, photo.height, io::Filter::nearest);
+  }
+  bool kept[256] = {};
+  kept[1] = kept[10] = true;
+  const io::Image keep = kept_labels(numbers, kept);
+  return texture_map(photo, options, &keep);
 }
 
 Sample Dataset::read(const PairFiles& files) const {
   Sample sample;
   sample.id = files.id;
   sample.image = read_photo(files.image, options_.limits);
-  sample.target = read_mask(files.mask, options_.rule, options_.limits);
-  with_file(files.mask, [&] { to_target(sample.target, table_); });
-  if (files.texture.empty())
-    sample.texture = io::Image(0, 0, 1);
-  else
+  sample.texture = io::Image(0, 0, 1);
+  if (!options_.texture_is_target) {
+    sample.target = read_mask(files.mask, options_.rule, options_.limits);
+    with_file(files.mask, [&] { to_target(sample.target, table_); });
+  }
+  if (options_.texture)
+    (options_.texture_is_target ? sample.target : sample.texture) = computed_texture(sample.image, files.texture);
+  else if (!files.texture.empty())
     sample.texture = luma(read_photo(files.texture, options_.limits));
   check_sizes(sample, files, options_.path);
   switch (options_.path) {

@@ -5,12 +5,14 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "data/masks.h"
 #include "data/pairs.h"
 #include "data/sample.h"
+#include "data/texture.h"
 #include "io/limits.h"
 #include "io/resize.h"
 
@@ -40,6 +42,12 @@ struct DatasetOptions {
   // Samples are kept in memory as they are loaded until they fill this many bytes; nothing is ever thrown out again,
   // because epochs in random order get the same share of hits from any policy.
   size_t cache_bytes = size_t{256} << 20;
+  // Texture maps are computed, of the photo as it is stored (data/texture.h), and go the way of those in files. `sigma`
+  // is for photos of 1024 pixels (the longer side) and goes with theirs, within what texture_map() takes.
+  // PairFiles::texture is then a face parser's label map, outside whose labels 1 (skin) and 10 (nose) the map is 0, of
+  // the photo's size or another scale of it (nearest pixel); "": the whole photo has relief.
+  std::optional<TextureOptions> texture;
+  bool texture_is_target = false;  // the computed map is the (weak) target, and there is no mask
   io::Limits limits;
 };
 
@@ -57,7 +65,7 @@ class Dataset {
   std::vector<int64_t> positions(const std::vector<std::string>& ids) const;
   const DatasetOptions& options() const { return options_; }
   const MaskTable& table() const { return table_; }
-  // Whether samples have a texture map: every pair names one.
+  // Whether samples have a texture map as a fourth channel: every pair names one, or they are computed.
   bool has_textures() const;
 
   // Sample i, decoded, resized, its mask turned into the target. The same bytes every time. Errors name the file:
@@ -72,6 +80,7 @@ class Dataset {
 
  private:
   Sample read(const PairFiles& files) const;
+  io::Image computed_texture(const io::Image& photo, const std::string& labels) const;
 
   std::vector<PairFiles> pairs_;
   DatasetOptions options_;

@@ -23,7 +23,7 @@ constexpr std::string_view kKnownPictures[] = {".bmp", ".gif", ".tif", ".tiff", 
 // What one folder holds.
 struct Listing {
   std::map<std::string, std::vector<std::string>> files;  // stem -> paths, bytewise
-  std::vector<std::string> unread, subfolders;
+  std::vector<std::string> unread, subfolders, strange;   // strange: with the reason
 };
 
 bool is_thousand(const std::string& name) {
@@ -47,6 +47,23 @@ void add_file(const fs::path& path, Stem rule, Listing& listing) {
   listing.files[name.substr(0, end)].push_back(path.string());
 }
 
+// Why an entry that is neither file nor folder is none: "" where its name is no picture's.
+std::string why_no_file(const fs::directory_entry& entry) {
+  std::string extension = entry.path().extension().string();
+  std::ranges::transform(extension, extension.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  if (!contains(kRead, extension) && !contains(kKnownPictures, extension)) return "";
+  std::error_code error;
+  switch (entry.status(error).type()) {
+    case fs::file_type::not_found: return "a link to a file that is not there";
+    case fs::file_type::fifo: return "a pipe, not a file";
+    case fs::file_type::socket: return "a socket, not a file";
+    case fs::file_type::block:
+    case fs::file_type::character: return "a device, not a file";
+    default: return error ? error.message() : "not a file";
+  }
+}
+
 void list_folder(const fs::path& folder, bool inside_thousand, Stem rule, Listing& listing) {
   std::error_code error, ignored;
   fs::directory_iterator it(folder, error), end;
@@ -60,6 +77,8 @@ void list_folder(const fs::path& folder, bool inside_thousand, Stem rule, Listin
         listing.subfolders.push_back(it->path().string());
     } else if (it->is_regular_file(ignored)) {
       add_file(it->path(), rule, listing);
+    } else if (const std::string why = why_no_file(*it); !why.empty()) {
+      listing.strange.push_back(shown(it->path().string()) + ": " + why);
     }
   }
   if (error) throw Error(ErrorCode::io, "cannot list the folder: " + error.message()).file(folder.string());
@@ -71,6 +90,8 @@ Listing list(const std::string& folder, const char* what, const PairOptions& opt
   list_folder(folder, false, options.stem, listing);
   std::ranges::sort(listing.unread);
   std::ranges::sort(listing.subfolders);
+  std::ranges::sort(listing.strange);
+  for (const std::string& text : listing.strange) findings.push_back({"", text, options.unread_file});
   for (const std::string& path : listing.unread)
     findings.push_back({"", shown(path) + ": not read; convert it to PNG", options.unread_file});
   for (const std::string& path : listing.subfolders)
@@ -96,18 +117,19 @@ void report_orphans(const Listing& have, const Listing& other, const char* text,
 
 void pair_names(const PairOptions& options, Pairing& pairing, std::vector<Finding>& findings) {
   const Listing photos = list(options.images, "photo", options, findings);
-  const Listing masks = list(options.masks, "mask", options, findings);
-  Listing textures;
+  const bool masked = !options.masks.empty();
+  Listing masks, textures;
+  if (masked) masks = list(options.masks, "mask", options, findings);
   if (!options.textures.empty()) textures = list(options.textures, "texture map", options, findings);
   std::error_code ignored;
-  if (fs::equivalent(options.images, options.masks, ignored))
+  if (masked && fs::equivalent(options.images, options.masks, ignored))
     findings.push_back({"", shown(options.masks) + ": photos and masks are one folder", Policy::refuse});
-  report_orphans(photos, masks, "photo without a mask", options.photo_without_mask, findings);
+  if (masked) report_orphans(photos, masks, "photo without a mask", options.photo_without_mask, findings);
   report_orphans(masks, photos, "mask without a photo", options.mask_without_photo, findings);
   for (const auto& [stem, paths] : photos.files) {
     const auto mask = masks.files.find(stem);
-    if (mask == masks.files.end()) continue;
-    PairFiles pair{stem, paths.front(), mask->second.front(), ""};
+    if (masked && mask == masks.files.end()) continue;
+    PairFiles pair{stem, paths.front(), masked ? mask->second.front() : "", ""};
     if (!options.textures.empty()) {
       const auto texture = textures.files.find(stem);
       if (texture == textures.files.end()) {
@@ -140,7 +162,7 @@ Pairing find_pairs(const PairOptions& options, ThreadPool* pool) {
   if (!refused.empty()) {
     const std::string count = std::to_string(refused.size()) + (refused.size() == 1 ? " finding" : " findings");
     throw Error(ErrorCode::malformed, "photos and masks do not pair up: " + count)
-        .file(options.masks)
+        .file(options.masks.empty() ? options.images : options.masks)
         .details(std::move(refused));
   }
   return pairing;

@@ -12,7 +12,7 @@
 
 namespace furrow::data {
 
-// The files of one example. `texture` is "" where no folder of texture maps was named.
+// The files of one example. `mask` and `texture` are "" where no such folder was named.
 struct PairFiles {
   std::string id;  // the stem they share
   std::string image, mask, texture;
@@ -33,7 +33,8 @@ enum class PairCheck : uint8_t {
 };
 
 struct PairOptions {
-  std::string images, masks, textures;  // folders; `textures` may be ""
+  // Folders. masks "": there are none, and every photo is an example (its target is computed). textures "": none either.
+  std::string images, masks, textures;
   MaskRule rule;
   Stem stem = Stem::whole;
   PairCheck check = PairCheck::headers;
@@ -41,7 +42,9 @@ struct PairOptions {
   Policy mask_without_photo = Policy::refuse;  // also: pair without a texture map
   Policy other_size = Policy::refuse;          // mask or texture map is the photo's at another scale; such a pair stays
   Policy strange_value = Policy::refuse;       // mask values that the rule does not name; such a pair is left out
-  Policy unread_file = Policy::warn;           // picture of a kind that is not read (BMP, TIFF ...), unsearched folder
+  // Picture of a kind that is not read (BMP, TIFF ...), unsearched folder, and under a picture's name a link to nothing, a
+  // pipe, a socket, a device.
+  Policy unread_file = Policy::warn;
   io::Limits limits;
 };
 

@@ -29,7 +29,8 @@ class PairChecker {
       : options_(options), table_(table), files_(files), out_(out) {}
 
   void run() {
-    const PictureHeader photo = header(files_.image), mask = header(files_.mask);
+    const PictureHeader photo = header(files_.image);
+    const PictureHeader mask = files_.mask.empty() ? PictureHeader{} : header(files_.mask);
     const PictureHeader texture = files_.texture.empty() ? PictureHeader{} : header(files_.texture);
     compare(photo, mask, files_.mask, "mask");
     compare(photo, texture, files_.texture, "texture map");

@@ -8,7 +8,6 @@
 #include "data/split.h"
 #include "data/strict_json.h"
 #include "io/atomic_file.h"
-#include "io/mapped_file.h"
 #include "io/utf8.h"
 #include "kernels/error.h"
 
@@ -62,12 +61,7 @@ void write_split(const std::string& path, const Split& split) {
 
 Split read_split(const std::string& path) {
   return with_file(path, [&] {
-    const auto mapped = io::MappedFile::open(path);  // mapped: its size is judged before anything is allocated
-    const auto bytes = mapped->bytes();
-    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    check_json(text, kLargestFile);
-    mapped->check_unchanged();
-    const json file = json::parse(text);
+    const json file = json::parse(read_json_text(path, kLargestFile));
     if (!file.is_object()) throw Error(ErrorCode::malformed, "not a split: no JSON object");
     Split split;
     const auto rule = file.find("rule");

@@ -1,10 +1,12 @@
 #include "data/strict_json.h"
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "io/mapped_file.h"
 #include "kernels/error.h"
 
 namespace furrow::data {
@@ -57,6 +59,24 @@ void check_json(std::string_view text, uint64_t largest, int depth) {
   if (text.size() > largest) throw Error(ErrorCode::limit, "bytes of JSON").limit(largest, text.size());
   Watcher watcher(depth);
   json::sax_parse(text, &watcher);
+}
+
+std::string read_text_within(const std::string& path, uint64_t largest, const char* what) {
+  std::error_code error;
+  if (std::filesystem::is_regular_file(path, error)) {  // anything else is refused by open()
+    const uint64_t size = std::filesystem::file_size(path, error);
+    if (!error && size > largest) throw Error(ErrorCode::limit, what).limit(largest, size);
+  }
+  const auto file = io::MappedFile::open(path, io::MappedFile::Access::copy);
+  file->check_unchanged();
+  const auto bytes = file->bytes();
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+std::string read_json_text(const std::string& path, uint64_t largest, int depth) {
+  std::string text = read_text_within(path, largest, "bytes of JSON");
+  check_json(text, largest, depth);
+  return text;
 }
 
 }  // namespace furrow::data

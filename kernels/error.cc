@@ -3,6 +3,8 @@
 #include <array>
 #include <cstdio>
 
+#include "kernels/shortened.h"
+
 namespace furrow {
 namespace {
 
@@ -48,8 +50,18 @@ std::string printable(std::string_view text, size_t max_bytes) {
   return out;
 }
 
+std::string shortened(std::string_view text, size_t max_bytes) {
+  std::string whole = printable(text, 4 * text.size());
+  if (whole.size() <= max_bytes) return whole;
+  const auto inside = [&](size_t at) { return (static_cast<unsigned char>(whole[at]) & 0xC0) == 0x80; };
+  size_t head = (max_bytes - 3) / 2, tail = whole.size() - (max_bytes - 3 - head);
+  while (head > 0 && inside(head)) --head;
+  while (tail < whole.size() && inside(tail)) ++tail;
+  return whole.substr(0, head) + "..." + whole.substr(tail);
+}
+
 void Error::set_file(std::string_view path) {
-  if (file_.empty()) file_ = printable(path, 160);
+  if (file_.empty()) file_ = shortened(path, 160);
 }
 
 std::string Error::line() const {

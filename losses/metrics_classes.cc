@@ -45,6 +45,31 @@ std::vector<std::optional<double>> class_iou(const ConfusionMatrix& matrix) {
   return values;
 }
 
+std::vector<Rates> class_rates(const ConfusionMatrix& matrix) {
+  std::vector<Rates> all;
+  for (int k = 0; k < matrix.classes(); ++k) {
+    const PixelCounts c = matrix.one_against_rest(k);
+    all.push_back(c.tp + c.fp + c.fn == 0 ? Rates() : pooled_rates(c));
+  }
+  return all;
+}
+
+Rates mean_class_rates(const ConfusionMatrix& matrix) {
+  Rates mean;
+  const std::vector<Rates> all = class_rates(matrix);
+  for (size_t r = 0; r < kRates; ++r) {
+    double sum = 0;
+    int defined = 0;
+    for (const Rates& one : all) {
+      if (!one[r]) continue;
+      sum += *one[r];
+      ++defined;
+    }
+    if (defined > 0) mean[r] = sum / defined;
+  }
+  return mean;
+}
+
 std::optional<double> mean_iou(const ConfusionMatrix& matrix) {
   double sum = 0;
   int defined = 0;

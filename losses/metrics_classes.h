@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/metric_ops.h"
+#include "losses/metrics.h"
 
 namespace furrow {
 
@@ -36,6 +37,11 @@ class ConfusionMatrix {
 
 // tp / (tp + fp + fn) of each class; undefined for a class that occurs in neither mask (torchmetrics' average=None: 0).
 std::vector<std::optional<double>> class_iou(const ConfusionMatrix& matrix);
+// All rates of each class against all others, by pooled_rates(); every one undefined for a class that occurs in neither
+// mask. F1 is the class's Dice coefficient.
+std::vector<Rates> class_rates(const ConfusionMatrix& matrix);
+// Their means over the classes that are defined: torchmetrics' average="macro", which leaves out the same classes.
+Rates mean_class_rates(const ConfusionMatrix& matrix);
 // Mean over the classes that are defined: torchmetrics' MulticlassJaccardIndex(average="macro"). Undefined without
 // pixels.
 std::optional<double> mean_iou(const ConfusionMatrix& matrix);

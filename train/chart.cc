@@ -1,11 +1,12 @@
-// Curves as SVG.
+#include "train/chart.h"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
 #include <limits>
 
-#include "train/report.h"
+#include "io/html.h"
 
 namespace furrow::train {
 namespace {
@@ -13,7 +14,6 @@ namespace {
 // Okabe and Ito's colours, which stay distinguishable in every common kind of colour blindness.
 constexpr std::array<const char*, 7> kColours = {"#0072B2", "#D55E00", "#009E73", "#CC79A7",
                                                  "#E69F00", "#56B4E9", "#000000"};
-constexpr double kWidth = 640, kHeight = 280, kLeft = 64, kRight = 12, kTop = 28, kBottom = 36;
 
 std::string text_of(double value, const char* form = "%.4g") {
   char text[40];
@@ -52,11 +52,16 @@ std::string grid_line(double x0, double y0, double x1, double y1) {
 
 std::string label(double x, double y, const char* anchor, const std::string& text) {
   return "<text x=\"" + text_of(x, "%.1f") + "\" y=\"" + text_of(y, "%.1f") + "\" text-anchor=\"" + anchor + "\">" +
-         html_escaped(text) + "</text>";
+         io::html_text(text) + "</text>";
 }
 
-double left_to_right(double share) { return kLeft + share * (kWidth - kLeft - kRight); }
-double bottom_to_top(double share) { return kHeight - kBottom - share * (kHeight - kTop - kBottom); }
+// Where the axes lie in the picture.
+struct Frame {
+  double width, height, left, right, top, bottom;
+  double x(double share) const { return left + share * (width - left - right); }
+  double y(double share) const { return height - bottom - share * (height - top - bottom); }
+};
+constexpr Frame kWide = {640, 280, 64, 12, 28, 36}, kSquare = {330, 346, 46, 14, 28, 48};
 
 using Points = std::vector<std::pair<double, double>>;
 
@@ -81,81 +86,65 @@ Points drawable(const Curve& curve, bool logarithmic) {
   return thin;
 }
 
-std::string polyline(const Points& points, const Axis& x, const Axis& y, const char* colour) {
+std::string polyline(const Frame& frame, const Points& points, const Axis& x, const Axis& y, const char* colour) {
   if (points.size() == 1)
-    return "<circle cx=\"" + text_of(left_to_right(x.at(points[0].first)), "%.1f") + "\" cy=\"" +
-           text_of(bottom_to_top(y.at(points[0].second)), "%.1f") + "\" r=\"2.5\" fill=\"" + colour + "\"/>";
+    return "<circle cx=\"" + text_of(frame.x(x.at(points[0].first)), "%.1f") + "\" cy=\"" +
+           text_of(frame.y(y.at(points[0].second)), "%.1f") + "\" r=\"2.5\" fill=\"" + colour + "\"/>";
   std::string out = "<polyline fill=\"none\" stroke=\"" + std::string(colour) + "\" stroke-width=\"1.5\" points=\"";
   for (const auto& [px, py] : points)
-    out += text_of(left_to_right(x.at(px)), "%.1f") + "," + text_of(bottom_to_top(y.at(py)), "%.1f") + " ";
+    out += text_of(frame.x(x.at(px)), "%.1f") + "," + text_of(frame.y(y.at(py)), "%.1f") + " ";
   return out + "\"/>";
 }
 
 }  // namespace
 
-std::string html_escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else
-      out += c;
-  }
-  return out;
-}
-
 std::string chart_svg(const Chart& chart) {
+  const Frame& frame = chart.unit_square ? kSquare : kWide;
+  const double low = frame.height - frame.bottom, right = frame.width - frame.right;
   Axis x, y;
   std::vector<Points> curves;
+  size_t drawn = 0;
   for (const Curve& curve : chart.curves) {
     curves.push_back(drawable(curve, chart.logarithmic));
+    drawn += !curves.back().empty();
     for (const auto& [px, py] : curves.back()) x.add(px), y.add(py);
   }
   if (x.empty()) return "";
+  if (chart.unit_square) x = y = {0, 1};
   x.widen();
   y.widen();
-  std::string out = "<svg viewBox=\"0 0 " + text_of(kWidth) + " " + text_of(kHeight) +
-                    "\" xmlns=\"http://www.w3.org/2000/svg\" role=\"img\"><title>" + html_escaped(chart.title) + "</title>";
-  const double step_x = round_step(x, 6), step_y = round_step(y, 5);
-  for (double v = std::ceil(x.low / step_x) * step_x; v <= x.high; v += step_x) {
-    const double at = left_to_right(x.at(v));
-    out += grid_line(at, kTop, at, kHeight - kBottom) + label(at, kHeight - kBottom + 14, "middle", text_of(v, "%.6g"));
+  std::string out = "<svg viewBox=\"0 0 " + text_of(frame.width) + " " + text_of(frame.height) +
+                    "\" xmlns=\"http://www.w3.org/2000/svg\" role=\"img\"><title>" + io::html_text(chart.title) +
+                    "</title>";
+  // A little more than the end, so that a step that does not sum up to it exactly still has its line there.
+  const double step_x = round_step(x, 6), step_y = round_step(y, 5), slack = 1e-9;
+  for (double v = std::ceil(x.low / step_x) * step_x; v <= x.high + slack * step_x; v += step_x) {
+    const double at = frame.x(x.at(v));
+    out += grid_line(at, frame.top, at, low) + label(at, low + 14, "middle", text_of(v, "%.6g"));
   }
-  for (double v = std::ceil(y.low / step_y) * step_y; v <= y.high; v += step_y) {
-    const double at = bottom_to_top(y.at(v)), shown = std::abs(v) < step_y * 1e-9 ? 0 : v;
-    out += grid_line(kLeft, at, kWidth - kRight, at) +
-           label(kLeft - 6, at + 4, "end", text_of(chart.logarithmic ? std::pow(10, shown) : shown, "%.3g"));
+  for (double v = std::ceil(y.low / step_y) * step_y; v <= y.high + slack * step_y; v += step_y) {
+    const double at = frame.y(y.at(v)), shown = std::abs(v) < step_y * slack ? 0 : v;
+    out += grid_line(frame.left, at, right, at) +
+           label(frame.left - 6, at + 4, "end", text_of(chart.logarithmic ? std::pow(10, shown) : shown, "%.3g"));
   }
-  out += label(kWidth / 2, kHeight - 4, "middle", "step");
-  double legend = kLeft;
+  out += label(frame.x(0.5), frame.height - 4, "middle", chart.x);
+  if (!chart.y.empty())
+    out += "<text transform=\"translate(12 " + text_of(frame.y(0.5), "%.1f") +
+           ") rotate(-90)\" text-anchor=\"middle\">" + io::html_text(chart.y) + "</text>";
+  if (chart.diagonal)
+    out += "<path class=\"dashed\" d=\"M" + text_of(frame.left) + " " + text_of(low) + "L" + text_of(right) + " " +
+           text_of(frame.top) + "\"/>";
+  double legend = frame.left;
   for (size_t i = 0; i < curves.size(); ++i) {
     if (curves[i].empty()) continue;
     const char* colour = kColours[i % kColours.size()];
-    out += polyline(curves[i], x, y, colour);
+    out += polyline(frame, curves[i], x, y, colour);
+    if (chart.unit_square && drawn < 2) continue;  // its title says what it is
     out += "<rect x=\"" + text_of(legend, "%.1f") + "\" y=\"8\" width=\"10\" height=\"10\" fill=\"" + colour + "\"/>" +
            label(legend + 14, 17, "start", chart.curves[i].name);
     legend += 26 + 7 * static_cast<double>(chart.curves[i].name.size());
   }
   return out + "</svg>";
-}
-
-std::string base64(const std::string& bytes) {
-  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    const size_t left = std::min<size_t>(3, bytes.size() - i);
-    uint32_t word = 0;
-    for (size_t k = 0; k < 3; ++k) word = word << 8 | (k < left ? static_cast<unsigned char>(bytes[i + k]) : 0u);
-    for (size_t k = 0; k < 4; ++k) out += k <= left ? kDigits[(word >> (18 - 6 * k)) & 63] : '=';
-  }
-  return out;
 }
 
 }  // namespace furrow::train

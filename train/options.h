@@ -55,6 +55,8 @@ enum class Texture : uint8_t {
 };
 enum class Precision : uint8_t { float32, mixed };
 
+enum class TextureUse : uint8_t { input, target };  // the fourth channel, or what is learnt
+
 struct TrainOptions {
   // Data.
   std::string image_dir = "./data/masked_face_images", mask_dir = "./data/manual_wrinkle_masks";
@@ -79,7 +81,11 @@ struct TrainOptions {
   MaskResize mask_resize = MaskResize::pillow_nearest;
   Normalise normalise = Normalise::imagenet;
   bool raw_scale = false;           // pixels enter as 0..255 instead of 0..1
-  Texture texture = Texture::none;  // anything else is the fourth input channel
+  Texture texture = Texture::none;
+  TextureUse texture_use = TextureUse::input;
+  bool texture_is_input() const { return texture != Texture::none && texture_use == TextureUse::input; }
+  bool texture_is_target() const { return texture != Texture::none && texture_use == TextureUse::target; }
+  // Of texture maps; where they are computed, of face parsers' label maps, or "" for maps of the whole photo.
   std::string texture_dir;
   double texture_sigma = 5;                          // of the Gaussian, pixels at 1024 x 1024
   std::string augment_recipe = "none";               // a name of data/augment's table

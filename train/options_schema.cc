@@ -60,9 +60,11 @@ void add_data(ConfigSchema& s, TrainOptions& o) {
            "of the scaled pixel x: x, (x - mean) / std of ImageNet, or 2x - 1");
   s.flag("input.raw_scale", &o.raw_scale, "pixels enter as 0..255 instead of 0..1");
   s.choice("texture.source", &o.texture, {"none", "files", "authors", "closest"},
-           "fourth input channel: none, files, or computed by the authors' formula or the closest reproduction of "
-           "their maps");
-  s.text("texture.dir", &o.texture_dir, true, "folder that source 'files' reads");
+           "none, files, or computed from the photo by the authors' formula or the closest reproduction of their maps");
+  s.choice("texture.as", &o.texture_use, {"input", "target"},
+           "input: the fourth channel; target: what is learnt, in place of masks (computed maps, masks.kind weak)");
+  s.text("texture.dir", &o.texture_dir, true,
+         "source 'files': the maps; else label maps of a face parser, maps are 0 outside skin and nose (1, 10)");
   s.number("texture.sigma", &o.texture_sigma, {.low = 0, .high = 100, .open_low = true}, "pixels at 1024 x 1024",
            "of the Gaussian");
   s.text("augment.recipe", &o.augment_recipe, false, "name of a list of random changes; none for no augmentation");

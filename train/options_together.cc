@@ -71,6 +71,10 @@ void check_together(const TrainOptions& o, const std::vector<io::ConfigEntry>& e
            "dice_weight and focal_weight are both 0: there is nothing to learn from", "");
   if (o.mask_dilate && (classes || o.mask_mode == MaskMode::weak))
     refuse({"masks.dilate"}, "only binary masks can be dilated", "");
+  if (o.texture_is_target() && o.texture == Texture::files)
+    refuse({"texture.as", "texture.source"}, "maps in files are a folder of masks", "mask_dir: FOLDER, without texture");
+  else if (o.texture_is_target() && o.mask_mode != MaskMode::weak)
+    refuse({"texture.as", "masks.kind"}, "a texture map is a continuous target", "set masks.kind: weak");
   if (o.texture == Texture::files && o.texture_dir.empty())
     refuse({"texture.source"}, "source 'files' without texture.dir", "name the folder");
   if (o.scheduler != Scheduler::constant && o.min_learning_rate > o.learning_rate)

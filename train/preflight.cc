@@ -36,7 +36,7 @@ bool has_positive(const io::Image& target) {
 }
 
 uint64_t sample_bytes(const TrainOptions& o) {
-  const int64_t channels = 4 + (o.texture == Texture::none ? 0 : 1);  // photo, target, texture map
+  const int64_t channels = 4 + (o.texture_is_input() ? 1 : 0);  // photo, target, texture map
   return static_cast<uint64_t>(o.size * o.size * channels);
 }
 

@@ -7,7 +7,9 @@
 #include <nlohmann/json.hpp>
 
 #include "io/atomic_file.h"
+#include "io/html.h"
 #include "kernels/error.h"
+#include "train/chart.h"
 
 namespace furrow::train {
 namespace {
@@ -20,7 +22,7 @@ constexpr const char* kStyle =
     "h1{font-size:1.4em}h2{font-size:1.1em;margin-top:1.5em}table{border-collapse:collapse}"
     "td{padding:.15em .8em .15em 0;vertical-align:top}td:first-child{color:#555}"
     ".charts,.pictures{display:flex;flex-wrap:wrap;gap:16px}figure{margin:0}svg{width:640px;max-width:100%}"
-    "svg text{font-size:11px;fill:#444}.grid{stroke:#ddd;stroke-width:1}img{max-width:312px;display:block}"
+    "img{max-width:312px;display:block}"
     "figcaption{font-size:12px;color:#555}.warning{color:#a33}";
 
 std::string contents(const std::string& path) {
@@ -43,11 +45,11 @@ void rows(const Json& value, const std::string& key, std::string& out) {
   if (value.is_object()) {
     for (const auto& [name, inner] : value.items()) rows(inner, key.empty() ? name : key + "." + name, out);
   } else if (value.is_array() && value.size() > 12) {
-    out += "<tr><td>" + html_escaped(key) + "</td><td>" + std::to_string(value.size()) + " entries</td></tr>";
+    out += "<tr><td>" + io::html_text(key) + "</td><td>" + std::to_string(value.size()) + " entries</td></tr>";
   } else {
     const std::string text =
         value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, Json::error_handler_t::replace);
-    out += "<tr><td>" + html_escaped(key) + "</td><td>" + html_escaped(text) + "</td></tr>";
+    out += "<tr><td>" + io::html_text(key) + "</td><td>" + io::html_text(text) + "</td></tr>";
   }
 }
 
@@ -99,24 +101,27 @@ std::vector<fs::path> newest_overlays(const std::string& folder) {
 
 void write_report(const std::string& folder, const std::string& title) {
   const std::vector<Json> log = lines(folder + "/metrics.jsonl");
-  std::string out = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>" + html_escaped(title) +
-                    "</title>\n<style>" + kStyle + "</style></head><body>\n<h1>" + html_escaped(title) + "</h1>\n";
+  std::string out = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>" + io::html_text(title) +
+                    "</title>\n<style>" + kStyle + kChartStyle + "</style></head><body>\n<h1>" + io::html_text(title) +
+                    "</h1>\n";
   std::string warnings;
   for (const Json& line : log)
     if (line.value("kind", "") == "warning")
       warnings += "<li class=\"warning\">step " + line.value("step", Json(0)).dump() + ": " +
-                  html_escaped(line.value("text", "")) + "</li>";
+                  io::html_text(line.value("text", "")) + "</li>";
   if (!warnings.empty()) out += "<h2>Warnings</h2><ul>" + warnings + "</ul>\n";
   out += "<h2>Curves</h2><div class=\"charts\">\n";
   for (const Chart& chart : charts(log))
     if (const std::string svg = chart_svg(chart); !svg.empty())
-      out += "<figure>" + svg + "<figcaption>" + html_escaped(chart.title) + "</figcaption></figure>\n";
+      out += "<figure>" + svg + "<figcaption>" + io::html_text(chart.title) + "</figcaption></figure>\n";
   out += "</div>\n";
   if (const auto pictures = newest_overlays(folder + "/overlays"); !pictures.empty()) {
     out += "<h2>Validation pictures</h2><p>Green: target. Red: prediction. Yellow: both.</p><div class=\"pictures\">\n";
-    for (const fs::path& path : pictures)
-      out += "<figure><img alt=\"\" src=\"data:image/png;base64," + base64(contents(path.string())) +
-             "\"><figcaption>" + html_escaped(printable(path.stem().string())) + "</figcaption></figure>\n";
+    for (const fs::path& path : pictures) {
+      const std::string picture = contents(path.string());
+      out += "<figure><img alt=\"\" src=\"data:image/png;base64," + io::base64(std::as_bytes(std::span(picture))) +
+             "\"><figcaption>" + io::html_text(printable(path.stem().string())) + "</figcaption></figure>\n";
+    }
     out += "</div>\n";
   }
   const Json run = Json::parse(contents(folder + "/run.json"), nullptr, false);

@@ -22,8 +22,8 @@ static_assert(static_cast<int>(Normalise::half) == static_cast<int>(Normalisatio
 data::PairOptions pair_options(const TrainOptions& o, const io::Limits& limits) {
   data::PairOptions out;
   out.images = o.image_dir;
-  out.masks = o.mask_dir;
-  out.textures = o.texture == Texture::files ? o.texture_dir : "";
+  out.masks = o.texture_is_target() ? "" : o.mask_dir;
+  out.textures = o.texture == Texture::none ? "" : o.texture_dir;
   out.rule = mask_rule(o);
   out.stem = o.stem == Stem::whole ? data::Stem::whole : data::Stem::first_dot;
   out.check = static_cast<data::PairCheck>(o.pair_check);
@@ -49,6 +49,11 @@ data::DatasetOptions dataset_options(const TrainOptions& o, const io::Limits& li
         .hint("pillow-lanczos or pillow-bilinear with pillow-nearest; opencv-lanczos4 with opencv-nearest");
   out.filter = o.image_resize == ImageResize::pillow_bilinear ? io::Filter::bilinear : io::Filter::lanczos;
   out.rule = mask_rule(o);
+  if (o.texture == Texture::authors || o.texture == Texture::closest) {
+    const auto recipe = o.texture == Texture::authors ? data::TextureRecipe::authors : data::TextureRecipe::closest;
+    out.texture = data::TextureOptions{.recipe = recipe, .sigma = o.texture_sigma};
+    out.texture_is_target = o.texture_is_target();
+  }
   out.cache_bytes = static_cast<size_t>(o.cache_mib) << 20;
   out.limits = limits;
   return out;
@@ -109,10 +114,6 @@ data::MaskRule mask_rule(const TrainOptions& o) {
 }
 
 Data open_data(const TrainOptions& o, const io::Limits& limits, ThreadPool* pool) {
-  if (o.texture == Texture::authors || o.texture == Texture::closest)
-    throw Error(ErrorCode::unsupported, "training reads texture maps from files, and does not compute them")
-        .in("texture.source")
-        .hint("texture: {source: files, dir: FOLDER}");
   const data::DatasetOptions set_options = dataset_options(o, limits);
   Data out;
   out.pairing = data::find_pairs(pair_options(o, limits), pool);
@@ -135,7 +136,7 @@ data::LoaderOptions loader_options(const TrainOptions& o, bool validation, int t
 Architecture architecture_of(const TrainOptions& o) {
   Architecture out;
   out.base = o.base;
-  out.in_channels = o.in_channels + (o.texture == Texture::none ? 0 : 1);
+  out.in_channels = o.in_channels + (o.texture_is_input() ? 1 : 0);
   out.classes = o.classes;
   out.bilinear = o.bilinear;
   out.dropout = o.dropout;

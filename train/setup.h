@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "data/augment.h"
 #include "data/dataset.h"
 #include "data/loader.h"
 #include "data/pairs.h"
@@ -35,6 +36,8 @@ Data open_data(const TrainOptions& options, const io::Limits& limits, ThreadPool
 
 // For training and, with `validation`, for measuring: in order, every item once, not augmented unless asked for.
 data::LoaderOptions loader_options(const TrainOptions& options, bool validation, int threads);
+// ErrorCode::configuration for a recipe or parameter that is not there.
+data::AugmentRecipe recipe_of(const TrainOptions& options);
 // What is done to a sample after loading: training's random crop, then the recipe. Empty where nothing is.
 data::Augment augmentation(const TrainOptions& options, bool validation);
 

@@ -36,12 +36,17 @@ void change(data::AugmentRecipe& recipe, const std::string& key, double value) {
 
 }  // namespace
 
-data::Augment augmentation(const TrainOptions& o, bool validation) {
+data::AugmentRecipe recipe_of(const TrainOptions& o) {
   // "original": what `augmentation: True` of the original program's config.yaml means, its last list.
   data::AugmentRecipe recipe =
       data::augment_recipe(o.augment_recipe == "original" ? "seed-head" : o.augment_recipe,
                            o.augment_as_pinned ? data::AugmentFlavour::as_pinned : data::AugmentFlavour::intended);
   for (const auto& [key, value] : o.augment_parameters) change(recipe, key, value);
+  return recipe;
+}
+
+data::Augment augmentation(const TrainOptions& o, bool validation) {
+  data::AugmentRecipe recipe = recipe_of(o);
   if (validation && !o.augment_validation) recipe.steps.clear();
   const int64_t crop = validation ? 0 : o.crop;
   if (crop == 0 && recipe.steps.empty()) return {};

@@ -10,6 +10,10 @@
 #include "train/preflight.h"
 #include "train/scores.h"
 
+namespace furrow::parallel {
+class Communicator;
+}
+
 namespace furrow::train {
 
 // After every optimiser step.
@@ -34,6 +38,9 @@ struct TrainJob {
   std::string version;  // of the program, for run.json
   io::Limits limits;
   TrainHooks hooks;
+  // The processes that train together, each by the same call with the same job; null: this one alone. Rank 0 speaks,
+  // validates and writes; batches of the configuration are those of each process.
+  parallel::Communicator* together = nullptr;
 };
 
 struct TrainResult {
@@ -57,8 +64,9 @@ inline constexpr int64_t kMostSkipped = 20;
 // What train() would find before its first step; nothing is written.
 Preflight preflight(const TrainJob& job);
 
-// Writes training pictures as the network will see them, their targets green, before and after augmentation side by
-// side: the first kPreviewed of the first epoch. Returns how many; ErrorCode::io.
+// Writes training pictures as the network will see them, a sheet each: as loaded, then as augmentation makes them in the
+// first three epochs, their targets outlined (data/preview.h); what was changed goes into changes.txt. They are the first
+// kPreviewed of the first epoch. Returns how many; ErrorCode::io.
 int64_t write_preview(const TrainJob& job, const std::string& folder);
 inline constexpr int64_t kPreviewed = 24;
 

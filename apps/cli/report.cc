@@ -1,14 +1,35 @@
 #include "apps/cli/report.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "kernels/shortened.h"
+
 namespace furrow::cli {
 namespace {
 
-constexpr size_t kDetailLines = 18;
+constexpr size_t kDetailLines = 18, kDetailBytes = 200, kLongestDetail = 500, kLeastPath = 48;
+
+// A detail reads PATH: reason, or error[CODE]: PATH: reason. Where it is long, the path gives: of the parts between
+// ": " that hold a slash the longest is cut in the middle, so that file name and reason stay.
+std::string detail_line(const std::string& line) {
+  if (printable(line, 4 * line.size()).size() <= kDetailBytes) return printable(line, kDetailBytes);
+  size_t first = 0, length = 0;
+  for (size_t at = 0; at < line.size();) {
+    const size_t end = std::min(line.find(": ", at), line.size());
+    if (line.find('/', at) < end && end - at > length) first = at, length = end - at;
+    at = end + 2;
+  }
+  const std::string before = printable(line.substr(0, first), kLongestDetail),
+                    after = printable(line.substr(first + length), kLongestDetail);
+  if (length == 0) return printable(line, kLongestDetail);
+  const size_t rest = before.size() + after.size();
+  const size_t room = rest + kLeastPath < kDetailBytes ? kDetailBytes - rest : kLeastPath;
+  return printable(before + shortened(line.substr(first, length), room) + after, kLongestDetail);
+}
 
 nlohmann::ordered_json to_json(const Error& error) {
   nlohmann::ordered_json out = {{"code", std::string(name(error.code()))}, {"exit", static_cast<int>(error.code())}};
@@ -41,7 +62,7 @@ int report(const Error& error, const Common& common) {
     std::fprintf(stderr, "%s\n", error.line().c_str());
     const auto& details = error.detail_lines();
     const size_t shown = details.size() > kDetailLines ? kDetailLines - 1 : details.size();
-    for (size_t i = 0; i < shown; ++i) std::fprintf(stderr, "  %s\n", printable(details[i], 200).c_str());
+    for (size_t i = 0; i < shown; ++i) std::fprintf(stderr, "  %s\n", detail_line(details[i]).c_str());
     if (shown < details.size()) std::fprintf(stderr, "  ... and %zu more (all with --json)\n", details.size() - shown);
   }
   return static_cast<int>(error.code());

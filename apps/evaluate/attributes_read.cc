@@ -6,7 +6,6 @@
 #include "apps/evaluate/attributes.h"
 #include "data/strict_json.h"
 #include "io/csv.h"
-#include "io/mapped_file.h"
 #include "kernels/error.h"
 
 namespace furrow::apps {
@@ -94,12 +93,7 @@ AttributeTable read_attributes(const std::string& path, const std::set<std::stri
   std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });
   if (extension != ".json") return AttributeTable(from_csv(path, limits));
   return with_file(path, [&] {
-    const auto file = io::MappedFile::open(path);  // mapped: its size is judged before anything is allocated
-    if (file->bytes().size() > kLargestFile)
-      throw Error(ErrorCode::limit, "a table of attributes of this size").limit(kLargestFile, file->bytes().size());
-    // Copied, since another program may shorten the file.
-    const std::string text(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
-    file->check_unchanged();
+    const std::string text = data::read_text_within(path, kLargestFile, "a table of attributes of this size");
     return AttributeTable(from_json(path, text, only));
   });
 }

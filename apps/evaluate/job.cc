@@ -8,12 +8,15 @@
 
 #include "apps/cli/progress.h"
 #include "apps/cli/signals.h"
+#include "apps/evaluate/classes.h"
 #include "apps/evaluate/groups.h"
 #include "apps/evaluate/overlay.h"
 #include "apps/evaluate/predict.h"
 #include "apps/evaluate/record.h"
 #include "apps/evaluate/results.h"
 #include "apps/evaluate/setup.h"
+#include "apps/evaluate/shard.h"
+#include "apps/evaluate/text.h"
 #include "io/picture.h"
 #include "kernels/error.h"
 #include "kernels/threads.h"
@@ -74,7 +77,7 @@ class Counter {
   void add(const EvaluateInput& input, const std::string& path) {
     const Compared compared = with_file(path, [&] { return setup_.predictor->run(input); });
     PictureRow row;
-    row.id = printable(input.id, 200);
+    row.id = shown_name(input.id);
     row.width = compared.width;
     row.height = compared.height;
     std::vector<uint8_t> predicted(compared.scores.size());
@@ -95,7 +98,7 @@ class Counter {
     if (const auto area = average_precision(own_)) row.ap = area->value;
     for (const std::string& by : record_.by) {
       auto value = setup_.attributes.value(input.id, parse_group(by).field);
-      row.attributes.push_back(value ? std::optional(printable(*value, 60)) : std::nullopt);
+      row.attributes.push_back(value ? std::optional(shown_name(*value, 60)) : std::nullopt);
     }
     // Nothing fails from here on: a picture is counted whole or not at all.
     record_.histogram.add(own_);
@@ -115,6 +118,11 @@ class Counter {
 
 // False where a signal ended it.
 bool count_all(const EvaluateJob& job, const Setup& setup, const cli::Common& common, Record& record) {
+  PartKeeper keeper(job);
+  if (keeper.restore(record))
+    cli::note(common, "goes on after " + std::to_string(record.rows.size() + record.failures.size()) + " of " +
+                          std::to_string(setup.pairs.size()) + " pictures");
+  const size_t first = record.rows.size() + record.failures.size();  // pictures come in order, each to one of the two
   const data::MaskTable table(job.mask_rule);
   cli::Progress progress(static_cast<int64_t>(setup.pairs.size()), "pictures", !common.quiet && !common.json);
   Counter counter(job, setup, record);
@@ -122,9 +130,12 @@ bool count_all(const EvaluateJob& job, const Setup& setup, const cli::Common& co
     return std::async(std::launch::async, [&, i] { return decode(job, table, setup.pairs[i]); });
   };
   std::future<Decoded> next;
-  if (!setup.pairs.empty()) next = start(0);
-  for (size_t i = 0; i < setup.pairs.size(); ++i) {
-    if (cli::interrupted() != 0) return false;
+  if (first < setup.pairs.size()) next = start(first);
+  for (size_t i = first; i < setup.pairs.size(); ++i) {
+    if (cli::interrupted() != 0) {
+      keeper.save(record);
+      return false;
+    }
     Decoded decoded = next.get();
     if (i + 1 < setup.pairs.size()) next = start(i + 1);
     if (!decoded.failure) {
@@ -136,7 +147,8 @@ bool count_all(const EvaluateJob& job, const Setup& setup, const cli::Common& co
         decoded.failure = Error(ErrorCode::limit, "out of memory").file(setup.pairs[i].image);
       }
     }
-    if (decoded.failure) record.failures.push_back({printable(decoded.input.id, 200), decoded.failure->line()});
+    if (decoded.failure) record.failures.push_back({shown_name(decoded.input.id), decoded.failure->line()});
+    keeper.after_picture(record);
     progress.update(static_cast<int64_t>(i + 1), static_cast<int64_t>(record.failures.size()));
   }
   sort_rows(record);
@@ -145,20 +157,31 @@ bool count_all(const EvaluateJob& job, const Setup& setup, const cli::Common& co
 
 Record merged(const EvaluateJob& job) {
   std::vector<Record> shards;
-  for (const std::string& path : job.merge) shards.push_back(read_record(path));
+  for (const std::string& path : files_to_merge(job.merge)) shards.push_back(read_record(path));
   return merge_records(std::move(shards));
 }
 
 }  // namespace
 
 int run_evaluate(const EvaluateJob& job, const cli::Common& common) {
+  if (job.mask_rule.kind == data::MaskKind::classes) return run_evaluate_classes(job, common);
   const bool merging = !job.merge.empty();
-  refuse_overwriting(job);
+  // A shard that is there is finished, if it is the one that is asked for.
+  std::error_code error;
+  const bool finished = job.shards > 1 && !job.force && fs::exists(shard_file(job), error);
+  if (!finished) refuse_overwriting(job);
+  const ResultFolder folder(job.out);
   if (merging) return write_results(job, common, merged(job), nullptr);
   const Setup setup = set_up(job, common);
   Record record = new_record(job, setup);
+  if (finished) {
+    if (!same_shard(read_record(shard_file(job)), record)) refuse_overwriting(job);
+    cli::note(common, shard_file(job) + ": finished before");
+    return 0;
+  }
   if (!count_all(job, setup, common, record)) {
-    cli::note(common, "interrupted; nothing was written");
+    cli::note(common,
+              job.shards > 1 ? "interrupted; run the same command again to go on" : "interrupted; nothing was written");
     return cli::interrupted();
   }
   return write_results(job, common, record, setup.model.get());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "io/html.h"
 #include "io/png_write.h"
 #include "io/resize.h"
 
@@ -29,20 +30,7 @@ std::string overlay_base64(const Compared& compared, std::span<const uint8_t> pr
     const auto scaled = [&](int64_t length) { return std::max<int64_t>(1, (length * side + longest / 2) / longest); };
     picture = io::resize(picture, scaled(picture.width), scaled(picture.height), io::Filter::lanczos);
   }
-  return base64(io::encode_png(picture));
-}
-
-std::string base64(std::span<const std::byte> bytes) {
-  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    const size_t n = std::min<size_t>(3, bytes.size() - i);
-    uint32_t group = 0;
-    for (size_t k = 0; k < 3; ++k) group = group << 8 | (k < n ? static_cast<uint32_t>(bytes[i + k]) : 0);
-    for (size_t k = 0; k < 4; ++k) out += k <= n ? kDigits[group >> (18 - 6 * k) & 63] : '=';
-  }
-  return out;
+  return io::base64(io::encode_png(picture));
 }
 
 }  // namespace furrow::apps

@@ -18,6 +18,4 @@ inline constexpr std::array<uint8_t, 3> kHit = {0, 158, 115}, kFalseAlarm = {213
 // `side`, in base64.
 std::string overlay_base64(const Compared& compared, std::span<const uint8_t> predicted, int64_t side);
 
-std::string base64(std::span<const std::byte> bytes);
-
 }  // namespace furrow::apps

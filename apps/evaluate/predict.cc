@@ -23,18 +23,6 @@ namespace {
 
 constexpr int64_t kSmallestSize = 32, kLargestSize = 4096;
 
-io::Filter filter_of(const std::string& rule) {
-  if (rule == "pillow-bilinear") return io::Filter::bilinear;
-  if (rule == "pillow-nearest") return io::Filter::nearest;
-  return io::Filter::lanczos;
-}
-
-std::optional<Precision> parse_precision(const std::optional<std::string>& word) {
-  if (!word) return std::nullopt;
-  if (const std::optional<Precision> precision = precision_of(*word)) return precision;
-  throw Error(ErrorCode::usage, "precision " + printable(*word) + ": unknown").hint("it takes fp16, bf16, tf32, fp32");
-}
-
 std::string size_text(int64_t w, int64_t h) { return std::to_string(w) + "x" + std::to_string(h); }
 
 // The photo's own pixels with the truth and the region on them.
@@ -184,6 +172,18 @@ class FilePredictor : public Predictor {
 };
 
 }  // namespace
+
+io::Filter filter_of(const std::string& rule) {
+  if (rule == "pillow-bilinear") return io::Filter::bilinear;
+  if (rule == "pillow-nearest") return io::Filter::nearest;
+  return io::Filter::lanczos;
+}
+
+std::optional<Precision> parse_precision(const std::optional<std::string>& word) {
+  if (!word) return std::nullopt;
+  if (const std::optional<Precision> precision = precision_of(*word)) return precision;
+  throw Error(ErrorCode::usage, "precision " + printable(*word) + ": unknown").hint("it takes fp16, bf16, tf32, fp32");
+}
 
 std::unique_ptr<Predictor> model_predictor(std::shared_ptr<const Model> model, const EvaluateJob& job) {
   return std::make_unique<ModelPredictor>(std::move(model), job);

@@ -2,14 +2,17 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstdio>
 
 #include "apps/evaluate/output.h"
+#include "io/html.h"
 #include "kernels/error.h"
+#include "train/chart.h"
 
 namespace furrow::apps {
 namespace {
+
+using io::html_text;
 
 constexpr const char* kHead = R"(<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Evaluation</title>
@@ -19,10 +22,9 @@ body { font: 15px/1.45 system-ui, sans-serif; max-width: 72em; margin: 2em auto;
 h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; }
 table { border-collapse: collapse; } td, th { padding: .2em .9em .2em 0; text-align: left; font-variant-numeric: tabular-nums; }
 th { border-bottom: 1px solid #999; } tr.field td { padding-top: .8em; font-weight: 600; }
-.charts, .pictures { display: flex; flex-wrap: wrap; gap: 1.2em; } figure { margin: 0; } figcaption { font-size: .85em; color: #444; }
+svg { width: 330px; max-width: 100%; } .charts, .pictures { display: flex; flex-wrap: wrap; gap: 1.2em; } figure { margin: 0; } figcaption { font-size: .85em; color: #444; }
 .pictures img { max-width: 22em; height: auto; display: block; } .key { display: inline-block; width: .9em; height: .9em; margin: 0 .3em 0 1em; vertical-align: -1px; }
 .bar { background: #0072b2; height: .55em; } .track { position: relative; width: 12em; height: .55em; background: #e6e6e6; } .whisker { position: absolute; top: .2em; height: .15em; background: #1a1a1a; }
-</style></head><body>
 )";
 
 std::string number(double value) {
@@ -31,77 +33,40 @@ std::string number(double value) {
   return text;
 }
 
-struct Curve {
-  std::string name, colour;
-  std::vector<std::pair<double, double>> points;  // 0..1 both
-};
-
-// A square chart with both axes from 0 to 1.
-std::string chart(const std::string& title, const std::string& x, const std::string& y,
-                  const std::vector<Curve>& curves, bool diagonal) {
-  constexpr double kSide = 260, kLeft = 46, kTop = 12;
-  const auto px = [&](double v) { return number(kLeft + v * kSide); };
-  const auto py = [&](double v) { return number(kTop + (1 - v) * kSide); };
-  std::string out = "<figure><svg width=\"330\" height=\"330\" viewBox=\"0 0 330 330\" role=\"img\" aria-label=\"" +
-                    html_text(title) + "\" font-size=\"11\" fill=\"#1a1a1a\">\n";
-  for (int i = 0; i <= 5; ++i) {
-    const double v = i / 5.0;
-    out += "<path d=\"M" + px(v) + " " + py(0) + "V" + py(1) + "M" + px(0) + " " + py(v) + "H" + px(1) +
-           "\" stroke=\"#ddd\"/>";
-    out += "<text x=\"" + px(v) + "\" y=\"" + number(kTop + kSide + 15) + "\" text-anchor=\"middle\">" +
-           number(v).substr(0, 3) + "</text>";
-    out += "<text x=\"" + number(kLeft - 6) + "\" y=\"" + number(kTop + (1 - v) * kSide + 4) +
-           "\" text-anchor=\"end\">" + number(v).substr(0, 3) + "</text>\n";
-  }
-  out += "<text x=\"" + px(0.5) + "\" y=\"" + number(kTop + kSide + 33) + "\" text-anchor=\"middle\">" + html_text(x) +
-         "</text>";
-  out += "<text transform=\"translate(12 " + py(0.5) + ") rotate(-90)\" text-anchor=\"middle\">" + html_text(y) +
-         "</text>\n";
-  if (diagonal)
-    out += "<path d=\"M" + px(0) + " " + py(0) + "L" + px(1) + " " + py(1) +
-           "\" stroke=\"#999\" stroke-dasharray=\"4 4\"/>\n";
-  double key = kTop + 14;
-  for (const Curve& curve : curves) {
-    std::string path;
-    for (const auto& [a, b] : curve.points) path += (path.empty() ? "M" : "L") + px(a) + " " + py(b);
-    out += "<path d=\"" + path + "\" fill=\"none\" stroke=\"" + curve.colour + "\" stroke-width=\"1.8\"/>";
-    if (curves.size() > 1) {
-      out += "<path d=\"M" + px(0.66) + " " + number(key - 4) + "h16\" stroke=\"" + curve.colour +
-             "\" stroke-width=\"3\"/><text x=\"" + number(kLeft + 0.66 * kSide + 21) + "\" y=\"" + number(key) + "\">" +
-             html_text(curve.name) + "</text>";
-      key += 15;
-    }
-    out += "\n";
-  }
-  return out + "</svg><figcaption>" + html_text(title) + "</figcaption></figure>\n";
+std::string figure(const train::Chart& chart) {
+  const std::string svg = chart_svg(chart);
+  return svg.empty() ? "" : "<figure>" + svg + "<figcaption>" + html_text(chart.title) + "</figcaption></figure>\n";
 }
 
 std::string charts(const Record& record, const Summary& summary) {
-  Curve roc{"ROC", "#0072b2", {{0, 0}}}, pr{"PR", "#0072b2", {}};
+  train::Curve roc{"ROC", {{0, 0}}}, pr{"PR", {}};
   for (const CurvePoint& point : summary.curve) {
     roc.points.emplace_back(point.false_positive_rate, point.recall);
     // Average precision is the area of a staircase: a step at each recall.
     if (!pr.points.empty()) pr.points.emplace_back(pr.points.back().first, point.precision);
     pr.points.emplace_back(point.recall, point.precision);
   }
-  std::vector<Curve> sweep = {
-      {"F1", "#0072b2", {}}, {"IoU", "#009e73", {}}, {"precision", "#d55e00", {}}, {"recall", "#56b4e9", {}}};
+  std::vector<train::Curve> sweep = {{"F1", {}}, {"IoU", {}}, {"precision", {}}, {"recall", {}}};
   for (size_t i = 0; i < summary.sweep.size(); ++i) {
     const Rates rates = pooled_rates(summary.sweep[i]);
     const Rate shown[] = {Rate::f1, Rate::iou, Rate::precision, Rate::recall};
     for (size_t k = 0; k < sweep.size(); ++k)
       sweep[k].points.emplace_back(record.thresholds[i], *rates[static_cast<size_t>(shown[k])]);
   }
+  const auto square = [](const std::string& title, std::vector<train::Curve> curves, const char* x, const char* y,
+                         bool diagonal) {
+    return figure(
+        {.title = title, .curves = std::move(curves), .x = x, .y = y, .unit_square = true, .diagonal = diagonal});
+  };
   std::string out = "<div class=\"charts\">\n";
   if (summary.ap)
     out +=
-        chart("Precision and recall, all pixels; average precision " + short_number(std::optional(summary.ap->value)),
-              "recall", "precision", {pr}, false);
+        square("Precision and recall, all pixels; average precision " + short_number(std::optional(summary.ap->value)),
+               {pr}, "recall", "precision", false);
   if (summary.auroc)
-    out += chart("ROC, all pixels; area " + short_number(std::optional(summary.auroc->value)), "false positive rate",
-                 "recall", {roc}, true);
-  out += chart("Pooled numbers at every threshold", "threshold", "", sweep, false);
-  return out + "</div>\n";
+    out += square("ROC, all pixels; area " + short_number(std::optional(summary.auroc->value)), {roc},
+                  "false positive rate", "recall", true);
+  return out + square("Pooled numbers at every threshold", sweep, "threshold", "", false) + "</div>\n";
 }
 
 std::string row(const std::vector<std::string>& cells, const char* tag = "td") {
@@ -184,23 +149,8 @@ std::string key(const std::string& colour, const char* text) {
 
 }  // namespace
 
-std::string html_text(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out += c;
-    }
-  }
-  return out;
-}
-
 std::string report_html(const Record& record, const Summary& summary) {
-  std::string out = kHead;
+  std::string out = std::string(kHead) + train::kChartStyle + "\n</style></head><body>\n";
   out += "<h1>Evaluation on " + std::to_string(summary.all.pictures) +
          (summary.all.pictures == 1 ? " picture" : " pictures") + "</h1>\n<table>";
   for (const auto& [name, value] : record.settings)

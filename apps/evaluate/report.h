@@ -10,7 +10,4 @@ namespace furrow::apps {
 
 std::string report_html(const Record& record, const Summary& summary);
 
-// Text as it may stand between tags and in quoted attributes.
-std::string html_text(std::string_view text);
-
 }  // namespace furrow::apps

@@ -7,7 +7,7 @@
 #include "apps/embedded_model.h"
 #include "apps/evaluate/groups.h"
 #include "apps/evaluate/text.h"
-#include "io/mapped_file.h"
+#include "data/strict_json.h"
 #include "io/sha256.h"
 #include "kernels/error.h"
 #include "kernels/threads.h"
@@ -19,12 +19,7 @@ constexpr size_t kIdBytes = 4096, kIdsBytes = size_t{64} << 20, kShownWarnings =
 
 std::set<std::string> read_ids(const std::string& path) {
   return with_file(path, [&] {
-    const auto file = io::MappedFile::open(path);  // mapped: its size is judged before anything is allocated
-    if (file->bytes().size() > kIdsBytes)
-      throw Error(ErrorCode::limit, "a list of names of this size").limit(kIdsBytes, file->bytes().size());
-    // Copied, since another program may shorten the file.
-    std::istringstream text(std::string(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size()));
-    file->check_unchanged();
+    std::istringstream text(data::read_text_within(path, kIdsBytes, "a list of names of this size"));
     std::set<std::string> ids;
     std::string line;
     for (size_t number = 1; std::getline(text, line); ++number) {
@@ -51,6 +46,8 @@ void keep_listed(const std::string& path, std::vector<data::PairFiles>& pairs) {
   throw Error(ErrorCode::malformed, count + " of the names have no pair").file(path).details(std::move(missing));
 }
 
+}  // namespace
+
 std::vector<data::PairFiles> pairs_of(const EvaluateJob& job, const cli::Common& common) {
   data::PairOptions options;
   options.images = job.images;
@@ -68,6 +65,8 @@ std::vector<data::PairFiles> pairs_of(const EvaluateJob& job, const cli::Common&
   if (!job.ids.empty()) keep_listed(job.ids, pairing.pairs);
   return std::move(pairing.pairs);
 }
+
+namespace {
 
 std::string list_text(const std::vector<int>& numbers) {
   std::string text;

@@ -29,4 +29,8 @@ Setup set_up(const EvaluateJob& job, const cli::Common& common);
 
 Record new_record(const EvaluateJob& job, const Setup& setup);
 
+// The pairs of the two folders, as job.ids, skip_unpaired and first_dot have it; warnings become notes. Errors: those
+// of data::find_pairs() for what they refuse.
+std::vector<data::PairFiles> pairs_of(const EvaluateJob& job, const cli::Common& common);
+
 }  // namespace furrow::apps

@@ -5,7 +5,7 @@
 #include "apps/evaluate/groups.h"
 #include "apps/evaluate/overlay.h"
 #include "apps/evaluate/record.h"
-#include "apps/evaluate/report.h"
+#include "io/html.h"
 #include "kernels/error.h"
 
 namespace furrow::apps {
@@ -81,15 +81,16 @@ TEST(OverlayChoice, KeepsTheEndsWhateverTheOrder) {
 }
 
 TEST(Base64, OfTheStandard) {  // RFC 4648, section 10
-  const auto encoded = [](std::string_view text) { return base64(std::as_bytes(std::span(text.data(), text.size()))); };
+  const auto encoded = [](std::string_view text) { return io::base64(std::as_bytes(std::span(text.data(), text.size()))); };
   EXPECT_EQ(encoded(""), "");
   EXPECT_EQ(encoded("f"), "Zg==");
   EXPECT_EQ(encoded("fo"), "Zm8=");
   EXPECT_EQ(encoded("foo"), "Zm9v");
   EXPECT_EQ(encoded("foobar"), "Zm9vYmFy");
+  EXPECT_EQ(encoded("\xff\xfe\xfd"), "//79");
 }
 
-TEST(Html, TextStaysText) { EXPECT_EQ(html_text("<a b='\"'>&"), "&lt;a b=&#39;&quot;&#39;&gt;&amp;"); }
+TEST(Html, TextStaysText) { EXPECT_EQ(io::html_text("<a b='\"'>&"), "&lt;a b=&#39;&quot;&#39;&gt;&amp;"); }
 
 }  // namespace
 }  // namespace furrow::apps

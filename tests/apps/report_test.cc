@@ -6,6 +6,7 @@
 
 #include "apps/cli/progress.h"
 #include "apps/limits_text.h"
+#include "kernels/shortened.h"
 
 namespace furrow {
 namespace {
@@ -40,6 +41,33 @@ TEST(Report, EscapesBrokenUtf8InEveryTextOfTheJson) {
   const auto json = nlohmann::json::parse(cli::error_json(error))["error"];
   EXPECT_EQ(json["hint"], "put it into \\xff/w");
   EXPECT_EQ(json["reason"], "bad \\xff");
+}
+
+// The reason, which comes last, and the file's name are what a reader needs of a long line.
+TEST(Report, CutsALongPathInTheMiddleAndNoReason) {
+  const std::string path = "photos/" + std::string(300, 'd') + "/name.png", reason = "the mask is 10x12, the photo 24x16";
+  for (const std::string& line : {path + ": " + reason, "error[malformed]: " + path + ": " + reason}) {
+    testing::internal::CaptureStderr();
+    cli::report(Error(ErrorCode::malformed, "failed").details({line}), {});
+    const std::string text = testing::internal::GetCapturedStderr(), shown = text.substr(text.find('\n') + 3);
+    EXPECT_TRUE(shown.ends_with("dd/name.png: " + reason + "\n")) << shown;
+    EXPECT_NE(shown.find("photos/dd"), std::string::npos);
+    EXPECT_NE(shown.find("..."), std::string::npos);
+    EXPECT_EQ(shown.size(), 201u);
+  }
+  // A reason longer than a line's share is whole all the same, up to the length of an error's line.
+  const std::string long_reason(300, 'r');
+  testing::internal::CaptureStderr();
+  cli::report(Error(ErrorCode::malformed, "failed").details({path + ": " + long_reason}), {});
+  EXPECT_TRUE(testing::internal::GetCapturedStderr().ends_with("name.png: " + long_reason + "\n"));
+}
+
+TEST(Report, ShortensBetweenCharacters) {
+  EXPECT_EQ(shortened("short", 8), "short");
+  EXPECT_EQ(shortened("0123456789", 8), "01...789");
+  EXPECT_EQ(shortened("\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4", 8), "\xc3\xa4...\xc3\xa4");
+  EXPECT_EQ(Error(ErrorCode::io, "no").file(std::string(400, 'a') + "/b.png").file_name().size(), 160u);
+  EXPECT_TRUE(Error(ErrorCode::io, "no").file(std::string(400, 'a') + "/b.png").file_name().ends_with("a/b.png"));
 }
 
 TEST(Progress, WritesDurationsForPeople) {

@@ -132,12 +132,49 @@ class Train(Program):
         self.assertLess(report["one_picture"]["loss_after"], report["one_picture"]["loss_before"])
         self.assertFalse((self.folder / "run").exists())
 
+    def test_the_two_stages_of_the_examples_run(self):
+        """examples/configs as they are, but for size, length and folders: texture maps computed as target, then as channel."""
+        names = ["00001", "00002", "00003", "00004", "01044", "06118"]      # the last two: the official lists' test and val
+        for folder in ("faces", "lines", "labels"):
+            (self.folder / folder).mkdir()
+        for i, name in enumerate(names):
+            line = lambda x, y: 8 <= x < 56 and y == 12 + 5 * i + x // 16
+            (self.folder / f"faces/{name}.png").write_bytes(png(64, 64, lambda x, y: 60 if line(x, y) else 150 + (x * 5 + y * 11 + i) % 40))
+            (self.folder / f"lines/{name}.png").write_bytes(gray(64, 64, lambda x, y: 255 if line(x, y) else 0))
+            (self.folder / f"labels/{name}.png").write_bytes(gray(32, 32, lambda x, y: 1 if y > 4 else 0))
+        configs = ROOT / "examples" / "configs"
+        common = ["--set", "image_dir=faces", "--set", "size=32", "--set", "model.base=2", "--set", "epochs=2", "--set", "batch_size=2",
+                  "--set", "accumulate=1", "--set", "preflight=false", "--set", "threads=1", "--set", "scheduler.warmup=1", "--device", "cpu"]
+        stage1 = ["--set", "split.rule=seed-second", "--set", "val_percent=0.34", "--set", "augment.recipe=none"]       # six photos divide by no hash
+        for run, more in (("stage1", []), ("skin", ["--set", "texture.dir=labels", "--set", "pairs.other_size=accept"]),
+                          ("authors", ["--set", "texture.source=authors"])):
+            result = self.run_furrow("train", "--config", str(configs / "stage1-texture.yaml"), "-o", run, *common, *stage1, "--set", "epochs=12", *more)
+            self.assertEqual(result.returncode, 0, result.stderr)
+        losses = {run: [json.loads(line)["loss"] for line in (self.folder / run / "metrics.jsonl").read_text().splitlines() if '"validation"' in line]
+                  for run in ("stage1", "skin", "authors")}
+        self.assertEqual(len({tuple(values) for values in losses.values()}), 3)     # three targets
+        self.assertLess(losses["stage1"][-1], losses["stage1"][0])
+        architecture = json.loads(self.run_furrow("model", "show", "stage1/model.safetensors", "--json").stdout)["architecture"]
+        self.assertEqual(architecture, "unet base 2, 3 -> 1, transposed")
+
+        result = self.run_furrow("train", "--config", str(configs / "stage2-wrinkles.yaml"), "-o", "stage2", *common, "--set", "mask_dir=lines")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("drawn anew: inc.double_conv.0.weight", result.stderr.decode())
+        run = json.loads((self.folder / "stage2/run.json").read_text())
+        self.assertEqual(run["network"]["architecture"], "unet base 2, 4 -> 1, transposed")
+        self.assertEqual((run["split"]["validation"], run["split"]["test"]), (["06118"], ["01044"]))
+        self.assertTrue((self.folder / "stage2/report.html").exists())
+
     def test_preview_shows_the_pictures(self):
         result = self.train("run", "--preview", "seen", "--set", "augment.recipe=best-run")
         self.assertEqual(result.returncode, 0, result.stderr)
-        pictures = list((self.folder / "seen").iterdir())
+        pictures = sorted((self.folder / "seen").glob("*.png"))
         self.assertEqual(len(pictures), 6)
-        self.assertEqual(png_size(pictures[0]), (64, 32))
+        self.assertEqual(png_size(pictures[0]), (4 * 32 + 3 * 4, 32))     # the picture and three versions, white lines between
+        changes = (self.folder / "seen/changes.txt").read_text().splitlines()
+        self.assertEqual(len(changes), 18)
+        self.assertEqual({line.split(":")[0] for line in changes}, {picture.name for picture in pictures})
+        self.assertTrue(any("flip" in line for line in changes))
         self.assertFalse((self.folder / "run").exists())
 
     def test_mistakes_are_refused_before_anything_is_made(self):

@@ -338,6 +338,8 @@ TEST(Options, FieldsThatContradictEachOther) {
   refused("loss: {form: ce, class_weights: [1, 2, 3]}\nmodel: {classes: 2}", "3 weights for 2 classes");
   refused("loss: {dice_weight: 0, focal_weight: 0}", "nothing to learn from");
   refused("texture: {source: files}", "without texture.dir");
+  refused("texture: {source: files, dir: d, as: target}\nmasks: {kind: weak}", "a folder of masks");
+  refused("texture: {source: closest, as: target}", "a continuous target");
   refused("learning_rate: 1e-7", "above learning_rate");
   EXPECT_EQ(load("loss: {form: ce}\nmodel: {classes: 2}").options.classes, 2);
 }

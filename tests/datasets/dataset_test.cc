@@ -84,6 +84,51 @@ TEST(Dataset, TexturesGoTheImagesWay) {
   EXPECT_EQ(dataset.load(0).texture.pixels, io::resize(sparse(40, 40, 9), 20, 20, io::Filter::lanczos).pixels);
 }
 
+// Computed of the photo as stored, with the Gaussian in proportion to it, and resized like one from a file.
+TEST(Dataset, TexturesAreComputedAsTheFourthChannel) {
+  for (const TextureRecipe recipe : {TextureRecipe::authors, TextureRecipe::closest}) {
+    Files files;
+    files.add("1", photo(256, 192, 4), sparse(256, 192, 1));
+    DatasetOptions o = sized(20, 20);
+    o.texture = TextureOptions{.recipe = recipe, .sigma = 5};
+    const Dataset dataset(files.pairs, o);
+    EXPECT_TRUE(dataset.has_textures());
+    const Sample sample = dataset.load(0);
+    const io::Image map = texture_map(photo(256, 192, 4), {.recipe = recipe, .sigma = 1.25});
+    EXPECT_EQ(sample.texture.pixels, io::resize(map, 20, 20, io::Filter::lanczos).pixels);
+    EXPECT_EQ(sample.target.pixels, io::resize(sparse(256, 192, 1), 20, 20, io::Filter::nearest).pixels);
+  }
+}
+
+// Outside skin and nose the map is 0, and the blur has seen what is there: texture first, mask after (H.2).
+TEST(Dataset, ComputedTexturesKeepToTheLabels) {
+  Files files;
+  files.folder.write("p.png", photo(128, 128, 4));
+  std::vector<uint8_t> numbers(64 * 64, 17);
+  for (size_t i = 0; i < 1000; ++i) numbers[i] = i % 2 ? 1 : 10;
+  files.folder.write("l.png", gray(64, 64, numbers));
+  files.pairs.push_back({"p", files.folder.path("p.png"), "", files.folder.path("l.png")});
+  DatasetOptions o = sized(128, 128);
+  o.rule.kind = MaskKind::weak;
+  o.texture = TextureOptions{.sigma = 8};
+  o.texture_is_target = true;
+  const Dataset dataset(files.pairs, o);
+  EXPECT_FALSE(dataset.has_textures());
+  const Sample sample = dataset.load(0);
+  EXPECT_EQ(sample.texture.width, 0);
+  const io::Image map = texture_map(photo(128, 128, 4), {.sigma = 1});
+  for (int64_t y = 0; y < 128; ++y)
+    for (int64_t x = 0; x < 128; ++x)
+      ASSERT_EQ(sample.target.row(y)[x], y / 2 * 64 + x / 2 < 1000 ? map.row(y)[x] : 0) << x << " " << y;
+  files.folder.write("l.png", gray(64, 32, std::vector<uint8_t>(64 * 32, 1)));
+  try {
+    Dataset(files.pairs, o).load(0);
+    ADD_FAILURE() << "a label map of other proportions";
+  } catch (const Error& error) {
+    EXPECT_NE(error.line().find("l.png: the label map is 64x32, its photo 128x128"), std::string::npos) << error.line();
+  }
+}
+
 TEST(Dataset, ErrorsNameTheFile) {
   Files files;
   files.add("size", photo(20, 20, 4), sparse(40, 20, 1));

@@ -2,6 +2,7 @@
 #include "data/pairs.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -246,6 +247,47 @@ TEST(Pairs, PicturesOfOtherKindsAndOtherFoldersAreWarnedOf) {
   const Pairing pairing = find_pairs(options(folder));
   EXPECT_TRUE(mentions(pairing.warnings, "masks/2.bmp", "not read"));
   EXPECT_TRUE(mentions(pairing.warnings, "images/old", "not searched"));
+}
+
+// Entries under a picture's name that are no files would otherwise look like photos without a mask, or like nothing.
+TEST(Pairs, LinksToNothingAndPipesAreNamed) {
+  const TempFolder folder;
+  folder.write("photos/a.png", photo(8, 8, 2));
+  folder.write("masks/a.png", sparse(8, 8, 1));
+  std::filesystem::create_symlink("gone.png", folder.path("photos/b.png"));
+  std::filesystem::create_symlink("gone.txt", folder.path("photos/readme.txt"));              // no picture's name
+  std::filesystem::create_symlink(folder.path("photos/a.png"), folder.path("photos/c.png"));  // a file, by a link
+  std::filesystem::create_symlink(folder.path("masks/a.png"), folder.path("masks/c.png"));
+  ASSERT_EQ(mkfifo(folder.path("masks/d.png").c_str(), 0600), 0);
+  PairOptions o;
+  o.images = folder.path("photos");
+  o.masks = folder.path("masks");
+  o.check = PairCheck::names;
+  const Pairing pairing = find_pairs(o);
+  EXPECT_EQ(pairing.pairs.size(), 2u);
+  const std::vector<std::string> expected = {folder.path("photos/b.png") + ": a link to a file that is not there",
+                                             folder.path("masks/d.png") + ": a pipe, not a file"};
+  EXPECT_EQ(pairing.warnings, expected);
+  o.unread_file = Policy::refuse;
+  EXPECT_THROW(find_pairs(o), Error);
+}
+
+// Where the target is computed there is no folder of masks: every photo is an example.
+TEST(Pairs, WithoutAFolderOfMasksEveryPhotoIsAnExample) {
+  const TempFolder folder;
+  folder.write("photos/a.png", photo(8, 8, 2));
+  folder.write("photos/b.png", photo(12, 8, 3));
+  folder.write("labels/a.png", sparse(4, 4, 1));
+  PairOptions o;
+  o.images = folder.path("photos");
+  const Pairing all = find_pairs(o);
+  EXPECT_EQ(ids(all), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(all.pairs[0].mask, "");
+  o.textures = folder.path("labels");
+  EXPECT_TRUE(mentions(refusals(o), "photos/b.png", "without a texture map"));
+  EXPECT_TRUE(mentions(refusals(o), "labels/a.png", "is 4x4, its photo 8x8"));
+  o.mask_without_photo = o.other_size = Policy::accept;
+  EXPECT_EQ(ids(find_pairs(o)), std::vector<std::string>{"a"});
 }
 
 TEST(Pairs, ReportIsTheSameForAnyNumberOfThreads) {

@@ -1,12 +1,17 @@
 // Splits: the seed's permutations, the official lists, by hash, and stored.
 #include "data/split.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cmath>
 #include <set>
 #include <sstream>
+#include <thread>
 
 #include "kernels/error.h"
 #include "made_files.h"
@@ -208,6 +213,35 @@ TEST(Split, BrokenFilesAreRefusedByName) {
   EXPECT_NE(leak.find("a: listed 3 times"), std::string::npos);
   EXPECT_NE(leak.find("b: listed 2 times"), std::string::npos);
   EXPECT_THROW(read_split(folder.path("absent.json")), Error);
+}
+
+// Another program empties and fills the file all the while: an error now and then, or the split, and never SIGBUS,
+// which a parser in a mapping of the file would meet.
+TEST(Split, AFileThatShrinksMeanwhileCostsAnErrorAtMost) {
+  const TempFolder folder;
+  const Split split = split_by_permutation(numbers(20'000), 42, 2, 0.2, 0.1);
+  write_split(folder.path("split.json"), split);
+  std::string text;
+  {
+    std::ifstream file(folder.path("split.json"), std::ios::binary);
+    text.assign(std::istreambuf_iterator<char>(file), {});
+  }
+  std::atomic<bool> done = false;
+  std::thread other([&] {
+    const int fd = open(folder.path("split.json").c_str(), O_WRONLY);
+    while (!done) {
+      if (ftruncate(fd, 0) != 0 || pwrite(fd, text.data(), text.size(), 0) < 0) break;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    close(fd);
+  });
+  for (int i = 0; i < 60; ++i) {
+    try {
+      EXPECT_EQ(read_split(folder.path("split.json")), split);
+    } catch (const Error& error) { EXPECT_EQ(error.file_name(), folder.path("split.json")); }
+  }
+  done = true;
+  other.join();
 }
 
 TEST(Split, StoredSplitMeetsOtherData) {

@@ -173,6 +173,27 @@ TEST(MetricsGolden, ClassesAreTorchmetrics) {
       EXPECT_NEAR(*iou[static_cast<size_t>(k)], *one.values.at("iou_" + std::to_string(k)), kFloat32);
     EXPECT_FALSE(iou.back().has_value());  // torchmetrics says 0 here, and leaves it out of the mean as this does
     EXPECT_NEAR(*mean_iou(matrix), *one.values.at("mean_iou"), kFloat32);
+    const std::vector<Rates> rates = class_rates(matrix);
+    const auto rate = [](const Rates& of, Rate which) { return of[static_cast<size_t>(which)]; };
+    double f1 = 0, precision = 0, recall = 0;
+    for (int k = 0; k + 1 < classes; ++k) {
+      const Rates& own = rates[static_cast<size_t>(k)];
+      EXPECT_EQ(rate(own, Rate::iou), iou[static_cast<size_t>(k)]);
+      const PixelCounts c = matrix.one_against_rest(k);
+      EXPECT_EQ(*rate(own, Rate::precision), static_cast<double>(c.tp) / static_cast<double>(c.tp + c.fp));
+      EXPECT_EQ(*rate(own, Rate::recall), static_cast<double>(c.tp) / static_cast<double>(c.tp + c.fn));
+      EXPECT_NEAR(*rate(own, Rate::f1), 2 * *iou[static_cast<size_t>(k)] / (1 + *iou[static_cast<size_t>(k)]),
+                  kFloat64);
+      f1 += *rate(own, Rate::f1) / (classes - 1);
+      precision += *rate(own, Rate::precision) / (classes - 1);
+      recall += *rate(own, Rate::recall) / (classes - 1);
+    }
+    EXPECT_FALSE(rate(rates.back(), Rate::accuracy).has_value());
+    const Rates mean = mean_class_rates(matrix);
+    EXPECT_NEAR(*rate(mean, Rate::iou), *one.values.at("mean_iou"), kFloat32);
+    EXPECT_NEAR(*rate(mean, Rate::f1), f1, kFloat64);
+    EXPECT_NEAR(*rate(mean, Rate::precision), precision, kFloat64);
+    EXPECT_NEAR(*rate(mean, Rate::recall), recall, kFloat64);
     EXPECT_NEAR(*pixel_accuracy(matrix), *one.values.at("accuracy"), kFloat32);
   }
 }

@@ -6,8 +6,10 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "io/html.h"
 #include "kernels/error.h"
 #include "tests/train/temporary_folder.h"
+#include "train/chart.h"
 #include "train/report.h"
 
 namespace furrow::testing {
@@ -73,14 +75,6 @@ TEST(JsonLine, IsJsonWhateverTheValues) {
   EXPECT_EQ(line.substr(0, 9), "{\"step\":3");
 }
 
-TEST(Base64, IsThatOfTheStandard) {  // RFC 4648, section 10
-  EXPECT_EQ(train::base64(""), "");
-  EXPECT_EQ(train::base64("f"), "Zg==");
-  EXPECT_EQ(train::base64("fo"), "Zm8=");
-  EXPECT_EQ(train::base64("foobar"), "Zm9vYmFy");
-  EXPECT_EQ(train::base64("\xff\xfe\xfd"), "//79");
-}
-
 TEST(Chart, DrawsWhatIsThere) {
   EXPECT_EQ(train::chart_svg({"empty", false, {{"nothing", {}}}}), "");
   EXPECT_EQ(train::chart_svg({"no positive", true, {{"zero", {{1, 0}, {2, -1}}}}}), "");
@@ -91,6 +85,28 @@ TEST(Chart, DrawsWhatIsThere) {
   // The first and last point stand at the edges of the frame, the highest on top.
   const std::string line = train::chart_svg({"t", false, {{"c", {{0, 1}, {1, std::nan("")}, {2, 3}}}}});
   EXPECT_NE(line.find("points=\"64.0,244.0 628.0,28.0 \""), std::string::npos) << line;
+}
+
+// A square keeps both axes from 0 to 1, whatever the curves reach, and names what is drawn only where it could be taken
+// for another.
+TEST(Chart, OfAUnitSquare) {
+  const train::Chart square{.title = "ROC",
+                            .curves = {{"only", {{0, 0}, {1, 0.5}}}},
+                            .x = "x name",
+                            .y = "y <name>",
+                            .unit_square = true,
+                            .diagonal = true};
+  const std::string one = train::chart_svg(square);
+  EXPECT_NE(one.find("points=\"46.0,298.0 316.0,163.0 \""), std::string::npos) << one;
+  EXPECT_NE(one.find("class=\"dashed\" d=\"M46 298L316 28\""), std::string::npos);
+  EXPECT_NE(one.find(">x name</text>"), std::string::npos);
+  EXPECT_NE(one.find(">y &lt;name&gt;</text>"), std::string::npos);
+  for (const char* tick : {">0</text>", ">0.2</text>", ">1</text>"})
+    EXPECT_NE(one.find(tick), std::string::npos) << tick;
+  EXPECT_EQ(one.find(">only</text>"), std::string::npos);
+  train::Chart two = square;
+  two.curves.push_back({"other", {{0, 1}}});
+  EXPECT_NE(train::chart_svg(two).find(">only</text>"), std::string::npos);
 }
 
 TEST(Chart, LongCurvesKeepTheirSpikes) {
@@ -116,7 +132,7 @@ TEST_F(RunFolders, TheReportHoldsEverythingItself) {
   const std::string html = contents(path("report.html"));
   for (const char* part : {"<polyline", "Zm9vYmFy", "cpu &lt;1&gt;", "data.pairs", "&lt;b&gt;spike", "run &amp; co"})
     EXPECT_NE(html.find(part), std::string::npos) << part;
-  EXPECT_EQ(html.find(train::base64("old")), std::string::npos);
+  EXPECT_EQ(html.find(io::base64(std::as_bytes(std::span("old", 3)))), std::string::npos);
   EXPECT_EQ(html.find("<script"), std::string::npos);
   EXPECT_EQ(html.find("href"), std::string::npos);
 }

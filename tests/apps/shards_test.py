@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""`--shard I/N` and `--merge` of segment and evaluate: equal to one process, restarted after a kill, complained about.
+
+    shards_test.py PATH_TO_FURROW [unittest arguments]
+"""
+import json
+import os
+import signal
+import sys
+import time
+
+if len(sys.argv) > 1 and os.path.exists(sys.argv[1]):
+    sys.argv[1] = os.path.abspath(sys.argv[1])  # the tests run it in folders of their own
+
+from program import *  # noqa: E402, F403
+
+
+def gray(width: int, height: int, value) -> bytes:
+    rows = b"".join(b"\0" + bytes(value(x, y) for x in range(width)) for y in range(height))
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+class Shards(Program):
+    def put(self, name, data):
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    def ok(self, *words, status=0, **more):
+        result = self.run_furrow(*words, **more)
+        self.assertEqual(result.returncode, status, result.stderr.decode())
+        return result
+
+
+class Segment(Shards):
+    QUICK = ("segment", "photos", "--crop", "none", "--size", "32")
+
+    def setUp(self):
+        super().setUp()
+        for n in range(7):
+            self.put(f"photos/{n % 2}/{n}.png", png(40 + n, 30))
+
+    @staticmethod
+    def lines(text: bytes) -> list:
+        """Results without what is measured anew in each run, and without the folder that they were written to."""
+        out = [json.loads(line) for line in text.replace(b"one/", b"out/").replace(b"parts/", b"out/").splitlines()]
+        for result in out:
+            result.pop("timings_ms", None)
+        return out
+
+    def test_merged_shards_report_what_one_process_does(self):
+        self.put("photos/0/bad.png", b"no picture")
+        one = self.ok(*self.QUICK, "-o", "one", "--json", status=4)
+        for i in (3, 1, 2):
+            # The photo that is none, 0/bad.png, is the fifth of the list: of the second shard.
+            self.ok(*self.QUICK, "-o", "parts", "--shard", f"{i}/3", status=4 if i == 2 else 0)
+        merged = self.ok("segment", "--merge", "-o", "parts", "--json", status=4)
+        self.assertEqual(self.lines(one.stdout), self.lines(merged.stdout))
+        for path in sorted((self.folder / "one").rglob("*.png")):
+            self.assertEqual(path.read_bytes(), (self.folder / "parts" / path.relative_to(self.folder / "one")).read_bytes())
+        # Merging changes nothing: again, byte for byte.
+        self.assertEqual(merged.stdout, self.ok("segment", "--merge", "-o", "parts", "--json", status=4).stdout)
+        text = self.run_furrow("segment", "--merge", "-o", "parts")
+        self.assertEqual(text.stdout, b"7 done, 1 failed\n")
+
+    def test_a_missing_shard_is_named_and_a_killed_one_goes_on(self):
+        self.ok(*self.QUICK, "-o", "parts", "--shard", "1/2")
+        self.ok(*self.QUICK, "-o", "parts", "--shard", "2/2")
+        self.refused(self.run_furrow("segment", "--merge", "-o", "nowhere"), 7, "nowhere")
+        (self.folder / "parts/segment-shard-2-of-2.json").unlink()
+        self.refused(self.run_furrow("segment", "--merge", "-o", "parts"), 2, "1 of 2 shards are missing", "--shard 2/2 -o parts")
+        # What a kill leaves: some photos with all their files, one without its JSON, no file of the shard.
+        done = sorted((self.folder / "parts").rglob("3.json"))
+        self.assertEqual(len(done), 1)
+        before = {path: path.stat().st_mtime_ns for path in (self.folder / "parts").rglob("*.mask.png")}
+        done[0].unlink()
+        again = self.ok(*self.QUICK, "-o", "parts", "--shard", "2/2")
+        self.assertIn(b"finished before", again.stderr)
+        changed = [path.name for path, time_ in before.items() if path.stat().st_mtime_ns != time_]
+        self.assertEqual(changed, ["3.mask.png"])
+        self.assertEqual(self.ok("segment", "--merge", "-o", "parts").stdout, b"7 done\n")
+
+    def test_shards_of_other_photos_or_damaged_ones_are_refused(self):
+        self.ok(*self.QUICK, "-o", "parts", "--shard", "1/2")
+        self.put("photos/new.png", png(40, 30))
+        self.ok(*self.QUICK, "-o", "parts", "--shard", "2/2")
+        self.refused(self.run_furrow("segment", "--merge", "-o", "parts"), 2, "not those of the first shard")
+        self.ok(*self.QUICK, "-o", "parts", "--shard", "1/2")
+        path = self.folder / "parts/segment-shard-1-of-2.json"
+        text = path.read_text()
+        for bad in (text[:-9], text.replace('"place":0', '"place":99'), text.replace('"place":0', '"place":1'), "[]",
+                    text.replace('"json":"', '"json":"../'), text.replace('"faceless":false', '"faceless":0')):
+            self.assertNotEqual(bad, text)
+            path.write_text(bad)
+            self.refused(self.run_furrow("segment", "--merge", "-o", "parts"), 4, "segment-shard")
+
+    def test_more_shards_than_photos(self):
+        for i in range(1, 10):
+            self.ok(*self.QUICK, "-o", "parts", "--shard", f"{i}/9")
+        self.assertEqual(self.ok("segment", "--merge", "-o", "parts").stdout, b"7 done\n")
+
+    def test_a_launcher_divides_the_work(self):
+        for rank in range(3):
+            for names in ({"OMPI_COMM_WORLD_RANK": str(rank), "OMPI_COMM_WORLD_SIZE": "3"},
+                          {"SLURM_PROCID": str(rank), "SLURM_STEP_NUM_TASKS": "3"})[rank % 2:rank % 2 + 1]:
+                result = self.ok(*self.QUICK, "-o", "parts", env={**os.environ, **names})
+                self.assertIn(f"shard {rank + 1}/3, as launched by".encode(), result.stderr)
+        self.assertEqual(self.ok("segment", "--merge", "-o", "parts").stdout, b"7 done\n")
+        # A batch script is one process, whatever the job's number of tasks.
+        self.ok(*self.QUICK, "-o", "whole", env={**os.environ, "SLURM_PROCID": "0", "SLURM_NTASKS": "3"})
+        self.assertEqual(len(list((self.folder / "whole").rglob("*.mask.png"))), 7)
+
+    def test_words(self):
+        for words in (("--shard", "0/2"), ("--shard", "3/2"), ("--shard", "x"), ("--shard", "1/")):
+            self.refused(self.run_furrow(*self.QUICK, "-o", "parts", *words), 2, "--shard")
+        self.refused(self.run_furrow("segment", "photos", "--merge", "-o", "parts"), 2, "--merge")
+        self.refused(self.run_furrow("segment"), 2, "PHOTO")
+
+
+class Evaluate(Shards):
+    PAIRS = 40
+
+    def setUp(self):
+        super().setUp()
+        for n in range(self.PAIRS):
+            self.put(f"photos/{n:03}.png", png(64, 64, lambda x, y: (x * (n + 3) + y * 5) % 256))
+            self.put(f"masks/{n:03}.png", gray(64, 64, lambda x, y: 255 if (x + 2 * y + n) % 9 < 2 else 0))
+
+    def words(self, out, *more):
+        return ("evaluate", "photos", "masks", "--size", "96", "--bootstrap", "50", "--overlays", "2", "--threads", "1",
+                "--device", "cpu", "-o", out, *more)
+
+    def test_a_folder_of_shards_is_the_whole_and_an_interrupted_one_goes_on(self):
+        self.ok(*self.words("one"))
+        self.ok(*self.words("parts", "--shard", "1/2"))
+        self.refused(self.run_furrow("evaluate", "--merge", "parts", "-o", "sum"), 2, "shard 2/2, not begun", "--shard 2/2 -o parts")
+        part = self.folder / "parts/shard-2-of-2.part.json"
+        for attempt in range(8):  # until the signal comes between the first picture and the last
+            process = subprocess.Popen([FURROW, *self.words("parts", "--shard", "2/2")], cwd=self.folder,
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            time.sleep(0.1 * 1.4 ** attempt)
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=60)
+            self.assertIn(process.returncode, (143, -signal.SIGTERM), err)
+            if part.exists() and json.loads(part.read_text())["rows"]:
+                break
+            part.unlink(missing_ok=True)
+        counted = len(json.loads(part.read_text())["rows"])
+        self.assertLess(counted, self.PAIRS // 2)
+        self.refused(self.run_furrow("evaluate", "--merge", "parts", "-o", "sum"), 2, "shard 2/2, unfinished")
+        # Another evaluation does not go on with it; a damaged one is no start either.
+        other = self.ok(*self.words("other", "--shard", "2/2"))
+        result = self.ok(*self.words("parts", "--shard", "2/2"))
+        self.assertIn(f"goes on after {counted} of".encode(), result.stderr)
+        self.assertEqual((self.folder / "other/shard-2-of-2.json").read_bytes(), (self.folder / "parts/shard-2-of-2.json").read_bytes())
+        self.assertNotIn(b"goes on", other.stderr)
+        self.assertFalse(part.exists())
+        again = self.ok(*self.words("parts", "--shard", "2/2"))
+        self.assertIn(b"finished before", again.stderr)
+        self.refused(self.run_furrow(*self.words("parts", "--shard", "2/2", "--threshold", "0.4")), 2, "exists already")
+        self.ok("evaluate", "--merge", "parts", "-o", "sum")
+        for name in ("evaluate.json", "per_image.csv", "groups.csv", "report.html"):
+            self.assertEqual((self.folder / "one" / name).read_bytes(), (self.folder / "sum" / name).read_bytes(), name)
+
+    def test_a_part_of_something_else_counts_for_nothing(self):
+        self.ok(*self.words("parts", "--shard", "2/2"))
+        finished = self.folder / "parts/shard-2-of-2.json"
+        whole = finished.read_bytes()
+        for bad in (b"{", whole.replace(b'"threshold":0.', b'"threshold":0.00', 1)):
+            (self.folder / "parts/shard-2-of-2.part.json").write_bytes(bad)
+            finished.unlink(missing_ok=True)
+            self.assertNotIn(b"goes on", self.ok(*self.words("parts", "--shard", "2/2")).stderr)
+            self.assertEqual(finished.read_bytes(), whole)
+
+    def test_a_launcher_divides_the_work(self):
+        env = {**os.environ, "OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "4"}
+        self.assertIn(b"shard 2/4, as launched by Open MPI", self.ok(*self.words("parts"), env=env).stderr)
+        self.assertTrue((self.folder / "parts/shard-2-of-4.json").exists())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,251 @@
+// The gradient audit on a dump that PyTorch made (tests/data/make_audit_dump.py), and on the same with one thing wrong.
+#include "train/audit.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "io/safetensors.h"
+#include "tests/train/temporary_folder.h"
+
+namespace furrow::train {
+namespace {
+
+const std::string kFolder = FURROW_TEST_DATA "/audit/";
+
+const io::Checkpoint& dump_file() {
+  static const io::Checkpoint file = io::read_checkpoint(kFolder + "dump.pth");
+  return file;
+}
+
+NamedTensor& find(io::Checkpoint& file, const std::string& name) {
+  return *std::ranges::find(file.tensors, name, &NamedTensor::name);
+}
+
+void set(NamedTensor& t, const std::vector<double>& values) {
+  auto owner = std::make_shared<std::vector<double>>(values);
+  t.dtype = DType::f64;
+  t.bytes = std::as_bytes(std::span(*owner));
+  t.owner = owner;
+}
+
+Audit audit(const io::Checkpoint& file, DeviceKind kind = DeviceKind::ref) {
+  static const io::Checkpoint weights = io::read_checkpoint(kFolder + "weights.pth");
+  BackendOptions options;
+  if (kind == DeviceKind::cpu_emulated) options.precision = Precision::fp32;
+  const auto backend = make_backend({kind, 0}, nullptr, options);
+  return audit_backward(weights.tensors, audit_dump_of(file), *backend);
+}
+
+std::string first_of(const Audit& audit) {
+  if (!audit.first) return "";
+  const AuditRow& row = audit.rows[*audit.first];
+  return std::string(name(row.part)) + " " + std::to_string(row.step) + " " + row.name;
+}
+
+Error refusal(const io::Checkpoint& file) {
+  try {
+    audit(file);
+  } catch (const Error& error) { return error; }
+  ADD_FAILURE() << "nothing was refused";
+  return Error(ErrorCode::internal, "");
+}
+
+// Far inside what is allowed, so that an allowance that had to be widened would be noticed.
+TEST(Audit, AgreesWithPyTorchInFloat64) {
+  const Audit a = audit(dump_file());
+  EXPECT_EQ(first_of(a), "");
+  EXPECT_EQ(a.rows.size(), 10 + dump_file().tensors.size() - 3);
+  EXPECT_EQ(a.rows[0].part, AuditPart::loss);
+  EXPECT_EQ(a.rows[1].name, "outc.conv.bias");
+  EXPECT_EQ(a.architecture, "unet base 2, 3 -> 1, transposed");
+  for (const AuditRow& row : a.rows) EXPECT_LE(row.largest, row.part == AuditPart::gradient ? 1e-11 : 1e-9) << row.name;
+}
+
+TEST(Audit, AgreesWithinFloat32OnDeviceCpu) {
+  const Audit a = audit(dump_file(), DeviceKind::cpu);
+  EXPECT_EQ(first_of(a), "");
+  EXPECT_GT(a.rows[2].largest, 1e-12);  // it was float32 indeed
+  EXPECT_TRUE(a.branches.layers.empty());
+}
+
+TEST(Audit, AgreesWithinFloat32OnTheCudaKernels) {
+  EXPECT_EQ(first_of(audit(dump_file(), DeviceKind::cpu_emulated)), "");
+}
+
+TEST(Audit, NamesAPerturbedGradient) {
+  for (const char* key : {"inc.double_conv.0.weight", "up2.conv.double_conv.4.bias", "outc.conv.bias"})
+    for (const DeviceKind kind : {DeviceKind::ref, DeviceKind::cpu}) {
+      io::Checkpoint file = dump_file();
+      NamedTensor& t = find(file, std::string("gradient/") + key);
+      std::vector<double> values = t.to<double>();
+      double largest = 0;
+      for (const double v : values) largest = std::max(largest, std::abs(v));
+      values[values.size() / 2] += largest * (kind == DeviceKind::ref ? 1e-8 : 1e-3);
+      set(t, values);
+      const Audit a = audit(file, kind);
+      EXPECT_EQ(first_of(a), std::string("gradient 1 ") + key);
+      EXPECT_EQ(std::ranges::count(a.rows, AuditVerdict::departs, &AuditRow::verdict), 1);
+    }
+}
+
+TEST(Audit, NamesAGradientThatIsNotANumber) {
+  io::Checkpoint file = dump_file();
+  NamedTensor& t = find(file, "gradient/up1.up.bias");
+  std::vector<double> values = t.to<double>();
+  values[3] = NAN;
+  set(t, values);
+  EXPECT_EQ(first_of(audit(file)), "gradient 1 up1.up.bias");
+}
+
+// A moment's decay shows in the second step, which the third loss is the first to see; the gradients still agree.
+TEST(Audit, NamesTheFirstLossAfterAWrongMomentum) {
+  for (const char* key : {"optimiser.beta1", "optimiser.beta2"}) {
+    io::Checkpoint file = dump_file();
+    file.metadata[key] = "0.95";
+    EXPECT_EQ(first_of(audit(file)), "loss 3 ") << key;
+  }
+}
+
+TEST(Audit, NamesTheFirstStateAfterOtherOptimiserSettings) {
+  for (const auto& [key, value] : {std::pair{"optimiser.lr", "0.0011"}, {"optimiser.weight_decay", "0"}}) {
+    io::Checkpoint file = dump_file();
+    file.metadata[key] = value;
+    EXPECT_TRUE(first_of(audit(file)).starts_with("parameter 1 ")) << key << ": " << first_of(audit(file));
+  }
+}
+
+TEST(Audit, NamesTheLossOfOtherSettingsOfIt) {
+  io::Checkpoint file = dump_file();
+  file.metadata["loss.gamma"] = "2";
+  EXPECT_EQ(first_of(audit(file)), "loss 1 ");
+}
+
+TEST(Audit, NamesARunningStatisticAndACounter) {
+  io::Checkpoint file = dump_file();
+  NamedTensor& t = find(file, "step1/inc.double_conv.1.running_var");
+  std::vector<double> values = t.to<double>();
+  values[0] *= 1 + 1e-6;
+  set(t, values);
+  EXPECT_EQ(first_of(audit(file)), "statistic 1 inc.double_conv.1.running_var");
+  file = dump_file();
+  set(find(file, "step10/inc.double_conv.1.num_batches_tracked"), {9});
+  EXPECT_EQ(first_of(audit(file)), "counter 10 inc.double_conv.1.num_batches_tracked");
+}
+
+TEST(Audit, ListsMissingUnexpectedAndMisshapenArrays) {
+  io::Checkpoint file = dump_file();
+  find(file, "gradient/outc.conv.bias").name = "gradient/outc.conv.offset";
+  NamedTensor& t = find(file, "step10/inc.double_conv.1.weight");
+  t.dims = {1, 2};
+  const Error error = refusal(file);
+  EXPECT_EQ(error.code(), ErrorCode::unsupported);
+  const std::vector<std::string> lines = {"missing: gradient/outc.conv.bias 1",
+                                          "unexpected: gradient/outc.conv.offset 1",
+                                          "misshapen: step10/inc.double_conv.1.weight is 1x2, expected 2"};
+  EXPECT_EQ(error.detail_lines(), lines);
+  EXPECT_NE(error.reason().find("3 arrays, the first missing: gradient/outc.conv.bias"), std::string::npos);
+}
+
+TEST(Audit, RefusesWhatIsNoDump) {
+  const auto without = [](const std::string& name) {
+    io::Checkpoint file = dump_file();
+    std::erase_if(file.tensors, [&](const NamedTensor& t) { return t.name == name; });
+    return refusal(file).line();
+  };
+  EXPECT_EQ(without("losses"), "error[malformed]: no array losses; a dump for the audit is made as in docs/audit.md");
+  EXPECT_NE(without("input").find("no array input"), std::string::npos);
+
+  const auto with = [](const std::string& key, const std::string& value) {
+    io::Checkpoint file = dump_file();
+    file.metadata[key] = value;
+    return refusal(file).line();
+  };
+  EXPECT_EQ(with("optimiser.lr", "fast"), "error[malformed]: in optimiser.lr: not a number: fast");
+  EXPECT_EQ(with("optimiser.beta1", "1"), "error[malformed]: in optimiser.beta1: out of range: 1");
+  EXPECT_NE(with("optimiser.kind", "lion").find("no optimiser is called lion"), std::string::npos);
+  EXPECT_NE(with("loss.gama", "2").find("loss.gama: did you mean loss.gamma?"), std::string::npos);
+
+  io::Checkpoint file = dump_file();
+  file.metadata.erase("optimiser.eps");
+  EXPECT_NE(refusal(file).line().find("in optimiser.eps: the dump does not say it"), std::string::npos);
+  file = dump_file();
+  find(file, "input").dims = {2, 1, 96, 32};
+  EXPECT_NE(refusal(file).line().find("not the same pictures"), std::string::npos);
+  file = dump_file();
+  find(file, "input").name = "picture";
+  EXPECT_NE(refusal(file).line().find("no array input"), std::string::npos);
+  file = dump_file();
+  file.tensors.push_back(find(file, "losses"));
+  file.tensors.back().name = "lossy";
+  EXPECT_NE(refusal(file).line().find("such as lossy 10"), std::string::npos);
+  file = dump_file();
+  file.tensors.push_back(find(file, "losses"));
+  EXPECT_NE(refusal(file).line().find("in losses: stands there twice"), std::string::npos);
+  file = dump_file();
+  set(find(file, "losses"), std::vector<double>(9));
+  find(file, "losses").dims = {9};
+  EXPECT_NE(refusal(file).line().find("step10 is kept, and losses has 9 steps"), std::string::npos);
+}
+
+// A shift that brings one unit of the first ReLU to 1e-9 above zero, where float32's rounding decides: of a few such
+// units it takes the other side of some.
+TEST(AuditBranches, FindsTheUnitThatRoundingDecides) {
+  const io::Checkpoint weights = io::read_checkpoint(kFolder + "weights.pth");
+  const AuditDump dump = audit_dump_of(dump_file());
+  const auto shifted = [&](double by) {
+    io::Checkpoint file = weights;
+    NamedTensor& t = find(file, "inc.double_conv.1.bias");
+    std::vector<double> values = t.to<double>();
+    for (double& v : values) v += by;
+    set(t, values);
+    return file.tensors;
+  };
+  const auto exact = make_backend({DeviceKind::ref, 0}, nullptr), cpu = make_backend({DeviceKind::cpu, 0}, nullptr);
+  // All of the ReLU's inputs, by a shift that leaves none below zero.
+  const auto network = build({.base = 2});
+  network->load(shifted(100), DType::f64);
+  Tape tape(*exact, Mode::training);
+  network->forward(tape, tape.input(dump.input));
+  const auto relu = std::ranges::find(tape.nodes(), OpKind::relu, &Node::op);
+  ASSERT_NE(relu, tape.nodes().end());
+  int found = 0;
+  for (size_t unit = 0; unit < 16; ++unit) {
+    const Branches branches =
+        other_branches(shifted(100 - relu->value.values<double>()[unit] + 1e-9), dump.input, *cpu);
+    if (branches.layers.empty() || branches.layers[0].where != "inc.double_conv.2") continue;
+    ++found;
+    EXPECT_EQ(branches.layers[0].op, "relu");
+    EXPECT_LE(branches.layers[0].units, 2);
+    EXPECT_EQ(branches.layers[0].of, 2 * 32 * 32 * 2);
+    EXPECT_EQ(branches.parameters[0], "inc.double_conv.0.weight");
+    EXPECT_EQ(std::ranges::count(branches.parameters, "outc.conv.weight"), 0);
+  }
+  EXPECT_GE(found, 1);
+  EXPECT_LE(found, 16);
+  EXPECT_TRUE(other_branches(weights.tensors, dump.input, *exact).layers.empty());
+}
+
+// Cut anywhere, the file is refused by name or holds all that was read; a safetensors dump reads as a .pth does.
+using AuditFile = furrow::testing::TemporaryFolder;
+TEST_F(AuditFile, CutIsNamedAndOfEitherKindIsRead) {
+  const std::string bytes = contents(kFolder + "dump.pth");
+  for (const size_t kept : {size_t{0}, size_t{100}, bytes.size() / 2, bytes.size() - 1}) {
+    const std::string cut = path("cut.pth");
+    write(cut, bytes.substr(0, kept));
+    try {
+      read_audit_dump(cut, {});
+      ADD_FAILURE() << kept << " bytes were read as a dump";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.file_name(), cut);
+      EXPECT_EQ(error.code(), ErrorCode::malformed) << error.line();
+    }
+  }
+  io::write_safetensors(path("dump.safetensors"), dump_file().tensors, dump_file().metadata);
+  EXPECT_EQ(first_of(audit(io::read_checkpoint(path("dump.safetensors")))), "");
+}
+
+}  // namespace
+}  // namespace furrow::train
