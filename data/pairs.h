@@ -33,7 +33,8 @@ enum class PairCheck : uint8_t {
 };
 
 struct PairOptions {
-  // Folders. masks "": there are none, and every photo is an example (its target is computed). textures "": none either.
+  // Folders. masks "": there are none, and every photo is an example (its target is computed). textures "": none
+  // either.
   std::string images, masks, textures;
   MaskRule rule;
   Stem stem = Stem::whole;
@@ -42,8 +43,8 @@ struct PairOptions {
   Policy mask_without_photo = Policy::refuse;  // also: pair without a texture map
   Policy other_size = Policy::refuse;          // mask or texture map is the photo's at another scale; such a pair stays
   Policy strange_value = Policy::refuse;       // mask values that the rule does not name; such a pair is left out
-  // Picture of a kind that is not read (BMP, TIFF ...), unsearched folder, and under a picture's name a link to nothing, a
-  // pipe, a socket, a device.
+  // Picture of a kind that is not read (BMP, TIFF ...), unsearched folder, and under a picture's name a link to
+  // nothing, a pipe, a socket, a device.
   Policy unread_file = Policy::warn;
   io::Limits limits;
 };

@@ -49,8 +49,8 @@ struct TrainOptions {
 };
 
 // A batch, or as much of it as fits in memory at once: images {n,H,W,C} of the back-end's type, and the loss's targets.
-// absent: this process has nothing of the micro-batch that its peers work on; x and target are of any image, and nothing
-// comes of them.
+// absent: this process has nothing of the micro-batch that its peers work on; x and target are of any image, and
+// nothing comes of them.
 struct MicroBatch {
   Tensor x, target;
   bool absent = false;
