@@ -50,10 +50,10 @@ void add_train(CLI::App& app, Program& program) {
   verb->add_option("--device", words->device, "auto (default), cpu, cuda, cuda:N, cpu-emulated (slow), ref (slow)");
   verb->add_option("--threads", words->threads, "Worker threads (default, or 0: all usable processors)");
   verb->add_option("--precision", words->precision, "float32 (default) or mixed");
-  verb->add_option(
-          "--parallel", words->train.parallel,
-          "auto (default): with the other processes of an mpirun or srun; mpi: by MPI in any case; none: alone")
-      ->check(CLI::IsMember({"auto", "mpi", "none"}));
+  verb->add_option("--parallel", words->train.parallel,
+                   "auto (default): with the other processes of an mpirun or srun; mpi: in any case; nccl: gradients "
+                   "by NCCL; none: alone")
+      ->check(CLI::IsMember({"auto", "mpi", "nccl", "none"}));
   verb->add_option("--preview", words->train.preview, "Write augmented training pictures to this folder and stop");
   verb->add_flag("--check", words->train.check, "Pre-flight only: data, memory, disk, one picture; then stop");
   verb->add_flag("--help-config", words->help_config, "Print every key of the configuration and stop");

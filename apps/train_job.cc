@@ -142,6 +142,7 @@ int run_alone_or_together(const TrainWords& words, const io::Limits& limits, con
     for (const std::string& note : loaded.notes) cli::note(common, note);
   train::TrainJob job;
   job.together = together;
+  job.nccl = words.parallel == "nccl";
   job.options = loaded.options;
   job.limits = limits;
   job.resume = !words.resume.empty();

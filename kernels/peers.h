@@ -5,6 +5,7 @@
 // next is no business of this layer: parallel/ implements the class.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -27,6 +28,11 @@ class Peers {
   // everywhere; t is of the back-end's type and in its memory.
   virtual void sum(Backend& backend, Tensor& t) = 0;
 };
+
+// The same processes, whose GPUs add up tensors among themselves by NCCL (kernels/cuda/vendor/nccl_peers.h). Both outlive
+// the result. Every process calls it. ErrorCode::usage where the back-end is of no GPU (or the emulator of one);
+// ErrorCode::device where there is no NCCL or it refuses.
+std::unique_ptr<Peers> peers_by_nccl(Backend& backend, Peers& host);
 
 // The part of an operation's batch that this process holds. No peers: all of it.
 struct Shared {

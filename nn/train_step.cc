@@ -26,29 +26,36 @@ LossFunction squared_error_loss() {
 
 namespace {
 
-// The parts of a step's batch over all processes: where this process's images begin, and how many there are in all.
-struct PartCounts {
-  PartCounts(std::span<const MicroBatch> batch, Peers* peers) {
-    std::vector<double> own;
-    for (const MicroBatch& part : batch) own.push_back(part.absent ? 0 : static_cast<double>(part.x.shape().n));
-    std::vector<double> every = own;
-    size_t ranks = 1, rank = 0;
+// The images of each part of a step's batch over all processes. Allocates nothing where this process is alone.
+class PartCounts {
+ public:
+  PartCounts(std::span<const MicroBatch> batch, Peers* peers) : batch_(batch), peers_(peers) {
     if (peers != nullptr) {
-      ranks = static_cast<size_t>(peers->size()), rank = static_cast<size_t>(peers->rank());
-      every.resize(own.size() * ranks);
-      peers->gather(own, every);
+      std::vector<double> own;
+      for (const MicroBatch& part : batch) own.push_back(part.absent ? 0 : static_cast<double>(part.x.shape().n));
+      every_.resize(own.size() * static_cast<size_t>(peers->size()));
+      peers->gather(own, every_);
     }
-    for (size_t part = 0; part < own.size(); ++part) {
-      const int64_t begin = all;
-      for (size_t r = 0; r < ranks; ++r) {
-        if (r == rank) first.push_back(all);
-        all += static_cast<int64_t>(every[r * own.size() + part]);
-      }
-      count.push_back(all - begin);
-    }
+    for (size_t part = 0; part < batch.size(); ++part) all_ += images(part);
   }
-  std::vector<int64_t> first, count;  // of each part
-  int64_t all = 0;
+  int64_t all() const { return all_; }
+  int64_t images(size_t part) const {
+    return peers_ == nullptr ? batch_[part].x.shape().n : of_ranks(part, peers_->size());
+  }
+  // Of the processes before this one.
+  int64_t before(size_t part) const { return peers_ == nullptr ? 0 : of_ranks(part, peers_->rank()); }
+
+ private:
+  int64_t of_ranks(size_t part, int end) const {
+    double sum = 0;
+    for (size_t rank = 0; rank < static_cast<size_t>(end); ++rank) sum += every_[rank * batch_.size() + part];
+    return static_cast<int64_t>(sum);
+  }
+
+  std::span<const MicroBatch> batch_;
+  Peers* peers_;
+  std::vector<double> every_;
+  int64_t all_ = 0;
 };
 
 }  // namespace
@@ -111,16 +118,17 @@ LossValue TrainStep::accumulate_one(const MicroBatch& batch, double weight, int6
 
 LossValue TrainStep::accumulate(std::span<const MicroBatch> batch, int64_t first_image) {
   const PartCounts counts(batch, options_.peers);
-  require(counts.all > 0, "TrainStep: an empty batch");
+  require(counts.all() > 0, "TrainStep: an empty batch");
   parameters_.begin_gradients();
   LossValue sum;
   for (size_t i = 0; i < batch.size(); ++i) {
-    const double weight = static_cast<double>(counts.count[i]) / static_cast<double>(counts.all);
-    const LossValue value = accumulate_one(batch[i], weight, first_image + counts.first[i]);
+    const double weight = static_cast<double>(counts.images(i)) / static_cast<double>(counts.all());
+    const LossValue value = accumulate_one(batch[i], weight, first_image + counts.before(i));
     sum.total += weight * value.total;
     sum.dice += weight * value.dice;
     sum.focal += weight * value.focal;
     sum.invalid += value.invalid;
+    first_image += counts.images(i);
   }
   parameters_.complete_gradients();
   if (options_.peers != nullptr) options_.peers->sum(backend_, parameters_.gradients());

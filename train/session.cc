@@ -114,6 +114,10 @@ Session::Session(const TrainJob& job, const Snapshot* from)
     network = make_network(same, backend->dtype(), limits, notes);
     network->load(model_tensors(*from), backend->dtype());
   }
+  if (peers != nullptr && job.nccl) {
+    nccl = peers_by_nccl(*backend, *peers);
+    peers = nccl.get();
+  }
   furrow::TrainOptions in_step = step_options(options, loss);
   in_step.peers = peers;
   step = std::make_unique<TrainStep>(*network, *backend, std::move(in_step));

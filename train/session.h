@@ -27,6 +27,7 @@ struct Session {
   ThreadPool pool;
   std::string device;  // in words
   std::unique_ptr<Backend> backend;
+  std::unique_ptr<Peers> nccl;  // what `peers` then is
   Data data;
   int loader_threads;
   LossFunction loss;

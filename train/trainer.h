@@ -41,6 +41,7 @@ struct TrainJob {
   // The processes that train together, each by the same call with the same job; null: this one alone. Rank 0 speaks,
   // validates and writes; batches of the configuration are those of each process.
   parallel::Communicator* together = nullptr;
+  bool nccl = false;  // gradients go from GPU to GPU
 };
 
 struct TrainResult {

@@ -85,6 +85,7 @@ class CudaBackend : public Backend {
   void fetch(const Tensor& from, Tensor& to) override;
   void put(const Tensor& from, Tensor& to) override;
   void finish() override;
+  Stream stream() const { return stream_; }
   std::unique_ptr<Recorded> record(const std::function<void()>& work) override;
 
  protected:   // for VendorBackend

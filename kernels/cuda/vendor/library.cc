@@ -17,6 +17,7 @@ struct Wanted {
   const char* variable;            // environment: an explicit path
   std::vector<std::string> names;  // in the order they are tried
   size_t lowest, beyond;           // versions, as the library writes them
+  const char* without = kOwn;      // what to do where there is none
 };
 
 std::string dotted(size_t version) {
@@ -44,7 +45,7 @@ Opened open(const Wanted& wanted) {
   throw Error(ErrorCode::device, std::string(wanted.title) + " cannot be opened: " + tried)
       .hint((named ? std::string(wanted.variable) + " names that file; "
                    : std::string(wanted.variable) + " may name the file; ") +
-            kOwn);
+            wanted.without);
 }
 
 // The functions of one opened library.
@@ -61,7 +62,7 @@ class Symbols {
     if (address == nullptr)
       throw Error(ErrorCode::device,
                   std::string(wanted_.title) + ": " + printable(opened_.file) + " has no function " + name)
-          .hint(kOwn);
+          .hint(wanted_.without);
     function = reinterpret_cast<Function*>(address);
   }
   std::string checked_version(size_t version) const {
@@ -69,7 +70,7 @@ class Symbols {
       throw Error(ErrorCode::device, std::string(wanted_.title) + ": " + printable(opened_.file) + " is version " +
                                          dotted(version) + "; Furrow knows " + dotted(wanted_.lowest) +
                                          " up to, not with, " + dotted(wanted_.beyond))
-          .hint(kOwn);
+          .hint(wanted_.without);
     return dotted(version);
   }
   const std::string& file() const { return opened_.file; }
@@ -127,6 +128,26 @@ std::shared_ptr<const CublasLtLibrary> open_cublaslt() {
   symbols.find(api.heuristic, "cublasLtMatmulAlgoGetHeuristic");
   symbols.find(api.config_get, "cublasLtMatmulAlgoConfigGetAttribute");
   symbols.find(api.matmul, "cublasLtMatmul");
+  return library;
+}
+
+std::shared_ptr<const NcclLibrary> open_nccl() {
+  static const Wanted kWanted{"NCCL 2", "FURROW_NCCL", {"libnccl.so.2"},
+                              20900,    30000,         "--parallel mpi needs no such library"};
+  const Symbols symbols(kWanted, open(kWanted));
+  auto library = std::make_shared<NcclLibrary>();
+  nccl::Api& api = library->api;
+  symbols.find(api.version, "ncclGetVersion");
+  int version = 0;
+  if (api.version(&version) != 0) version = 0;
+  library->version = symbols.checked_version(static_cast<size_t>(version));
+  library->file = symbols.file();
+  symbols.find(api.error_string, "ncclGetErrorString");
+  symbols.find(api.unique_id, "ncclGetUniqueId");
+  symbols.find(api.init_rank, "ncclCommInitRank");
+  symbols.find(api.destroy, "ncclCommDestroy");
+  symbols.find(api.async_error, "ncclCommGetAsyncError");
+  symbols.find(api.all_gather, "ncclAllGather");
   return library;
 }
 
