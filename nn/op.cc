@@ -139,7 +139,8 @@ void norm_run(const OpCall& c) {
     mean = batch_mean;
   } else {
     c.backend.batch_norm(x, gamma, beta, {.mean = &mean, .var = &var, .eps = a.eps}, c.y);
-    rstd = Tensor(var.shape(), var.dtype());  // the host computes it: its memory, wherever the tape's is
+    // The host computes it, so in its memory, wherever the tape's is.
+    rstd = c.backend.in_host_memory() ? c.fresh(var.shape()) : Tensor(var.shape(), var.dtype());
     if (var.dtype() == DType::f64)
       reciprocal_std<double>(var, a.eps, rstd);
     else

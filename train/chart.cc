@@ -121,7 +121,8 @@ std::string chart_svg(const Chart& chart) {
   x.widen();
   y.widen();
   std::string out = "<svg viewBox=\"0 0 " + text_of(kWidth) + " " + text_of(kHeight) +
-                    "\" xmlns=\"http://www.w3.org/2000/svg\" role=\"img\"><title>" + html_escaped(chart.title) + "</title>";
+                    "\" xmlns=\"http://www.w3.org/2000/svg\" role=\"img\"><title>" + html_escaped(chart.title) +
+                    "</title>";
   const double step_x = round_step(x, 6), step_y = round_step(y, 5);
   for (double v = std::ceil(x.low / step_x) * step_x; v <= x.high; v += step_x) {
     const double at = left_to_right(x.at(v));
