@@ -45,8 +45,8 @@ struct AugmentRecipe {
   std::vector<AugmentStep> steps;  // at most 255; in this order
 };
 
-// Names: "none", "seed-" and the commit ("seed-258931e"), "seed-head", "best-run". ErrorCode::configuration, with all
-// names in the hint, for others.
+// Names: "none", "seed-" and the commit ("seed-258931e"), "seed-head", "best-run", and "furrow-mini", our own.
+// ErrorCode::configuration, with all names in the hint, for others.
 AugmentRecipe augment_recipe(std::string_view name, AugmentFlavour flavour);
 std::vector<std::string> augment_recipe_names();
 

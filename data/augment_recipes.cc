@@ -1,6 +1,7 @@
-// The augmentation lists of the original wrinkle project, commit by commit. Resizing and normalisation belong to the
-// loader: here everything happens on bytes at the network's size, also where a commit resized last (7ca68ad, 12fc2b1)
-// or displaced after normalising (7c1564d, whose border was the mean colour instead of black).
+// The augmentation lists of the original wrinkle project, commit by commit, and Furrow's own. Resizing and
+// normalisation belong to the loader: here everything happens on bytes at the network's size, also where a commit
+// resized last (7ca68ad, 12fc2b1) or displaced after normalising (7c1564d, whose border was the mean colour instead of
+// black).
 #include <cmath>
 
 #include "data/augment.h"
@@ -84,6 +85,21 @@ std::vector<AugmentStep> seed_4868424(AugmentFlavour f) {
   return {rotate(), flip(), affine(f), clahe(), blur(3, 7, 0.3), noise(f, 10, 50, 0.3)};
 }
 
+// Furrow's own, of its default model (weights/): any turn and size a portrait's crop may have, colours of other lamps
+// and cameras, one picture in five without colour, so that hue alone is no wrinkle.
+std::vector<AugmentStep> furrow_mini(AugmentFlavour) {
+  const AugmentStep turn{.op = AugmentOp::affine, .p = 1, .scale = {0.8, 1.3}, .angle = {-15, 15}};
+  const AugmentStep light{.op = AugmentOp::jitter,
+                          .p = 1,
+                          .brightness = {0.8, 1.2},
+                          .contrast = {0.8, 1.2},
+                          .saturation = {0.8, 1.2},
+                          .hue = {-0.02, 0.02}};
+  const AugmentStep grey{.op = AugmentOp::jitter, .p = 0.2, .saturation = {0, 0}};
+  const AugmentStep grain{.op = AugmentOp::noise, .p = 0.5, .deviation = {0, 8}};
+  return {flip(), turn, light, grey, grain};
+}
+
 constexpr Named kRecipes[] = {
     {"none", nothing},
     {"seed-7ca68ad", seed_7ca68ad},
@@ -100,6 +116,7 @@ constexpr Named kRecipes[] = {
     {"seed-7c1564d", seed_7c1564d},
     {"seed-4868424", seed_4868424},
     {"seed-head", seed_4868424},
+    {"furrow-mini", furrow_mini},
 };
 
 }  // namespace

@@ -8,7 +8,7 @@ namespace furrow::train {
 
 void export_model(const std::string& folder, const Snapshot& best, const ModelInfo& info, const std::string& metric) {
   NamedTensors tensors;
-  for (const NamedTensor& tensor : model_tensors(best)) tensors.push_back(stored_as(tensor, DType::f32));
+  for (const NamedTensor& tensor : exported_tensors(best)) tensors.push_back(stored_as(tensor, DType::f32));
   io::write_safetensors(folder + "/model.safetensors", tensors, to_metadata(info));
   io::PthOptions options{.nest_under = "model_state_dict", .extra = {}};
   options.extra.emplace_back("epoch", integer_value(best, "best.epoch"));

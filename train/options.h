@@ -123,6 +123,8 @@ struct TrainOptions {
   double min_learning_rate = 1e-6;                             // plateau and cosine
   int64_t warmup_steps = 0;
 
+  double average_decay = 0;  // of the moving average of the weights, which is what is validated and exported; 0: none
+
   // The run.
   int64_t epochs = 100, batch_size = 8,
           accumulate = 1;  // an update sums the gradients of accumulate * batch_size items

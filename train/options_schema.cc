@@ -143,6 +143,8 @@ void add_optimiser(ConfigSchema& s, TrainOptions& o) {
   s.number("optimiser.momentum", &o.momentum, kFraction, "", "sgd");
   s.flag("optimiser.nesterov", &o.nesterov, "sgd: look ahead");
   s.choice("optimiser.decay_on", &o.decay_on, {"all", "no-norm-bias"}, "which tensors weight_decay shrinks");
+  s.number("average_decay", &o.average_decay, kFraction, "per update",
+           "of the moving average of the weights, which is then what is validated and exported; 0 for none");
   s.choice("scheduler.name", &o.scheduler, {"plateau", "cosine", "constant"}, "of the learning rate");
   s.choice("scheduler.watch", &o.scheduler_watch, {"loss", "iou", "f1", "dice"}, "plateau: what must improve");
   s.number("scheduler.factor", &o.scheduler_factor, {.low = 0, .high = 1, .open_low = true, .open_high = true}, "",

@@ -7,7 +7,7 @@
 namespace furrow::train {
 namespace {
 
-constexpr std::string_view kModel = "model.", kNorms = "watch.norms", kSchedule = "schedule.";
+constexpr std::string_view kModel = "model.", kAverage = "average.", kNorms = "watch.norms", kSchedule = "schedule.";
 
 // The buffers of the optimiser by their names in a checkpoint.
 std::vector<std::pair<std::string, int>> moments_of(const TrainStep& step) {
@@ -73,6 +73,17 @@ void visit_numbers(Visit&& number, Optim& optim, Place& position, Sums& interval
   number("watch.broken", watch.broken);
 }
 
+// Those whose names begin with `prefix`, without it.
+NamedTensors below(const Snapshot& snapshot, std::string_view prefix) {
+  NamedTensors out;
+  for (const NamedTensor& tensor : snapshot.tensors)
+    if (tensor.name.starts_with(prefix)) {
+      out.push_back(tensor);
+      out.back().name.erase(0, prefix.size());
+    }
+  return out;
+}
+
 NamedTensor norms_tensor(const std::vector<double>& norms) {
   const auto held = std::make_shared<const std::vector<double>>(norms);
   return {std::string(kNorms), DType::f64, {static_cast<int64_t>(norms.size())}, std::as_bytes(std::span(*held)), held};
@@ -85,6 +96,11 @@ Snapshot capture(const RunState& state, const LogSizes& logs, const std::string&
   state.step.parameters().publish();
   out.tensors = state.network.state();
   for (NamedTensor& tensor : out.tensors) tensor.name.insert(0, kModel);
+  if (state.average != nullptr)
+    for (NamedTensor& tensor : state.average->network().state()) {
+      tensor.name.insert(0, kAverage);
+      out.tensors.push_back(std::move(tensor));
+    }
   for (const auto& [prefix, which] : moments_of(state.step))
     for (NamedTensor& tensor : state.step.parameters().named(state.step.moment(which), prefix))
       out.tensors.push_back(std::move(tensor));
@@ -102,19 +118,22 @@ Snapshot capture(const RunState& state, const LogSizes& logs, const std::string&
   return out;
 }
 
-NamedTensors model_tensors(const Snapshot& snapshot) {
-  NamedTensors out;
-  for (const NamedTensor& tensor : snapshot.tensors)
-    if (tensor.name.starts_with(kModel)) {
-      out.push_back(tensor);
-      out.back().name.erase(0, kModel.size());
-    }
-  return out;
+NamedTensors model_tensors(const Snapshot& snapshot) { return below(snapshot, kModel); }
+
+NamedTensors exported_tensors(const Snapshot& snapshot) {
+  NamedTensors average = below(snapshot, kAverage);
+  return average.empty() ? model_tensors(snapshot) : average;
 }
 
 LogSizes restore(const Snapshot& snapshot, const RunState& state) {
   for (const auto& [prefix, which] : moments_of(state.step))
     state.step.parameters().take(snapshot.tensors, prefix, state.step.moment(which));
+  if (state.average != nullptr) {
+    const NamedTensors average = below(snapshot, kAverage);
+    if (average.empty())
+      throw Error(ErrorCode::unsupported, "the checkpoint holds no average of the weights").in("average_decay");
+    state.average->load(average);
+  }
   Watch::State watch;
   LogSizes logs;
   visit_numbers(Reader(snapshot), state.step.state(), state.position, state.interval, logs, watch);

@@ -6,6 +6,7 @@
 #include "nn/network.h"
 #include "nn/schedule.h"
 #include "nn/train_step.h"
+#include "train/average.h"
 #include "train/checkpoint.h"
 #include "train/watch.h"
 
@@ -33,10 +34,12 @@ struct LogSizes {
 };
 
 // References to the live objects. Tensors of a checkpoint: "model." + key as PyTorch's state_dict() has them;
+// "average." + key likewise;
 // "adam.m.", "adam.v." or "sgd.buffer." + key in memory order (FlatParameters::named); "watch.norms".
 struct RunState {
   const Network& network;
   TrainStep& step;
+  WeightAverage* average;  // or null
   Schedule& schedule;
   EarlyStopping& stopping;
   Watch& watch;
@@ -47,8 +50,10 @@ struct RunState {
 
 Snapshot capture(const RunState& state, const LogSizes& logs, const std::string& config);
 
-// The model's tensors of a snapshot under their keys; before a TrainStep is made of the network, its load() takes them.
+// The trained weights of a snapshot under their keys; before a TrainStep is made of the network, its load() takes them.
 NamedTensors model_tensors(const Snapshot& snapshot);
+// What is exported: the average of the weights where the snapshot has one, otherwise the trained weights.
+NamedTensors exported_tensors(const Snapshot& snapshot);
 // Everything else. ErrorCode::malformed or ErrorCode::unsupported where the checkpoint does not fit the run.
 LogSizes restore(const Snapshot& snapshot, const RunState& state);
 

@@ -100,6 +100,7 @@ Session::Session(const TrainJob& job, const Snapshot* from)
     network->load(model_tensors(*from), backend->dtype());
   }
   step = std::make_unique<TrainStep>(*network, *backend, step_options(options, loss));
+  if (options.average_decay > 0) average = std::make_unique<WeightAverage>(*network, options.average_decay);
   if (options.precision == Precision::mixed) step->state().loss_scale = static_cast<float>(options.loss_scale);
   schedule = make_schedule(options, steps_per_epoch());
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/device.h"
+#include "train/average.h"
 #include "train/checkpoint.h"
 #include "train/run_state.h"
 #include "train/setup.h"
@@ -30,6 +31,7 @@ struct Session {
   LossFunction loss;
   std::unique_ptr<Network> network;
   std::unique_ptr<TrainStep> step;
+  std::unique_ptr<WeightAverage> average;  // null where options.average_decay is 0
   std::unique_ptr<Schedule> schedule;
   EarlyStopping stopping;
   Watch watch;
@@ -39,7 +41,11 @@ struct Session {
 
   int64_t batches() const;          // of an epoch
   int64_t steps_per_epoch() const;  // optimiser steps
-  RunState state() { return {*network, *step, *schedule, stopping, watch, position, interval, best_epoch}; }
+  // What is validated: the average where there is one. After a step on a device, publish() comes first.
+  const Network& judged() const { return average ? average->network() : *network; }
+  RunState state() {
+    return {*network, *step, average.get(), *schedule, stopping, watch, position, interval, best_epoch};
+  }
 };
 
 // Files of a run that are not checkpoints or logs.

@@ -98,6 +98,10 @@ class Run {
     unsaved_ = true;
     const StepResult step = session_.step->run(parts, lr);
     session_.schedule->after_step();
+    if (session_.average && !step.skipped) {
+      session_.step->parameters().publish();
+      session_.average->update(session_.step->state().step);
+    }
     ++at.step;
     at.batch += static_cast<int64_t>(parts.size());
     ++steps_;
@@ -188,7 +192,7 @@ class Run {
         draw(validation_overlay(batch, i, predicted, target), drawn,
              session_.data.set->id(batch.items[static_cast<size_t>(i)]));
     };
-    return validate(*session_.network, *session_.backend, session_.loss, loader, reading_of(o), o.threshold, see,
+    return validate(session_.judged(), *session_.backend, session_.loss, loader, reading_of(o), o.threshold, see,
                     job_.hooks.interrupted);
   }
 
