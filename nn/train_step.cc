@@ -1,5 +1,7 @@
 #include "nn/train_step.h"
 
+#include "nn/step_peak.h"
+
 namespace furrow {
 
 LossFunction loss_of(const DiceFocal& form) {
@@ -38,6 +40,7 @@ TrainStep::TrainStep(const Network& network, Backend& backend, TrainOptions opti
 
 LossValue TrainStep::accumulate_one(const MicroBatch& batch, double weight, int64_t first_image) {
   tape_.clear();
+  if (memory_.peak_bytes() == 0) memory_.expect(step_peak(network_, batch.x.shape(), backend_.dtype()));
   memory_.reset();
   const auto step = static_cast<uint64_t>(state_.step + state_.skipped);  // what was skipped is not drawn again
   tape_.set_draws({.seed = options_.seed, .step = step, .first_image = first_image});
