@@ -16,6 +16,7 @@ constexpr const char* kExamples =
     "  furrow train --config config.yaml --check               look at the data, memory, disk; nothing is written\n"
     "  furrow train --config config.yaml --preview seen        pictures as the network will see them\n"
     "  furrow train --resume run                               go on after an interruption, bit for bit\n"
+    "  mpirun -n 2 furrow train --config config.yaml -o run    two processes, one run (docs/parallel.md)\n"
     "  furrow segment photo.jpg --weights run/model.safetensors";
 
 // VALUE as YAML text, whatever it holds: a path is no number, and a colon no map.
@@ -39,7 +40,8 @@ void add_train(CLI::App& app, Program& program) {
   verb->fallthrough();
   verb->footer(kExamples);
   verb->add_option("--config", words->train.config, "Configuration file, YAML or JSON (default: the defaults)");
-  verb->add_option("--set", words->train.overrides, "Change a key: KEY=VALUE, may be repeated")->allow_extra_args(false);
+  verb->add_option("--set", words->train.overrides, "Change a key: KEY=VALUE, may be repeated")
+      ->allow_extra_args(false);
   verb->add_option("--images", words->images, "Folder of photos (key image_dir)");
   verb->add_option("--masks", words->masks, "Folder of masks (key mask_dir)");
   verb->add_option("-o,--output", words->train.out, "Folder of the run (default: the next free one in key run_dir)");
@@ -48,6 +50,10 @@ void add_train(CLI::App& app, Program& program) {
   verb->add_option("--device", words->device, "auto (default), cpu, cuda, cuda:N, cpu-emulated (slow), ref (slow)");
   verb->add_option("--threads", words->threads, "Worker threads (default, or 0: all usable processors)");
   verb->add_option("--precision", words->precision, "float32 (default) or mixed");
+  verb->add_option(
+          "--parallel", words->train.parallel,
+          "auto (default): with the other processes of an mpirun or srun; mpi: by MPI in any case; none: alone")
+      ->check(CLI::IsMember({"auto", "mpi", "none"}));
   verb->add_option("--preview", words->train.preview, "Write augmented training pictures to this folder and stop");
   verb->add_flag("--check", words->train.check, "Pre-flight only: data, memory, disk, one picture; then stop");
   verb->add_flag("--help-config", words->help_config, "Print every key of the configuration and stop");

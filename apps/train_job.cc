@@ -1,13 +1,19 @@
 #include "apps/train_job.h"
 
+#include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <new>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "apps/cli/progress.h"
 #include "apps/cli/signals.h"
 #include "apps/version.h"
+#include "parallel/communicator.h"
+#include "parallel/launch.h"
 #include "train/trainer.h"
 
 namespace furrow::apps {
@@ -69,12 +75,8 @@ train::LoadedOptions load(const TrainWords& words, const io::Limits& limits) {
 }
 
 Json to_json(const train::Preflight& check) {
-  Json out = {{"schema", "furrow.preflight/1"},
-              {"pairs", check.pairs},
-              {"train", check.train},
-              {"validation", check.val},
-              {"test", check.test},
-              {"empty_masks", check.empty_masks}};
+  Json out = {{"schema", "furrow.preflight/1"}, {"pairs", check.pairs}, {"train", check.train},
+              {"validation", check.val},        {"test", check.test},   {"empty_masks", check.empty_masks}};
   out["prevalence"] = check.prevalence ? Json(*check.prevalence) : Json(nullptr);
   out["memory_bytes"] = {{"total", check.memory.total()},
                          {"activations", check.memory.activations},
@@ -84,9 +86,8 @@ Json to_json(const train::Preflight& check) {
                          {"process", check.memory.process}};
   out["disk_bytes"] = {{"needed", check.disk_needed}, {"free", check.disk_free}};
   if (!check.overfit_id.empty())
-    out["one_picture"] = {{"id", printable(check.overfit_id, 300)},
-                          {"loss_before", check.loss_before},
-                          {"loss_after", check.loss_after}};
+    out["one_picture"] = {
+        {"id", printable(check.overfit_id, 300)}, {"loss_before", check.loss_before}, {"loss_after", check.loss_after}};
   out["warnings"] = check.warnings;
   return out;
 }
@@ -106,12 +107,9 @@ int check(const train::TrainJob& job, const cli::Common& common) {
 std::string result_text(const train::TrainJob& job, const train::TrainResult& result, bool json) {
   const bool has_best = result.best_epoch > 0;
   if (json) {
-    Json out = {{"schema", "furrow.train_result/1"},
-                {"run", printable(job.run, 1000)},
-                {"epochs", result.epochs},
-                {"steps", result.steps},
-                {"interrupted", result.interrupted},
-                {"stopped_early", result.stopped_early},
+    Json out = {{"schema", "furrow.train_result/1"}, {"run", printable(job.run, 1000)},
+                {"epochs", result.epochs},           {"steps", result.steps},
+                {"interrupted", result.interrupted}, {"stopped_early", result.stopped_early},
                 {"best_epoch", result.best_epoch}};
     out["best_score"] = has_best ? Json(result.best_score) : Json(nullptr);
     return out.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -125,19 +123,32 @@ std::string result_text(const train::TrainJob& job, const train::TrainResult& re
          (result.stopped_early ? ", stopped early" : "") + "\n";
 }
 
-}  // namespace
+// Whichever process had the signal, all stop for it: those that had none as if for SIGTERM.
+int exit_status(const train::TrainResult& result) {
+  if (!result.interrupted) return 0;
+  return cli::interrupted() != 0 ? cli::interrupted() : 128 + SIGTERM;
+}
 
-int run_train(const TrainWords& words, const io::Limits& limits, const cli::Common& common) {
+// `together`: the processes that train, or null.
+int run_alone_or_together(const TrainWords& words, const io::Limits& limits, const cli::Common& common,
+                          parallel::Communicator* together) {
   if (!words.resume.empty() && (!words.config.empty() || !words.out.empty() || words.check || !words.preview.empty()))
     throw Error(ErrorCode::usage, "--resume takes everything from the run's folder")
         .hint("only --set, --device, --threads and the like go with it");
   const train::LoadedOptions loaded = load(words, limits);
-  for (const std::string& note : loaded.notes) cli::note(common, note);
+  const bool leads = together == nullptr || together->rank() == 0;
+  if (leads)
+    for (const std::string& note : loaded.notes) cli::note(common, note);
   train::TrainJob job;
+  job.together = together;
   job.options = loaded.options;
   job.limits = limits;
   job.resume = !words.resume.empty();
   job.version = version_text().substr(0, version_text().find('\n'));
+  if (!leads) {
+    job.hooks.interrupted = [] { return cli::interrupted() != 0; };
+    return exit_status(train::train(job));
+  }
   if (!job.options.checkpoint_dir.empty() && !job.resume)
     cli::note(common, "checkpoint_dir is not used: checkpoints lie in the run's folder, under its lock");
   if (job.resume)
@@ -155,7 +166,50 @@ int run_train(const TrainWords& words, const io::Limits& limits, const cli::Comm
   const train::TrainResult result = train::train(job);
   speaker.end();
   cli::print(result_text(job, result, common.json));
-  return result.interrupted ? cli::interrupted() : 0;
+  return exit_status(result);
+}
+
+// The processes that were launched with this one, or null where it is alone.
+std::unique_ptr<parallel::Communicator> join(const TrainWords& words, const cli::Common& common) {
+  const auto launch = parallel::launched();
+  if (words.parallel == "none" || (words.parallel == "auto" && !launch)) return nullptr;
+  auto together = parallel::open_mpi(launch ? launch->size : 0);
+  if (together->rank() == 0)
+    cli::note(common,
+              std::to_string(together->size()) + " processes, each with batches of its own: " + together->library());
+  if (together->size() > 1) return together;
+  together->finish();
+  return nullptr;
+}
+
+// Says why this process gives up, and ends the others, which would wait for it. Where all found the same, rank 0 says
+// it: the others give it the time.
+[[noreturn]] void give_up(parallel::Communicator& together, const Error& error, const cli::Common& common) {
+  if (together.rank() != 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    if (!common.json) std::fprintf(stderr, "process %d of %d: ", together.rank(), together.size());
+  }
+  together.abort_all(cli::report(error, common));
+}
+
+}  // namespace
+
+int run_train(const TrainWords& words, const io::Limits& limits, const cli::Common& common) {
+  if (words.check || !words.preview.empty()) {  // work for one
+    const auto launch = parallel::launched();
+    return launch && launch->rank != 0 ? 0 : run_alone_or_together(words, limits, common, nullptr);
+  }
+  const auto together = join(words, common);
+  if (!together) return run_alone_or_together(words, limits, common, nullptr);
+  try {
+    const int status = run_alone_or_together(words, limits, common, together.get());
+    together->finish();
+    return status;
+  } catch (const Error& error) { give_up(*together, error, common); } catch (const std::bad_alloc&) {
+    give_up(*together, Error(ErrorCode::limit, "out of memory").hint("a smaller batch_size or size"), common);
+  } catch (const std::exception& error) {
+    give_up(*together, Error(ErrorCode::internal, error.what()).hint("please report this as a bug"), common);
+  }
 }
 
 }  // namespace furrow::apps

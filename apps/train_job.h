@@ -16,6 +16,7 @@ struct TrainWords {
   std::string resume;                  // a run's folder, or ""
   std::string preview;                 // folder for augmented examples, or ""
   bool check = false;                  // pre-flight only
+  std::string parallel = "auto";       // or "mpi", "none"
 };
 
 // Trains, goes on, checks or previews; returns the exit status.

@@ -97,8 +97,9 @@ struct Loader::State {
 
   static int64_t batches_of(size_t items, const LoaderOptions& o) {
     require(o.batch >= 1 && o.prefetch >= 1 && o.threads >= 0, "Loader: options");
-    const auto n = static_cast<int64_t>(items);
-    return o.drop_last ? n / o.batch : (n + o.batch - 1) / o.batch;
+    require(o.part >= 0 && o.part < o.parts, "Loader: part");
+    const auto n = static_cast<int64_t>(items), batch = o.batch * o.parts;
+    return o.drop_last ? n / batch : (n + batch - 1) / batch;
   }
 
   // Puts the next batch of items behind the others. Under the mutex.
@@ -108,7 +109,12 @@ struct Loader::State {
     auto pending = std::make_shared<Pending>();
     pending->batch.epoch = planned.epoch;
     pending->batch.index = planned.batch;
-    const int64_t first = planned.batch * options.batch, last = std::min(first + options.batch, n);
+    const int64_t whole = options.batch * options.parts, begin = planned.batch * whole,
+                  count = std::min(whole, n - begin);
+    const int64_t first = begin + count * options.part / options.parts;
+    int64_t last = begin + count * (options.part + 1) / options.parts;
+    pending->batch.absent = first == last;
+    if (pending->batch.absent) last = first + 1;
     for (int64_t i = first; i < last; ++i)
       pending->batch.items.push_back(positions[static_cast<size_t>(order[static_cast<size_t>(i)])]);
     pending->shapes.resize(pending->batch.items.size());

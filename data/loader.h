@@ -30,6 +30,9 @@ struct LoaderOptions {
   bool raw_scale = false;  // x is the pixel itself instead of pixel / 255
   int threads = 2;         // 0: next() loads in place
   int64_t prefetch = 4;    // batches made ahead, at least 1
+  // Of the `parts` loaders of as many processes this is number `part`: all cut the epoch into batches of batch * parts
+  // items and each loads its share of each, of an incomplete last one as evenly as it goes.
+  int64_t part = 0, parts = 1;
 };
 
 // Changes a sample in place. All pictures of a sample keep one common size. Called from several threads at once.
@@ -37,7 +40,8 @@ using Augment = std::function<void(Sample&, const DrawKey&)>;
 
 struct Batch {
   uint32_t epoch = 0;
-  int64_t index = 0;           // within the epoch
+  int64_t index = 0;    // within the epoch
+  bool absent = false;  // an incomplete batch had nothing left for this part; it holds an item of it all the same
   std::vector<int64_t> items;  // positions in the data set
   Tensor image;                // {B, H, W, 3} float32; {B, H, W, 4} with texture maps
   Tensor target;               // {B, H, W, 1}: float32, target / 255; class numbers as int32 with MaskKind::classes

@@ -15,6 +15,7 @@
 #include "kernels/arena.h"
 #include "kernels/losses.h"
 #include "kernels/optim_ops.h"
+#include "kernels/peers.h"
 #include "kernels/planned.h"
 #include "kernels/tensor.h"
 #include "kernels/threads.h"
@@ -32,7 +33,8 @@ struct Conv2dGradInput { const Tensor *dy = nullptr, *w = nullptr; ConvGeometry 
 struct Conv2dGradWeight { const Tensor *x0 = nullptr, *x1 = nullptr, *dy = nullptr; ConvGeometry geometry; };
 
 struct BatchNormStats { const Tensor *mean = nullptr, *var = nullptr; double eps = 1e-5; };           // {1,1,1,C} each
-struct BatchNormTrain { double eps = 1e-5, momentum = 0.1; Tensor *running_mean = nullptr, *running_var = nullptr; };
+// `shared`: statistics are those of the batch that all processes hold together.
+struct BatchNormTrain { double eps = 1e-5, momentum = 0.1; Tensor *running_mean = nullptr, *running_var = nullptr; Shared shared = {}; };
 
 // Which numbers a dropout draws; `first` is the number of x's first element (of a batch that several calls share).
 struct Dropout { double p = 0; uint64_t seed = 0, stream = 0, first = 0; };
@@ -74,6 +76,10 @@ class Backend {
   // dx = gamma*rstd*(dy - dbeta/M - xh*dgamma/M);  with `fixed_stats` (normalised by running statistics) dx = gamma*rstd*dy
   virtual void batch_norm_grad(const Tensor& x, const Tensor& gamma, const Tensor& mean, const Tensor& rstd, bool fixed_stats,
                                const Tensor& dy, Tensor* dx, Tensor* dgamma, Tensor* dbeta, Grad mode) = 0;
+  // The same where `shared.peers` normalised together: M and the two sums in dx are those of the whole batch, dgamma and
+  // dbeta this process's parts of theirs. Where it is absent, dx = gamma*rstd*dy, and its dy is 0. The base class throws ErrorCode::unsupported.
+  virtual void batch_norm_grad_shared(const Shared& shared, const Tensor& x, const Tensor& gamma, const Tensor& mean,
+                                      const Tensor& rstd, const Tensor& dy, Tensor* dx, Tensor* dgamma, Tensor* dbeta, Grad mode);
 
   // -- elementwise ---------------------------------------------------------------------------------------------------
   virtual void relu(const Tensor& x, Tensor& y) = 0;                                           // y = max(x, 0); NaN stays NaN

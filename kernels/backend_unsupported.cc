@@ -10,6 +10,10 @@ namespace {
 
 }  // namespace
 
+void Backend::batch_norm_grad_shared(const Shared&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                                     const Tensor&, Tensor*, Tensor*, Tensor*, Grad) {
+  refuse(*this, "batch normalisation over several processes");
+}
 void Backend::dropout(const Tensor&, const Dropout&, Tensor&, Grad) { refuse(*this, "dropout"); }
 DiceFocalValue Backend::dice_focal(const DiceFocal&, const Tensor&, const Tensor&, Tensor*) {
   refuse(*this, "Dice and Focal loss");

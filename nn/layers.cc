@@ -66,7 +66,7 @@ Var BatchNorm2dLayer::forward(Tape& tape, Var x) const {
   const bool training = tape.training() && !running_mean_.frozen;
   if (training) ++num_batches_tracked_.value.values<int64_t>()[0];
   return tape.record(
-      OpKind::batch_norm, BatchNormAttrs{.training = training},
+      OpKind::batch_norm, BatchNormAttrs{.training = training, .shared = training ? tape.shared() : Shared()},
       {x, tape.parameter(weight_), tape.parameter(bias_), tape.parameter(running_mean_), tape.parameter(running_var_)},
       this);
 }

@@ -133,9 +133,10 @@ void norm_run(const OpCall& c) {
   if (a.training) {
     rstd = c.fresh(var.shape());
     Tensor batch_mean = c.fresh(var.shape());
-    c.backend.batch_norm_train(x, gamma, beta,
-                               {.eps = a.eps, .momentum = a.momentum, .running_mean = &mean, .running_var = &var}, c.y,
-                               batch_mean, rstd);
+    c.backend.batch_norm_train(
+        x, gamma, beta,
+        {.eps = a.eps, .momentum = a.momentum, .running_mean = &mean, .running_var = &var, .shared = a.shared}, c.y,
+        batch_mean, rstd);
     mean = batch_mean;
   } else {
     c.backend.batch_norm(x, gamma, beta, {.mean = &mean, .var = &var, .eps = a.eps}, c.y);
@@ -150,7 +151,11 @@ void norm_run(const OpCall& c) {
 }
 
 void norm_vjp(const VjpCall& c) {
-  const bool fixed = !std::get<BatchNormAttrs>(c.attrs).training;
+  const auto& a = std::get<BatchNormAttrs>(c.attrs);
+  if (a.training && a.shared.peers != nullptr)
+    return c.backend.batch_norm_grad_shared(a.shared, *c.in[0], *c.in[1], c.saved[0], c.saved[1], c.dy, c.grads[0],
+                                            c.grads[1], c.grads[2], common_mode(c, {0, 1, 2}));
+  const bool fixed = !a.training;
   c.backend.batch_norm_grad(*c.in[0], *c.in[1], c.saved[0], c.saved[1], fixed, c.dy, c.grads[0], c.grads[1], c.grads[2],
                             common_mode(c, {0, 1, 2}));
 }

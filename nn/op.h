@@ -41,6 +41,7 @@ struct ConvAttrs {
 struct BatchNormAttrs {
   double eps = 1e-5, momentum = 0.1;
   bool training = false;
+  Shared shared = {};  // of training
 };
 struct ResizeAttrs {
   int64_t h = 0, w = 0;

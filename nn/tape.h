@@ -74,6 +74,10 @@ class Tape {
 
   // For the next forward pass.
   void set_draws(const Draws& draws) { draws_ = draws; }
+  // Whose batches the batch norms of a training tape normalise by, from the next forward pass on: with peers, each of
+  // those runs the same network over its part.
+  void set_shared(const Shared& shared) { shared_ = shared; }
+  const Shared& shared() const { return shared_; }
   // What the next dropout of the network draws for x.
   Dropout next_dropout(double p, const Shape& x);
 
@@ -106,6 +110,7 @@ class Tape {
   Mode mode_ = Mode::inference;
   TapeMemory* memory_ = nullptr;
   Draws draws_;
+  Shared shared_;
   uint64_t dropouts_ = 0;  // recorded so far
   std::vector<Node> nodes_;
   std::vector<Tensor> grads_;  // by VarId

@@ -1,5 +1,7 @@
 #include "nn/train_step.h"
 
+#include <iterator>
+
 #include "nn/step_peak.h"
 
 namespace furrow {
@@ -14,7 +16,7 @@ LossFunction loss_of(const DiceFocal& form) {
 LossFunction loss_of(const CrossEntropy& form) {
   return [form](Backend& backend, const Tensor& z, const Tensor& target, Tensor* dz) {
     const CrossEntropyValue value = backend.cross_entropy(form, z, target, dz);
-    return LossValue{.total = value.loss, .invalid = value.invalid};
+    return LossValue{.total = value.loss, .invalid = value.invalid, .weight = value.weight};
   };
 }
 
@@ -23,6 +25,35 @@ LossFunction squared_error_loss() {
     return LossValue{.total = backend.squared_error(z, target, dz)};
   };
 }
+
+namespace {
+
+// The parts of a step's batch over all processes: where this process's images begin, and how many there are in all.
+struct PartCounts {
+  PartCounts(std::span<const MicroBatch> batch, Peers* peers) {
+    std::vector<double> own;
+    for (const MicroBatch& part : batch) own.push_back(part.absent ? 0 : static_cast<double>(part.x.shape().n));
+    std::vector<double> every = own;
+    size_t ranks = 1, rank = 0;
+    if (peers != nullptr) {
+      ranks = static_cast<size_t>(peers->size()), rank = static_cast<size_t>(peers->rank());
+      every.resize(own.size() * ranks);
+      peers->gather(own, every);
+    }
+    for (size_t part = 0; part < own.size(); ++part) {
+      const int64_t begin = all;
+      for (size_t r = 0; r < ranks; ++r) {
+        if (r == rank) first.push_back(all);
+        all += static_cast<int64_t>(every[r * own.size() + part]);
+      }
+      count.push_back(all - begin);
+    }
+  }
+  std::vector<int64_t> first, count;  // of each part
+  int64_t all = 0;
+};
+
+}  // namespace
 
 TrainStep::TrainStep(const Network& network, Backend& backend, TrainOptions options)
     : network_(network),
@@ -38,15 +69,43 @@ TrainStep::TrainStep(const Network& network, Backend& backend, TrainOptions opti
   if (sgd == nullptr) moments_[1] = parameters_.zeros();
 }
 
+// `value` becomes the mean over every process's part; returns the share of this one's in it.
+double TrainStep::shared_loss(LossValue& value, bool absent) const {
+  Peers& peers = *options_.peers;
+  const double own[] = {absent ? 0 : value.weight, value.total, value.dice, value.focal,
+                        absent ? 0 : static_cast<double>(value.invalid)};
+  constexpr size_t kNumbers = std::size(own);
+  std::vector<double> every(kNumbers * static_cast<size_t>(peers.size()));
+  peers.gather(own, every);
+  double weight = 0;
+  value = {};
+  for (size_t at = 0; at < every.size(); at += kNumbers) {
+    if (every[at] <= 0) continue;  // absent, or no pixel that counts
+    weight += every[at];
+    value.total += every[at] * every[at + 1];
+    value.dice += every[at] * every[at + 2];
+    value.focal += every[at] * every[at + 3];
+  }
+  for (size_t at = 0; at < every.size(); at += kNumbers) value.invalid += static_cast<int64_t>(every[at + 4]);
+  value.weight = weight;
+  if (weight <= 0) return 0;
+  value.total /= weight, value.dice /= weight, value.focal /= weight;
+  return own[0] / weight;
+}
+
 LossValue TrainStep::accumulate_one(const MicroBatch& batch, double weight, int64_t first_image) {
   tape_.clear();
   if (memory_.peak_bytes() == 0) memory_.expect(step_peak(network_, batch.x.shape(), backend_.dtype()));
   memory_.reset();
   const auto step = static_cast<uint64_t>(state_.step + state_.skipped);  // what was skipped is not drawn again
+  tape_.set_shared({.peers = options_.peers, .absent = batch.absent});
   tape_.set_draws({.seed = options_.seed, .step = step, .first_image = first_image});
   const Var z = network_.forward(tape_, tape_.input(batch.x));
   Tensor dz = memory_.take(z.shape(), backend_.dtype());
-  const LossValue value = options_.loss(backend_, z.value(), batch.target, &dz);
+  LossValue value = options_.loss(backend_, z.value(), batch.target, &dz);
+  if (value.weight < 0) value.weight = static_cast<double>(batch.x.shape().n);
+  if (options_.peers != nullptr) weight *= shared_loss(value, batch.absent);
+  if (batch.absent) backend_.zero(dz);  // whatever it was
   const double scale = weight * static_cast<double>(state_.loss_scale);
   if (scale != 1) backend_.scale(dz, scale);
   tape_.backward(z, dz);
@@ -54,21 +113,20 @@ LossValue TrainStep::accumulate_one(const MicroBatch& batch, double weight, int6
 }
 
 LossValue TrainStep::accumulate(std::span<const MicroBatch> batch, int64_t first_image) {
-  int64_t images = 0;
-  for (const MicroBatch& part : batch) images += part.x.shape().n;
-  require(images > 0, "TrainStep: an empty batch");
+  const PartCounts counts(batch, options_.peers);
+  require(counts.all > 0, "TrainStep: an empty batch");
   parameters_.begin_gradients();
   LossValue sum;
-  for (const MicroBatch& part : batch) {
-    const double weight = static_cast<double>(part.x.shape().n) / static_cast<double>(images);
-    const LossValue value = accumulate_one(part, weight, first_image);
+  for (size_t i = 0; i < batch.size(); ++i) {
+    const double weight = static_cast<double>(counts.count[i]) / static_cast<double>(counts.all);
+    const LossValue value = accumulate_one(batch[i], weight, first_image + counts.first[i]);
     sum.total += weight * value.total;
     sum.dice += weight * value.dice;
     sum.focal += weight * value.focal;
     sum.invalid += value.invalid;
-    first_image += part.x.shape().n;
   }
   parameters_.complete_gradients();
+  if (options_.peers != nullptr) options_.peers->sum(backend_, parameters_.gradients());
   return sum;
 }
 

@@ -21,9 +21,11 @@ namespace furrow {
 
 // A loss and its parts, each a mean over the batch; `total` is what is differentiated. Parts that a loss does not have
 // are 0. invalid: labels that are no class (CrossEntropyValue).
+// weight: what the means were taken over where that is not the images (of a cross-entropy, sum w_y); negative: it is.
 struct LossValue {
   double total = 0, dice = 0, focal = 0;
   int64_t invalid = 0;
+  double weight = -1;
 };
 
 // Value of a loss for logits z {B,H,W,C} and its targets, and its gradient into dz (like z).
@@ -40,11 +42,18 @@ struct TrainOptions {
   double max_norm = 0;  // the whole gradient is scaled down to this L2 norm; 0: it is not
   LossScaling scaling;  // for half-precision gradients; the default leaves the scale at OptimState::loss_scale
   uint64_t seed = 0;    // of dropouts
+  // Processes that make the same calls, each with its part of every micro-batch: losses, batch norms and gradients are
+  // those of the whole, and so are the new parameters, the same bits in each. The loss must be a mean over images or
+  // weights: not one that sums a Dice over the batch or pairs its images. Null: this process alone.
+  Peers* peers = nullptr;
 };
 
 // A batch, or as much of it as fits in memory at once: images {n,H,W,C} of the back-end's type, and the loss's targets.
+// absent: this process has nothing of the micro-batch that its peers work on; x and target are of any image, and nothing
+// comes of them.
 struct MicroBatch {
   Tensor x, target;
+  bool absent = false;
 };
 
 struct StepResult {
@@ -85,6 +94,7 @@ class TrainStep {
 
  private:
   LossValue accumulate_one(const MicroBatch& batch, double weight, int64_t first_image);
+  double shared_loss(LossValue& value, bool absent) const;
 
   const Network& network_;
   Backend& backend_;

@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include "io/sha256.h"
+#include "parallel/communicator.h"
+#include "parallel/launch.h"
 
 namespace furrow::train {
 namespace {
@@ -25,8 +27,15 @@ std::string name_of(DeviceKind kind) {
 }
 
 std::unique_ptr<Backend> open_backend(const TrainOptions& o, ThreadPool* pool, std::string& device,
-                                      std::vector<std::string>& notes) {
-  const ChosenDevice chosen = choose_device(o.device);
+                                      std::vector<std::string>& notes, bool shared) {
+  ChosenDevice chosen = choose_device(o.device);
+  // Processes of one machine take a GPU each, unless one was named or the launcher hides the others' from each.
+  if (shared && chosen.device.kind == DeviceKind::cuda && o.device.find(':') == std::string::npos)
+    if (const auto launch = parallel::launched(); launch && launch->local_rank > 0) {
+      try {
+        chosen = choose_device("cuda:" + std::to_string(launch->local_rank));
+      } catch (const Error& error) { notes.push_back("this process shares cuda:0: " + error.reason()); }
+    }
   device = name_of(chosen.device.kind);
   if (o.device == "auto") notes.push_back("device " + device + ": " + chosen.reason);
   BackendOptions options;
@@ -77,14 +86,20 @@ Json ids_json(const std::vector<std::string>& ids) {
 Session::Session(const TrainJob& job, const Snapshot* from)
     : options(job.options),
       limits(job.limits),
+      peers(job.together),
       pool(static_cast<int>(options.threads)),
-      backend(open_backend(options, &pool, device, notes)),
+      backend(open_backend(options, &pool, device, notes, job.together != nullptr)),
       data(open_data(options, limits, &pool)),
       loader_threads(std::clamp(pool.threads(), 1, 8)),
       loss(make_loss(options, options.measure_class_weight ? background_per_wrinkle(data, &pool) : 1)),
       stopping(stopping_options(options)) {
   for (const std::string& warning : data.pairing.warnings) notes.push_back(warning);
   for (const std::string& note : data.notes) notes.push_back(note);
+  if (peers != nullptr && options.loss == LossKind::dice_focal &&
+      (options.dice_focal.dice_over_batch || options.dice_focal.batch_broadcast))
+    throw Error(ErrorCode::unsupported, "a loss that mixes the images of a batch cannot be shared between processes")
+        .in("loss")
+        .hint("the per-image Dice (the default) can; --parallel none trains in one process");
   augmentation(options, false);  // refuses what it does not know, now and not after the first checkpoint
   const int64_t channels = architecture_of(options).in_channels, given = data.set->has_textures() ? 4 : 3;
   if (channels != given)
@@ -99,14 +114,35 @@ Session::Session(const TrainJob& job, const Snapshot* from)
     network = make_network(same, backend->dtype(), limits, notes);
     network->load(model_tensors(*from), backend->dtype());
   }
-  step = std::make_unique<TrainStep>(*network, *backend, step_options(options, loss));
+  furrow::TrainOptions in_step = step_options(options, loss);
+  in_step.peers = peers;
+  step = std::make_unique<TrainStep>(*network, *backend, std::move(in_step));
   if (options.average_decay > 0) average = std::make_unique<WeightAverage>(*network, options.average_decay);
   if (options.precision == Precision::mixed) step->state().loss_scale = static_cast<float>(options.loss_scale);
   schedule = make_schedule(options, steps_per_epoch());
 }
 
+data::LoaderOptions Session::loader_options() const {
+  data::LoaderOptions out = train::loader_options(options, false, loader_threads);
+  if (peers != nullptr) out.part = peers->rank(), out.parts = peers->size();
+  return out;
+}
+
+MicroBatch Session::micro_batch(const data::Batch& batch, uint64_t& positives, uint64_t& pixels) const {
+  if (!batch.absent) {
+    const std::vector<uint8_t> target = target_bytes(batch.target);
+    positives += static_cast<uint64_t>(std::ranges::count(target, uint8_t{1}));
+    pixels += target.size();
+  }
+  const DType type = backend->dtype();
+  if (type != DType::f64) return {batch.image, batch.target, batch.absent};
+  return {batch.image.to(type), batch.target.dtype() == DType::f32 ? batch.target.to(type) : batch.target,
+          batch.absent};
+}
+
 int64_t Session::batches() const {
-  return (static_cast<int64_t>(data.train.size()) + options.batch_size - 1) / options.batch_size;
+  const int64_t whole = options.batch_size * processes();
+  return (static_cast<int64_t>(data.train.size()) + whole - 1) / whole;
 }
 
 int64_t Session::steps_per_epoch() const { return (batches() + options.accumulate - 1) / options.accumulate; }
@@ -118,6 +154,7 @@ std::string run_json(const Session& s, const TrainJob& job, const SessionTimes& 
   out["version"] = job.version;
   out["device"] = {
       {"kind", s.device}, {"threads", s.pool.threads()}, {"element", std::string(name(s.backend->dtype()))}};
+  if (s.processes() > 1) out["device"]["processes"] = s.processes();
   out["network"] = {{"architecture", s.network->architecture().text()},
                     {"trained_elements", s.step->parameters().count()}};
   out["seeds"] = {{"run", o.seed}, {"split", o.split_seed}};

@@ -22,6 +22,7 @@ struct Session {
 
   const TrainOptions& options;
   const io::Limits& limits;
+  Peers* peers;                    // null: this process alone
   std::vector<std::string> notes;  // what making them had to say
   ThreadPool pool;
   std::string device;  // in words
@@ -39,7 +40,12 @@ struct Session {
   Interval interval;
   int64_t best_epoch = 0;
 
-  int64_t batches() const;          // of an epoch
+  // Of training: this process's part of every batch.
+  data::LoaderOptions loader_options() const;
+  // For a step; adds the pixels of its targets, and those that are wrinkles, unless it counts for nothing.
+  MicroBatch micro_batch(const data::Batch& batch, uint64_t& positives, uint64_t& pixels) const;
+  int64_t batches() const;  // of an epoch
+  int64_t processes() const { return peers != nullptr ? peers->size() : 1; }
   int64_t steps_per_epoch() const;  // optimiser steps
   // What is validated: the average where there is one. After a step on a device, publish() comes first.
   const Network& judged() const { return average ? average->network() : *network; }

@@ -14,13 +14,15 @@
 #include "train/run_folder.h"
 #include "train/run_log.h"
 #include "train/session.h"
+#include "train/team.h"
 
 namespace furrow::train {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr double kMostUnsavedSeconds = 600;  // epochs may last for hours
+constexpr const char* kProcesses = "processes";  // of a checkpoint; absent: one
+constexpr double kMostUnsavedSeconds = 600;      // epochs may last for hours
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -40,7 +42,9 @@ class Run {
   Run(const TrainJob& job, RunFolder& folder, CheckpointStore& store, Session& session, const Snapshot* from)
       : job_(job), folder_(folder), store_(store), session_(session), log_(folder, job.hooks, from != nullptr) {
     config_ = to_yaml(job.options);
+    if (job.together != nullptr) team_.emplace(*job.together);
     if (from == nullptr) return;
+    require_processes(*from);
     earlier_seconds_ = earlier_seconds(folder.file("run.json"));
     log_.cut_to(restore(*from, session_.state()));
     unsaved_ = false;
@@ -50,13 +54,14 @@ class Run {
     write_text("config.yaml", config_);
     if (fresh) store_.save(snapshot());  // so that whatever happens, there is something to go on from
     write_run_json();
+    if (team_) team_->share(session_);
     const TrainOptions& o = job_.options;
-    data::Loader loader(*session_.data.set, session_.data.train, loader_options(o, false, session_.loader_threads),
-                        augmentation(o, false),
+    data::Loader loader(*session_.data.set, session_.data.train, session_.loader_options(), augmentation(o, false),
                         {static_cast<uint32_t>(session_.position.epoch), session_.position.batch});
     while (session_.position.epoch < o.epochs && !session_.stopping.should_stop() && !result_.interrupted) {
       if (train_epoch(loader)) end_epoch();
     }
+    if (team_) team_->tell({.order = Team::Order::end, .interrupted = result_.interrupted});
     result_.stopped_early = session_.stopping.should_stop() && session_.position.epoch < o.epochs;
     if (unsaved_) save_or_retry();
     finish();
@@ -75,20 +80,11 @@ class Run {
         const std::optional<data::Batch> batch = loader.next();
         more = batch.has_value();
         waited_ = loader.seconds_waited();
-        if (more) parts.push_back(micro_batch(*batch, positives, pixels));
+        if (more) parts.push_back(session_.micro_batch(*batch, positives, pixels));
       }
       if (!parts.empty()) one_step(parts, positives, pixels);
     }
     return !interrupted();
-  }
-
-  MicroBatch micro_batch(const data::Batch& batch, uint64_t& positives, uint64_t& pixels) const {
-    const std::vector<uint8_t> target = target_bytes(batch.target);
-    positives += static_cast<uint64_t>(std::ranges::count(target, uint8_t{1}));
-    pixels += target.size();
-    const DType type = session_.backend->dtype();
-    if (type != DType::f64) return {batch.image, batch.target};
-    return {batch.image.to(type), batch.target.dtype() == DType::f32 ? batch.target.to(type) : batch.target};
   }
 
   void one_step(const std::vector<MicroBatch>& parts, uint64_t positives, uint64_t pixels) {
@@ -97,7 +93,14 @@ class Run {
     const double lr = session_.schedule->lr();
     unsaved_ = true;
     const Clock::time_point begun = Clock::now();
+    if (team_)
+      team_->tell({.order = Team::Order::step, .parts = static_cast<int64_t>(parts.size()), .at = at, .lr = lr});
     const StepResult step = session_.step->run(parts, lr);
+    if (team_) {
+      const Team::Said all = team_->after_step({asked_to_stop(), positives, pixels});
+      positives = all.positives, pixels = all.pixels;
+      result_.interrupted |= all.interrupted;
+    }
     step_seconds_ += seconds_since(begun);
     session_.schedule->after_step();
     if (session_.average && !step.skipped) {
@@ -174,6 +177,10 @@ class Run {
       log_.warning(session_.watch.predictions(at.step, scores->predicted, scores->positives, scores->pixels));
       session_.schedule->after_epoch(scores->of(o.scheduler_watch));
     }
+    if (team_) {
+      team_->tell({.order = Team::Order::check, .at = at});
+      team_->check(session_);
+    }
     at.epoch = epoch;
     at.batch = 0;
     if (best || epoch % o.checkpoint_every == 0 || last) save(best);
@@ -208,7 +215,20 @@ class Run {
     log_.picture(session_.position, "overlay/" + std::to_string(number), image, png);
   }
 
-  Snapshot snapshot() { return capture(session_.state(), log_.sizes(), config_); }
+  Snapshot snapshot() {
+    Snapshot out = capture(session_.state(), log_.sizes(), config_);
+    if (session_.processes() > 1) out.values[kProcesses] = std::to_string(session_.processes());
+    return out;
+  }
+
+  // The position counts batches of all processes together, and so does the schedule.
+  void require_processes(const Snapshot& from) const {
+    const int64_t were = from.values.contains(kProcesses) ? integer_value(from, kProcesses) : 1;
+    if (were != session_.processes())
+      throw Error(ErrorCode::usage, "this run was trained by " + std::to_string(were) +
+                                        " processes, and now there are " + std::to_string(session_.processes()))
+          .hint("go on with as many: mpirun -n " + std::to_string(were) + " furrow train --resume RUN");
+  }
 
   // One failure is passed over: the checkpoint before is still there, and the disk may have room again.
   void save(bool best = false) {
@@ -233,9 +253,10 @@ class Run {
   }
 
   bool interrupted() {
-    if (job_.hooks.interrupted && job_.hooks.interrupted()) result_.interrupted = true;
+    if (asked_to_stop()) result_.interrupted = true;
     return result_.interrupted;
   }
+  bool asked_to_stop() const { return job_.hooks.interrupted && job_.hooks.interrupted(); }
 
   // Export, report, run.json: the run itself is safe by now.
   void finish() {
@@ -277,6 +298,7 @@ class Run {
   CheckpointStore& store_;
   Session& session_;
   RunLog log_;
+  std::optional<Team> team_;
   TrainResult result_;
   std::string config_;
   Clock::time_point start_ = Clock::now(), saved_ = Clock::now();
@@ -306,6 +328,7 @@ TrainResult start(const TrainJob& job) {
   refuse_existing_run(job.run);  // before the work of looking at the data; RunFolder asks again
   Session session(job, nullptr);
   for (const std::string& text : session.notes) note(job, text);
+  if (job.together != nullptr) Team(*job.together).agree(session, job.version);
   if (job.options.preflight) {
     const Preflight check = preflight_of(session, job);
     note(job, check);
@@ -323,12 +346,16 @@ TrainResult resume(const TrainJob& job) {
   for (const std::string& warning : found.warnings) note(job, warning);
   Session session(job, &found.snapshot);
   for (const std::string& text : session.notes) note(job, text);
+  if (job.together != nullptr) Team(*job.together).agree(session, job.version);
   return with_file(found.path, [&] { return Run(job, folder, store, session, &found.snapshot); }).run(false);
 }
 
 }  // namespace
 
-TrainResult train(const TrainJob& job) { return job.resume ? resume(job) : start(job); }
+TrainResult train(const TrainJob& job) {
+  if (job.together != nullptr && job.together->rank() != 0) return follow(job);
+  return job.resume ? resume(job) : start(job);
+}
 
 Preflight preflight(const TrainJob& job) {
   Session session(job, nullptr);

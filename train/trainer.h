@@ -10,6 +10,10 @@
 #include "train/preflight.h"
 #include "train/scores.h"
 
+namespace furrow::parallel {
+class Communicator;
+}
+
 namespace furrow::train {
 
 // After every optimiser step.
@@ -34,6 +38,9 @@ struct TrainJob {
   std::string version;  // of the program, for run.json
   io::Limits limits;
   TrainHooks hooks;
+  // The processes that train together, each by the same call with the same job; null: this one alone. Rank 0 speaks,
+  // validates and writes; batches of the configuration are those of each process.
+  parallel::Communicator* together = nullptr;
 };
 
 struct TrainResult {

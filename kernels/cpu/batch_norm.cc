@@ -162,13 +162,14 @@ void CpuBackend::batch_norm_train(const Tensor& x, const Tensor& gamma, const Te
                                   const BatchNormTrain& options, Tensor& y, Tensor& saved_mean, Tensor& saved_rstd) {
   const Shape& s = x.shape();
   require(y.shape() == s, "batch_norm_train: output shape");
-  require(s.pixels() > 1, "batch_norm_train: one value per channel has no variance");
   require((options.running_mean == nullptr) == (options.running_var == nullptr),
           "batch_norm_train: one running statistic alone");
-  const auto M = static_cast<double>(s.pixels());
   const float* factor = vector_of(gamma, s.c);
   float *mean = vector_of(saved_mean, s.c), *rstd = vector_of(saved_rstd, s.c);
-  const Moments moments = moments_of(pool_, x);
+  Moments moments = moments_of(pool_, x);
+  if (options.shared.peers != nullptr) share_moments(options.shared, moments.count, moments.mean, moments.squares);
+  const double M = moments.count;
+  require(M > 1, "batch_norm_train: one value per channel has no variance");
   std::vector<float> scale(moments.mean.size());
   for (size_t c = 0; c < scale.size(); ++c) {
     const double r = 1 / std::sqrt(moments.squares[c] / M + options.eps);
@@ -188,12 +189,12 @@ void CpuBackend::batch_norm_train(const Tensor& x, const Tensor& gamma, const Te
   }
 }
 
-void CpuBackend::batch_norm_grad(const Tensor& x, const Tensor& gamma, const Tensor& mean, const Tensor& rstd,
-                                 bool fixed_stats, const Tensor& dy, Tensor* dx, Tensor* dgamma, Tensor* dbeta,
-                                 Grad mode) {
+void CpuBackend::batch_norm_grad_of(const Shared& shared, const Tensor& x, const Tensor& gamma, const Tensor& mean,
+                                    const Tensor& rstd, bool fixed_stats, const Tensor& dy, Tensor* dx, Tensor* dgamma,
+                                    Tensor* dbeta, Grad mode) {
   const Shape& s = x.shape();
   require(dy.shape() == s && (dx == nullptr || dx->shape() == s), "batch_norm_grad: shapes");
-  const auto M = static_cast<double>(s.pixels());
+  auto M = static_cast<double>(s.pixels());
   const float *factor = vector_of(gamma, s.c), *mu = vector_of(mean, s.c), *r = vector_of(rstd, s.c);
   const auto channels = static_cast<size_t>(s.c);
   GradientSums sums{std::vector<double>(channels), std::vector<double>(channels)};
@@ -202,7 +203,9 @@ void CpuBackend::batch_norm_grad(const Tensor& x, const Tensor& gamma, const Ten
     if (dgamma != nullptr) store(vector_of(*dgamma, s.c)[c], static_cast<float>(sums.dy_xh[c]), mode);
     if (dbeta != nullptr) store(vector_of(*dbeta, s.c)[c], static_cast<float>(sums.dy[c]), mode);
   }
+  if (shared.peers != nullptr) M = share_sums(shared, M, sums.dy, sums.dy_xh);
   if (dx == nullptr) return;
+  if (shared.absent) fixed_stats = true;
 
   // dx = scale * ((dy - level) - (x - mean) * slope): the formula with what does not depend on the pixel taken out.
   std::vector<float> scale(channels), level(channels), slope(channels);
@@ -228,6 +231,19 @@ void CpuBackend::batch_norm_grad(const Tensor& x, const Tensor& gamma, const Ten
           to[at + c] += a[c] * ((gradient[at + c] - b[c]) - (from[at + c] - mu[c]) * k[c]);
     }
   });
+}
+
+void CpuBackend::batch_norm_grad(const Tensor& x, const Tensor& gamma, const Tensor& mean, const Tensor& rstd,
+                                 bool fixed_stats, const Tensor& dy, Tensor* dx, Tensor* dgamma, Tensor* dbeta,
+                                 Grad mode) {
+  batch_norm_grad_of({}, x, gamma, mean, rstd, fixed_stats, dy, dx, dgamma, dbeta, mode);
+}
+
+void CpuBackend::batch_norm_grad_shared(const Shared& shared, const Tensor& x, const Tensor& gamma, const Tensor& mean,
+                                        const Tensor& rstd, const Tensor& dy, Tensor* dx, Tensor* dgamma, Tensor* dbeta,
+                                        Grad mode) {
+  require(shared.peers != nullptr, "batch_norm_grad_shared: no peers");
+  batch_norm_grad_of(shared, x, gamma, mean, rstd, false, dy, dx, dgamma, dbeta, mode);
 }
 
 }  // namespace furrow::cpu

@@ -39,6 +39,9 @@ class CpuBackend : public Backend {
                         Tensor& y, Tensor& saved_mean, Tensor& saved_rstd) override;
   void batch_norm_grad(const Tensor& x, const Tensor& gamma, const Tensor& mean, const Tensor& rstd, bool fixed_stats,
                        const Tensor& dy, Tensor* dx, Tensor* dgamma, Tensor* dbeta, Grad mode) override;
+  void batch_norm_grad_shared(const Shared& shared, const Tensor& x, const Tensor& gamma, const Tensor& mean,
+                              const Tensor& rstd, const Tensor& dy, Tensor* dx, Tensor* dgamma, Tensor* dbeta,
+                              Grad mode) override;
   // elementwise.cc
   void relu(const Tensor& x, Tensor& y) override;
   void relu_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) override;
@@ -75,6 +78,9 @@ class CpuBackend : public Backend {
   void run(const Step& step, const Packed* packed, const StepBuffers& buffers) override;
 
  private:
+  void batch_norm_grad_of(const Shared& shared, const Tensor& x, const Tensor& gamma, const Tensor& mean,
+                          const Tensor& rstd, bool fixed_stats, const Tensor& dy, Tensor* dx, Tensor* dgamma,
+                          Tensor* dbeta, Grad mode);
   void grad_bias(const Tensor& dy, Tensor& db, Grad mode);
 
   Isa isa_;

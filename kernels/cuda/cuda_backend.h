@@ -43,6 +43,9 @@ class CudaBackend : public Backend {
                         Tensor& saved_mean, Tensor& saved_rstd) override;
   void batch_norm_grad(const Tensor& x, const Tensor& gamma, const Tensor& mean, const Tensor& rstd, bool fixed_stats,
                        const Tensor& dy, Tensor* dx, Tensor* dgamma, Tensor* dbeta, Grad mode) override;
+  void batch_norm_grad_shared(const Shared& shared, const Tensor& x, const Tensor& gamma, const Tensor& mean,
+                              const Tensor& rstd, const Tensor& dy, Tensor* dx, Tensor* dgamma, Tensor* dbeta,
+                              Grad mode) override;
   // cuda_eager_other.cc
   void relu(const Tensor& x, Tensor& y) override;
   void relu_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) override;
@@ -85,6 +88,8 @@ class CudaBackend : public Backend {
   std::unique_ptr<Recorded> record(const std::function<void()>& work) override;
 
  protected:   // for VendorBackend
+  void batch_norm_train_shared(const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormTrain& options, Tensor& y,
+                               Tensor& saved_mean, Tensor& saved_rstd);
   friend class Staged;
   bool on_device(const void* memory) const;   // inside an arena of reserve()
   // Memory for the time until the next call of the same slot; grows, never shrinks. The pinned ones are the host's, and

@@ -54,10 +54,9 @@ void RefBackend::batch_norm_train(const Tensor& x, const Tensor& gamma, const Te
                                   const BatchNormTrain& options, Tensor& y, Tensor& saved_mean, Tensor& saved_rstd) {
   const Shape& s = x.shape();
   require(y.shape() == s, "batch_norm_train: output shape");
-  require(s.pixels() > 1, "batch_norm_train: one value per channel has no variance");
   require((options.running_mean == nullptr) == (options.running_var == nullptr),
           "batch_norm_train: one running statistic alone");
-  const auto M = static_cast<double>(s.pixels());
+  auto M = static_cast<double>(s.pixels());
   const auto C = static_cast<size_t>(s.c);
   double* mean = vector_of(saved_mean, s.c);
   double* rstd = vector_of(saved_rstd, s.c);
@@ -68,6 +67,8 @@ void RefBackend::batch_norm_train(const Tensor& x, const Tensor& gamma, const Te
   for (size_t i = 0; i < from.size(); ++i) sum[i % C] += from[i];
   for (size_t c = 0; c < C; ++c) mean[c] = sum[c] / M;
   for (size_t i = 0; i < from.size(); ++i) squares[i % C] += (from[i] - mean[i % C]) * (from[i] - mean[i % C]);
+  if (options.shared.peers != nullptr) share_moments(options.shared, M, std::span(mean, C), squares);
+  require(M > 1, "batch_norm_train: one value per channel has no variance");
   for (size_t c = 0; c < C; ++c) rstd[c] = 1 / std::sqrt(squares[c] / M + options.eps);
   Normaliser{vector_of(gamma, s.c), vector_of(beta, s.c), mean, rstd}.run(pool_, x, y);
 
@@ -81,12 +82,12 @@ void RefBackend::batch_norm_train(const Tensor& x, const Tensor& gamma, const Te
   }
 }
 
-void RefBackend::batch_norm_grad(const Tensor& x, const Tensor& gamma, const Tensor& mean, const Tensor& rstd,
-                                 bool fixed_stats, const Tensor& dy, Tensor* dx, Tensor* dgamma, Tensor* dbeta,
-                                 Grad mode) {
+void RefBackend::batch_norm_grad_of(const Shared& shared, const Tensor& x, const Tensor& gamma, const Tensor& mean,
+                                    const Tensor& rstd, bool fixed_stats, const Tensor& dy, Tensor* dx, Tensor* dgamma,
+                                    Tensor* dbeta, Grad mode) {
   const Shape& s = x.shape();
   require(dy.shape() == s && (dx == nullptr || dx->shape() == s), "batch_norm_grad: shapes");
-  const auto M = static_cast<double>(s.pixels());
+  auto M = static_cast<double>(s.pixels());
   const auto C = static_cast<size_t>(s.c);
   const double *scale = vector_of(gamma, s.c), *mu = vector_of(mean, s.c), *r = vector_of(rstd, s.c);
   const auto from = x.values<double>(), gradient = dy.values<double>();
@@ -99,7 +100,9 @@ void RefBackend::batch_norm_grad(const Tensor& x, const Tensor& gamma, const Ten
   }
   if (dgamma != nullptr) ref::store(vector_of(*dgamma, s.c), sum_dy_xh.data(), s.c, mode);
   if (dbeta != nullptr) ref::store(vector_of(*dbeta, s.c), sum_dy.data(), s.c, mode);
+  if (shared.peers != nullptr) M = share_sums(shared, M, sum_dy, sum_dy_xh);
   if (dx == nullptr) return;
+  if (shared.absent) fixed_stats = true;
 
   double* to = dx->values<double>().data();
   for_each_pixel(pool_, s, [&](int64_t at) {
@@ -110,6 +113,19 @@ void RefBackend::batch_norm_grad(const Tensor& x, const Tensor& gamma, const Ten
       ref::store(to[i], scale[c] * r[c] * centred, mode);
     }
   });
+}
+
+void RefBackend::batch_norm_grad(const Tensor& x, const Tensor& gamma, const Tensor& mean, const Tensor& rstd,
+                                 bool fixed_stats, const Tensor& dy, Tensor* dx, Tensor* dgamma, Tensor* dbeta,
+                                 Grad mode) {
+  batch_norm_grad_of({}, x, gamma, mean, rstd, fixed_stats, dy, dx, dgamma, dbeta, mode);
+}
+
+void RefBackend::batch_norm_grad_shared(const Shared& shared, const Tensor& x, const Tensor& gamma, const Tensor& mean,
+                                        const Tensor& rstd, const Tensor& dy, Tensor* dx, Tensor* dgamma, Tensor* dbeta,
+                                        Grad mode) {
+  require(shared.peers != nullptr, "batch_norm_grad_shared: no peers");
+  batch_norm_grad_of(shared, x, gamma, mean, rstd, false, dy, dx, dgamma, dbeta, mode);
 }
 
 }  // namespace furrow

@@ -32,6 +32,9 @@ class RefBackend : public Backend {
                         Tensor& y, Tensor& saved_mean, Tensor& saved_rstd) override;
   void batch_norm_grad(const Tensor& x, const Tensor& gamma, const Tensor& mean, const Tensor& rstd, bool fixed_stats,
                        const Tensor& dy, Tensor* dx, Tensor* dgamma, Tensor* dbeta, Grad mode) override;
+  void batch_norm_grad_shared(const Shared& shared, const Tensor& x, const Tensor& gamma, const Tensor& mean,
+                              const Tensor& rstd, const Tensor& dy, Tensor* dx, Tensor* dgamma, Tensor* dbeta,
+                              Grad mode) override;
 
   // elementwise.cc
   void relu(const Tensor& x, Tensor& y) override;
@@ -57,6 +60,11 @@ class RefBackend : public Backend {
              const Tensor& gradient, Tensor& m, Tensor& v, Tensor& p) override;
   void sgd(const Sgd& options, double lr, std::span<const OptimSegment> segments, const OptimState& state,
            const Tensor& gradient, Tensor& buffer, Tensor& p) override;
+
+ private:
+  void batch_norm_grad_of(const Shared& shared, const Tensor& x, const Tensor& gamma, const Tensor& mean,
+                          const Tensor& rstd, bool fixed_stats, const Tensor& dy, Tensor* dx, Tensor* dgamma,
+                          Tensor* dbeta, Grad mode);
 };
 
 }  // namespace furrow
