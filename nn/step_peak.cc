@@ -63,8 +63,15 @@ uint64_t step_peak(const Network& network, const Shape& input, DType type) {
   Placement memory;
   std::vector<Placement::Block> values(nodes.size()), saved(nodes.size()), dropped(nodes.size()), grads(nodes.size());
   std::vector<bool> has_grad(nodes.size());
+  // As Tape::forget() and backward() do it. A dropout's result is not computed again, and its ReLU stays with it.
+  const auto forgets = [&](const Node& node) { return node.forgotten_at >= 0 && !dropout_follows(node, dropout); };
+  const auto remember = [&](size_t k) {
+    if (forgets(nodes[k]) && values[k].bytes == 0) values[k] = memory.take(bytes_of(nodes[k].shape, type));
+  };
   for (size_t i = 0; i < nodes.size(); ++i) {
     const Node& node = nodes[i];
+    for (size_t k = 0; k < i; ++k)
+      if (forgets(nodes[k]) && nodes[k].forgotten_at == static_cast<VarId>(i)) memory.give_back(values[k]);
     if (node.op == OpKind::leaf) continue;
     if (std::holds_alternative<InPlaceAttrs>(node.attrs))
       std::swap(values[i], values[static_cast<size_t>(node.in[0])]);
@@ -80,12 +87,19 @@ uint64_t step_peak(const Network& network, const Shape& input, DType type) {
     const Node& node = nodes[i];
     if (node.op == OpKind::leaf) continue;
     if (node.wants_grad && has_grad[i]) {
+      remember(i);
+      for (const VarId in : node.in) remember(static_cast<size_t>(in));
       for (const VarId in : node.in) {
         const auto source = static_cast<size_t>(in);
         if (!nodes[source].wants_grad || has_grad[source]) continue;
         has_grad[source] = true;
         if (nodes[source].parameter == nullptr) grads[source] = memory.take(bytes_of(nodes[source].shape, type));
       }
+      size_t next = i - 1;
+      while (next > 0 && nodes[next].op == OpKind::leaf) --next;
+      for (const VarId in : node.in)
+        if (const auto source = static_cast<size_t>(in); forgets(nodes[source]) && source != next)
+          memory.give_back(values[source]);
     }
     if (dropout_follows(node, dropout)) memory.give_back(dropped[i]);
     if (i != top) memory.give_back(grads[i]);

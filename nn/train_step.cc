@@ -26,34 +26,26 @@ LossFunction squared_error_loss() {
   };
 }
 
-namespace {
-
-// The parts of a step's batch over all processes: where this process's images begin, and how many there are in all.
-struct PartCounts {
-  PartCounts(std::span<const MicroBatch> batch, Peers* peers) {
-    std::vector<double> own;
-    for (const MicroBatch& part : batch) own.push_back(part.absent ? 0 : static_cast<double>(part.x.shape().n));
-    std::vector<double> every = own;
-    size_t ranks = 1, rank = 0;
-    if (peers != nullptr) {
-      ranks = static_cast<size_t>(peers->size()), rank = static_cast<size_t>(peers->rank());
-      every.resize(own.size() * ranks);
-      peers->gather(own, every);
+void TrainStep::PartCounts::of(std::span<const MicroBatch> batch, Peers* peers) {
+  first.clear(), count.clear(), own.clear();
+  all = 0;
+  for (const MicroBatch& part : batch) own.push_back(part.absent ? 0 : static_cast<double>(part.x.shape().n));
+  size_t ranks = 1, rank = 0;
+  if (peers != nullptr) ranks = static_cast<size_t>(peers->size()), rank = static_cast<size_t>(peers->rank());
+  every.assign(own.size() * ranks, 0);
+  if (peers != nullptr)
+    peers->gather(own, every);
+  else
+    every = own;
+  for (size_t part = 0; part < own.size(); ++part) {
+    const int64_t begin = all;
+    for (size_t r = 0; r < ranks; ++r) {
+      if (r == rank) first.push_back(all);
+      all += static_cast<int64_t>(every[r * own.size() + part]);
     }
-    for (size_t part = 0; part < own.size(); ++part) {
-      const int64_t begin = all;
-      for (size_t r = 0; r < ranks; ++r) {
-        if (r == rank) first.push_back(all);
-        all += static_cast<int64_t>(every[r * own.size() + part]);
-      }
-      count.push_back(all - begin);
-    }
+    count.push_back(all - begin);
   }
-  std::vector<int64_t> first, count;  // of each part
-  int64_t all = 0;
-};
-
-}  // namespace
+}
 
 TrainStep::TrainStep(const Network& network, Backend& backend, TrainOptions options)
     : network_(network),
@@ -113,13 +105,13 @@ LossValue TrainStep::accumulate_one(const MicroBatch& batch, double weight, int6
 }
 
 LossValue TrainStep::accumulate(std::span<const MicroBatch> batch, int64_t first_image) {
-  const PartCounts counts(batch, options_.peers);
-  require(counts.all > 0, "TrainStep: an empty batch");
+  counts_.of(batch, options_.peers);
+  require(counts_.all > 0, "TrainStep: an empty batch");
   parameters_.begin_gradients();
   LossValue sum;
   for (size_t i = 0; i < batch.size(); ++i) {
-    const double weight = static_cast<double>(counts.count[i]) / static_cast<double>(counts.all);
-    const LossValue value = accumulate_one(batch[i], weight, first_image + counts.first[i]);
+    const double weight = static_cast<double>(counts_.count[i]) / static_cast<double>(counts_.all);
+    const LossValue value = accumulate_one(batch[i], weight, first_image + counts_.first[i]);
     sum.total += weight * value.total;
     sum.dice += weight * value.dice;
     sum.focal += weight * value.focal;

@@ -49,8 +49,8 @@ struct TrainOptions {
 };
 
 // A batch, or as much of it as fits in memory at once: images {n,H,W,C} of the back-end's type, and the loss's targets.
-// absent: this process has nothing of the micro-batch that its peers work on; x and target are of any image, and nothing
-// comes of them.
+// absent: this process has nothing of the micro-batch that its peers work on; x and target are of any image, and
+// nothing comes of them.
 struct MicroBatch {
   Tensor x, target;
   bool absent = false;
@@ -93,6 +93,15 @@ class TrainStep {
   size_t memory_bytes() const { return memory_.peak_bytes(); }  // activations and their gradients, largest step so far
 
  private:
+  // The parts of a step's batch over all processes: where this process's images begin, and how many there are in all.
+  // Kept from step to step for its room.
+  struct PartCounts {
+    void of(std::span<const MicroBatch> batch, Peers* peers);
+    std::vector<int64_t> first, count;  // of each part
+    int64_t all = 0;
+    std::vector<double> own, every;
+  };
+
   LossValue accumulate_one(const MicroBatch& batch, double weight, int64_t first_image);
   double shared_loss(LossValue& value, bool absent) const;
 
@@ -103,6 +112,7 @@ class TrainStep {
   StepMemory memory_;
   Tape tape_;
   std::vector<OptimSegment> segments_;
+  PartCounts counts_;
   OptimState state_;
   Tensor moments_[2];
 };
