@@ -1,12 +1,11 @@
-// One training step of the classic U-Net (transposed, 3 -> 1) as it runs: forward on a tape, Dice + Focal with its
-// gradient, backward, clipping and AdamW; and the loss alone.
+// One training step of the classic U-Net (transposed, 3 -> 1) as it runs, TrainStep::run(): forward, Dice + Focal with
+// its gradient, backward, clipping and AdamW; and the loss alone.
 //
 //   furrow_bench --benchmark_filter='train/'
 // flops: three times those of the forward pass, by formula. bench/peers/torch_train.py runs the same step in PyTorch;
 // scripts/bench_train.sh runs both in turns.
-#include <sys/resource.h>
-
 #include <algorithm>
+#include <fstream>
 #include <memory>
 #include <string>
 
@@ -15,6 +14,7 @@
 #include "bench/rows.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "nn/network.h"
+#include "nn/train_step.h"
 #include "tests/kernels/cases.h"
 
 namespace furrow::bench {
@@ -24,75 +24,63 @@ struct Size {
   int64_t base, side, batch;
 };
 
-// A network whose parameters are windows of one flat buffer, as an optimiser wants them.
+// What a run trains with: the network, one batch, and the step of nn/train_step.h.
 class Training {
  public:
   Training(const Size& size, ThreadPool* pool)
-      : backend_(pool),
-        network_(build({.base = size.base})),
-        x_(cases::random_values({size.batch, size.side, size.side, 3}, 2, DType::f32)),
-        t_({size.batch, size.side, size.side, 1}),
-        dz_(t_.shape()) {
+      : backend_(pool), network_(build({.base = size.base})), batch_{pictures(size), targets(size)} {
     network_->initialise(1);
-    for (size_t i = 0; i < t_.values<float>().size(); ++i) t_.values<float>()[i] = i % 7 == 0 ? 1 : 0;
-    int64_t count = 0;
-    for (const Module::Keyed& keyed : network_->parameters())
-      if (keyed.parameter->trainable) count += keyed.parameter->value.shape().elements();
-    for (Tensor* flat : {&p_, &g_, &m_, &v_}) *flat = Tensor({1, 1, 1, count});
-    float* next = p_.values<float>().data();
-    for (const Module::Keyed& keyed : network_->parameters()) {
-      Tensor& value = keyed.parameter->value;
-      if (!keyed.parameter->trainable) continue;
-      std::ranges::copy(value.values<float>(), next);
-      const auto owner = std::make_shared<Tensor>(p_);
-      value = Tensor(value.shape(), DType::f32, reinterpret_cast<std::byte*>(next), owner);
-      next += value.shape().elements();
-    }
+    step_ = std::make_unique<TrainStep>(
+        *network_, backend_, TrainOptions{.loss = loss_of(dice_focal_form("L6")), .weight_decay = 0.01, .max_norm = 1});
   }
 
-  void step() {
-    Tape tape(backend_, Mode::training);
-    const Var y = network_->forward(tape, tape.input(x_));
-    flops_ = 0;
+  static Tensor pictures(const Size& size) {
+    return cases::random_values({size.batch, size.side, size.side, 3}, 2, DType::f32);
+  }
+  static Tensor targets(const Size& size) {
+    Tensor t({size.batch, size.side, size.side, 1});
+    for (size_t i = 0; i < t.values<float>().size(); ++i) t.values<float>()[i] = i % 7 == 0 ? 1 : 0;
+    return t;
+  }
+
+  void step() { step_->run({&batch_, 1}, 1e-4); }
+
+  double flops() const {
+    Tape tape;
+    network_->forward(tape, tape.input(batch_.x.shape()));
+    double sum = 0;
     for (const Node& node : tape.nodes()) {
       std::vector<Shape> in;
       for (const VarId id : node.in) in.push_back(tape.nodes()[static_cast<size_t>(id)].shape);
-      flops_ += 3 * static_cast<double>(op_def(node.op).flops(node.attrs, in, node.shape));
+      sum += 3 * static_cast<double>(op_def(node.op).flops(node.attrs, in, node.shape));
     }
-    backend_.dice_focal(dice_focal_form("L6"), y.value(), t_, &dz_);
-    tape.backward(y, dz_);
-    float* next = g_.values<float>().data();
-    for (const Module::Keyed& keyed : network_->parameters()) {
-      if (!keyed.parameter->trainable) continue;
-      next = std::ranges::copy(tape.grad(*keyed.parameter).values<float>(), next).out;
-    }
-    backend_.optim_prepare(g_, 1, {}, state_);
-    const OptimSegment all{.weight_decay = 0.01f};
-    backend_.adamw({}, 1e-4, {&all, 1}, state_, g_, m_, v_, p_);
+    return sum;
   }
-
-  double flops() const { return flops_; }
   std::string device() const { return backend_.name(); }
+  double activations_mib() const { return static_cast<double>(step_->memory_bytes()) / (1 << 20); }
 
  private:
   cpu::CpuBackend backend_;
   std::unique_ptr<Network> network_;
-  Tensor x_, t_, dz_, p_, g_, m_, v_;
-  OptimState state_;
-  double flops_ = 0;
+  MicroBatch batch_;
+  std::unique_ptr<TrainStep> step_;
 };
 
+// The largest resident size of this process so far (VmHWM: unlike ru_maxrss not that of whoever started it).
 double peak_mib() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024;
+  std::ifstream in("/proc/self/status");
+  for (std::string word; in >> word;)
+    if (double kib = 0; word == "VmHWM:" && in >> kib) return kib / 1024;
+  return 0;
 }
 
-// Columns beside those of measure.h: CPU time of all threads a step, and the largest resident size of the process after
-// the first step, which is this row's where it is the first (later, measure() has memory of its own).
+// Columns beside those of measure.h: CPU time of all threads a step, the memory of activations and their gradients, and
+// the largest resident size of the process after two steps (the second is the first in the memory that all later ones
+// use), which is this row's where it is the first (later, measure() has memory of its own).
 void run_training(benchmark::State& state, const Size& size, int threads) {
   ThreadPool pool(threads);
   Training training(size, &pool);
+  training.step();
   training.step();
   const double peak = peak_mib();
   double cpu = 0;
@@ -104,6 +92,7 @@ void run_training(benchmark::State& state, const Size& size, int threads) {
     ++steps;
   });
   state.counters["cpu_ms"] = 1e3 * cpu / steps;
+  state.counters["activations_MiB"] = training.activations_mib();
   state.counters["peak_MiB"] = peak;
 }
 

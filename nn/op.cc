@@ -140,7 +140,8 @@ void norm_run(const OpCall& c) {
     mean = batch_mean;
   } else {
     c.backend.batch_norm(x, gamma, beta, {.mean = &mean, .var = &var, .eps = a.eps}, c.y);
-    rstd = Tensor(var.shape(), var.dtype());  // the host computes it: its memory, wherever the tape's is
+    // The host computes it, so in its memory, wherever the tape's is.
+    rstd = c.backend.in_host_memory() ? c.fresh(var.shape()) : Tensor(var.shape(), var.dtype());
     if (var.dtype() == DType::f64)
       reciprocal_std<double>(var, a.eps, rstd);
     else
@@ -237,6 +238,16 @@ constexpr std::array<OpDef, 11> kOps = {{
 }};
 
 }  // namespace
+
+void batch_norm_again(const OpCall& c) {
+  const auto& a = std::get<BatchNormAttrs>(c.attrs);
+  require(a.shared.peers == nullptr, "batch_norm_again: the other processes would have to take part");
+  const Tensor &x = *c.in[0], &gamma = *c.in[1], &beta = *c.in[2];
+  if (a.training)  // writes what `saved` holds already
+    c.backend.batch_norm_train(x, gamma, beta, {.eps = a.eps, .momentum = a.momentum}, c.y, c.saved[0], c.saved[1]);
+  else
+    c.backend.batch_norm(x, gamma, beta, {.mean = c.in[3], .var = c.in[4], .eps = a.eps}, c.y);
+}
 
 const OpDef& op_def(OpKind kind) { return kOps.at(static_cast<size_t>(kind)); }
 

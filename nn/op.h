@@ -89,6 +89,10 @@ struct OpDef {
 
 const OpDef& op_def(OpKind kind);
 
+// Computes the output of a batch norm that has run once more, to the same bits: `saved` is what that run left. Running
+// statistics stay. Not where several processes normalised together.
+void batch_norm_again(const OpCall& call);
+
 // Each input read once and the output written once, the least any algorithm moves.
 uint64_t min_bytes(std::span<const Shape> in, const Shape& y, size_t element);
 

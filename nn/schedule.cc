@@ -11,6 +11,8 @@
 namespace furrow {
 namespace {
 
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
 double number(const ScheduleState& state, const std::string& name) {
   const auto found = state.find(name);
   if (found == state.end() || !std::isfinite(found->second))
@@ -50,10 +52,11 @@ class ReduceOnPlateau : public Schedule {
     bad_epochs_ = 0;
   }
 
-  // No "best" before the first epoch.
+  // No "best" before the first epoch. An infinite one, which can only be the best there is, stands under another name.
   ScheduleState state() const override {
     ScheduleState s{{"lr", lr_}, {"bad_epochs", static_cast<double>(bad_epochs_)}};
     if (best_ && std::isfinite(*best_)) s["best"] = *best_;
+    if (best_ && !std::isfinite(*best_)) s["best_of_all"] = 1;
     return s;
   }
   void restore(const ScheduleState& state) override {
@@ -61,13 +64,13 @@ class ReduceOnPlateau : public Schedule {
     const int64_t bad_epochs = count(state, "bad_epochs");
     std::optional<double> best;
     if (state.contains("best")) best = number(state, "best");
+    if (state.contains("best_of_all")) best = options_.maximise ? kInfinity : -kInfinity;
     lr_ = lr, bad_epochs_ = bad_epochs, best_ = best;
   }
 
  private:
   bool improves(double metric) const {
-    constexpr double kWorst = std::numeric_limits<double>::infinity();
-    if (!best_) return options_.maximise ? metric > -kWorst : metric < kWorst;
+    if (!best_) return options_.maximise ? metric > -kInfinity : metric < kInfinity;
     return options_.maximise ? metric > *best_ * (1 + options_.threshold) : metric < *best_ * (1 - options_.threshold);
   }
 

@@ -67,10 +67,11 @@ void StepMemory::give_back(Tensor& t) {
 void StepMemory::reset() {
   free_.assign(1, {0, SIZE_MAX});
   outside_.clear();
-  if (peak_ > arena_.capacity()) {
+  const size_t needed = std::max(peak_, expected_);
+  if (needed > arena_.capacity()) {
     backend_->finish();  // work that still uses the old block
     arena_ = Arena();    // which goes first, so that there are never two
-    arena_ = backend_->reserve(peak_);
+    arena_ = backend_->reserve(needed);
   }
 }
 

@@ -23,6 +23,10 @@ class StepMemory : public TapeMemory {
   // any more. Throws ErrorCode::limit or ErrorCode::device where there is not that much memory.
   void reset();
 
+  // The next reset() reserves `bytes` at least: what a first step will need, so that it is not left to the heap, which
+  // would keep it beside the block.
+  void expect(size_t bytes) { expected_ = bytes; }
+
   size_t peak_bytes() const { return peak_; }  // most in use at once, gaps included
 
  private:
@@ -41,7 +45,7 @@ class StepMemory : public TapeMemory {
   Arena arena_;
   std::vector<Range> free_{{0, SIZE_MAX}};  // sorted, apart; the last has no end
   std::vector<Outside> outside_;            // tensors for which the block was too small
-  size_t peak_ = 0;
+  size_t peak_ = 0, expected_ = 0;
 };
 
 }  // namespace furrow

@@ -79,6 +79,45 @@ Var Tape::record(OpKind op, Attrs attrs, std::initializer_list<Var> in, const Mo
   return append(std::move(node));
 }
 
+bool Tape::can_forget(const Node& node) const {
+  if (node.op != OpKind::relu || !std::holds_alternative<InPlaceAttrs>(node.attrs)) return false;
+  const Node& norm = nodes_[static_cast<size_t>(node.in[0])];
+  return norm.op == OpKind::batch_norm && std::get<BatchNormAttrs>(norm.attrs).shared.peers == nullptr;
+}
+
+void Tape::forget(Var v) {
+  require(v.tape == this, "Tape::forget: a value of another tape");
+  Node& node = nodes_[static_cast<size_t>(v.id)];
+  if (!can_forget(node) || (backend_ != nullptr && memory_ == nullptr)) return;
+  node.forgotten_at = static_cast<VarId>(nodes_.size());
+  if (memory_ != nullptr) memory_->give_back(node.value);
+}
+
+// The value of a forgotten ReLU once more.
+void Tape::remember(VarId id) {
+  Node& node = nodes_[static_cast<size_t>(id)];
+  if (node.forgotten_at < 0 || !node.value.empty()) return;
+  Node& norm = nodes_[static_cast<size_t>(node.in[0])];
+  Few<const Tensor*, kMostInputs> values;
+  for (const VarId in : norm.in) values.push_back(&nodes_[static_cast<size_t>(in)].value);
+  node.value = take(node.shape);
+  batch_norm_again({*backend_, norm.attrs, values, node.value, norm.saved, memory_});
+  backend_->relu(node.value, node.value);
+}
+
+void Tape::remember_inputs(const Node& node) {
+  for (const VarId in : node.in) remember(in);
+}
+
+// Those whose own gradient is not the next to be computed: a skip is read early in backward() and again at its end.
+void Tape::forget_inputs(const Node& node, VarId id) {
+  VarId next = id - 1;
+  while (next >= 0 && nodes_[static_cast<size_t>(next)].op == OpKind::leaf) --next;
+  for (const VarId in : node.in)
+    if (Node& source = nodes_[static_cast<size_t>(in)]; source.forgotten_at >= 0 && in != next)
+      memory_->give_back(source.value);
+}
+
 void Tape::backward(Var y, const Tensor& dy) {
   require(y.tape == this && backend_ != nullptr, "Tape::backward: a value of this tape, and a tape that computes");
   require(dy.shape() == y.shape() && dy.dtype() == backend_->dtype(), "Tape::backward: dy is not like y");
@@ -88,7 +127,12 @@ void Tape::backward(Var y, const Tensor& dy) {
     Node& node = nodes_[static_cast<size_t>(id)];
     if (node.op == OpKind::leaf) continue;
     Tensor& grad = grads_[static_cast<size_t>(id)];
-    if (node.wants_grad && !grad.empty()) propagate(node, id);
+    if (node.wants_grad && !grad.empty()) {
+      remember(id);
+      remember_inputs(node);
+      propagate(node, id);
+      forget_inputs(node, id);
+    }
     // Every reader of this value has been walked: nobody adds to the gradient any more, or reads the value again.
     if (memory_ != nullptr) {
       if (id != y.id) memory_->give_back(grad);  // dy is the caller's

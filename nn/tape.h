@@ -41,6 +41,7 @@ struct Node {
   const Module* where = nullptr;  // whose forward recorded it
   const Parameter* parameter = nullptr;
   bool wants_grad = false;  // itself or something it depends on is trained
+  VarId forgotten_at = -1;  // how many nodes there were when Tape::forget() took its value; -1: it never did
 };
 
 // training: batch norm normalises by the batch and moves its running statistics; dropouts draw.
@@ -85,6 +86,12 @@ class Tape {
   // null.
   Var record(OpKind op, Attrs attrs, std::initializer_list<Var> in, const Module* where);
 
+  // No later operation will read v. Where it is a ReLU in place of a batch norm's result, and the tape has a
+  // TapeMemory, its value is given back at once, and backward() computes it again from the batch norm's x, to the same
+  // bits, for as long as a gradient reads it: an activation less to keep for one more normalisation. Otherwise nothing
+  // happens.
+  void forget(Var v);
+
   // Gradients of sum(y * dy) with respect to every trained leaf that y depends on. The walk is the recording reversed;
   // into each gradient the first writer stores and later ones add. Gradients of an earlier call are dropped.
   void backward(Var y, const Tensor& dy);
@@ -105,6 +112,10 @@ class Tape {
   VarId leaf_of(const Parameter& p) const;  // -1: not recorded
   Tensor take(const Shape& shape);
   Grad begin_gradient(const Node& source, Tensor& grad);
+  bool can_forget(const Node& node) const;
+  void remember(VarId id);
+  void remember_inputs(const Node& node);
+  void forget_inputs(const Node& node, VarId id);
 
   Backend* backend_ = nullptr;
   Mode mode_ = Mode::inference;

@@ -2,6 +2,8 @@
 
 #include <iterator>
 
+#include "nn/step_peak.h"
+
 namespace furrow {
 
 LossFunction loss_of(const DiceFocal& form) {
@@ -100,6 +102,7 @@ double TrainStep::shared_loss(LossValue& value, bool absent) const {
 
 LossValue TrainStep::accumulate_one(const MicroBatch& batch, double weight, int64_t first_image) {
   tape_.clear();
+  if (memory_.peak_bytes() == 0) memory_.expect(step_peak(network_, batch.x.shape(), backend_.dtype()));
   memory_.reset();
   const auto step = static_cast<uint64_t>(state_.step + state_.skipped);  // what was skipped is not drawn again
   tape_.set_shared({.peers = options_.peers, .absent = batch.absent});

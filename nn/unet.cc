@@ -13,9 +13,17 @@ DoubleConv::DoubleConv(Module* parent, std::string name, int64_t in, int64_t mid
       norm4_(&sequence_, "4", out),
       dropout6_(&sequence_, "6", dropout) {}
 
+Var DoubleConv::forward(Tape& tape, Var skip, Var up) const {
+  const Var first = conv0_.forward(tape, skip, up);
+  tape.forget(skip);
+  return finish(tape, first);
+}
+
 Var DoubleConv::finish(Tape& tape, Var first) const {
   const Var middle = relu2_.forward_in_place(tape, norm1_.forward(tape, first));
-  const Var last = relu5_.forward_in_place(tape, norm4_.forward(tape, conv3_.forward(tape, middle)));
+  const Var second = conv3_.forward(tape, middle);
+  tape.forget(middle);
+  const Var last = relu5_.forward_in_place(tape, norm4_.forward(tape, second));
   return dropout6_.forward(tape, last);
 }
 
@@ -30,6 +38,7 @@ Up::Up(Module* parent, std::string name, int64_t in, int64_t out, bool bilinear,
 
 Var Up::forward(Tape& tape, Var deep, Var skip) const {
   Var up = bilinear_ ? bilinear_->forward(tape, deep) : transposed_->forward(tape, deep);
+  tape.forget(deep);
   const Shape want = skip.shape(), have = up.shape();
   if (have.h != want.h || have.w != want.w) {
     // Halves rounded towards minus infinity, as Python's // does; the shift is arithmetic.

@@ -18,7 +18,7 @@ class DoubleConv : public Module {
   // in -> mid -> out channels; `in` counts both sources where forward is given two.
   DoubleConv(Module* parent, std::string name, int64_t in, int64_t mid, int64_t out, double dropout = 0);
   Var forward(Tape& tape, Var x) const { return finish(tape, conv0_.forward(tape, x)); }
-  Var forward(Tape& tape, Var skip, Var up) const { return finish(tape, conv0_.forward(tape, skip, up)); }
+  Var forward(Tape& tape, Var skip, Var up) const;  // nobody reads `skip` afterwards
 
  private:
   Var finish(Tape& tape, Var first) const;

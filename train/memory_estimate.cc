@@ -5,94 +5,14 @@
 #include <string>
 #include <vector>
 
-#include "kernels/arena.h"
 #include "losses/metrics_curve.h"
+#include "nn/step_peak.h"
 #include "nn/tape.h"
 
 namespace furrow::train {
 namespace {
 
-// StepMemory without the memory.
-class Placement {
- public:
-  struct Block {
-    uint64_t at = 0, bytes = 0;
-  };
-  Block take(uint64_t bytes) {
-    const uint64_t step = Arena::kAlignment;
-    bytes = std::max<uint64_t>(1, (bytes + step - 1) / step) * step;
-    const auto gap = std::ranges::find_if(free_, [&](const Block& b) { return b.bytes >= bytes; });
-    const Block out{gap->at, bytes};
-    *gap = {gap->at + bytes, gap->bytes - bytes};
-    if (gap->bytes == 0) free_.erase(gap);
-    peak_ = std::max(peak_, out.at + out.bytes);
-    return out;
-  }
-  void give_back(Block& block) {
-    if (block.bytes == 0) return;
-    auto after = std::ranges::find_if(free_, [&](const Block& b) { return b.at > block.at; });
-    after = free_.insert(after, block);
-    if (const auto next = std::next(after); next != free_.end() && after->at + after->bytes == next->at) {
-      after->bytes += next->bytes;
-      after = std::prev(free_.erase(next));
-    }
-    if (after != free_.begin() && std::prev(after)->at + std::prev(after)->bytes == after->at) {
-      std::prev(after)->bytes += after->bytes;
-      free_.erase(after);
-    }
-    block = {};
-  }
-  uint64_t peak() const { return peak_; }
-
- private:
-  std::vector<Block> free_{{0, UINT64_MAX}};  // sorted, apart
-  uint64_t peak_ = 0;
-};
-
 uint64_t bytes_of(const Shape& shape, DType type) { return static_cast<uint64_t>(shape.elements()) * size_of(type); }
-
-// A tape of shapes is one of inference and records no dropout: the value that a dropout adds after `node`, or none.
-bool dropout_follows(const Node& node, double p) {
-  return p > 0 && node.op == OpKind::relu && node.where != nullptr && node.where->name() == "5";
-}
-
-uint64_t step_peak(const Tape& tape, VarId last, DType type, double dropout) {
-  const std::vector<Node>& nodes = tape.nodes();
-  Placement memory;
-  std::vector<Placement::Block> values(nodes.size()), saved(nodes.size()), dropped(nodes.size()), grads(nodes.size());
-  std::vector<bool> has_grad(nodes.size());
-  for (size_t i = 0; i < nodes.size(); ++i) {
-    const Node& node = nodes[i];
-    if (node.op == OpKind::leaf) continue;
-    if (std::holds_alternative<InPlaceAttrs>(node.attrs))
-      std::swap(values[i], values[static_cast<size_t>(node.in[0])]);
-    else
-      values[i] = memory.take(bytes_of(node.shape, type));
-    if (node.op == OpKind::batch_norm) saved[i] = memory.take(2 * bytes_of({1, 1, 1, node.shape.c}, type));
-    if (dropout_follows(node, dropout)) dropped[i] = memory.take(bytes_of(node.shape, type));
-  }
-  const auto top = static_cast<size_t>(last);
-  Placement::Block dz = memory.take(bytes_of(nodes[top].shape, type));
-  has_grad[top] = true;
-  for (size_t i = top + 1; i-- > 0;) {
-    const Node& node = nodes[i];
-    if (node.op == OpKind::leaf) continue;
-    if (node.wants_grad && has_grad[i]) {
-      for (const VarId in : node.in) {
-        const auto source = static_cast<size_t>(in);
-        if (!nodes[source].wants_grad || has_grad[source]) continue;
-        has_grad[source] = true;
-        if (nodes[source].parameter == nullptr) grads[source] = memory.take(bytes_of(nodes[source].shape, type));
-      }
-    }
-    if (dropout_follows(node, dropout)) memory.give_back(dropped[i]);
-    if (i != top) memory.give_back(grads[i]);
-    memory.give_back(values[i]);
-    memory.give_back(saved[i]);
-  }
-  memory.give_back(dz);
-  return memory.peak();
-}
 
 // Inference by a plan: values live until their last reader.
 uint64_t inference_peak(const Tape& tape, DType type) {
@@ -129,15 +49,13 @@ uint64_t number_in(const std::string& path, const std::string& key) {
 }  // namespace
 
 MemoryEstimate estimate_memory(const Network& network, const MemoryQuestion& q) {
-  Tape tape;
-  const Var z = network.forward(tape, tape.input(q.input));
   uint64_t elements = 0;  // of a flat buffer: each parameter begins on a multiple of 16 elements
   for (const Module::Keyed& keyed : network.parameters())
     if (keyed.parameter->trainable)
       elements += (static_cast<uint64_t>(keyed.parameter->shape().elements()) + 15) / 16 * 16;
   const uint64_t flat = elements * size_of(q.type);
   MemoryEstimate out;
-  out.activations = step_peak(tape, z.id, q.type, network.architecture().dropout);
+  out.activations = step_peak(network, q.input, q.type);
   out.parameters = flat * static_cast<uint64_t>(2 + q.moments);
   const uint64_t checkpoint = flat * static_cast<uint64_t>(1 + q.moments);
   // Weights are packed for the fastest convolution there is: 16 products of Winograd for 9 weights.

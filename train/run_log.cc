@@ -50,7 +50,7 @@ void RunLog::line(const LogFields& fields) {
   lost_ = bad.lost() > 0;
 }
 
-void RunLog::interval(const Position& position, const Interval& interval, float loss_scale) {
+void RunLog::interval(const Position& position, const Interval& interval, float loss_scale, double waited) {
   const double n = static_cast<double>(std::max<int64_t>(1, interval.steps - interval.skipped));
   const double lr = interval.lr;
   const LossValue mean{
@@ -76,7 +76,8 @@ void RunLog::interval(const Position& position, const Interval& interval, float 
                    {"train/gradient_norm", interval.gradient_norm},
                    {"learning_rate", lr}});
   say("step " + std::to_string(position.step) + "  epoch " + std::to_string(position.epoch + 1) + "  loss " +
-      number(mean.total) + "  lr " + number(lr, "%.3g") + "  gradient " + number(interval.gradient_norm, "%.3g"));
+      number(mean.total) + "  lr " + number(lr, "%.3g") + "  gradient " + number(interval.gradient_norm, "%.3g") +
+      "  data " + number(100 * waited, "%.1f") + " %");
 }
 
 void RunLog::validation(const Position& position, const Scores& s, double lr, bool best) {

@@ -25,7 +25,9 @@ class RunLog {
   LogSizes sizes();
 
   void note(const std::string& text) const;
-  void interval(const Position& position, const Interval& interval, float loss_scale);
+  // `waited`: time that this session has waited for data, as a share of the time of its steps; for people alone, since
+  // equal runs leave equal files.
+  void interval(const Position& position, const Interval& interval, float loss_scale, double waited);
   void validation(const Position& position, const Scores& scores, double lr, bool best);
   void warning(const std::optional<Warning>& warning);
   void picture(const Position& position, const std::string& tag, const io::Image& image,

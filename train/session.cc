@@ -176,10 +176,10 @@ std::string run_json(const Session& s, const TrainJob& job, const SessionTimes& 
   out["progress"] = {{"epochs", result.epochs}, {"of", o.epochs}, {"steps", result.steps}};
   out["best"] = {{"epoch", result.best_epoch}};
   if (result.best_epoch > 0) out["best"]["score"] = result.best_score;
-  const double waited = times.seconds > 0 ? times.waited_seconds / times.seconds : 0;
+  const double waited = times.step_seconds > 0 ? times.waited_seconds / times.step_seconds : 0;
   out["timing"] = {{"seconds", times.earlier_seconds + times.seconds},
-                   {"seconds_per_step", times.steps > 0 ? times.seconds / static_cast<double>(times.steps) : 0},
-                   {"share_waited_for_data", waited}};
+                   {"seconds_per_step", times.steps > 0 ? times.step_seconds / static_cast<double>(times.steps) : 0},
+                   {"waited_for_data_per_step", waited}};
   return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -57,8 +57,9 @@ struct Session {
 
 // Files of a run that are not checkpoints or logs.
 struct SessionTimes {
-  double earlier_seconds = 0, seconds = 0, waited_seconds = 0;  // waited: for the loader, of `seconds`
-  int64_t steps = 0;                                            // of this session
+  double earlier_seconds = 0, seconds = 0;
+  double waited_seconds = 0, step_seconds = 0;  // of `seconds`: training waited for the loader, and computed steps
+  int64_t steps = 0;                            // of this session
 };
 std::string run_json(const Session& session, const TrainJob& job, const SessionTimes& times, const TrainResult& result);
 // "timing.seconds" of an earlier session's run.json; 0 where there is none.

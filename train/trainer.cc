@@ -60,7 +60,6 @@ class Run {
                         {static_cast<uint32_t>(session_.position.epoch), session_.position.batch});
     while (session_.position.epoch < o.epochs && !session_.stopping.should_stop() && !result_.interrupted) {
       if (train_epoch(loader)) end_epoch();
-      waited_ = loader.seconds_waited();
     }
     if (team_) team_->tell({.order = Team::Order::end, .interrupted = result_.interrupted});
     result_.stopped_early = session_.stopping.should_stop() && session_.position.epoch < o.epochs;
@@ -80,6 +79,7 @@ class Run {
       while (more && parts.size() < most) {
         const std::optional<data::Batch> batch = loader.next();
         more = batch.has_value();
+        waited_ = loader.seconds_waited();
         if (more) parts.push_back(session_.micro_batch(*batch, positives, pixels));
       }
       if (!parts.empty()) one_step(parts, positives, pixels);
@@ -92,6 +92,7 @@ class Run {
     Interval& sums = session_.interval;
     const double lr = session_.schedule->lr();
     unsaved_ = true;
+    const Clock::time_point begun = Clock::now();
     if (team_)
       team_->tell({.order = Team::Order::step, .parts = static_cast<int64_t>(parts.size()), .at = at, .lr = lr});
     const StepResult step = session_.step->run(parts, lr);
@@ -100,6 +101,7 @@ class Run {
       positives = all.positives, pixels = all.pixels;
       result_.interrupted |= all.interrupted;
     }
+    step_seconds_ += seconds_since(begun);
     session_.schedule->after_step();
     if (session_.average && !step.skipped) {
       session_.step->parameters().publish();
@@ -148,7 +150,8 @@ class Run {
   }
 
   void log_interval() {
-    log_.interval(session_.position, session_.interval, session_.step->state().loss_scale);
+    log_.interval(session_.position, session_.interval, session_.step->state().loss_scale,
+                  step_seconds_ > 0 ? waited_ / step_seconds_ : 0);
     session_.interval = {};
   }
 
@@ -286,7 +289,7 @@ class Run {
 
   void write_run_json() {
     fill_result();
-    const SessionTimes times{earlier_seconds_, seconds_since(start_), waited_, steps_};
+    const SessionTimes times{earlier_seconds_, seconds_since(start_), waited_, step_seconds_, steps_};
     write_text("run.json", run_json(session_, job_, times, result_));
   }
 
@@ -299,7 +302,7 @@ class Run {
   TrainResult result_;
   std::string config_;
   Clock::time_point start_ = Clock::now(), saved_ = Clock::now();
-  double earlier_seconds_ = 0, waited_ = 0;
+  double earlier_seconds_ = 0, waited_ = 0, step_seconds_ = 0;
   int64_t steps_ = 0, skipped_in_a_row_ = 0;
   bool save_failed_ = false, unsaved_ = true;
 };

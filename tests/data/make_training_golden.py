@@ -15,7 +15,8 @@ statistics). CASE/loss: total, dice and focal of the 20 steps, and the gradients
 largest distance of a float32 gradient from the float64 one, over its elements and the ways in which PyTorch was run
 (memory formats, threads, with and without oneDNN), and the root of the mean of the distance's square.
 
-  curve/band: per step of 200 the smallest and largest loss of five float32 runs that differ in the same way.
+  curve/runs: the losses of 200 steps of float32 runs that differ in the same ways, the five of Ways.ALL first, then others
+  with more threads; curve/float64: of the float64 run.
   plateau/CASE: options, metrics, and the rate after each.
 
   usage: make_training_golden.py     (from anywhere)
@@ -124,6 +125,9 @@ class Ways:
     """How PyTorch may compute the same thing in float32."""
     ALL = [(torch.contiguous_format, 1, True), (torch.channels_last, 1, True), (torch.contiguous_format, 2, True),
            (torch.contiguous_format, 1, False), (torch.channels_last, 1, False)]
+    # Contiguous without oneDNN is left out here: its sums do not depend on the number of threads.
+    MORE = [(torch.channels_last, 2, True), (torch.channels_last, 2, False), (torch.contiguous_format, 3, True),
+            (torch.channels_last, 3, True), (torch.channels_last, 3, False), (torch.contiguous_format, 4, True)]
 
     def __init__(self, way):
         self.format, self.threads, self.mkldnn = way
@@ -186,22 +190,23 @@ def add_curve(steps=200):
     x = picture(8, 32, 32, 3, 71)
     smooth = torch.nn.functional.avg_pool2d(x[:, :1], 3, 1, 1, count_include_pad=False)
     t = (smooth[:, 0] > .58).double()
-    runs = []
-    for way in Ways.ALL:
+
+    def run(way, dtype):
         with Ways(way) as memory_format:
-            net = build(2, 3, False, 0, 72).float().to(memory_format=memory_format)
+            net = build(2, 3, False, 0, 72).to(dtype).to(memory_format=memory_format)
             optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=1e-5)
             losses = []
             for step in range(steps):
                 pair = slice(step % 4 * 2, step % 4 * 2 + 2)
-                losses.append(gradients(net, x[pair].float().contiguous(memory_format=memory_format), t[pair].float(),
+                losses.append(gradients(net, x[pair].to(dtype).contiguous(memory_format=memory_format), t[pair].to(dtype),
                                         dict(clamp=True))[0].item())
                 torch.nn.utils.clip_grad_norm_(net.parameters(), .1)
                 optimiser.step()
-            runs.append(losses)
-            print(way, losses[-1], flush=True)
-    runs = np.array(runs)
-    save('curve/band', np.stack([runs.min(0), runs.max(0)], 1))
+        print(way, dtype, losses[-1], flush=True)
+        return losses
+    runs = np.array([run(way, torch.float32) for way in Ways.ALL + Ways.MORE])
+    save('curve/runs', runs)
+    save('curve/float64', run(Ways.ALL[0], torch.float64))
     save('curve/share', [t.mean().item()])
     print('curve', runs[:, 0], '->', runs[:, -1], 'widest', (runs.max(0) - runs.min(0)).max(), flush=True)
 

@@ -54,6 +54,21 @@ TEST(Plateau, TheWorstNumberThereIsIsNoImprovement) {
   }
 }
 
+TEST(Plateau, TheBestNumberThereIsSurvivesResuming) {
+  for (const bool maximise : {false, true}) {
+    const Plateau options{.maximise = maximise, .factor = 0.5, .patience = 0};
+    const auto schedule = plateau_schedule(1, options), resumed = plateau_schedule(1, options);
+    schedule->after_epoch(maximise ? INFINITY : -INFINITY);
+    resumed->restore(schedule->state());
+    EXPECT_EQ(resumed->state(), schedule->state());
+    for (const auto& [name, value] : schedule->state()) EXPECT_TRUE(std::isfinite(value)) << name;
+    for (const auto& one : {schedule.get(), resumed.get()}) {
+      one->after_epoch(maximise ? 1e300 : -1e300);  // no improvement: the rate falls
+      EXPECT_EQ(one->lr(), 0.5);
+    }
+  }
+}
+
 TEST(Cosine, WarmsUpAndComesDown) {
   const auto schedule = cosine_schedule(0.1, {.steps = 110, .warm_up = 10, .min_lr = 0.01});
   std::vector<double> rates;

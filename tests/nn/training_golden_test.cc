@@ -1,19 +1,13 @@
-// Training against PyTorch: steps in float64 on `ref`, gradients in float32 on what computes in float32, and the course
-// of the loss over 200 steps. The golden numbers and how they were made: tests/data/make_training_golden.py.
+// Training against PyTorch: steps in float64 on `ref`, gradients in float32 on what computes in float32. The golden
+// numbers and how they were made: tests/data/make_training_golden.py.
+#include "tests/nn/training_golden.h"
+
 #include <gtest/gtest.h>
 
-#include "nn/train_step.h"
-#include "tests/cuda/device_under_test.h"
-#include "tests/kernels/golden.h"
-#include "tests/nn/support.h"
+#include <ostream>
 
 namespace furrow {
 namespace {
-
-const Golden& golden() {
-  static const Golden instance("training");
-  return instance;
-}
 
 struct Case {
   const char* name;
@@ -23,17 +17,11 @@ struct Case {
   uint64_t seed;
   double lr, weight_decay, max_norm;
 };
+void PrintTo(const Case& c, std::ostream* to) { *to << c.name; }
 const Case kCases[] = {{"L6_transposed", "L6", false, 0, 11, 1e-3, 1e-2, 0.05},
                        {"L1_bilinear", "L1", true, 0, 21, 3e-3, 5e-2, 0.06},
                        {"L6_dropout", "L6", false, 0.2, 31, 1e-3, 1e-5, 0.1}};
 
-// Numbers of one sequence in [0,1), as make_training_golden.py draws them.
-Tensor drawn(const Shape& shape, uint64_t seed, uint64_t stream) {
-  Tensor t(shape, DType::f64);
-  const Philox numbers(seed);
-  for (size_t i = 0; i < t.values<double>().size(); ++i) t.values<double>()[i] = numbers.uniform(stream, i);
-  return t;
-}
 Tensor marks(const Shape& shape, uint64_t seed, double share) {
   Tensor t = drawn(shape, seed, 1);
   for (double& value : t.values<double>()) value = value < share;
@@ -63,7 +51,7 @@ struct Training {
 void expect_arrays(const NamedTensors& arrays, const std::string& prefix, double digits) {
   size_t compared = 0;
   for (const NamedTensor& array : arrays) {
-    const Tensor* want = golden().find(prefix + array.name);
+    const Tensor* want = training_golden().find(prefix + array.name);
     if (want == nullptr) continue;
     ++compared;
     const auto summary = want->values<double>();
@@ -115,8 +103,8 @@ TEST_P(TrainingGolden, StepsAreThoseOfPyTorchInFloat64) {
   auto backend = ref_backend(&pool);
   Training t(c, *backend);
   const std::string prefix = std::string(c.name) + "/";
-  const auto losses = golden().get(prefix + "loss").values<double>(),
-             norms = golden().get(prefix + "norm").values<double>();
+  const auto losses = training_golden().get(prefix + "loss").values<double>(),
+             norms = training_golden().get(prefix + "norm").values<double>();
   for (size_t step = 0; step < 20; ++step) {
     const StepResult result = t.step->run(t.batch, c.lr);
     const double digits = step == 0 ? 1e-10 : 1e-7;
@@ -139,7 +127,7 @@ void expect_as_good_as_pytorch(const Case& c, Backend& backend) {
   Training exact(c, *exact_backend), narrow(c, backend);
   exact.step->accumulate(exact.batch);
   narrow.step->accumulate(narrow.batch);
-  const auto peer = golden().get(std::string(c.name) + "/float32").values<double>();
+  const auto peer = training_golden().get(std::string(c.name) + "/float32").values<double>();
   const auto& entries = exact.step->parameters().entries();
   ASSERT_EQ(peer.size(), 2 * entries.size());
   for (size_t i = 0; i < entries.size(); ++i) {
@@ -159,12 +147,6 @@ void expect_as_good_as_pytorch(const Case& c, Backend& backend) {
   }
 }
 
-// On the emulator, or with FURROW_TEST_DEVICE=cuda on a GPU.
-std::unique_ptr<Backend> cuda_kernels() {
-  const DeviceKind kind = gpu::testing_on_gpu() ? DeviceKind::cuda : DeviceKind::cpu_emulated;
-  return make_backend({kind, 0}, nullptr, {.precision = Precision::fp32});
-}
-
 TEST_P(TrainingGolden, TheCudaKernelsGradientsAreAsGoodAsPyTorchs) {
   expect_as_good_as_pytorch(GetParam(), *cuda_kernels());
 }
@@ -177,68 +159,6 @@ TEST_P(TrainingGolden, DeviceCpusGradientsAreAsGoodAsPyTorchs) {
 
 INSTANTIATE_TEST_SUITE_P(Cases, TrainingGolden, testing::ValuesIn(kCases),
                          [](const auto& p) { return std::string(p.param.name); });
-
-// The problem of make_training_golden.py's add_curve(): 8 pictures of noise, two at a time.
-std::vector<MicroBatch> curve_pairs(DType type) {
-  const Tensor x = drawn({8, 32, 32, 3}, 71, 0);
-  const auto red = [&](int64_t n, int64_t h, int64_t w) {
-    return x.values<double>()[static_cast<size_t>(((n * 32 + h) * 32 + w) * 3)];
-  };
-  std::vector<MicroBatch> pairs;
-  for (int64_t pair = 0; pair < 4; ++pair) {
-    Tensor pictures({2, 32, 32, 3}, DType::f64), strokes({2, 32, 32, 1}, DType::f64);
-    std::ranges::copy(x.values<double>().subspan(static_cast<size_t>(pair) * pictures.values<double>().size(),
-                                                 pictures.values<double>().size()),
-                      pictures.values<double>().begin());
-    for (int64_t i = 0; i < strokes.shape().elements(); ++i) {
-      const int64_t n = 2 * pair + i / 1024, h = i / 32 % 32, w = i % 32;
-      double sum = 0, count = 0;
-      for (int64_t y = std::max<int64_t>(h - 1, 0); y <= std::min<int64_t>(h + 1, 31); ++y)
-        for (int64_t v = std::max<int64_t>(w - 1, 0); v <= std::min<int64_t>(w + 1, 31); ++v)
-          sum += red(n, y, v), ++count;
-      strokes.values<double>()[static_cast<size_t>(i)] = sum / count > 0.58;
-    }
-    pairs.push_back({pictures.to(type), strokes.to(type)});
-  }
-  return pairs;
-}
-
-// Five float32 runs of PyTorch that differ in layout, threads and library part by as much as rounding makes of them; a
-// sixth run of the same arithmetic falls outside their range now and then (of five draws and a sixth, one time in
-// three), but not by more than their spread over the steps around it. The spread of a few runs at one step may be 0 by
-// chance, so it is the largest of the 21 steps around; early on it is the rounding of a float32 loss.
-void expect_in_the_band(Backend& backend) {
-  const auto pairs = curve_pairs(backend.dtype());
-  const auto network = build({.base = 2});
-  network->initialise(72, backend.dtype());
-  TrainStep train(*network, backend, {.loss = loss_of(dice_focal_form("L6")), .weight_decay = 1e-5, .max_norm = 0.1});
-  const auto band = golden().get("curve/band").values<double>();
-  const auto low = [&](size_t step) { return band[2 * step]; };
-  const auto high = [&](size_t step) { return band[2 * step + 1]; };
-  size_t outside = 0;
-  for (size_t step = 0; step < 200; ++step) {
-    const double loss = train.run({&pairs[step % 4], 1}, 1e-3).loss.total;
-    double spread = 0x1p-23 * high(step);
-    for (size_t k = step < 10 ? 0 : step - 10; k < std::min<size_t>(step + 11, 200); ++k)
-      spread = std::max(spread, high(k) - low(k));
-    EXPECT_GE(loss, low(step) - spread) << "step " << step;
-    EXPECT_LE(loss, high(step) + spread) << "step " << step;
-    outside += loss < low(step) || loss > high(step);
-  }
-  testing::Test::RecordProperty("steps_outside_the_five", static_cast<int>(outside));
-  EXPECT_LT(high(199), 0.9 * low(0)) << "nothing was learnt";
-}
-
-// 20 seconds on the emulator: --gtest_also_run_disabled_tests.
-TEST(LossCurve, DISABLED_OfTheCudaKernelsLiesInPyTorchsBand) { expect_in_the_band(*cuda_kernels()); }
-
-TEST(LossCurve, OfRefLiesInPyTorchsBand) { expect_in_the_band(*ref_backend()); }
-
-TEST(LossCurve, OfDeviceCpuLiesInPyTorchsBand) {
-  ThreadPool pool(2);
-  const auto backend = make_backend({DeviceKind::cpu, 0}, &pool);
-  expect_in_the_band(*backend);
-}
 
 }  // namespace
 }  // namespace furrow
