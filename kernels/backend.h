@@ -110,6 +110,8 @@ class Backend {
   virtual DiceFocalValue dice_focal(const DiceFocal& form, const Tensor& z, const Tensor& t, Tensor* dz);
   // z, dz {B,H,W,C} of dtype(); labels {B,H,W,1} int32.
   virtual CrossEntropyValue cross_entropy(const CrossEntropy& form, const Tensor& z, const Tensor& labels, Tensor* dz);
+  // As cross_entropy; form.first_class is below C, and dz becomes the gradient of `total`.
+  virtual SoftDiceValue soft_dice(const SoftDice& form, const Tensor& z, const Tensor& labels, Tensor* dz);
   // mean over all elements of (z - t)^2;  dz = 2 (z - t) / elements.  z, t, dz of one shape and of dtype().
   virtual double squared_error(const Tensor& z, const Tensor& t, Tensor* dz);
 

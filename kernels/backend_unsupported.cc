@@ -21,6 +21,9 @@ DiceFocalValue Backend::dice_focal(const DiceFocal&, const Tensor&, const Tensor
 CrossEntropyValue Backend::cross_entropy(const CrossEntropy&, const Tensor&, const Tensor&, Tensor*) {
   refuse(*this, "cross-entropy");
 }
+SoftDiceValue Backend::soft_dice(const SoftDice&, const Tensor&, const Tensor&, Tensor*) {
+  refuse(*this, "soft Dice loss");
+}
 double Backend::squared_error(const Tensor&, const Tensor&, Tensor*) { refuse(*this, "squared error"); }
 void Backend::optim_prepare(const Tensor&, double, const LossScaling&, OptimState&) {
   refuse(*this, "optimiser steps");

@@ -20,6 +20,13 @@ LossFunction loss_of(const CrossEntropy& form) {
   };
 }
 
+LossFunction loss_of(const SoftDice& form) {
+  return [form](Backend& backend, const Tensor& z, const Tensor& target, Tensor* dz) {
+    const SoftDiceValue value = backend.soft_dice(form, z, target, dz);
+    return LossValue{.total = value.total, .dice = value.dice, .invalid = value.invalid};
+  };
+}
+
 LossFunction squared_error_loss() {
   return [](Backend& backend, const Tensor& z, const Tensor& target, Tensor* dz) {
     return LossValue{.total = backend.squared_error(z, target, dz)};

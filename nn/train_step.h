@@ -31,6 +31,7 @@ struct LossValue {
 // Value of a loss for logits z {B,H,W,C} and its targets, and its gradient into dz (like z).
 using LossFunction = std::function<LossValue(Backend& backend, const Tensor& z, const Tensor& target, Tensor* dz)>;
 LossFunction loss_of(const DiceFocal& form);     // targets like z, of its type, in [0,1]
+LossFunction loss_of(const SoftDice& form);      // labels {B,H,W,1} int32; its cross-entropy is part of `total` alone
 LossFunction loss_of(const CrossEntropy& form);  // labels {B,H,W,1} int32
 LossFunction squared_error_loss();               // targets like z, of its type
 

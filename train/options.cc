@@ -25,6 +25,8 @@ LoadedOptions resolve(io::ConfigSource source, const std::vector<std::string>& o
   translate_seed_keys(source, out.notes);
   const size_t before = source.problems.size();
   train_schema(out.options).apply(source.entries, source.problems, seed_keys());
+  // L0 stands for one loss of two shapes: over a channel of its own, and over classes.
+  if (out.options.loss_form == "L0" && out.options.classes > 1) out.options.loss = LossKind::soft_dice;
   // Fields whose values were refused hold their defaults, with which nothing can be said about the whole.
   if (source.problems.size() == before) check_together(out.options, source.entries, source.problems);
   source.problems.raise();
@@ -32,6 +34,12 @@ LoadedOptions resolve(io::ConfigSource source, const std::vector<std::string>& o
 }
 
 }  // namespace
+
+SoftDice TrainOptions::soft_dice() const {
+  SoftDice form = soft_dice_form(loss_form);
+  form.entropy = cross_entropy();
+  return form;
+}
 
 CrossEntropy TrainOptions::cross_entropy() const {
   return {.ignore_index = static_cast<int32_t>(ignore_index),

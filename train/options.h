@@ -23,7 +23,7 @@ enum class DecayOn : uint8_t {
 enum class Scheduler : uint8_t { plateau, cosine, constant };
 // What early stopping and the plateau scheduler look at, measured on the validation set. Loss: less is better.
 enum class Metric : uint8_t { loss, iou, f1, dice };
-enum class LossKind : uint8_t { dice_focal, cross_entropy, squared_error };
+enum class LossKind : uint8_t { dice_focal, cross_entropy, squared_error, soft_dice };
 enum class SplitRule : uint8_t {
   seed_first,   // the first permutation of the seed's generator (the original program before e29b5ec)
   seed_second,  // the second (since)
@@ -110,9 +110,11 @@ struct TrainOptions {
   DiceFocal dice_focal = dice_focal_form("L6");
   bool measure_class_weight = false;  // dice_focal: pos_weight and dice_map_weight := background / wrinkle
                                       // pixels of the training masks (the original's class weight)
-  int64_t ignore_index = -100;        // cross_entropy: label that does not count
-  std::vector<double> class_weights;  // cross_entropy: one a class, or none for 1 each
+  int64_t ignore_index = -100;        // cross_entropy, soft_dice: label that does not count
+  std::vector<double> class_weights;  // the same: one a class, or none for 1 each
   CrossEntropy cross_entropy() const;
+  SoftDice soft_dice() const;                                                // soft_dice: the form of that name
+  bool labelled() const { return loss == LossKind::cross_entropy || loss == LossKind::soft_dice; }  // one output a class
 
   // Optimiser.
   Optimiser optimiser = Optimiser::adamw;

@@ -91,18 +91,22 @@ void add_network(ConfigSchema& s, TrainOptions& o) {
 }
 
 void add_loss(ConfigSchema& s, TrainOptions& o) {
-  static const std::vector<std::string> kForms = {"L0", "L1", "L2", "L3", "L4", "L5", "L6", "bce", "ce", "mse"};
+  static const std::vector<std::string> kForms = {"L0",  "L1", "L2",  "L3",            "L4",        "L5",
+                                                 "L6",  "bce", "ce", "L0_class_mean", "soft_dice", "foreground_dice",
+                                                 "mse"};
   s.choice(
       "loss.form", kForms,
-      "sets the parameters below: L0..L6 as in the original's history, bce, ce over classes, mse; an override of it "
-      "resets them all",
+      "sets the parameters below: L0..L6 as in the original's history, bce, mse; over classes ce, soft_dice (stage 2 of "
+      "the two-stage training), L0 and its older L0_class_mean (ce + Dice), foreground_dice; an override resets them all",
       [&o] { return index_of(kForms, o.loss_form); },
       [&o](size_t i) {
         o.loss_form = kForms[i];
-        o.loss = o.loss_form == "ce"    ? LossKind::cross_entropy
+        const bool soft = o.loss_form == "L0_class_mean" || o.loss_form.ends_with("_dice");
+        o.loss = soft                   ? LossKind::soft_dice
+                 : o.loss_form == "ce"  ? LossKind::cross_entropy
                  : o.loss_form == "mse" ? LossKind::squared_error
                                         : LossKind::dice_focal;
-        if (o.loss_form.starts_with('L')) o.dice_focal = dice_focal_form(o.loss_form);
+        if (!soft && o.loss_form.starts_with('L')) o.dice_focal = dice_focal_form(o.loss_form);
         if (o.loss_form == "bce")
           o.dice_focal = {.dice_weight = 0, .alpha_positive = 1, .alpha_negative = 1, .gamma = 0};
       });
@@ -126,8 +130,8 @@ void add_loss(ConfigSchema& s, TrainOptions& o) {
       "loss.class_weight", {"none", "measured"},
       "measured: pos_weight and dice_map_weight become background / wrinkle pixels of the training masks",
       [&o] { return size_t{o.measure_class_weight}; }, [&o](size_t i) { o.measure_class_weight = i == 1; });
-  s.count("loss.ignore_index", &o.ignore_index, -1000, 1000, "", "form 'ce': label that does not count");
-  s.numbers("loss.class_weights", &o.class_weights, kWeight, 0, 254, "form 'ce': one weight a class; empty for 1 each");
+  s.count("loss.ignore_index", &o.ignore_index, -1000, 1000, "", "forms over classes: label that does not count");
+  s.numbers("loss.class_weights", &o.class_weights, kWeight, 0, 254, "forms over classes: one weight a class in the cross-entropy; empty for 1 each");
 }
 
 void add_optimiser(ConfigSchema& s, TrainOptions& o) {

@@ -49,20 +49,20 @@ void check_together(const TrainOptions& o, const std::vector<io::ConfigEntry>& e
       refuse({"masks.classes", "masks.kind"}, "masks.classes must use the numbers 0, 1, ... without gaps, two at least",
              "");
     target_classes = count;
-    if (o.loss != LossKind::cross_entropy)
+    if (!o.labelled())
       refuse({"masks.kind"}, "several classes need loss.form ce", "set loss.form: ce");
   }
-  if (o.loss == LossKind::cross_entropy && target_classes == 0)
-    refuse({"loss.form", "masks.kind"}, "form 'ce' needs classes, and masks.kind is weak", "use loss.form mse");
-  else if (o.loss == LossKind::cross_entropy && o.classes != target_classes)
+  if (o.labelled() && target_classes == 0)
+    refuse({"loss.form", "masks.kind"}, "form '" + o.loss_form + "' needs classes, and masks.kind is weak", "use loss.form mse");
+  else if (o.labelled() && o.classes != target_classes)
     refuse({"model.classes", "loss.form"},
            "model.classes is " + std::to_string(o.classes) + ", but the masks have " + std::to_string(target_classes) +
                " classes",
            "make them equal");
-  if (o.loss != LossKind::cross_entropy && o.classes != 1)
+  if (!o.labelled() && o.classes != 1)
     refuse({"model.classes"}, "this loss takes one output channel, not " + std::to_string(o.classes),
            "use loss.form ce");
-  if (o.loss == LossKind::cross_entropy && !o.class_weights.empty() &&
+  if (o.labelled() && !o.class_weights.empty() &&
       static_cast<int64_t>(o.class_weights.size()) != o.classes)
     refuse({"loss.class_weights"},
            std::to_string(o.class_weights.size()) + " weights for " + std::to_string(o.classes) + " classes", "");

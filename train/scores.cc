@@ -114,7 +114,7 @@ double Scores::of(Metric metric) const {
 
 Reading reading_of(const TrainOptions& o) {
   if (o.loss == LossKind::squared_error) return Reading::plain;
-  if (o.loss == LossKind::cross_entropy) return Reading::softmax;
+  if (o.labelled()) return Reading::softmax;
   return o.dice_focal.double_sigmoid ? Reading::double_sigmoid : Reading::sigmoid;
 }
 

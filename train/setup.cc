@@ -161,8 +161,25 @@ std::unique_ptr<Network> make_network(const TrainOptions& o, DType type, const i
   return network;
 }
 
+namespace {
+
+// Masks of two values are 0 and 1 in the network's type; as labels they are the two classes.
+LossFunction with_labels(LossFunction loss) {
+  return [loss = std::move(loss)](Backend& backend, const Tensor& z, const Tensor& target, Tensor* dz) {
+    if (target.dtype() == DType::i32) return loss(backend, z, target, dz);
+    const Tensor wide = target.to(DType::f64);
+    Tensor labels(target.shape(), DType::i32);
+    std::ranges::transform(wide.values<double>(), labels.values<int32_t>().begin(),
+                           [](double value) { return value > 0.5 ? 1 : 0; });
+    return loss(backend, z, labels, dz);
+  };
+}
+
+}  // namespace
+
 LossFunction make_loss(const TrainOptions& o, double background_per_wrinkle) {
-  if (o.loss == LossKind::cross_entropy) return loss_of(o.cross_entropy());
+  if (o.loss == LossKind::cross_entropy) return with_labels(loss_of(o.cross_entropy()));
+  if (o.loss == LossKind::soft_dice) return with_labels(loss_of(o.soft_dice()));
   if (o.loss == LossKind::squared_error) return squared_error_loss();
   DiceFocal form = o.dice_focal;
   if (o.measure_class_weight) form.pos_weight = form.dice_map_weight = background_per_wrinkle;

@@ -100,6 +100,7 @@ class ConvRun {
     r.bias = packed_.b.values<float>().data() + block * kBlock;
     r.kernel_h = g.kernel_h, r.kernel_w = g.kernel_w, r.stride = g.stride, r.relu = step_.act == Activation::relu;
     r.lanes = std::min(kBlock, step_.oc - block * kBlock);
+    r.part = part_of(g.kernel_h * g.kernel_w * (step_.x[0].c + step_.x[1].c));
     r.kh_begin = std::clamp<int64_t>(-top, 0, g.kernel_h),
     r.kh_end = std::clamp<int64_t>(ih - top, r.kh_begin, g.kernel_h);
     for (int i = 0; i < 2; ++i) {
@@ -154,6 +155,7 @@ class ConvRun {
     ConvRow r;
     r.source[0] = {y, 0, block_stride, kBlock, step_.oc};
     r.kernel_h = r.kernel_w = r.kh_end = r.kw_end = 1;
+    r.part = part_of(step_.oc);
     r.width = s.w, r.y = scratch;
     for (int64_t k = 0; k < step_.head; k += kBlock) {
       r.w = packed_.head_w.values<float>().data() + k * step_.oc;

@@ -10,8 +10,11 @@
 // 12, g++ spills). Source for register tiling of direct convolution in a blocked layout: Georganas et al. 2018,
 // arXiv:1808.05567.
 //
-// Vec: T (register), kLanes, kTile, kRows (tile_rows.h), load, store, broadcast, fma(a, b, c) = a*b + c, add, sub, zero,
-// relu (NaN stays), max (NaN wins).
+// A sum goes by parts of `part` terms or a kernel row more, each from 0 in a register; a part that is complete joins
+// those before it, and the bias, on the stack: two short sums round less than a chain.
+//
+// Vec: T (register), kLanes, kTile, kRows (tile_rows.h), load, store, broadcast, fma(a, b, c) = a*b + c, add, sub,
+// zero, relu (NaN stays), max (NaN wins).
 #pragma once
 
 #include <stdint.h>
@@ -34,6 +37,30 @@ constexpr int64_t kBlock = 16;  // channels of an output block
 // The tile after N when the row has fewer than N pixels left.
 constexpr int smaller_tile(int n) { return n > 16 ? 16 : n > 8 ? 8 : n / 2; }
 
+// N sums.
+template <int N>
+struct Sums {
+  T part[N];          // in registers
+  T whole[N];         // of the parts that are complete
+  int64_t terms = 0;  // of `part`
+};
+
+template <int N>
+FURROW_INLINE void begin(Sums<N>& sums, T bias) {
+  FURROW_UNROLL
+  for (int j = 0; j < N; ++j) sums.part[j] = Vec::zero(), sums.whole[j] = bias;
+}
+
+// After `terms` more of each sum. Where parts end is the same for every N.
+template <int N>
+FURROW_INLINE void advance(Sums<N>& sums, int64_t terms, int64_t part) {
+  sums.terms += terms;
+  if (sums.terms < part) return;
+  sums.terms = 0;
+  FURROW_UNROLL
+  for (int j = 0; j < N; ++j) sums.whole[j] = Vec::add(sums.whole[j], sums.part[j]), sums.part[j] = Vec::zero();
+}
+
 // One kernel row of one channel: x points at the first of N+2 pixels.
 template <int N, int kLanesX>
 FURROW_INLINE void three_taps(T (&acc)[N], const float* x, const float* w) {
@@ -49,14 +76,15 @@ FURROW_INLINE void three_taps(T (&acc)[N], const float* x, const float* w) {
 
 // All channels of one source; returns the weights of the next.
 template <int N, int kLanesX>
-FURROW_INLINE const float* reduce3(T (&acc)[N], const ConvRow& r, const ConvSource& s, int64_t o, const float* w) {
+FURROW_INLINE const float* reduce3(Sums<N>& sums, const ConvRow& r, const ConvSource& s, int64_t o, const float* w) {
   const float* block = s.x + (r.first_column + o) * kLanesX;
   for (int64_t left = s.channels; left > 0; left -= kLanesX, block += s.block_stride) {
     const int64_t channels = left < kLanesX ? left : kLanesX;
     for (int64_t kh = r.kh_begin; kh < r.kh_end; ++kh) {
       const float* x = block + (kh - r.kh_begin) * s.row_stride;
       const float* wk = w + kh * channels * 3 * kBlock;
-      for (int64_t ic = 0; ic < channels; ++ic) three_taps<N, kLanesX>(acc, x + ic, wk + ic * 3 * kBlock);
+      for (int64_t ic = 0; ic < channels; ++ic) three_taps<N, kLanesX>(sums.part, x + ic, wk + ic * 3 * kBlock);
+      advance(sums, 3 * channels, r.part);
     }
     w += r.kernel_h * channels * 3 * kBlock;
   }
@@ -66,7 +94,7 @@ FURROW_INLINE const float* reduce3(T (&acc)[N], const ConvRow& r, const ConvSour
 // Any kernel width, the columns outside the channels; kStride 0 stands for a stride that only r.stride knows (then N is
 // 1).
 template <int N, int kStride, int kLanesX>
-FURROW_INLINE const float* reduce(T (&acc)[N], const ConvRow& r, const ConvSource& s, int64_t o, const float* w) {
+FURROW_INLINE const float* reduce(Sums<N>& sums, const ConvRow& r, const ConvSource& s, int64_t o, const float* w) {
   const float* block = s.x + (r.first_column + r.kw_begin + o * r.stride) * kLanesX;
   const int64_t taps = r.kernel_w * kBlock;
   for (int64_t left = s.channels; left > 0; left -= kLanesX, block += s.block_stride) {
@@ -79,8 +107,10 @@ FURROW_INLINE const float* reduce(T (&acc)[N], const ConvRow& r, const ConvSourc
           const T weight = Vec::load(wk + ic * taps + kw * kBlock);
           const float* pixel = x + (kw - r.kw_begin) * kLanesX + ic;
           FURROW_UNROLL
-          for (int j = 0; j < N; ++j) acc[j] = Vec::fma(Vec::broadcast(pixel + j * kStride * kLanesX), weight, acc[j]);
+          for (int j = 0; j < N; ++j)
+            sums.part[j] = Vec::fma(Vec::broadcast(pixel + j * kStride * kLanesX), weight, sums.part[j]);
         }
+      advance(sums, (r.kw_end - r.kw_begin) * channels, r.part);
     }
     w += r.kernel_h * channels * taps;
   }
@@ -88,26 +118,28 @@ FURROW_INLINE const float* reduce(T (&acc)[N], const ConvRow& r, const ConvSourc
 }
 
 template <int N>
-FURROW_INLINE void finish(const T (&acc)[N], const ConvRow& r, int64_t o, int64_t lane) {
+FURROW_INLINE void finish(const Sums<N>& sums, const ConvRow& r, int64_t o, int64_t lane) {
   FURROW_UNROLL
-  for (int j = 0; j < N; ++j) Vec::store(r.y + (o + j) * kBlock + lane, r.relu ? Vec::relu(acc[j]) : acc[j]);
+  for (int j = 0; j < N; ++j) {
+    const T y = Vec::add(sums.whole[j], sums.part[j]);
+    Vec::store(r.y + (o + j) * kBlock + lane, r.relu ? Vec::relu(y) : y);
+  }
 }
 
 // kStride -1: three taps.
 template <int N, int kStride>
 void conv_tile(const ConvRow& r, int64_t o, int64_t lane) {
-  T acc[N];
-  FURROW_UNROLL
-  for (int j = 0; j < N; ++j) acc[j] = Vec::load(r.bias + lane);
+  Sums<N> sums;
+  begin(sums, Vec::load(r.bias + lane));
   const float* w = r.w + lane;
   for (const ConvSource& s : r.source) {
     if (s.channels == 0) break;
     if constexpr (kStride < 0)
-      w = s.lanes == kBlock ? reduce3<N, 16>(acc, r, s, o, w) : reduce3<N, 4>(acc, r, s, o, w);
+      w = s.lanes == kBlock ? reduce3<N, 16>(sums, r, s, o, w) : reduce3<N, 4>(sums, r, s, o, w);
     else
-      w = s.lanes == kBlock ? reduce<N, kStride, 16>(acc, r, s, o, w) : reduce<N, kStride, 4>(acc, r, s, o, w);
+      w = s.lanes == kBlock ? reduce<N, kStride, 16>(sums, r, s, o, w) : reduce<N, kStride, 4>(sums, r, s, o, w);
   }
-  finish<N>(acc, r, o, lane);
+  finish<N>(sums, r, o, lane);
 }
 
 // Covers pixels [o, width) with tiles of N, then of smaller sizes.

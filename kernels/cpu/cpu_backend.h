@@ -56,9 +56,10 @@ class CpuBackend : public Backend {
   void upsample_bilinear_grad(const Tensor& dy, Tensor& dx, Grad mode) override;
   void pad(const Tensor& x, int64_t top, int64_t left, Tensor& y, Grad mode) override;
 
-  // losses.cc
+  // losses.cc, soft_dice.cc
   DiceFocalValue dice_focal(const DiceFocal& form, const Tensor& z, const Tensor& t, Tensor* dz) override;
   CrossEntropyValue cross_entropy(const CrossEntropy& form, const Tensor& z, const Tensor& labels, Tensor* dz) override;
+  SoftDiceValue soft_dice(const SoftDice& form, const Tensor& z, const Tensor& labels, Tensor* dz) override;
   double squared_error(const Tensor& z, const Tensor& t, Tensor* dz) override;
 
   // optim.cc

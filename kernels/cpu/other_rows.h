@@ -8,7 +8,7 @@ namespace {
 
 // Each broadcast meets the weights of both output columns j = 0, 1: 2N multiply-adds for N broadcasts and 2 loads.
 template <int N, int kLanesX>
-FURROW_INLINE void upconv_reduce(T (&acc)[2 * N], const UpconvRow& r, int64_t o, int64_t lane) {
+FURROW_INLINE void upconv_reduce(Sums<2 * N>& sums, const UpconvRow& r, int64_t o, int64_t lane) {
   const float* block = r.source.x + o * kLanesX;
   const float* w = r.w + lane;
   for (int64_t left = r.source.channels; left > 0; left -= kLanesX, block += r.source.block_stride) {
@@ -18,24 +18,24 @@ FURROW_INLINE void upconv_reduce(T (&acc)[2 * N], const UpconvRow& r, int64_t o,
       FURROW_UNROLL
       for (int j = 0; j < N; ++j) {
         const T v = Vec::broadcast(block + j * kLanesX + ic);
-        acc[2 * j] = Vec::fma(v, w0, acc[2 * j]);
-        acc[2 * j + 1] = Vec::fma(v, w1, acc[2 * j + 1]);
+        sums.part[2 * j] = Vec::fma(v, w0, sums.part[2 * j]);
+        sums.part[2 * j + 1] = Vec::fma(v, w1, sums.part[2 * j + 1]);
       }
     }
+    advance(sums, channels, r.part);
   }
 }
 
 template <int N>
 void upconv_tile(const UpconvRow& r, int64_t o, int64_t lane) {
-  T acc[2 * N];
-  FURROW_UNROLL
-  for (int j = 0; j < 2 * N; ++j) acc[j] = Vec::load(r.bias + lane);
+  Sums<2 * N> sums;
+  begin(sums, Vec::load(r.bias + lane));
   if (r.source.lanes == kBlock)
-    upconv_reduce<N, 16>(acc, r, o, lane);
+    upconv_reduce<N, 16>(sums, r, o, lane);
   else
-    upconv_reduce<N, 4>(acc, r, o, lane);
+    upconv_reduce<N, 4>(sums, r, o, lane);
   FURROW_UNROLL
-  for (int j = 0; j < 2 * N; ++j) Vec::store(r.y + (2 * o + j) * kBlock + lane, acc[j]);
+  for (int j = 0; j < 2 * N; ++j) Vec::store(r.y + (2 * o + j) * kBlock + lane, Vec::add(sums.whole[j], sums.part[j]));
 }
 
 template <int N>

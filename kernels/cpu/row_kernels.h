@@ -16,7 +16,7 @@ struct ConvSource {
 };
 
 // y[o][lane] = act(bias[lane] + sum of w * x[kh][first_column + o*stride + kw][ic]) for o < width, summed over source,
-// block, kh, ic, kw in this order by conv3 and over source, block, kh, kw, ic by conv, always into one accumulator: the
+// block, kh, ic, kw in this order by conv3 and over source, block, kh, kw, ic by conv, always by the same parts: the
 // bits of a value depend on nothing but the inputs.
 // w: [source][block][kh][ic][kw][16], `ic` running over the channels that exist.
 struct ConvRow {
@@ -27,6 +27,7 @@ struct ConvRow {
   int64_t kh_begin = 0, kh_end = 3;  // kernel rows inside the image
   int64_t kw_begin = 0, kw_end = 3;  // kernel columns inside the image (conv3 takes all three)
   int64_t first_column = 0;          // may be -1, the zero pixel
+  int64_t part = 128;                // of a sum: part_of() in steps.h
   int64_t width = 0;
   bool relu = false;
   int64_t lanes = 16;  // of the 16 per pixel of y, those that are channels; the rest may stay unwritten
@@ -39,7 +40,8 @@ struct UpconvRow {
   ConvSource source;
   const float* w = nullptr;
   const float* bias = nullptr;
-  int64_t width = 0;  // of x
+  int64_t part = 128;  // of a sum: part_of() in steps.h
+  int64_t width = 0;   // of x
   int64_t lanes = 16;
   float* y = nullptr;
 };

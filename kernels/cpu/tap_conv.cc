@@ -64,7 +64,8 @@ void run(const Machine& m, Scratch& scratch, const TapConv& op) {
                        .c_panel = s.kRows * kPanel,
                        .rows = end - begin,
                        .panels = last - first,
-                       .depth = s.k});
+                       .depth = s.k,
+                       .part = part_of(s.k)});
     for (int64_t panel = first; panel < last; ++panel)
       store_rows(op, panel, begin, end, results + (panel - first) * s.kRows * kPanel);
   });

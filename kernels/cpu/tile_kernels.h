@@ -12,9 +12,9 @@
 
 namespace furrow::cpu {
 
-// c (+)= a * b, or c (+)= a^T * b. Every value is one sum in one order, k = 0, 1, ..., in one register that starts at 0;
-// what c held is added last, so that a sum over many calls rounds like the sum of as many parts and not like one of all
-// their terms.
+// c (+)= a * b, or c (+)= a^T * b. Every value is one sum in one order, k = 0, 1, ..., by parts, each in one register
+// that starts at 0; what c held is added last. So a sum, over many calls too, rounds like that of its parts and not like
+// one chain of all its terms.
 struct Product {
   const float* a = nullptr;
   int64_t a_panel = 0;
@@ -25,6 +25,7 @@ struct Product {
   int64_t rows = 0;    // of c
   int64_t panels = 0;  // of b and of c
   int64_t depth = 0;   // length of the sums
+  int64_t part = 128;  // terms of a part, a multiple of 16: part_of() in steps.h
   bool accumulate = false;
 };
 

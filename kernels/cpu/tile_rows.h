@@ -32,18 +32,28 @@ FURROW_INLINE void add_products(T (&acc)[N][V], const float* a, int64_t a_row, c
 template <int N, int V, bool kTransposed>
 void product_tile(const Product& p, const float* a, const float* b, float* c) {
   const int64_t b_next = next_register(p.b_panel), c_next = next_register(p.c_panel);
-  T acc[N][V];
+  T acc[N][V], whole[N][V];
   FURROW_UNROLL
   for (int j = 0; j < N; ++j) {
     FURROW_UNROLL
-    for (int v = 0; v < V; ++v) acc[j][v] = Vec::zero();
+    for (int v = 0; v < V; ++v) acc[j][v] = whole[j][v] = Vec::zero();
   }
-  if constexpr (kTransposed) {
-    for (int64_t k = 0; k < p.depth; ++k) add_products<N, V>(acc, a + k * kBlock, 1, b + k * kBlock, b_next);
-  } else {
-    for (int64_t left = p.depth; left > 0; left -= kBlock, a += p.a_panel) {
-      const int64_t steps = left < kBlock ? left : kBlock;
-      for (int64_t k = 0; k < steps; ++k, b += kBlock) add_products<N, V>(acc, a + k, kBlock, b, b_next);
+  for (int64_t k0 = 0; k0 < p.depth; k0 += p.part) {
+    if (k0 > 0) {
+      FURROW_UNROLL
+      for (int j = 0; j < N; ++j) {
+        FURROW_UNROLL
+        for (int v = 0; v < V; ++v) whole[j][v] = Vec::add(whole[j][v], acc[j][v]), acc[j][v] = Vec::zero();
+      }
+    }
+    const int64_t part = p.depth - k0 < p.part ? p.depth - k0 : p.part;
+    if constexpr (kTransposed) {
+      for (int64_t k = 0; k < part; ++k, a += kBlock, b += kBlock) add_products<N, V>(acc, a, 1, b, b_next);
+    } else {
+      for (int64_t left = part; left > 0; left -= kBlock, a += p.a_panel) {
+        const int64_t steps = left < kBlock ? left : kBlock;
+        for (int64_t k = 0; k < steps; ++k, b += kBlock) add_products<N, V>(acc, a + k, kBlock, b, b_next);
+      }
     }
   }
   FURROW_UNROLL
@@ -51,7 +61,8 @@ void product_tile(const Product& p, const float* a, const float* b, float* c) {
     FURROW_UNROLL
     for (int v = 0; v < V; ++v) {
       float* to = c + j * kBlock + v * c_next;
-      Vec::store(to, p.accumulate ? Vec::add(Vec::load(to), acc[j][v]) : acc[j][v]);
+      const T sum = Vec::add(whole[j][v], acc[j][v]);
+      Vec::store(to, p.accumulate ? Vec::add(Vec::load(to), sum) : sum);
     }
   }
 }

@@ -97,7 +97,7 @@ void run_upconv(const Machine& m, const UpconvStep& step, const PackedWeights& p
       const ConvSource source{floats(buffers.x[0]) + s.x.row(n, 0, from / 2), s.x.row_stride, s.x.block_stride,
                               s.x.lanes, step.x.c};
       m.rows->upconv({source, w + block * packed.block_floats + from % 2 * (packed.block_floats / 2),
-                      bias + block * kBlock, step.x.w, std::min(kBlock, step.y.c - block * kBlock),
+                      bias + block * kBlock, part_of(step.x.c), step.x.w, std::min(kBlock, step.y.c - block * kBlock),
                       s.aside ? own : row + step.left * kBlock});
       if (s.aside) copy_part(step, s.y, own, row);
       fill_zero(row, s.y.lanes, 0, std::min(step.left, step.y.w));

@@ -58,6 +58,7 @@ void sum_products(const Machine& m, const Schedule& s, float* memory, float* res
                                     .rows = std::min(kPanel, s.left - l * kPanel),
                                     .panels = std::min<int64_t>(2, s.right_panels - r),
                                     .depth = rows,
+                                    .part = part_of(rows),
                                     .accumulate = start > 0});
     });
   }

@@ -63,6 +63,7 @@ class CudaBackend : public Backend {
   // cuda_eager_training.cc
   DiceFocalValue dice_focal(const DiceFocal& form, const Tensor& z, const Tensor& t, Tensor* dz) override;
   CrossEntropyValue cross_entropy(const CrossEntropy& form, const Tensor& z, const Tensor& labels, Tensor* dz) override;
+  SoftDiceValue soft_dice(const SoftDice& form, const Tensor& z, const Tensor& labels, Tensor* dz) override;
   double squared_error(const Tensor& z, const Tensor& t, Tensor* dz) override;
   void optim_prepare(const Tensor& gradient, double max_norm, const LossScaling& scaling, OptimState& state) override;
   void adamw(const AdamW& options, double lr, std::span<const OptimSegment> segments, const OptimState& state,

@@ -71,6 +71,38 @@ CrossEntropyValue CudaBackend::cross_entropy(const CrossEntropy& form, const Ten
   return out;
 }
 
+SoftDiceValue CudaBackend::soft_dice(const SoftDice& form, const Tensor& z, const Tensor& labels, Tensor* dz) {
+  const Shape& s = z.shape();
+  require(labels.shape() == Shape{s.n, s.h, s.w, 1} && (dz == nullptr || dz->shape() == s), "soft_dice: shapes");
+  const std::vector<float>& weights = form.entropy.class_weights;
+  require(weights.empty() || static_cast<int64_t>(weights.size()) == s.c, "soft_dice: a weight per class");
+  Staged staged(*this);
+  Layout layout;
+  const size_t value = layout.add(sizeof(SoftDiceValue)), work = layout.add(soft_dice_workspace(s.n, s.h, s.w, s.c));
+  auto* scratch = static_cast<std::byte*>(staged.scratch(layout.bytes()));
+  const void* weights_there = weights.empty() ? nullptr : staged.in_bytes(weights.data(), weights.size() * sizeof(float));
+  const SoftDice bare{.dice_weight = form.dice_weight,
+                      .entropy_weight = form.entropy_weight,
+                      .first_class = form.first_class,
+                      .over_batch = form.over_batch,
+                      .classes_together = form.classes_together,
+                      .eps = form.eps,
+                      .entropy = {.ignore_index = form.entropy.ignore_index}};   // the weights are the host's: see class_weights
+  kernels_.loss->soft_dice(stream_, {.form = bare,
+                                     .z = staged.in(z),
+                                     .labels = staged.in_bytes(labels.values<int32_t>().data(), labels.bytes()),
+                                     .label_type = DType::i32,
+                                     .class_weights = static_cast<const float*>(weights_there),
+                                     .dz = staged.out(dz),
+                                     .scale = {},
+                                     .value = reinterpret_cast<SoftDiceValue*>(scratch + value),
+                                     .workspace = scratch + work});
+  staged.done();
+  SoftDiceValue out;
+  download(scratch + value, &out, sizeof out);
+  return out;
+}
+
 // The differences, their norm by the optimiser's kernel, and the differences scaled.
 double CudaBackend::squared_error(const Tensor& z, const Tensor& t, Tensor* dz) {
   const int64_t count = z.shape().elements();

@@ -28,6 +28,10 @@ CrossEntropyValue RefBackend::cross_entropy(const CrossEntropy& form, const Tens
   return ref::cross_entropy(form, z, labels, dz);
 }
 
+SoftDiceValue RefBackend::soft_dice(const SoftDice& form, const Tensor& z, const Tensor& labels, Tensor* dz) {
+  return ref::soft_dice(form, z, labels, dz);
+}
+
 double RefBackend::squared_error(const Tensor& z, const Tensor& t, Tensor* dz) {
   const Shape& s = z.shape();
   require(s.elements() > 0 && t.shape() == s && (dz == nullptr || dz->shape() == s), "squared_error: shapes");

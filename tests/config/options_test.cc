@@ -38,6 +38,24 @@ TEST(Options, ListsMapsAndGroups) {
   EXPECT_EQ(o.loss, LossKind::cross_entropy);
 }
 
+TEST(Options, LossesOverClasses) {
+  const auto of = [](const std::string& form, int classes) {
+    return load("loss: {form: " + form + "}\nmodel: {classes: " + std::to_string(classes) + "}").options;
+  };
+  EXPECT_EQ(of("L0", 1).loss, LossKind::dice_focal);
+  EXPECT_EQ(of("L0", 2).loss, LossKind::soft_dice);
+  EXPECT_TRUE(of("L0", 2).soft_dice().classes_together);
+  EXPECT_EQ(of("L0_class_mean", 2).loss, LossKind::soft_dice);
+  EXPECT_FALSE(of("L0_class_mean", 2).soft_dice().classes_together);
+  EXPECT_EQ(of("soft_dice", 2).soft_dice().entropy_weight, 0);
+  EXPECT_EQ(of("foreground_dice", 2).soft_dice().first_class, 1);
+  const TrainOptions o =
+      load("loss: {form: L0, ignore_index: 7, class_weights: [1, 3]}\nmodel: {classes: 2}").options;
+  EXPECT_EQ(o.soft_dice().entropy.ignore_index, 7);
+  EXPECT_EQ(o.soft_dice().entropy.class_weights, (std::vector<float>{1, 3}));
+  EXPECT_EQ(parse_train_options(to_yaml(o), "resolved.yaml").options.loss, LossKind::soft_dice);
+}
+
 TEST(Options, JsonSaysTheSame) {
   const std::string json =
       R"({"epochs": 3, "loss": {"form": "L5", "gamma": 3.5}, "model": {"freeze": ["inc."]}, "preflight": false, "learning_rate": 1e-3})";
@@ -176,6 +194,8 @@ TEST(Options, FieldsThatContradictEachOther) {
           "model.classes is 3, but the masks have 2");
   refused("loss: {form: ce}", "model.classes is 1, but the masks have 2");
   refused("masks: {kind: weak}\nloss: {form: ce}", "needs classes");
+  refused("masks: {kind: weak}\nloss: {form: soft_dice}", "needs classes");
+  refused("loss: {form: soft_dice}", "model.classes is 1, but the masks have 2");
   refused("masks: {kind: weak, dilate: true}", "only binary masks");
   refused("model: {classes: 2}", "this loss takes one output channel");
   refused("loss: {form: ce, class_weights: [1, 2, 3]}\nmodel: {classes: 2}", "3 weights for 2 classes");

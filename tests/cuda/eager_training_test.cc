@@ -83,6 +83,34 @@ TEST_F(Devices, CrossEntropy) {
   }
 }
 
+TEST_F(Devices, SoftDice) {
+  const Shape shape{2, 5, 7, 4};
+  Tensor z = random_values(shape, 3), labels({2, 5, 7, 1}, DType::i32);
+  for (double& value : z.values<double>()) value *= 5;
+  for (size_t i = 0; i < labels.values<int32_t>().size(); ++i)
+    labels.values<int32_t>()[i] = i % 11 == 0 ? 255 : i % 13 == 0 ? 9 : static_cast<int32_t>(i * 7 % 4);
+  for (const char* name : {"L0", "L0_class_mean", "soft_dice", "foreground_dice"}) {
+    SoftDice form = soft_dice_form(name);
+    form.entropy.ignore_index = 255;
+    if (form.first_class == 1) form.entropy.class_weights = {0.5f, 2, 1, 3};
+    Tensor want_dz(shape, DType::f64);
+    const SoftDiceValue want = ref_.soft_dice(form, z, labels, &want_dz);
+    EXPECT_GT(want.invalid, 0);
+    on_each([&](Backend& backend) {
+      Tensor dz = poisoned(shape, DType::f32);
+      const Tensor narrow = z.to(DType::f32);
+      const SoftDiceValue value = backend.soft_dice(form, narrow, labels, &dz);
+      EXPECT_NEAR(value.total, want.total, kTerms * want.total) << name;
+      EXPECT_NEAR(value.dice, want.dice, kTerms * want.dice) << name;
+      EXPECT_NEAR(value.entropy, want.entropy, kTerms * want.entropy) << name;
+      EXPECT_EQ(value.weight, want.weight) << name;
+      EXPECT_EQ(value.invalid, want.invalid) << name;
+      EXPECT_TRUE(close(dz, want_dz, {.absolute = kTerms * largest(want_dz)})) << name;
+      EXPECT_EQ(backend.soft_dice(form, narrow, labels, nullptr).total, value.total) << name << ": value alone";
+    });
+  }
+}
+
 TEST_F(Devices, SquaredError) {
   for (const Shape& shape : {Shape{1, 1, 1, 1}, {2, 9, 7, 3}, {1, 91, 61, 4}}) {
     const Tensor z = random_values(shape, 4), t = random_values(shape, 5);
@@ -165,6 +193,8 @@ TEST_F(Devices, RefuseOtherShapes) {
     EXPECT_THROW(backend.dice_focal({}, c, c, nullptr), Error);
     EXPECT_THROW(backend.squared_error(a, b, nullptr), Error);
     EXPECT_THROW(backend.cross_entropy({}, c, Tensor({1, 2, 3, 1}, DType::i32), nullptr), Error);
+    EXPECT_THROW(backend.soft_dice({}, c, Tensor({1, 2, 3, 1}, DType::i32), nullptr), Error);
+    EXPECT_THROW(backend.soft_dice({.first_class = 2}, c, Tensor({1, 2, 2, 1}, DType::i32), nullptr), Error);
     EXPECT_THROW(backend.dropout(a, {}, b, Grad::overwrite), Error);
     const OptimSegment all[] = {{}};
     EXPECT_THROW(backend.adamw({}, 1, all, {}, flat, flat, flat, longer), Error);

@@ -299,7 +299,8 @@ inline const KernelApi& separate_kernels() {
   static const R resample{Separate<&R::pool2x2>::launch, Separate<&R::pool2x2_grad>::launch, Separate<&R::pool3x3>::launch,
                           Separate<&R::pool3x3_grad>::launch, Separate<&R::resize>::launch, Separate<&R::resize_grad>::launch,
                           Separate<&R::pad>::launch, Separate<&R::global_mean>::launch, Separate<&R::global_mean_grad>::launch};
-  static const L loss{.dice_focal = Separate<&L::dice_focal>::launch, .cross_entropy = Separate<&L::cross_entropy>::launch};
+  static const L loss{.dice_focal = Separate<&L::dice_focal>::launch, .cross_entropy = Separate<&L::cross_entropy>::launch,
+                      .soft_dice = Separate<&L::soft_dice>::launch};
   static const O optim{Separate<&O::prepare>::launch, Separate<&O::adamw>::launch, Separate<&O::sgd>::launch};
   static const KernelApi api{.name = "separate", .conv = &conv, .mma_conv = &mma_conv, .mma_conv_grad = nullptr,
                              .batch_norm = &batch_norm, .elementwise = &elementwise, .resample = &resample, .loss = &loss,

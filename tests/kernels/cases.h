@@ -13,17 +13,24 @@
 
 namespace furrow::cases {
 
+// The output function of splitmix64 (Steele, Lea and Flood 2014).
+inline uint64_t mixed(uint64_t z) {
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+  return z ^ (z >> 31);
+}
+
 // Uniform in (-1, 1), the same for the same seed on every machine; each value is a float32, so that back-ends of either
-// precision see the same numbers.
+// precision see the same numbers. The state starts at the mixed seed: seeds that follow one another would else give the
+// same stream, shifted, and sums of products of two such tensors would grow with K where those of unrelated numbers
+// grow with sqrt(K), which makes a bound relative to the largest sum sqrt(K) times too wide.
 inline Tensor random_values(const Shape& shape, uint64_t seed, DType type = DType::f64) {
+  constexpr uint64_t kStep = 0x9E3779B97F4A7C15u;
   Tensor t(shape, DType::f64);
-  uint64_t state = (seed + 1) * 0x9E3779B97F4A7C15u;
-  for (double& value : t.values<double>()) {  // splitmix64
-    uint64_t z = state += 0x9E3779B97F4A7C15u;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    z ^= z >> 31;
-    value = (static_cast<double>(z >> 41) + 0.5) * 0x1p-22 - 1;  // 23 bits and a half: exact in float32
+  uint64_t state = mixed((seed + 1) * kStep);
+  for (double& value : t.values<double>()) {
+    state += kStep;
+    value = (static_cast<double>(mixed(state) >> 41) + 0.5) * 0x1p-22 - 1;  // 23 bits and a half: exact in float32
   }
   return t.to(type);
 }

@@ -28,6 +28,27 @@ inline double largest(const Tensor& t) {
 // of the sum of magnitudes, which for the random tensors here is a few times the largest result.
 inline Tolerance double_sums(const Tensor& want) { return {.absolute = 1e-13 * std::max(largest(want), 1e-3)}; }
 
+// What a float32 sum of K products errs by, as a part of the terms' size. Rounding errors walk: about 2^-24 * sqrt(K),
+// kept small by summing in two levels. Bound: 4e-8 * sqrt(K), and nothing else from K = 49 on.
+//
+// Shorter sums are one chain and cannot all keep it. K of 1, 2: rounding the result alone takes up to 2^-24 = 6.0e-8 of
+// the largest. Up to 8: the operation before it, a product or a partial sum as large, takes as much again, 1.2e-7.
+// Up to 48: a chain whose partial sums grow evenly to the largest result errs by 1.45e-8 * sqrt(K) of it as a standard
+// deviation (0.42 * 2^-24 a rounding, a third of K full-sized ones), so the bound is 2.8 of those, and hundreds of
+// thousands of results meet 5: measured were 1.9 times the bound, or 4.97 * 2^-24, at most. What such a chain may err
+// by, (K + 1)/2 units for its sums and one for its products, is allowed, up to 5 units of 2^-24.
+inline double float_sum_error(int64_t length) {
+  const auto K = static_cast<double>(length);
+  return length < 49 ? std::min((K + 3) / 2, 5.0) * 0x1p-24 : 4e-8 * std::sqrt(K);
+}
+
+// The largest result stands for the terms' size. Where a test has a handful of results, all of them may be near 0 by
+// chance or behind a ReLU: it then says what size its sums have, the standard deviation of a sum of K such random
+// terms.
+inline Tolerance rounding(const Tensor& want, int64_t length, double deviation = 0) {
+  return {.absolute = float_sum_error(length) * std::max(largest(want), deviation)};
+}
+
 // "(1,2,3,4)" for an element of an NHWC tensor.
 inline std::string place_of(size_t element, const Shape& s) {
   const auto i = static_cast<int64_t>(element);

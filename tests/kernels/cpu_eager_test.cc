@@ -41,7 +41,7 @@ TEST(CpuEager, ConvolutionsAreCloseToRef) {
       for (const int64_t stride : {1, 2, 3}) {
         const ConvGeometry g{kernel, kernel, stride, kernel / 2};
         const Shape second{x.n, x.h, x.w, 5}, y{x.n, g.out(x.h, kernel), g.out(x.w, kernel), 9};
-        const double tolerance = 8e-8 * std::sqrt(static_cast<double>(kernel * kernel * (x.c + 5)));
+        const double tolerance = float_sum_error(kernel * kernel * (x.c + 5));
         const std::vector<Tensor> inputs{cases::random_values(x, 1), cases::random_values(second, 2),
                                          cases::random_values({9, kernel, kernel, x.c + 5}, 3),
                                          cases::random_values({1, 1, 1, 9}, 4)};
@@ -62,7 +62,7 @@ TEST(CpuEager, ResamplingIsCloseToRef) {
     const Shape twice{x.n, 2 * x.h, 2 * x.w, x.c};
     compare(
         b, {cases::random_values(x, 1), cases::random_values({7, 2, 2, x.c}, 2), cases::random_values({1, 1, 1, 7}, 3)},
-        {x.n, 2 * x.h, 2 * x.w, 7}, 8e-8 * std::sqrt(static_cast<double>(x.c + 1)),
+        {x.n, 2 * x.h, 2 * x.w, 7}, float_sum_error(x.c + 1),
         [](Backend& on, const std::vector<Tensor>& in, Tensor& out) { on.upconv2x2(in[0], in[1], &in[2], out); });
     for (const Shape& y : {twice, Shape{x.n, 1, 1, x.c}, {x.n, x.h + 5, 2, x.c}})
       compare(b, {cases::random_values(x, 4)}, y, 2e-7,  // three roundings of values below 1, and of the weights

@@ -166,6 +166,90 @@ TEST(CpuLosses, CrossEntropyAndSquaredErrorAreCloseToFloat64) {
   });
 }
 
+TEST(CpuLosses, SoftDiceIsCloseToFloat64) {
+  for (const Shape& s : {Shape{1, 1, 1, 1}, {2, 7, 9, 2}, {3, 65, 67, 5}, {1, 13, 11, 19}})
+    for (const std::string name : {"L0", "L0_class_mean", "soft_dice", "foreground_dice"})
+      for (const bool other : {false, true}) {  // the options that no name sets
+        SoftDice form = soft_dice_form(name);
+        if (form.first_class >= s.c) continue;
+        form.entropy.ignore_index = 3;
+        if (other) form.over_batch = false, form.eps = 0.5;
+        for (int64_t c = 0; other && c < s.c; ++c)
+          form.entropy.class_weights.push_back(0.5f + static_cast<float>(c % 4));
+        const Tensor z = scaled(random_values(s, 1), 8), where = random_values({s.n, s.h, s.w, 1}, 2);
+        Tensor labels(where.shape(), DType::i32), want_dz(s, DType::f64);
+        for (size_t i = 0; i < labels.values<int32_t>().size(); ++i)  // -1 and C are no label, 3 is ignored
+          labels.values<int32_t>()[i] =
+              static_cast<int32_t>((where.values<double>()[i] + 1) / 2 * static_cast<double>(s.c + 2)) - 1;
+        const SoftDiceValue want = ref::soft_dice(form, z, labels, &want_dz);
+        const Tensor z32 = z.to(DType::f32);
+        const std::string what = name + " " + to_string(s) + " ";
+        on_every_isa([&](cpu::CpuBackend& on, const std::string& place) {
+          Tensor dz = random_values(s, 3, DType::f32);
+          const SoftDiceValue value = on.soft_dice(form, z32, labels, &dz);
+          EXPECT_NEAR(value.total, want.total, kPixelDigits * want.total) << what << place;
+          EXPECT_NEAR(value.dice, want.dice, kPixelDigits * want.dice) << what << place;
+          EXPECT_NEAR(value.entropy, want.entropy, kPixelDigits * want.entropy) << what << place;
+          EXPECT_NEAR(value.weight, want.weight, 1e-12 * want.weight) << what << place;
+          EXPECT_EQ(value.invalid, want.invalid) << what << place;
+          EXPECT_TRUE(close(dz, want_dz, {.absolute = kPixelDigits * largest(want_dz)})) << what << place;
+          EXPECT_EQ(on.soft_dice(form, z32, labels, nullptr).total, value.total) << what << place;
+          return with_value(dz, {value.total, value.dice, value.entropy});
+        });
+      }
+}
+
+// One channel at the logit and one at its negative, the others at 0; labels on each of them.
+TEST(CpuLosses, SoftDiceAtEveryLogit) {
+  const Shape s{1, 3, 4, 4};
+  Tensor labels({1, 3, 4, 1}, DType::i32);
+  for (size_t i = 0; i < 12; ++i) labels.values<int32_t>()[i] = static_cast<int32_t>(i % 4);
+  for (const float size : {0.0f, 1e-8f, 1.0f, 20.0f, 88.7f, 89.0f, 100.0f, 1e4f, 3.4e38f})
+    for (const bool right : {false, true})  // labels on the largest logit alone
+      for (const char* name : {"L0", "soft_dice", "foreground_dice"}) {
+        Tensor z(s), want_dz(s, DType::f64);
+        for (size_t i = 0; i < 12; ++i) {
+          const size_t top = right ? i % 4 : 1;
+          z.values<float>()[i * 4 + top] = size;
+          z.values<float>()[i * 4 + (top + 1) % 4] = -size;
+        }
+        const SoftDice form = soft_dice_form(name);
+        const SoftDiceValue want = ref::soft_dice(form, z.to(DType::f64), labels, &want_dz);
+        on_every_isa([&](cpu::CpuBackend& on, const std::string& place) {
+          Tensor dz = random_values(s, 3, DType::f32);
+          const SoftDiceValue value = on.soft_dice(form, z, labels, &dz);
+          // Below 2^-126 a float32 p is a multiple of 2^-149, and Dice divides by as little as eps.
+          EXPECT_NEAR(value.total, want.total, kPixelDigits * want.total + 1e-35) << size << " " << name << place;
+          EXPECT_TRUE(close(dz, want_dz, {.absolute = kPixelDigits * largest(want_dz) + 1e-38}))
+              << size << " " << name << place;
+          return with_value(dz, {value.total});
+        });
+      }
+}
+
+TEST(CpuLosses, SoftDiceOfNothingAndOfNaN) {
+  const Shape s{1, 2, 3, 3};
+  on_every_isa([&](cpu::CpuBackend& on, const std::string& place) {
+    Tensor z = random_values(s, 1, DType::f32), dz = random_values(s, 2, DType::f32), labels({1, 2, 3, 1}, DType::i32);
+    SoftDice form = soft_dice_form("L0");
+    form.entropy.ignore_index = 255;
+    labels.values<int32_t>()[4] = 255;
+    z.values<float>()[4 * 3 + 1] = std::numeric_limits<float>::quiet_NaN();  // of a pixel that does not count
+    EXPECT_TRUE(std::isfinite(on.soft_dice(form, z, labels, &dz).total)) << place;
+    for (const float value : dz.values<float>()) EXPECT_TRUE(std::isfinite(value)) << place;
+    z.values<float>()[3 + 2] = std::numeric_limits<float>::quiet_NaN();
+    EXPECT_TRUE(std::isnan(on.soft_dice(form, z, labels, &dz).total)) << place;
+    EXPECT_TRUE(std::isnan(dz.values<float>()[3 + 2])) << place;
+    for (int32_t& y : labels.values<int32_t>()) y = 255;
+    EXPECT_EQ(on.soft_dice(form, z, labels, &dz).total, 0) << place;
+    EXPECT_EQ(largest(dz), 0) << place;
+    EXPECT_THROW(on.soft_dice(form, z, Tensor({1, 3, 2, 1}, DType::i32), &dz), Error);
+    form.first_class = 3;
+    EXPECT_THROW(on.soft_dice(form, z, labels, &dz), Error);
+    return dz;
+  });
+}
+
 // Three steps of 40,000 parameters in three segments, one of them frozen, one between two tasks; the third step is
 // skipped.
 template <class Update, class WantUpdate>

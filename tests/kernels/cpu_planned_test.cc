@@ -25,28 +25,26 @@ class CpuPlanned : public ::testing::TestWithParam<Isa> {
 };
 
 // Terms of one sum: what the rounding errors of a float32 result add up over.
-double reduction_length(const Step& step) {
+int64_t reduction_length(const Step& step) {
   if (const auto* conv = std::get_if<ConvStep>(&step))
-    return static_cast<double>(conv->geometry.kernel_h * conv->geometry.kernel_w * cases::input_channels(*conv) + 1);
-  if (const auto* up = std::get_if<UpconvStep>(&step)) return static_cast<double>(up->x.c + 1);
+    return conv->geometry.kernel_h * conv->geometry.kernel_w * cases::input_channels(*conv) + 1;
+  if (const auto* up = std::get_if<UpconvStep>(&step)) return up->x.c + 1;
   return 4;
 }
 
-// Each of K additions rounds by up to 2^-24 = 6e-8 of its partial sum. Rounding errors are independent, so they grow as
-// sqrt(K): about 4e-8 * sqrt(K) of the largest result, for the largest error of a layer. Half of the small layers here
-// exceed that, whose partial sums are larger than their few results; none exceeds it twice.
-Tolerance float_sums(const Tensor& want, double length) {
-  return {.absolute = 8e-8 * std::sqrt(length) * largest(want)};
-}
+// A bias in (-1, 1) and K products of two such numbers over sqrt(K): deviations of 1/sqrt(3) and 1/3. Of a few results
+// a ReLU may leave none that is larger.
+const double kDeviation = std::sqrt(1.0 / 3 + 1.0 / 9);
 
 // Compares what the step asked for; `length` as above, of y and of the head.
 void expect_close(const StepResults& got, const StepResults& want, const Step& step) {
-  const double length = reduction_length(step);
+  const int64_t length = reduction_length(step);
   const auto* conv = std::get_if<ConvStep>(&step);
-  const double head_length = conv != nullptr ? length + static_cast<double>(conv->oc) : 0;
-  EXPECT_TRUE(close(got.y, want.y, float_sums(want.y, length))) << "y of " << problem(step);
-  EXPECT_TRUE(close(got.pooled, want.pooled, float_sums(want.pooled, length))) << "pooled of " << problem(step);
-  EXPECT_TRUE(close(got.head, want.head, float_sums(want.head, head_length))) << "head of " << problem(step);
+  const int64_t head_length = conv != nullptr ? length + conv->oc : 0;
+  EXPECT_TRUE(close(got.y, want.y, rounding(want.y, length, kDeviation))) << "y of " << problem(step);
+  EXPECT_TRUE(close(got.pooled, want.pooled, rounding(want.pooled, length, kDeviation)))
+      << "pooled of " << problem(step);
+  EXPECT_TRUE(close(got.head, want.head, rounding(want.head, head_length, kDeviation))) << "head of " << problem(step);
 }
 
 void expect_within(const StepResults& got, const StepResults& want, Tolerance tolerance, const Step& step) {
