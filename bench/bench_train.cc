@@ -2,6 +2,8 @@
 // its gradient, backward, clipping and AdamW; and the loss alone.
 //
 //   furrow_bench --benchmark_filter='train/'
+//   furrow_bench --benchmark_filter='train/dice.focal'    python3 bench/peers/torch_train.py --loss --side 512 --batch
+//   8
 // flops: three times those of the forward pass, by formula. bench/peers/torch_train.py runs the same step in PyTorch;
 // scripts/bench_train.sh runs both in turns.
 #include <algorithm>
@@ -110,8 +112,9 @@ void run_loss(benchmark::State& state, const Size& size, int threads) {
 
 void add_row(const char* what, const Size& size, int threads, void (*run)(benchmark::State&, const Size&, int)) {
   const std::string side = std::to_string(size.side);
-  const std::string name = std::string("train/") + what + " base" + std::to_string(size.base) + " " +
-                           std::to_string(size.batch) + "x" + side + "x" + side + "/threads:" + std::to_string(threads);
+  const std::string base = size.base > 0 ? " base" + std::to_string(size.base) : "";
+  const std::string name = std::string("train/") + what + base + " " + std::to_string(size.batch) + "x" + side + "x" +
+                           side + "/threads:" + std::to_string(threads);
   benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) { run(state, size, threads); })
       ->UseManualTime()
       ->Unit(benchmark::kMillisecond);
@@ -125,6 +128,8 @@ void add_training() {
       add_row("step unet", size, threads, run_training);
       if (size.base == 64) add_row("dice+focal", size, threads, run_loss);
     }
+  for (int threads = 1; threads <= std::min(2, usable_processors()); ++threads)
+    for (const int64_t batch : {2, 8}) add_row("dice+focal", {0, 512, batch}, threads, run_loss);
 }
 
 }  // namespace furrow::bench

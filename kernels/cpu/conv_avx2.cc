@@ -20,6 +20,9 @@ struct Vec {
   // The instruction returns its second operand where either is NaN.
   static T relu(T v) { return _mm256_max_ps(_mm256_setzero_ps(), v); }
   static T max(T a, T b) { return _mm256_blendv_ps(_mm256_max_ps(a, b), a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q)); }
+  using Wide = __m256d;  // half the lanes in double
+  static Wide lower(T v) { return _mm256_cvtps_pd(_mm256_castps256_ps128(v)); }
+  static Wide upper(T v) { return _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1)); }
 };
 
 }  // namespace
@@ -34,6 +37,7 @@ namespace furrow::cpu {
 const RowKernels kAvx2Rows{"avx2", Vec::kLanes, Vec::kTile, conv3_row, conv_row, upconv_row, pool_row};
 const TileKernels kAvx2Tiles{"avx2",          Vec::kRows,        2 * Vec::kLanes, multiply, multiply_transposed,
                              winograd_source, winograd_gradient, winograd_result};
-const LossKernels kAvx2Losses{"avx2", dice_focal_run};
+const LossKernels kAvx2Losses{"avx2", dice_focal_run, dice_focal_gradient, exponentials_of_minus,
+                              probabilities_of_logits};
 
 }  // namespace furrow::cpu

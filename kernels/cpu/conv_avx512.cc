@@ -23,6 +23,15 @@ struct Vec {
   static T hardware_max(T a, T b) { return _mm512_maskz_max_ps(0xffff, a, b); }
   static T relu(T v) { return hardware_max(_mm512_setzero_ps(), v); }
   static T max(T a, T b) { return _mm512_mask_mov_ps(hardware_max(a, b), _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), a); }
+  // Half the lanes in double. (Through memory and with a full mask for the same bug's sake.)
+  using Wide = __m512d;
+  static Wide half(T v, int which) {
+    __m256 halves[2];
+    __builtin_memcpy(halves, &v, sizeof v);
+    return _mm512_maskz_cvtps_pd(0xff, halves[which]);
+  }
+  static Wide lower(T v) { return half(v, 0); }
+  static Wide upper(T v) { return half(v, 1); }
 };
 
 }  // namespace
@@ -37,6 +46,7 @@ namespace furrow::cpu {
 const RowKernels kAvx512Rows{"avx512", Vec::kLanes, Vec::kTile, conv3_row, conv_row, upconv_row, pool_row};
 const TileKernels kAvx512Tiles{"avx512",        Vec::kRows,        2 * Vec::kLanes, multiply, multiply_transposed,
                                winograd_source, winograd_gradient, winograd_result};
-const LossKernels kAvx512Losses{"avx512", dice_focal_run};
+const LossKernels kAvx512Losses{"avx512", dice_focal_run, dice_focal_gradient, exponentials_of_minus,
+                                probabilities_of_logits};
 
 }  // namespace furrow::cpu

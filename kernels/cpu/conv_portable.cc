@@ -24,6 +24,9 @@ struct Vec {
   }
   static T relu(T v) { return pick(v < zero(), zero(), v); }
   static T max(T a, T b) { return pick((a > b) | (a != a), a, b); }
+  typedef double Wide __attribute__((vector_size(16)));  // half the lanes in double
+  static Wide lower(T v) { return Wide{v[0], v[1]}; }
+  static Wide upper(T v) { return Wide{v[2], v[3]}; }
 };
 
 }  // namespace
@@ -38,6 +41,7 @@ namespace furrow::cpu {
 const RowKernels kPortableRows{"portable", Vec::kLanes, Vec::kTile, conv3_row, conv_row, upconv_row, pool_row};
 const TileKernels kPortableTiles{"portable",          Vec::kRows,      2 * Vec::kLanes,   multiply,
                                  multiply_transposed, winograd_source, winograd_gradient, winograd_result};
-const LossKernels kPortableLosses{"portable", dice_focal_run};
+const LossKernels kPortableLosses{"portable", dice_focal_run, dice_focal_gradient, exponentials_of_minus,
+                                  probabilities_of_logits};
 
 }  // namespace furrow::cpu

@@ -14,7 +14,7 @@
 // those before it, and the bias, on the stack: two short sums round less than a chain.
 //
 // Vec: T (register), kLanes, kTile, kRows (tile_rows.h), load, store, broadcast, fma(a, b, c) = a*b + c, add, sub,
-// zero, relu (NaN stays), max (NaN wins).
+// zero, relu (NaN stays), max (NaN wins); Wide, lower, upper (loss_rows.h).
 #pragma once
 
 #include <stdint.h>

@@ -32,9 +32,22 @@ struct DiceFocalRun {
   float* dice_slope = nullptr;
 };
 
+// dz = dice_scale * (2t - D) * dice_slope + focal_scale * focal_slope of `count` pixels, focal_slope read from dz.
+struct DiceFocalGradient {
+  const float* t = nullptr;
+  const float* dice_slope = nullptr;
+  float* dz = nullptr;
+  int64_t count = 0;
+  float D = 0, dice_scale = 0, focal_scale = 0;
+};
+
 struct LossKernels {
   const char* isa;
   void (*dice_focal)(const DiceFocalOptions&, DiceFocalRun&);
+  void (*dice_focal_gradient)(const DiceFocalGradient&);
+  // What they are made of, for tests of its accuracy; `count` a multiple of 16.
+  void (*exponentials)(const float* x, int64_t count, float* y);   // y = exp(-x), x >= 0
+  void (*probabilities)(const float* z, int64_t count, float* y);  // rows of y: p, q, -ln p, -ln q
 };
 
 extern const LossKernels kPortableLosses;

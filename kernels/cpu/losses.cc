@@ -103,8 +103,13 @@ DiceFocalValue CpuBackend::dice_focal(const DiceFocal& form, const Tensor& z, co
     const double S = group.different + 2 * group.both;
     const auto D = static_cast<float>((2 * group.both + form.eps) / (S + form.eps));
     const auto dice_scale = static_cast<float>(-form.dice_weight / (S + form.eps) / B);
-    for (int64_t i = at; i < at + std::min(kTaskPixels, pixels - begin); ++i)
-      gradient[i] = dice_scale * (2 * target[i] - D) * dice_slope[i] + focal_scale * gradient[i];
+    losses_->dice_focal_gradient({.t = target + at,
+                                  .dice_slope = dice_slope + at,
+                                  .dz = gradient + at,
+                                  .count = std::min(kTaskPixels, pixels - begin),
+                                  .D = D,
+                                  .dice_scale = dice_scale,
+                                  .focal_scale = focal_scale});
   });
   return value;
 }

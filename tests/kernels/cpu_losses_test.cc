@@ -68,6 +68,47 @@ std::vector<std::pair<std::string, DiceFocal>> forms() {
 // then is 1e-38; where it matters, below 10, it is 6e-7.
 constexpr double kPixelDigits = 1e-6;
 
+// Largest |got - want| in units in the last place of a float32 `want`, which is normal.
+double units(float got, double want) {
+  return std::abs(static_cast<double>(got) - want) / std::ldexp(1.0, std::ilogb(want) - 23);
+}
+
+TEST(CpuLosses, ExponentialsAndLogarithmsKeepTheirDigits) {
+  constexpr size_t kCount = 1 << 16;
+  std::vector<float> z(kCount), e(kCount), of(4 * kCount);
+  const Tensor random = random_values({1, 1, 1, kCount}, 1);
+  for (size_t i = 0; i < kCount; ++i) {  // everywhere up to 87, half of them below 1 and down to 1e-9
+    const double value = random.values<double>()[i];
+    z[i] = static_cast<float>(i % 2 == 0 ? 87 * value : std::copysign(std::exp(-21 * std::abs(value)), value));
+  }
+  for (const cpu::Isa isa : cpu::supported_isas()) {
+    const cpu::LossKernels& kernels = cpu::loss_kernels(isa);
+    std::vector<float> size(z);
+    for (float& v : size) v = std::abs(v);
+    kernels.exponentials(size.data(), kCount, e.data());
+    kernels.probabilities(z.data(), kCount, of.data());
+    double of_exp = 0, of_probability[4] = {};
+    for (size_t i = 0; i < kCount; ++i) {
+      const auto x = static_cast<double>(z[i]);
+      const double want[] = {1 / (1 + std::exp(-x)), 1 / (1 + std::exp(x)),
+                             std::log1p(std::exp(-std::abs(x))) + std::max(-x, 0.0),
+                             std::log1p(std::exp(-std::abs(x))) + std::max(x, 0.0)};
+      of_exp = std::max(of_exp, units(e[i], std::exp(-std::abs(x))));
+      for (size_t k = 0; k < 4; ++k)
+        of_probability[k] = std::max(of_probability[k], units(of[k * kCount + i], want[k]));
+    }
+    EXPECT_LE(of_exp, 2) << cpu::name(isa);
+    for (const double most : of_probability) EXPECT_LE(most, 4) << cpu::name(isa);
+    const float ends[16] = {
+        0, 87, 87.5f, 1e4f, 3.4e38f, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()};
+    kernels.exponentials(ends, 16, e.data());
+    EXPECT_EQ(e[0], 1);
+    EXPECT_GT(e[1], 0);
+    for (size_t i = 2; i < 6; ++i) EXPECT_EQ(e[i], 0) << ends[i];
+    EXPECT_TRUE(std::isnan(e[6]));
+  }
+}
+
 TEST(CpuLosses, DiceFocalIsCloseToFloat64) {
   for (const Shape& s : {Shape{1, 1, 1, 1}, {2, 7, 9, 1}, {3, 65, 67, 1}})
     for (const double spread : {1.0, 20.0})
@@ -89,6 +130,44 @@ TEST(CpuLosses, DiceFocalIsCloseToFloat64) {
           EXPECT_EQ(alone.total, value.total) << what << place;
           return with_value(dz, {value.total, value.dice, value.focal});
         });
+      }
+}
+
+// One value everywhere, against masks that leave nothing, everything or little to find.
+TEST(CpuLosses, EveryLogitAgainstEveryMask) {
+  const Shape s{1, 3, 1389, 1};  // two blocks; two pixels of 0.03 %
+  for (const float size : {0.0f, 1e-40f, 1e-8f, 1.0f, 20.0f, 88.7f, 89.0f, 100.0f, 1e4f, 3.4e38f})
+    for (const float logit : {size, -size})
+      for (int kind = 0; kind < 5; ++kind) {
+        Tensor z(s), t(s);
+        for (size_t i = 0; i < t.values<float>().size(); ++i) {
+          const bool set[] = {false, true, i == 2000, i % 3333 == 500, i % 2 == 0};
+          z.values<float>()[i] = logit, t.values<float>()[i] = set[kind] ? 1 : 0;
+        }
+        for (const std::string name : {"L6", "L6 unclamped", "L4"}) {  // L4 weighs wrinkle pixels five times
+          DiceFocal form = dice_focal_form(name.substr(0, 2));
+          form.clamp = name == "L6";
+          Tensor want_dz(s, DType::f64);
+          const DiceFocalValue want = ref::dice_focal(form, z.to(DType::f64), t.to(DType::f64), &want_dz);
+          const std::string what = name + ", logit " + std::to_string(logit) + ", mask " + std::to_string(kind) + " ";
+          on_every_isa([&](cpu::CpuBackend& on, const std::string& place) {
+            Tensor dz = random_values(s, 3, DType::f32);
+            const DiceFocalValue value = on.dice_focal(form, z, t, &dz);
+            // Below exp(-87) = 1.6e-38 a probability is 0, and Dice divides by as little as eps = 1e-6.
+            constexpr double kFloor = 1.7e-38, kDiceFloor = 4167 * kFloor / 1e-6;
+            EXPECT_NEAR(value.total, want.total, kPixelDigits * want.total + kDiceFloor) << what << place;
+            EXPECT_NEAR(value.focal, want.focal, kPixelDigits * want.focal + 100 * kFloor) << what << place;
+            EXPECT_TRUE(close(dz, want_dz, {.absolute = kPixelDigits * largest(want_dz) + 2 * kFloor / 1e-6}))
+                << what << place;
+            for (size_t i = 0; i < 4167 && !form.clamp; ++i) {
+              const bool positive = t.values<float>()[i] == 1;
+              if (positive ? logit <= -1 : logit >= 1) {
+                EXPECT_GT(positive ? -dz.values<float>()[i] : dz.values<float>()[i], 0) << what << "teaches nothing";
+              }
+            }
+            return with_value(dz, {value.total});
+          });
+        }
       }
 }
 
