@@ -9,6 +9,7 @@
 #include "apps/shard.h"
 #include "apps/verbs.h"
 #include "losses/metrics_tolerance.h"
+#include "parallel/launch.h"
 
 namespace furrow::apps {
 namespace {
@@ -171,11 +172,15 @@ EvaluateJob to_job(Words words, const io::Limits& limits, const cli::Common& com
   job.radii = whole_numbers("--tolerance", words.tolerance, kLargestRadius, "pixels, e.g. --tolerance 1,2,3");
   if (!words.keep.empty()) job.kept_labels = whole_numbers("--keep", words.keep, 255, "labels, e.g. --keep 1,10");
   job.merge = split(words.merge);
-  if (job.merge.empty()) {
+  job.mask_rule = mask_rule(words);
+  const bool classes = job.mask_rule.kind == data::MaskKind::classes;
+  if (const auto launch = parallel::launched(); classes && launch && launch->size > 1)
+    throw Error(ErrorCode::usage, "--mask-classes: several classes are not divided among processes")
+        .hint("run it in one");
+  if (job.merge.empty() && !classes) {
     const Shard shard = shard_of(words.shard, common);
     job.shard = shard.index, job.shards = shard.count;
   }
-  job.mask_rule = mask_rule(words);
   check_range("--threads", words.threads, 0, kMostThreads);
   check_range("--bootstrap", job.resamples, 0, kMostResamples);
   check_range("--overlays", job.overlays, 0, kMostOverlays);

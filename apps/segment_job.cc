@@ -280,7 +280,7 @@ class Runner {
       cli::note(common_, "interrupted; run the same command again to go on");
       return status;
     }
-    if (job_.shard.count > 1) write_shard(job_, all_.size(), inputs_digest(all_), shard_photos(tally));
+    if (job_.shard.count > 1) write_shard(job_, all_.size(), inputs_digest(all_), model_->info().sha256, shard_photos(tally));
     if (!tally.failures.empty())
       throw Error(ErrorCode::malformed, std::to_string(tally.failures.size()) + " of " + std::to_string(inputs_.size()) + " inputs failed")
           .details(tally.failures);

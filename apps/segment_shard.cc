@@ -21,6 +21,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kSchema = "furrow.segment-shard/1";
 constexpr size_t kMostPhotos = size_t{1} << 24;
+constexpr size_t kMostListed = 100;  // of missing shards
 
 [[noreturn]] void broken(const std::string& what) {
   throw Error(ErrorCode::malformed, "not a shard as `furrow segment --shard` writes it: " + what);
@@ -40,13 +41,33 @@ std::string text(const Json& object, const char* key) {
 
 size_t whole(const Json& object, const char* key) {
   const Json& value = member(object, key);
-  if (!value.is_number_unsigned() || value.get<uint64_t>() > kMostPhotos) broken(std::string("\"") + key + "\" is no count");
+  if (!value.is_number_unsigned() || value.get<uint64_t>() > kMostPhotos)
+    broken(std::string("\"") + key + "\" is no count");
   return value.get<size_t>();
+}
+
+// Everything that changes results, in words: shards that are added up agree in it.
+std::string options_text(const SegmentJob& job, const std::string& model) {
+  const SegmentOptions& o = job.options;
+  std::string out = "model " + model.substr(0, 16);
+  out += ", threshold " + (o.threshold ? Json(*o.threshold).dump() : "the model's");
+  out += ", size " + (o.size ? std::to_string(*o.size) : "the model's");
+  out += o.crop == CropMode::face ? ", crop face" : ", crop none";
+  out += o.faces == FaceChoice::largest ? ", largest face" : ", all faces";
+  if (o.flip) out += ", flip";
+  if (o.tile) out += ", tile";
+  if (!o.measures) out += ", no measures";
+  if (job.labels != "none") out += ", labels";
+  if (o.kept_labels) out += " " + Json(*o.kept_labels).dump();
+  out += ", background " + std::to_string(static_cast<int>(job.background));
+  out += ", depth " + std::to_string(static_cast<int>(o.probability)) + ", save ";
+  for (const bool saved : {job.save_mask, job.save_prob, job.save_overlay, job.save_json}) out += saved ? '1' : '0';
+  return out;
 }
 
 struct ShardFile {
   size_t all = 0;
-  std::string digest;
+  std::string digest, options;
   std::vector<ShardPhoto> photos;
 };
 
@@ -58,14 +79,15 @@ ShardFile read_shard(const std::string& path) {
     const Json json = Json::parse(bytes, nullptr, false);
     if (json.is_discarded()) broken("not JSON");
     if (text(json, "schema") != kSchema) throw Error(ErrorCode::unsupported, "another schema").in("schema");
-    ShardFile out{whole(json, "inputs"), text(json, "inputs_sha256"), {}};
+    ShardFile out{whole(json, "inputs"), text(json, "inputs_sha256"), text(json, "options"), {}};
     const Json& photos = member(json, "photos");
     if (!photos.is_array() || photos.size() > out.all) broken("\"photos\" is no list, or too long");
     for (const Json& photo : photos) {
       ShardPhoto one{.place = whole(photo, "place"), .file = text(photo, "file"), .json = text(photo, "json")};
       if (one.place >= out.all) broken("a place beyond the inputs");
       // What is read for it lies in the folder of the results, whoever wrote this file.
-      if (one.json.starts_with('/') || ("/" + one.json + "/").find("/../") != std::string::npos) broken("a path outside");
+      if (one.json.starts_with('/') || ("/" + one.json + "/").find("/../") != std::string::npos)
+        broken("a path outside");
       const Json& faceless = member(photo, "faceless");
       if (!faceless.is_boolean()) broken("\"faceless\" is no boolean");
       one.faceless = faceless.get<bool>();
@@ -91,21 +113,26 @@ std::vector<std::string> shard_files(const std::string& folder) {
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();
     int index = 0, count = 0;
-    if (std::sscanf(name.c_str(), "segment-shard-%6d-of-%6d", &index, &count) != 2 || name != shard_name(index, count))
+    if (std::sscanf(name.c_str(), "segment-shard-%6d-of-%6d", &index, &count) != 2 || index < 1 || index > count ||
+        name != shard_name(index, count))
       continue;
     present.insert(index);
     counts.insert(count);
   }
   if (error) throw Error(ErrorCode::io, "cannot be read: " + error.message()).file(folder);
   if (counts.empty())
-    throw Error(ErrorCode::usage, "holds no finished shard").file(folder).hint("furrow segment PHOTOS --shard 1/4 -o " + folder);
+    throw Error(ErrorCode::usage, "holds no finished shard")
+        .file(folder)
+        .hint("furrow segment PHOTOS --shard 1/4 -o " + folder);
   if (counts.size() > 1)
-    throw Error(ErrorCode::usage, "holds shards of " + std::to_string(*counts.begin()) + " and of " + std::to_string(*counts.rbegin()))
+    throw Error(ErrorCode::usage,
+                "holds shards of " + std::to_string(*counts.begin()) + " and of " + std::to_string(*counts.rbegin()))
         .file(folder)
         .hint("remove the segment-shard files of the division that is not meant");
   const int count = *counts.begin();
   std::vector<std::string> files, missing;
-  for (int index = 1; index <= count; ++index) {
+  const int absent = count - static_cast<int>(present.size());
+  for (int index = 1; index <= count && missing.size() < kMostListed; ++index) {
     const std::string part = std::to_string(index) + "/" + std::to_string(count);
     if (present.contains(index))
       files.push_back(folder + "/" + shard_name(index, count));
@@ -113,8 +140,10 @@ std::vector<std::string> shard_files(const std::string& folder) {
       missing.push_back("shard " + part + " is not finished: furrow segment PHOTOS --shard " + part + " -o " + folder +
                         ", with the photos and options of the others");
   }
-  if (!missing.empty())
-    throw Error(ErrorCode::usage, std::to_string(missing.size()) + " of " + std::to_string(count) + " shards are missing").file(folder).details(missing);
+  if (absent > 0)
+    throw Error(ErrorCode::usage, std::to_string(absent) + " of " + std::to_string(count) + " shards are missing")
+        .file(folder)
+        .details(missing);
   return files;
 }
 
@@ -123,7 +152,8 @@ std::string result_line(const std::string& path) {
   return with_file(path, [&] {
     std::ifstream in(path, std::ios::binary);
     std::string line;
-    if (!in || !std::getline(in, line)) throw Error(ErrorCode::io, "the result of a finished shard is not there").hint("run its shard again");
+    if (!in || !std::getline(in, line))
+      throw Error(ErrorCode::io, "the result of a finished shard is not there").hint("run its shard again");
     if (!is_result_json(line)) throw Error(ErrorCode::malformed, "no result of `furrow segment`");
     return line;
   });
@@ -133,7 +163,8 @@ std::string result_line(const std::string& path) {
 
 std::string inputs_digest(const std::vector<cli::Input>& inputs) {
   io::Sha256 sum;
-  for (const cli::Input& input : inputs) sum.update(std::as_bytes(std::span(input.path.c_str(), input.path.size() + 1)));
+  for (const cli::Input& input : inputs)
+    sum.update(std::as_bytes(std::span(input.path.c_str(), input.path.size() + 1)));
   return sum.hex();
 }
 
@@ -154,16 +185,22 @@ void forget_shard(const SegmentJob& job) {
   if (error) throw Error(ErrorCode::io, "cannot be removed: " + error.message()).file(segment_shard_file(job));
 }
 
-void write_shard(const SegmentJob& job, size_t all, const std::string& digest, const std::vector<ShardPhoto>& photos) {
+void write_shard(const SegmentJob& job, size_t all, const std::string& digest, const std::string& model,
+                 const std::vector<ShardPhoto>& photos) {
   Json list = Json::array();
   for (const ShardPhoto& photo : photos) {
-    Json one = {{"place", photo.place}, {"file", printable(photo.file, 4096)}, {"json", photo.json}, {"faceless", photo.faceless}};
+    Json one = {{"place", photo.place},
+                {"file", printable(photo.file, 4096)},
+                {"json", photo.json},
+                {"faceless", photo.faceless}};
     one["error"] = photo.error.empty() ? Json(nullptr) : Json::parse(photo.error)["error"];
     if (!photo.error.empty()) one["error_line"] = photo.error_line;
     list.push_back(std::move(one));
   }
-  const Json json = {{"schema", kSchema},   {"shard", job.shard.index},  {"shards", job.shard.count},
-                     {"inputs", all},       {"inputs_sha256", digest},   {"photos", std::move(list)}};
+  const Json json = {{"schema", kSchema},         {"shard", job.shard.index},
+                     {"shards", job.shard.count}, {"inputs", all},
+                     {"inputs_sha256", digest},   {"options", options_text(job, model)},
+                     {"photos", std::move(list)}};
   const std::string bytes = json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
   io::write_file_atomically(segment_shard_file(job), std::as_bytes(std::span(bytes)));
 }
@@ -175,11 +212,23 @@ int merge_segment(const SegmentJob& job, const cli::Common& common) {
     ShardFile shard = read_shard(path);
     if (!first) first = shard;
     if (shard.all != first->all || shard.digest != first->digest)
-      throw Error(ErrorCode::usage, "its photos are not those of the first shard").file(path).hint("run all shards with the same photos");
+      throw Error(ErrorCode::usage, "its photos are not those of the first shard")
+          .file(path)
+          .hint("run all shards with the same photos");
+    if (shard.options != first->options)
+      throw Error(ErrorCode::usage, "its options are not those of the first shard: " + printable(shard.options, 200) +
+                                        ", not " + printable(first->options, 200))
+          .file(path)
+          .hint("run its shard again with --force and the options of the others");
     for (ShardPhoto& photo : shard.photos)
-      if (!photos.emplace(photo.place, photo).second) throw Error(ErrorCode::malformed, "a photo stands in two shards").file(path);
+      if (!photos.emplace(photo.place, photo).second)
+        throw Error(ErrorCode::malformed, "a photo stands in two shards").file(path);
   }
   if (photos.size() != first->all) throw Error(ErrorCode::malformed, "photos are in no shard").file(job.out);
+  if (common.json && first->options.ends_with('0'))  // of what was saved, JSON stands last
+    throw Error(ErrorCode::usage, "the shards kept no JSON to print")
+        .file(job.out)
+        .hint("run them with --save ...,json");
   size_t faceless = 0;
   std::vector<std::string> failures;
   for (auto& [place, photo] : photos) {
@@ -198,12 +247,16 @@ int merge_segment(const SegmentJob& job, const cli::Common& common) {
   }
   const size_t done = photos.size() - failures.size();
   if (!common.json)
-    cli::print(std::to_string(done) + " done" + (faceless > 0 ? ", " + std::to_string(faceless) + " without a face" : "") +
+    cli::print(std::to_string(done) + " done" +
+               (faceless > 0 ? ", " + std::to_string(faceless) + " without a face" : "") +
                (failures.empty() ? "" : ", " + std::to_string(failures.size()) + " failed") + "\n");
   if (!failures.empty())
-    throw Error(ErrorCode::malformed, std::to_string(failures.size()) + " of " + std::to_string(photos.size()) + " inputs failed").details(failures);
+    throw Error(ErrorCode::malformed,
+                std::to_string(failures.size()) + " of " + std::to_string(photos.size()) + " inputs failed")
+        .details(failures);
   if (done > 0 && faceless == done)
-    throw Error(ErrorCode::no_face, "no face found in any input").hint("--crop none, if the photos are face crops already");
+    throw Error(ErrorCode::no_face, "no face found in any input")
+        .hint("--crop none, if the photos are face crops already");
   return 0;
 }
 

@@ -13,10 +13,10 @@ namespace furrow::apps {
 
 // What became of one photo of a shard.
 struct ShardPhoto {
-  size_t place = 0;                  // in the order of all inputs
-  std::string file, json;            // the photo; its result's JSON below the folder, "" where none was asked for
-  bool faceless = false;             // known where JSON is not asked for; else the JSON says it
-  std::string error_line, error;     // of a photo that failed: Error::line(), and the error as JSON
+  size_t place = 0;               // in the order of all inputs
+  std::string file, json;         // the photo; its result's JSON below the folder, "" where none was asked for
+  bool faceless = false;          // known where JSON is not asked for; else the JSON says it
+  std::string error_line, error;  // of a photo that failed: Error::line(), and the error as JSON
 };
 
 // A digest of all inputs in their order: shards of one list belong together.
@@ -29,12 +29,14 @@ std::vector<cli::Input> inputs_of_shard(const std::vector<cli::Input>& inputs, c
 // done or have failed; before it is begun anew, the file of an earlier run goes. `all`: how many inputs there are.
 std::string segment_shard_file(const SegmentJob& job);
 void forget_shard(const SegmentJob& job);
-void write_shard(const SegmentJob& job, size_t all, const std::string& digest, const std::vector<ShardPhoto>& photos);
+// `model`: the sha256 of its file.
+void write_shard(const SegmentJob& job, size_t all, const std::string& digest, const std::string& model,
+                 const std::vector<ShardPhoto>& photos);
 
 // Reads the files of all shards in job.out and reports as one process would have: with --json the line of each photo's
-// JSON and of each failure, in the order of the inputs, else the counts. Its exit status and errors are run_segment()'s.
-// ErrorCode::usage where shards are missing (each on a line with the words that finish it) or are not of one list;
-// ErrorCode::malformed for a file that is none.
+// JSON and of each failure, in the order of the inputs, else the counts. Its exit status and errors are
+// run_segment()'s. ErrorCode::usage where shards are missing (each on a line with the words that finish it) or are not
+// of one list; ErrorCode::malformed for a file that is none.
 int merge_segment(const SegmentJob& job, const cli::Common& common);
 
 }  // namespace furrow::apps

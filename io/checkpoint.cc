@@ -1,9 +1,11 @@
 #include "io/checkpoint.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <new>
 #include <string_view>
 
+#include "io/crc32c.h"
 #include "io/cursor.h"
 #include "io/foreign.h"
 #include "io/mapped_file.h"
@@ -27,7 +29,7 @@ bool is_safetensors(std::string_view bytes) {
 
 // A checkpoint of `furrow train` (train/checkpoint.h) holds the optimiser's state beside the weights: of "average." and
 // "model." the first that is there becomes the checkpoint, the rest is left out.
-void open_training_checkpoint(Checkpoint& file) {
+void open_training_checkpoint(Checkpoint& file, std::span<const std::byte> bytes) {
   const auto sealed = [](const NamedTensor& t) {
     return t.name == "seal" && t.dtype == DType::u8 && t.dims == std::vector<int64_t>{32};
   };
@@ -37,6 +39,13 @@ void open_training_checkpoint(Checkpoint& file) {
     NamedTensors kept;
     for (const NamedTensor& tensor : file.tensors)
       if (tensor.name.starts_with(prefix)) {
+        char sum[9];
+        std::snprintf(sum, sizeof sum, "%08x", crc32c(tensor.bytes));
+        if (const auto stored = file.metadata.find("crc32c." + tensor.name);
+            stored == file.metadata.end() || stored->second != sum)
+          throw Error(ErrorCode::checksum, "stored and computed checksum differ: the checkpoint is damaged")
+              .at(static_cast<uint64_t>(tensor.bytes.data() - bytes.data()))
+              .in(tensor.name);
         kept.push_back(tensor);
         kept.back().name.erase(0, prefix.size());
       }
@@ -56,7 +65,7 @@ Checkpoint read_content(std::span<const std::byte> bytes, std::shared_ptr<const 
   if (is_zip(text)) return read_pth(bytes, std::move(owner), limits);
   if (is_safetensors(text)) {
     Checkpoint out = read_safetensors(bytes, std::move(owner), limits);
-    open_training_checkpoint(out);
+    open_training_checkpoint(out, bytes);
     return out;
   }
   throw describe_foreign(bytes);

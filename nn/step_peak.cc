@@ -55,7 +55,7 @@ bool dropout_follows(const Node& node, double p) {
 
 }  // namespace
 
-uint64_t step_peak(const Network& network, const Shape& input, DType type) {
+uint64_t step_peak(const Network& network, const Shape& input, DType type, bool shared) {
   Tape tape;
   const VarId last = network.forward(tape, tape.input(input)).id;
   const double dropout = network.architecture().dropout;
@@ -64,7 +64,9 @@ uint64_t step_peak(const Network& network, const Shape& input, DType type) {
   std::vector<Placement::Block> values(nodes.size()), saved(nodes.size()), dropped(nodes.size()), grads(nodes.size());
   std::vector<bool> has_grad(nodes.size());
   // As Tape::forget() and backward() do it. A dropout's result is not computed again, and its ReLU stays with it.
-  const auto forgets = [&](const Node& node) { return node.forgotten_at >= 0 && !dropout_follows(node, dropout); };
+  const auto forgets = [&](const Node& node) {
+    return !shared && node.forgotten_at >= 0 && !dropout_follows(node, dropout);
+  };
   const auto remember = [&](size_t k) {
     if (forgets(nodes[k]) && values[k].bytes == 0) values[k] = memory.take(bytes_of(nodes[k].shape, type));
   };

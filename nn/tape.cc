@@ -48,10 +48,6 @@ Dropout Tape::next_dropout(double p, const Shape& x) {
   return {p, draws_.seed, draws_.step * kDropouts + dropouts_++, first};
 }
 
-Tensor Tape::take(const Shape& shape) {
-  return memory_ != nullptr ? memory_->take(shape, backend_->dtype()) : Tensor(shape, backend_->dtype());
-}
-
 Var Tape::record(OpKind op, Attrs attrs, std::initializer_list<Var> in, const Module* where) {
   Node node{.op = op, .attrs = attrs, .where = where};
   Few<Shape, kMostInputs> shapes;
@@ -60,6 +56,7 @@ Var Tape::record(OpKind op, Attrs attrs, std::initializer_list<Var> in, const Mo
     require(v.tape == this, "Tape::record: an input of another tape");
     require(std::find(node.in.begin(), node.in.end(), v.id) == node.in.end(), "Tape::record: the same input twice");
     const Node& source = nodes_[static_cast<size_t>(v.id)];
+    require(source.forgotten_at < 0, "Tape::record: an input that was forgotten");
     node.in.push_back(v.id);
     shapes.push_back(source.shape);
     values.push_back(&source.value);
@@ -79,45 +76,6 @@ Var Tape::record(OpKind op, Attrs attrs, std::initializer_list<Var> in, const Mo
   return append(std::move(node));
 }
 
-bool Tape::can_forget(const Node& node) const {
-  if (node.op != OpKind::relu || !std::holds_alternative<InPlaceAttrs>(node.attrs)) return false;
-  const Node& norm = nodes_[static_cast<size_t>(node.in[0])];
-  return norm.op == OpKind::batch_norm && std::get<BatchNormAttrs>(norm.attrs).shared.peers == nullptr;
-}
-
-void Tape::forget(Var v) {
-  require(v.tape == this, "Tape::forget: a value of another tape");
-  Node& node = nodes_[static_cast<size_t>(v.id)];
-  if (!can_forget(node) || (backend_ != nullptr && memory_ == nullptr)) return;
-  node.forgotten_at = static_cast<VarId>(nodes_.size());
-  if (memory_ != nullptr) memory_->give_back(node.value);
-}
-
-// The value of a forgotten ReLU once more.
-void Tape::remember(VarId id) {
-  Node& node = nodes_[static_cast<size_t>(id)];
-  if (node.forgotten_at < 0 || !node.value.empty()) return;
-  Node& norm = nodes_[static_cast<size_t>(node.in[0])];
-  Few<const Tensor*, kMostInputs> values;
-  for (const VarId in : norm.in) values.push_back(&nodes_[static_cast<size_t>(in)].value);
-  node.value = take(node.shape);
-  batch_norm_again({*backend_, norm.attrs, values, node.value, norm.saved, memory_});
-  backend_->relu(node.value, node.value);
-}
-
-void Tape::remember_inputs(const Node& node) {
-  for (const VarId in : node.in) remember(in);
-}
-
-// Those whose own gradient is not the next to be computed: a skip is read early in backward() and again at its end.
-void Tape::forget_inputs(const Node& node, VarId id) {
-  VarId next = id - 1;
-  while (next >= 0 && nodes_[static_cast<size_t>(next)].op == OpKind::leaf) --next;
-  for (const VarId in : node.in)
-    if (Node& source = nodes_[static_cast<size_t>(in)]; source.forgotten_at >= 0 && in != next)
-      memory_->give_back(source.value);
-}
-
 void Tape::backward(Var y, const Tensor& dy) {
   require(y.tape == this && backend_ != nullptr, "Tape::backward: a value of this tape, and a tape that computes");
   require(dy.shape() == y.shape() && dy.dtype() == backend_->dtype(), "Tape::backward: dy is not like y");
@@ -128,8 +86,7 @@ void Tape::backward(Var y, const Tensor& dy) {
     if (node.op == OpKind::leaf) continue;
     Tensor& grad = grads_[static_cast<size_t>(id)];
     if (node.wants_grad && !grad.empty()) {
-      remember(id);
-      remember_inputs(node);
+      remember_for(node, id);
       propagate(node, id);
       forget_inputs(node, id);
     }

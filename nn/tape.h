@@ -110,11 +110,13 @@ class Tape {
   Var append(Node node);
   void propagate(const Node& node, VarId id);
   VarId leaf_of(const Parameter& p) const;  // -1: not recorded
-  Tensor take(const Shape& shape);
+  Tensor take(const Shape& shape) {
+    return memory_ != nullptr ? memory_->take(shape, backend_->dtype()) : Tensor(shape, backend_->dtype());
+  }
   Grad begin_gradient(const Node& source, Tensor& grad);
   bool can_forget(const Node& node) const;
   void remember(VarId id);
-  void remember_inputs(const Node& node);
+  void remember_for(const Node& node, VarId id);
   void forget_inputs(const Node& node, VarId id);
 
   Backend* backend_ = nullptr;

@@ -109,7 +109,8 @@ double TrainStep::shared_loss(LossValue& value, bool absent) const {
 
 LossValue TrainStep::accumulate_one(const MicroBatch& batch, double weight, int64_t first_image) {
   tape_.clear();
-  if (memory_.peak_bytes() == 0) memory_.expect(step_peak(network_, batch.x.shape(), backend_.dtype()));
+  if (memory_.peak_bytes() == 0)
+    memory_.expect(step_peak(network_, batch.x.shape(), backend_.dtype(), options_.peers != nullptr));
   memory_.reset();
   const auto step = static_cast<uint64_t>(state_.step + state_.skipped);  // what was skipped is not drawn again
   tape_.set_shared({.peers = options_.peers, .absent = batch.absent});

@@ -2,8 +2,8 @@
  * opens furrow-mpi.so when it was launched as one of several processes, and an MPI of another ABI needs a plug-in
  * compiled against it, nothing else.
  *
- * Every function but rank, size, error and abort_all is collective: each process calls it, in the same order. They
- * return 0, or another number after which error() has a text. Only one thread calls them. */
+ * Every function but rank, size, library, error and abort_all is collective: each process calls it, in the same
+ * order. They return 0, or another number after which error() has a text. Only one thread calls them. */
 #ifndef FURROW_PARALLEL_PLUGIN_H
 #define FURROW_PARALLEL_PLUGIN_H
 

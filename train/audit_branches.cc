@@ -2,34 +2,24 @@
 
 #include "kernels/device.h"
 #include "nn/recognise.h"
-#include "nn/step_memory.h"
 
 namespace furrow::train {
 namespace {
 
-// A recorded forward pass and all that it needs.
+// A recorded forward pass and all that it needs. Its tape has no memory of its own, so that nothing is forgotten or
+// overwritten and every value lies where the host can read it.
 class Pass {
  public:
   Pass(const NamedTensors& weights, const Tensor& input, Backend& backend)
-      : backend_(backend),
-        network_(loaded(weights, backend.dtype())),
-        parameters_(*network_, backend),
-        memory_(backend, parameters_),
-        tape_(backend, Mode::training, &memory_) {
-    memory_.reset();
+      : network_(loaded(weights, backend.dtype())), tape_(backend, Mode::training) {
     network_->forward(tape_, tape_.input(input.to(backend.dtype())));
   }
   const Network& network() const { return *network_; }
   const std::vector<Node>& nodes() const { return tape_.nodes(); }
-  // A node's value where the host can read it.
   std::vector<double> value(VarId id) const {
-    const Tensor& from = nodes()[static_cast<size_t>(id)].value;
-    Tensor here = from;
-    if (!backend_.in_host_memory()) {
-      here = Tensor(from.shape(), from.dtype());
-      backend_.fetch(from, here);
-    }
-    const Tensor wide = here.to(DType::f64);
+    const Node& node = nodes()[static_cast<size_t>(id)];
+    require(node.value.shape() == node.shape && !node.value.empty(), "other_branches: a value that was kept");
+    const Tensor wide = node.value.to(DType::f64);
     return {wide.values<double>().begin(), wide.values<double>().end()};
   }
 
@@ -39,10 +29,7 @@ class Pass {
     network->load(weights, type);
     return network;
   }
-  Backend& backend_;
   std::unique_ptr<Network> network_;
-  FlatParameters parameters_;
-  StepMemory memory_;
   Tape tape_;
 };
 

@@ -8,10 +8,10 @@
 #include <memory>
 
 #include "io/atomic_file.h"
+#include "io/crc32c.h"
 #include "io/mapped_file.h"
 #include "io/non_finite.h"
 #include "io/safetensors.h"
-#include "train/crc32c.h"
 
 namespace furrow::train {
 namespace {
@@ -34,7 +34,7 @@ std::span<const std::byte> bytes_of(const Seal& seal) { return std::as_bytes(std
 
 std::string sum_text(std::span<const std::byte> bytes) {
   char text[9];
-  std::snprintf(text, sizeof text, "%08x", crc32c(bytes));
+  std::snprintf(text, sizeof text, "%08x", io::crc32c(bytes));
   return text;
 }
 
@@ -70,7 +70,7 @@ Snapshot read_snapshot(std::span<const std::byte> bytes, std::shared_ptr<const v
     throw Error(ErrorCode::checksum, std::to_string(bytes.size()) + " bytes are no checkpoint: the file is cut");
   const uint64_t seal_at = bytes.size() - sizeof seal;
   std::memcpy(&seal, bytes.data() + seal_at, sizeof seal);
-  if (crc32c(bytes_of(seal).first(offsetof(Seal, own_crc))) != seal.own_crc ||
+  if (io::crc32c(bytes_of(seal).first(offsetof(Seal, own_crc))) != seal.own_crc ||
       std::string_view(seal.magic.data(), seal.magic.size()) != kMagic)
     throw Error(ErrorCode::checksum, "the seal of a checkpoint is damaged or missing: the file is cut, or is none")
         .at(seal_at)
@@ -79,7 +79,8 @@ Snapshot read_snapshot(std::span<const std::byte> bytes, std::shared_ptr<const v
     throw Error(ErrorCode::unsupported, "a checkpoint of version " + std::to_string(seal.version) +
                                             "; this program reads up to " + std::to_string(kVersion))
         .at(seal_at);
-  if (seal.header_bytes > seal_at || crc32c(bytes.first(seal.header_bytes)) != seal.header_crc) damaged("header", 0);
+  if (seal.header_bytes > seal_at || io::crc32c(bytes.first(seal.header_bytes)) != seal.header_crc)
+    damaged("header", 0);
 
   io::Checkpoint file = io::read_safetensors(bytes, std::move(owner), limits);
   Snapshot out;
@@ -132,12 +133,12 @@ void write_snapshot(const std::string& path, const Snapshot& snapshot) {
   io::write_safetensors(
       [&](std::span<const std::byte> bytes) {
         if (piece < 2) {
-          seal.header_crc = crc32c(bytes, seal.header_crc);
+          seal.header_crc = io::crc32c(bytes, seal.header_crc);
           seal.header_bytes += bytes.size();
         }
         if (++piece == 2) {
           std::memcpy(seal.magic.data(), kMagic.data(), kMagic.size());
-          seal.own_crc = crc32c(bytes_of(seal).first(offsetof(Seal, own_crc)));
+          seal.own_crc = io::crc32c(bytes_of(seal).first(offsetof(Seal, own_crc)));
         }
         file.write(bytes);
       },

@@ -2,13 +2,13 @@
 
 #include <bit>
 
-#include "train/crc32c.h"
+#include "io/crc32c.h"
 
 namespace furrow::train {
 namespace {
 
 uint32_t masked(std::string_view data) {
-  const uint32_t crc = crc32c(std::as_bytes(std::span(data)));
+  const uint32_t crc = io::crc32c(std::as_bytes(std::span(data)));
   return std::rotr(crc, 15) + 0xa282ead8u;
 }
 

@@ -55,9 +55,9 @@ MemoryEstimate estimate_memory(const Network& network, const MemoryQuestion& q) 
       elements += (static_cast<uint64_t>(keyed.parameter->shape().elements()) + 15) / 16 * 16;
   const uint64_t flat = elements * size_of(q.type);
   MemoryEstimate out;
-  out.activations = step_peak(network, q.input, q.type);
-  out.parameters = flat * static_cast<uint64_t>(2 + q.moments);
-  const uint64_t checkpoint = flat * static_cast<uint64_t>(1 + q.moments);
+  out.activations = step_peak(network, q.input, q.type, q.shared);
+  out.parameters = flat * static_cast<uint64_t>(2 + q.moments + (q.averaged ? 1 : 0));
+  const uint64_t checkpoint = flat * static_cast<uint64_t>(1 + q.moments + (q.averaged ? 1 : 0));
   // Weights are packed for the fastest convolution there is: 16 products of Winograd for 9 weights.
   out.extra = checkpoint;
   if (q.validated) {

@@ -12,6 +12,8 @@ struct MemoryQuestion {
   Shape input;  // of one micro-batch: {B,H,W,C}
   DType type = DType::f32;
   int moments = 2;                             // buffers of the optimiser
+  bool shared = false;                         // one of several processes (step_peak())
+  bool averaged = false;                       // a second network holds the average of the weights
   std::optional<Shape> validated;              // a batch of validation, for which inference is planned beside it
   uint64_t loader_bytes = 0, cache_bytes = 0;  // at most: batches made ahead, decoded items
 };

@@ -14,7 +14,7 @@ void check_together(const TrainOptions& o, const std::vector<io::ConfigEntry>& e
         if (entry.path == key) return problems.add(entry.place, entry.key, std::move(reason), std::move(hint));
     problems.add({"the configuration", 0, 0}, *keys.begin(), std::move(reason), std::move(hint));
   };
-  if (o.val_percent + o.test_percent >= 1)
+  if (o.split_rule != SplitRule::folds && o.val_percent + o.test_percent >= 1)
     refuse({"val_percent", "test_percent"}, "val_percent and test_percent leave nothing to train on",
            "their sum must be below 1");
   if (o.crop != 0 && (o.crop < 32 || o.crop > o.size))
@@ -50,10 +50,12 @@ void check_together(const TrainOptions& o, const std::vector<io::ConfigEntry>& e
              "");
     target_classes = count;
     if (!o.labelled())
-      refuse({"masks.kind"}, "several classes need loss.form ce", "set loss.form: ce");
+      refuse({"masks.kind"}, "several classes need a loss over classes and model.classes",
+             "loss.form ce, soft_dice, foreground_dice, L0_class_mean, or L0 with model.classes above 1");
   }
   if (o.labelled() && target_classes == 0)
-    refuse({"loss.form", "masks.kind"}, "form '" + o.loss_form + "' needs classes, and masks.kind is weak", "use loss.form mse");
+    refuse({"loss.form", "masks.kind"}, "form '" + o.loss_form + "' needs classes, and masks.kind is weak",
+           "use loss.form mse");
   else if (o.labelled() && o.classes != target_classes)
     refuse({"model.classes", "loss.form"},
            "model.classes is " + std::to_string(o.classes) + ", but the masks have " + std::to_string(target_classes) +
@@ -61,9 +63,8 @@ void check_together(const TrainOptions& o, const std::vector<io::ConfigEntry>& e
            "make them equal");
   if (!o.labelled() && o.classes != 1)
     refuse({"model.classes"}, "this loss takes one output channel, not " + std::to_string(o.classes),
-           "use loss.form ce");
-  if (o.labelled() && !o.class_weights.empty() &&
-      static_cast<int64_t>(o.class_weights.size()) != o.classes)
+           "use loss.form ce, soft_dice, foreground_dice, L0_class_mean or L0");
+  if (o.labelled() && !o.class_weights.empty() && static_cast<int64_t>(o.class_weights.size()) != o.classes)
     refuse({"loss.class_weights"},
            std::to_string(o.class_weights.size()) + " weights for " + std::to_string(o.classes) + " classes", "");
   if (o.loss == LossKind::dice_focal && o.dice_focal.dice_weight == 0 && o.dice_focal.focal_weight == 0)
@@ -72,7 +73,8 @@ void check_together(const TrainOptions& o, const std::vector<io::ConfigEntry>& e
   if (o.mask_dilate && (classes || o.mask_mode == MaskMode::weak))
     refuse({"masks.dilate"}, "only binary masks can be dilated", "");
   if (o.texture_is_target() && o.texture == Texture::files)
-    refuse({"texture.as", "texture.source"}, "maps in files are a folder of masks", "mask_dir: FOLDER, without texture");
+    refuse({"texture.as", "texture.source"}, "maps in files are a folder of masks",
+           "mask_dir: FOLDER, without texture");
   else if (o.texture_is_target() && o.mask_mode != MaskMode::weak)
     refuse({"texture.as", "masks.kind"}, "a texture map is a continuous target", "set masks.kind: weak");
   if (o.texture == Texture::files && o.texture_dir.empty())

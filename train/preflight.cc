@@ -42,7 +42,7 @@ uint64_t sample_bytes(const TrainOptions& o) {
 
 }  // namespace
 
-Preflight preflight_counts(const TrainOptions& o, const Data& data, const Network& network, DType type,
+Preflight preflight_counts(const TrainOptions& o, const Data& data, const Network& network, DType type, bool shared,
                            int loader_threads, const std::string& run) {
   Preflight out;
   out.pairs = data.set->size();
@@ -54,6 +54,8 @@ Preflight preflight_counts(const TrainOptions& o, const Data& data, const Networ
 
   const int64_t channels = network.architecture().in_channels, side = training_side(o);
   MemoryQuestion question{.input = {o.batch_size, side, side, channels}, .type = type};
+  question.shared = shared;
+  question.averaged = o.average_decay > 0;
   question.moments = o.optimiser == Optimiser::adamw ? 2 : (o.momentum != 0 ? 1 : 0);
   if (!data.val.empty()) question.validated = Shape{o.batch_size, o.size, o.size, channels};
   const data::LoaderOptions loader = loader_options(o, false, loader_threads);

@@ -31,7 +31,7 @@ inline constexpr int kOverfitSteps = 10;
 
 // Counts, and sizes from shapes. `run`: where the run's folder will be.
 Preflight preflight_counts(const TrainOptions& options, const Data& data, const Network& network, DType type,
-                           int loader_threads, const std::string& run);
+                           bool shared, int loader_threads, const std::string& run);
 // Adds the overfit check: the first training picture that has a wrinkle, by the run's own optimiser and learning rate.
 void preflight_overfit(const TrainOptions& options, const Data& data, const Network& network, Backend& backend,
                        const LossFunction& loss, Preflight& into);

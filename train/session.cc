@@ -95,11 +95,13 @@ Session::Session(const TrainJob& job, const Snapshot* from)
       stopping(stopping_options(options)) {
   for (const std::string& warning : data.pairing.warnings) notes.push_back(warning);
   for (const std::string& note : data.notes) notes.push_back(note);
-  if (peers != nullptr && options.loss == LossKind::dice_focal &&
-      (options.dice_focal.dice_over_batch || options.dice_focal.batch_broadcast))
+  const DiceFocal& form = options.dice_focal;
+  const bool mixes = options.loss == LossKind::soft_dice ||
+                     (options.loss == LossKind::dice_focal && (form.dice_over_batch || form.batch_broadcast));
+  if (peers != nullptr && mixes)
     throw Error(ErrorCode::unsupported, "a loss that mixes the images of a batch cannot be shared between processes")
         .in("loss")
-        .hint("the per-image Dice (the default) can; --parallel none trains in one process");
+        .hint("one Dice per image (form L6) and form ce can; --parallel none trains in one process");
   augmentation(options, false);  // refuses what it does not know, now and not after the first checkpoint
   const int64_t channels = architecture_of(options).in_channels, given = data.set->has_textures() ? 4 : 3;
   if (channels != given)

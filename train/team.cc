@@ -3,8 +3,8 @@
 #include <array>
 #include <string_view>
 
+#include "io/crc32c.h"
 #include "io/sha256.h"
-#include "train/crc32c.h"
 
 namespace furrow::train {
 namespace {
@@ -94,7 +94,8 @@ Team::Said Team::after_step(const Said& own) {
 void Team::check(Session& session) {
   session.step->parameters().publish();
   uint32_t sum = 0;
-  for (const Module::Keyed& keyed : session.network->parameters()) sum = crc32c(bytes_of(keyed.parameter->value), sum);
+  for (const Module::Keyed& keyed : session.network->parameters())
+    sum = io::crc32c(bytes_of(keyed.parameter->value), sum);
   const double own = sum;
   std::vector<double> every(static_cast<size_t>(all_.size()));
   all_.gather(std::span(&own, 1), every);
@@ -120,7 +121,8 @@ TrainResult follow(const TrainJob& job) {
   data::Loader loader(*session.data.set, session.data.train, session.loader_options(), augmentation(own.options, false),
                       {static_cast<uint32_t>(session.position.epoch), session.position.batch});
   TrainResult result;
-  for (Team::Command command; (command = team.hear()).order != Team::Order::end;) {
+  Team::Command command;
+  while ((command = team.hear()).order != Team::Order::end) {
     if (command.order == Team::Order::check) {
       team.check(session);
       continue;
@@ -140,6 +142,7 @@ TrainResult follow(const TrainJob& job) {
     result.interrupted = team.after_step(said).interrupted;
     result.steps = command.at.step + 1;
   }
+  result.interrupted = result.interrupted || command.interrupted != 0;  // between two steps, rank 0 alone knows
   return result;
 }
 

@@ -309,7 +309,7 @@ class Run {
 
 Preflight preflight_of(Session& session, const TrainJob& job) {
   Preflight out = preflight_counts(job.options, session.data, *session.network, session.backend->dtype(),
-                                   session.loader_threads, job.run);
+                                   session.peers != nullptr, session.loader_threads, job.run);
   preflight_overfit(job.options, session.data, *session.network, *session.backend, session.loss, out);
   return out;
 }

@@ -179,7 +179,12 @@ int run_evaluate_classes(const EvaluateJob& job, const cli::Common& common) {
       count(compare(job, table, pairs[i], runner ? &*runner : nullptr), pairs[i].id, result);
     } catch (const DeviceLost&) {
       throw;  // no other picture would fare better
-    } catch (const Error& error) { result.failures.emplace_back(shown_name(pairs[i].id), error.line()); }
+    } catch (const Error& error) {
+      result.failures.emplace_back(shown_name(pairs[i].id), error.line());
+    } catch (const std::bad_alloc&) {
+      result.failures.emplace_back(shown_name(pairs[i].id),
+                                   Error(ErrorCode::limit, "out of memory").file(pairs[i].image).line());
+    }
     progress.update(static_cast<int64_t>(i + 1), static_cast<int64_t>(result.failures.size()));
   }
   progress.clear();

@@ -170,14 +170,15 @@ int run_evaluate(const EvaluateJob& job, const cli::Common& common) {
   std::error_code error;
   const bool finished = job.shards > 1 && !job.force && fs::exists(shard_file(job), error);
   if (!finished) refuse_overwriting(job);
-  const ResultFolder folder(job.out);
+  const ResultFolder folder(job.out, job.shards > 1);
   if (merging) return write_results(job, common, merged(job), nullptr);
   const Setup setup = set_up(job, common);
   Record record = new_record(job, setup);
   if (finished) {
-    if (!same_shard(read_record(shard_file(job)), record)) refuse_overwriting(job);
+    const Record found = read_record(shard_file(job));
+    if (!same_shard(found, record)) refuse_overwriting(job);
     cli::note(common, shard_file(job) + ": finished before");
-    return 0;
+    return write_results(job, common, found, nullptr);  // the same again, with what failed
   }
   if (!count_all(job, setup, common, record)) {
     cli::note(common,

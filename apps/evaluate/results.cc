@@ -72,13 +72,14 @@ void refuse_overwriting(const EvaluateJob& job) {
       throw Error(ErrorCode::usage, "exists already").file(path).hint("--force overwrites results");
 }
 
-ResultFolder::ResultFolder(const std::string& path) {
+ResultFolder::ResultFolder(const std::string& path, bool shared) {
   std::error_code error;
   std::vector<fs::path> missing;
   for (fs::path at = path; !at.empty() && !fs::exists(at, error); at = at.parent_path()) missing.push_back(at);
   fs::create_directories(path, error);
   if (error) throw Error(ErrorCode::io, "cannot create the folder for results: " + error.message()).file(path);
-  for (const fs::path& at : missing) made_.push_back(at.string());
+  if (!shared)
+    for (const fs::path& at : missing) made_.push_back(at.string());
 }
 
 ResultFolder::~ResultFolder() {

@@ -19,7 +19,8 @@ void refuse_overwriting(const EvaluateJob& job);
 class ResultFolder {
  public:
   // Makes the folder and those above it that are missing. ErrorCode::io where that cannot be done.
-  explicit ResultFolder(const std::string& path);
+  // shared: others may be about to write there, so it stays.
+  explicit ResultFolder(const std::string& path, bool shared = false);
   ~ResultFolder();
   ResultFolder(const ResultFolder&) = delete;
   ResultFolder& operator=(const ResultFolder&) = delete;

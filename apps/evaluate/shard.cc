@@ -12,6 +12,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr size_t kMostListed = 100;  // of missing shards
+
 std::string stem(const EvaluateJob& job) {
   return job.out + "/shard-" + std::to_string(job.shard) + "-of-" + std::to_string(job.shards);
 }
@@ -47,7 +49,11 @@ void PartKeeper::after_picture(const Record& record) {
 void PartKeeper::save(const Record& record) {
   if (path_.empty()) return;
   const std::string text = record_json(record);
-  io::write_file_atomically(path_, std::as_bytes(std::span(text)));
+  try {
+    io::write_file_atomically(path_, std::as_bytes(std::span(text)));
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::io) throw;  // it only saves work: the end will say whether results can be written
+  }
   saved_ = std::chrono::steady_clock::now();
 }
 
@@ -57,18 +63,18 @@ std::vector<std::string> files_to_merge(const std::vector<std::string>& words) {
   std::set<int> finished, begun, counts;
   for (const fs::directory_entry& entry : fs::directory_iterator(words[0], error)) {
     const std::string name = entry.path().filename().string();
-    int shard = 0, shards = 0, length = 0;
-    if (std::sscanf(name.c_str(), "shard-%6d-of-%6d%n", &shard, &shards, &length) != 2 || shard < 1 || shard > shards)
-      continue;
-    const std::string rest = name.substr(static_cast<size_t>(length));
-    if (rest == ".json")
+    int shard = 0, shards = 0;
+    if (std::sscanf(name.c_str(), "shard-%6d-of-%6d", &shard, &shards) != 2 || shard < 1 || shard > shards) continue;
+    const std::string own = "shard-" + std::to_string(shard) + "-of-" + std::to_string(shards);
+    if (name == own + ".json")
       finished.insert(shard);
-    else if (rest == ".part.json")
+    else if (name == own + ".part.json")
       begun.insert(shard);
     else
       continue;
     counts.insert(shards);
   }
+  if (error) throw Error(ErrorCode::io, "cannot be read: " + error.message()).file(words[0]);
   if (counts.empty()) throw Error(ErrorCode::usage, "holds no shard").file(words[0]);
   if (counts.size() > 1)
     throw Error(ErrorCode::usage,
@@ -77,7 +83,7 @@ std::vector<std::string> files_to_merge(const std::vector<std::string>& words) {
         .hint("name the files that belong together: --merge FILE,FILE");
   const int shards = *counts.begin();
   std::vector<std::string> files, missing;
-  for (int shard = 1; shard <= shards; ++shard) {
+  for (int shard = 1; shard <= shards && missing.size() < kMostListed; ++shard) {
     const std::string number = std::to_string(shard), all = std::to_string(shards);
     if (finished.contains(shard))
       files.push_back(words[0] + "/shard-" + number + "-of-" + all + ".json");
@@ -87,8 +93,8 @@ std::vector<std::string> files_to_merge(const std::vector<std::string>& words) {
                         ", with the options of the others");
   }
   if (!missing.empty())
-    throw Error(ErrorCode::usage,
-                std::to_string(missing.size()) + " of " + std::to_string(shards) + " shards are missing")
+    throw Error(ErrorCode::usage, std::to_string(shards - static_cast<int>(finished.size())) + " of " +
+                                      std::to_string(shards) + " shards are missing")
         .file(words[0])
         .details(missing);
   return files;

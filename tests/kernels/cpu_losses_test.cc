@@ -68,8 +68,9 @@ std::vector<std::pair<std::string, DiceFocal>> forms() {
 // then is 1e-38; where it matters, below 10, it is 6e-7.
 constexpr double kPixelDigits = 1e-6;
 
-// Largest |got - want| in units in the last place of a float32 `want`, which is normal.
+// |got - want| in units in the last place of a float32 `want`, which is normal; of no number, as many as there are.
 double units(float got, double want) {
+  if (!std::isfinite(got)) return std::numeric_limits<double>::infinity();
   return std::abs(static_cast<double>(got) - want) / std::ldexp(1.0, std::ilogb(want) - 23);
 }
 

@@ -1,6 +1,8 @@
 // The moving average of the weights: its formula, and that it is what a run validates, saves, resumes and exports.
 #include "train/average.h"
 
+#include <algorithm>
+
 #include "io/checkpoint.h"
 #include "segment/model.h"
 #include "tests/train/tiny_run.h"
@@ -109,6 +111,25 @@ TEST_F(AveragedRun, ItsCheckpointsOpenAsModels) {
     EXPECT_EQ(file.notes.size(), 1u);
     EXPECT_EQ(Model::load(path(std::string(run) + "/checkpoints/best.safetensors")).info().architecture,
               Model::load(path(std::string(run) + "/model.safetensors")).info().architecture);
+  }
+}
+
+TEST_F(AveragedRun, ADamagedCheckpointIsNoModel) {
+  train::train(averaged("run"));
+  const std::string file = path("run/checkpoints/best.safetensors"), whole = contents(file);
+  const NamedTensors tensors = io::read_checkpoint(file).tensors;
+  const auto found = std::ranges::find(tensors, "inc.double_conv.0.weight", &NamedTensor::name);
+  ASSERT_NE(found, tensors.end());
+  const std::string weight(reinterpret_cast<const char*>(found->bytes.data()), found->bytes.size());
+  std::string damaged = whole;
+  damaged[damaged.find(weight) + 5] ^= 4;
+  write(path("damaged.safetensors"), damaged);
+  try {
+    io::read_checkpoint(path("damaged.safetensors"));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::checksum);
+    EXPECT_NE(error.line().find("average.inc.double_conv.0.weight"), std::string::npos) << error.line();
   }
 }
 

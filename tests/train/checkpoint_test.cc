@@ -7,8 +7,8 @@
 #include <numeric>
 
 #include "io/checkpoint.h"
+#include "io/crc32c.h"
 #include "tests/train/temporary_folder.h"
-#include "train/crc32c.h"
 
 namespace furrow::testing {
 namespace {
@@ -55,14 +55,14 @@ ErrorCode code_of(const std::function<void()>& body) {
 }
 
 TEST(Crc32c, GivesTheValuesOfTheStandard) {  // RFC 3720, B.4
-  const auto of = [](const std::string& text) { return train::crc32c(std::as_bytes(std::span(text))); };
+  const auto of = [](const std::string& text) { return io::crc32c(std::as_bytes(std::span(text))); };
   EXPECT_EQ(of("123456789"), 0xE3069283u);
   EXPECT_EQ(of(std::string(32, '\0')), 0x8A9136AAu);
   EXPECT_EQ(of(std::string(32, '\xff')), 0x62A8AB43u);
   std::string rising(32, '\0');
   std::iota(rising.begin(), rising.end(), '\0');
   EXPECT_EQ(of(rising), 0x46DD794Eu);
-  EXPECT_EQ(train::crc32c(std::as_bytes(std::span(rising).subspan(13)), of(rising.substr(0, 13))), 0x46DD794Eu);
+  EXPECT_EQ(io::crc32c(std::as_bytes(std::span(rising).subspan(13)), of(rising.substr(0, 13))), 0x46DD794Eu);
 }
 
 class Checkpoints : public TemporaryFolder {};

@@ -3,6 +3,7 @@
 // Not verified: no machine with two GPUs has run it. The tests hold it against a fake library on the emulator.
 #pragma once
 
+#include <exception>
 #include <memory>
 
 #include "kernels/cuda/cuda_backend.h"
@@ -24,7 +25,7 @@ class NcclPeers : public Peers {
   int size() const override { return host_.size(); }
   void gather(std::span<const double> own, std::span<double> all) override { host_.gather(own, all); }
   // In the order of the ranks like any Peers, but in float32: every process gathers a piece of all ranks' and adds them
-  // up on its GPU. No ncclAllReduce, whose order is NCCL's to choose. size() * kPiece floats of device memory. t:
+  // up on its GPU. No ncclAllReduce, whose order is NCCL's to choose. (size() + 1) * kPiece floats of device memory. t:
   // float32, in memory of the back-end that this was made with.
   void sum(Backend& backend, Tensor& t) override;
   static constexpr int64_t kPiece = int64_t{1} << 22;
@@ -36,6 +37,7 @@ class NcclPeers : public Peers {
   Peers& host_;
   std::shared_ptr<const NcclLibrary> library_;
   void* comm_ = nullptr;
+  int exceptions_ = std::uncaught_exceptions();  // when this was made
   Arena memory_;
 };
 

@@ -1,9 +1,9 @@
-#include "train/crc32c.h"
+#include "io/crc32c.h"
 
 #include <array>
 #include <cstring>
 
-namespace furrow::train {
+namespace furrow::io {
 namespace {
 
 // tables[k][b]: the remainder of byte b followed by k zero bytes, so that eight bytes take eight look-ups and no
@@ -41,4 +41,4 @@ uint32_t crc32c(std::span<const std::byte> bytes, uint32_t crc) {
   return ~state;
 }
 
-}  // namespace furrow::train
+}  // namespace furrow::io
