@@ -172,9 +172,11 @@ class Training(Parallel):
         self.assertIn(b"process 1 of 2: error[io]", result.stderr)
 
     def test_a_loss_over_the_whole_batch_is_refused(self):
-        out, err = self.together(2, self.words("run", 1, "--set", "loss.form=L0"), status=5)
-        self.assertIn("mixes the images of a batch", err)
-        self.assertFalse((self.folder / "run").exists())
+        for more in ((), ("--set", "model.classes=2"), ("--set", "loss.form=soft_dice", "--set", "model.classes=2")):
+            with self.subTest(more):
+                out, err = self.together(2, self.words("run", 1, "--set", "loss.form=L0", *more), status=5)
+                self.assertIn("mixes the images of a batch", err)
+                self.assertFalse((self.folder / "run").exists())
 
     def wait_for_steps(self, process):
         log = self.folder / "run" / "metrics.jsonl"

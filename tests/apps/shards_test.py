@@ -95,6 +95,25 @@ class Segment(Shards):
             path.write_text(bad)
             self.refused(self.run_furrow("segment", "--merge", "-o", "parts"), 4, "segment-shard")
 
+    def test_shards_of_other_options_are_refused(self):
+        self.ok(*self.QUICK, "-o", "parts", "--shard", "1/2", "--save", "mask", "--threshold", "0.2")
+        self.ok(*self.QUICK, "-o", "parts", "--shard", "2/2", "--save", "mask", "--threshold", "0.8")
+        self.refused(self.run_furrow("segment", "--merge", "-o", "parts"), 2, "options", "threshold 0.8", "threshold 0.2")
+        self.ok(*self.QUICK, "-o", "parts", "--shard", "2/2", "--save", "mask", "--threshold", "0.2", "--force")
+        self.assertEqual(self.ok("segment", "--merge", "-o", "parts").stdout, b"7 done\n")
+        self.refused(self.run_furrow("segment", "--merge", "-o", "parts", "--json"), 2, "kept no JSON")
+
+    def test_names_that_are_no_shards_count_for_nothing(self):
+        for name in ("0-of-0", "1-of-0", "3-of-2", "01-of-2"):
+            self.put(f"parts/segment-shard-{name}.json", b"")
+        self.refused(self.run_furrow("segment", "--merge", "-o", "parts"), 2, "holds no finished shard")
+        self.put("parts/segment-shard-1-of-999999.json", b"")
+        merged = self.run_furrow("segment", "--merge", "-o", "parts", "--json")
+        self.assertEqual(merged.returncode, 2)
+        error = json.loads(merged.stdout)["error"]
+        self.assertIn("999998 of 999999 shards are missing", error["reason"])
+        self.assertLessEqual(len(error["details"]), 100)
+
     def test_more_shards_than_photos(self):
         for i in range(1, 10):
             self.ok(*self.QUICK, "-o", "parts", "--shard", f"{i}/9")
@@ -177,6 +196,16 @@ class Evaluate(Shards):
         env = {**os.environ, "OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "4"}
         self.assertIn(b"shard 2/4, as launched by Open MPI", self.ok(*self.words("parts"), env=env).stderr)
         self.assertTrue((self.folder / "parts/shard-2-of-4.json").exists())
+        # Several classes are not divided: every process would do all of the work, in one place.
+        self.refused(self.run_furrow(*self.words("out", "--mask-classes", "0:0,255:1"), env=env), 2, "--mask-classes")
+        self.assertFalse((self.folder / "out").exists())
+
+    def test_a_finished_shard_says_again_what_failed(self):
+        self.put("photos/004.png", b"no picture")
+        first = self.ok(*self.words("parts", "--shard", "1/2", "--json"), status=4)
+        again = self.ok(*self.words("parts", "--shard", "1/2", "--json"), status=4)
+        self.assertEqual(first.stdout, again.stdout)
+        self.assertIn(b"finished before", again.stderr)
 
 
 if __name__ == "__main__":
