@@ -190,7 +190,7 @@ std::unique_ptr<parallel::Communicator> join(const TrainWords& words, const cli:
   if (together.rank() != 0) {
     for (int i = 0; i < 20; ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
-      if (cli::interrupted() != 0) break;  // the launcher ends this process: what it has to say, it says now
+      if (cli::interrupted() != 0) std::_Exit(static_cast<int>(error.code()));  // the launcher ends this process
     }
     if (!common.json) std::fprintf(stderr, "process %d of %d: ", together.rank(), together.size());
   }

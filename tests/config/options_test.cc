@@ -189,7 +189,7 @@ TEST(Options, FieldsThatContradictEachOther) {
   refused("masks: {kind: values}", "without masks.values");
   refused("masks: {kind: values, values: [1], background: [1]}", "value 1 is in masks.values too");
   refused("masks: {kind: classes, classes: {1: 0, 2: 2}}\nloss: {form: ce}", "without gaps");
-  refused("masks: {kind: classes, classes: {1: 0, 2: 1}}\nmodel: {classes: 2}", "several classes need loss.form ce");
+  refused("masks: {kind: classes, classes: {1: 0, 2: 1}}\nmodel: {classes: 2}", "several classes need a loss over classes");
   refused("masks: {kind: classes, classes: {1: 0, 2: 1}}\nloss: {form: ce}\nmodel: {classes: 3}",
           "model.classes is 3, but the masks have 2");
   refused("loss: {form: ce}", "model.classes is 1, but the masks have 2");
