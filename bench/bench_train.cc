@@ -2,8 +2,9 @@
 // its gradient, backward, clipping and AdamW; and the loss alone.
 //
 //   furrow_bench --benchmark_filter='train/'
-//   furrow_bench --benchmark_filter='train/dice.focal'    python3 bench/peers/torch_train.py --loss --side 512 --batch
-//   8
+//   furrow_bench --benchmark_filter='train/dice.focal'
+//   python3 bench/peers/torch_train.py --loss --side 512 --batch 8
+//
 // flops: three times those of the forward pass, by formula. bench/peers/torch_train.py runs the same step in PyTorch;
 // scripts/bench_train.sh runs both in turns.
 #include <algorithm>
