@@ -16,7 +16,7 @@ void check(const io::Image& image) {
 }
 
 using Table = std::array<uint8_t, 256>;
-void apply(io::Image& image, const Table& table) {
+void look_up(io::Image& image, const Table& table) {
   for (uint8_t& value : image.pixels) value = table[value];
 }
 
@@ -41,7 +41,7 @@ void adjust_brightness(io::Image& image, double factor) {
   if (factor == 1) return;
   Table table;
   for (size_t v = 0; v < 256; ++v) table[v] = cut_off(static_cast<float>(v) * static_cast<float>(factor));
-  apply(image, table);
+  look_up(image, table);
 }
 
 void adjust_contrast(io::Image& image, double factor) {
@@ -56,7 +56,7 @@ void adjust_contrast(io::Image& image, double factor) {
     const auto offset = static_cast<float>(mean * (1 - factor));
     for (size_t v = 0; v < 256; ++v) table[v] = cut_off(static_cast<float>(v) * static_cast<float>(factor) + offset);
   }
-  apply(image, table);
+  look_up(image, table);
 }
 
 void adjust_saturation(io::Image& image, double factor) {
