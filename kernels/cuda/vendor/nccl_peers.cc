@@ -30,9 +30,7 @@ NcclPeers::NcclPeers(CudaBackend& backend, Peers& host, std::shared_ptr<const Nc
 }
 
 NcclPeers::~NcclPeers() {
-  // To destroy is collective where ranks share a machine. While an error is on its way, the others are elsewhere: the
-  // process is about to end them all, and itself.
-  if (comm_ != nullptr && std::uncaught_exceptions() <= exceptions_) library_->api.destroy(comm_);
+  if (comm_ != nullptr) library_->api.destroy(comm_);
 }
 
 void NcclPeers::check(int result, const char* what) const {

@@ -3,7 +3,6 @@
 // Not verified: no machine with two GPUs has run it. The tests hold it against a fake library on the emulator.
 #pragma once
 
-#include <exception>
 #include <memory>
 
 #include "kernels/cuda/cuda_backend.h"
@@ -37,7 +36,6 @@ class NcclPeers : public Peers {
   Peers& host_;
   std::shared_ptr<const NcclLibrary> library_;
   void* comm_ = nullptr;
-  int exceptions_ = std::uncaught_exceptions();  // when this was made
   Arena memory_;
 };
 
