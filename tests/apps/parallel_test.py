@@ -23,12 +23,6 @@ NO_MPI = "" if MPIRUN and PLUGIN.exists() else \
 LAUNCH = ["--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "--mca", "btl", "self,vader"]
 
 
-def gray(width: int, height: int, value) -> bytes:
-    rows = b"".join(b"\0" + bytes(value(x, y) for x in range(width)) for y in range(height))
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-
-
 def values(path) -> dict:
     """The floating tensors of a checkpoint by name."""
     data = pathlib.Path(path).read_bytes()

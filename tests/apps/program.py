@@ -26,6 +26,14 @@ def png(width: int, height: int, value=lambda x, y: (x * 7 + y * 3) % 256) -> by
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
+def gray(width, height, value, depth=8) -> bytes:
+    """A gray PNG whose pixels are value(x, y)."""
+    code = ">H" if depth == 16 else ">B"
+    rows = b"".join(b"\0" + b"".join(struct.pack(code, value(x, y)) for x in range(width)) for y in range(height))
+    header = struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
 def png_size(path) -> tuple:
     return struct.unpack(">II", pathlib.Path(path).read_bytes()[16:24])
 

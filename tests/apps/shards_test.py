@@ -15,12 +15,6 @@ if len(sys.argv) > 1 and os.path.exists(sys.argv[1]):
 from program import *  # noqa: E402, F403
 
 
-def gray(width: int, height: int, value) -> bytes:
-    rows = b"".join(b"\0" + bytes(value(x, y) for x in range(width)) for y in range(height))
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-
-
 class Shards(Program):
     def put(self, name, data):
         path = self.folder / name

@@ -27,12 +27,6 @@ if "--kill-points" in sys.argv:
 from program import *  # noqa: E402, F403: run_furrow, refused and the rest
 
 
-def gray(width: int, height: int, value) -> bytes:
-    rows = b"".join(b"\0" + bytes(value(x, y) for x in range(width)) for y in range(height))
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-
-
 def tensors(path) -> dict:
     """The sha256 of each tensor of a checkpoint, by name, but for the seal: that covers the configuration too."""
     data = pathlib.Path(path).read_bytes()
