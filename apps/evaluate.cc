@@ -4,6 +4,7 @@
 #include <memory>
 #include <sstream>
 
+#include "apps/cli/words.h"
 #include "apps/evaluate/groups.h"
 #include "apps/evaluate/job.h"
 #include "apps/shard.h"
@@ -14,7 +15,7 @@
 namespace furrow::apps {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kEvaluateExamples =
     "Examples:\n"
     "  furrow evaluate photos masks -o out                       face crops and masks of 0 and 255, paired by name\n"
     "  furrow evaluate photos masks --mask-values 3 --weights w.pth --sweep\n"
@@ -25,26 +26,16 @@ constexpr const char* kExamples =
     "  furrow evaluate --merge parts -o out\n"
     "Every number: docs/metrics.md.";
 
-constexpr int kMostThreads = 1024, kMostResamples = 1'000'000, kMostOverlays = 50;
+constexpr int kMostResamples = 1'000'000, kMostOverlays = 50;
 
 // The words as typed; checked and turned into an EvaluateJob when the verb runs.
-struct Words {
+struct EvaluateWords {
   EvaluateJob job;
   std::string crop = "none", at = "model", tta = "none", mask_values = "binary", mask_classes, tolerance = "1,2,3",
               keep, merge, shard;
   bool luma = false;
   int threads = 0;
 };
-
-template <class T>
-T choose(const std::string& option, const std::string& word, const std::vector<std::pair<std::string, T>>& choices) {
-  std::string known;
-  for (const auto& [name, value] : choices) {
-    if (name == word) return value;
-    known += (known.empty() ? "" : ", ") + name;
-  }
-  throw Error(ErrorCode::usage, option + " " + printable(word) + ": unknown").hint("it takes " + known);
-}
 
 std::vector<std::string> split(const std::string& list) {
   std::vector<std::string> words;
@@ -73,7 +64,7 @@ void check_range(const char* option, int64_t value, int64_t low, int64_t high) {
 }
 
 // "0:0,3:1": value in the masks to class number.
-data::MaskRule class_rule(const Words& words) {
+data::MaskRule class_rule(const EvaluateWords& words) {
   data::MaskRule rule;
   rule.kind = data::MaskKind::classes;
   rule.luma = words.luma;
@@ -98,7 +89,7 @@ data::MaskRule class_rule(const Words& words) {
   return rule;
 }
 
-data::MaskRule mask_rule(const Words& words) {
+data::MaskRule mask_rule(const EvaluateWords& words) {
   if (!words.mask_classes.empty()) return class_rule(words);
   data::MaskRule rule;
   const std::string& text = words.mask_values;
@@ -163,7 +154,7 @@ void exclude(CLI::App& verb) {
       merge->excludes(option);
 }
 
-EvaluateJob to_job(Words words, const io::Limits& limits, const cli::Common& common) {
+EvaluateJob to_job(EvaluateWords words, const io::Limits& limits, const cli::Common& common) {
   EvaluateJob job = std::move(words.job);
   job.limits = limits;
   job.crop = choose<CropMode>("--crop", words.crop, {{"face", CropMode::face}, {"none", CropMode::none}});
@@ -199,12 +190,12 @@ EvaluateJob to_job(Words words, const io::Limits& limits, const cli::Common& com
 }  // namespace
 
 void add_evaluate(CLI::App& app, Program& program) {
-  auto words = std::make_shared<Words>();
+  auto words = std::make_shared<EvaluateWords>();
   EvaluateJob& job = words->job;
   CLI::App* verb =
       app.add_subcommand("evaluate", "Compare a model's wrinkles with masks: IoU, F1, AUROC and more, with intervals");
   verb->fallthrough();
-  verb->footer(kExamples);
+  verb->footer(kEvaluateExamples);
   verb->add_option("IMAGES", job.images, "Folder of photos");
   verb->add_option("MASKS", job.masks, "Folder of masks, paired with the photos by name");
   verb->add_option("-o,--output", job.out, "Folder for the results (default: evaluation)");

@@ -10,13 +10,12 @@
 namespace furrow::apps {
 namespace {
 
-using nlohmann::json;
 
 bool is_hex(const std::string& text) {
   return std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
-std::string text_of(const json& entry, const char* key, bool required) {
+std::string text_of(const nlohmann::json& entry, const char* key, bool required) {
   const auto it = entry.find(key);
   if (it == entry.end() || it->is_null()) {
     if (required) throw Error(ErrorCode::configuration, std::string("'") + key + "' is missing");
@@ -26,7 +25,7 @@ std::string text_of(const json& entry, const char* key, bool required) {
   return it->get<std::string>();
 }
 
-PublishedFile parse_entry(const json& entry) {
+PublishedFile parse_entry(const nlohmann::json& entry) {
   PublishedFile file{.name = text_of(entry, "name", true),
                      .file = text_of(entry, "file", true),
                      .what = text_of(entry, "what", true),
@@ -51,13 +50,13 @@ PublishedFile parse_entry(const json& entry) {
 
 std::vector<PublishedFile> parse_manifest(std::string_view text, const std::string& file) {
   return with_file(file, [&] {
-    const json root = json::parse(text, nullptr, /*allow_exceptions=*/false);
+    const nlohmann::json root = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
     if (!root.is_object() || !root.contains("schema") || root["schema"] != "furrow.weights/1" ||
         !root.contains("files") || !root["files"].is_array())
       throw Error(ErrorCode::configuration, "not a weight manifest")
           .hint("it is a JSON object with \"schema\": \"furrow.weights/1\" and \"files\"");
     std::vector<PublishedFile> files;
-    for (const json& entry : root["files"]) {
+    for (const nlohmann::json& entry : root["files"]) {
       if (!entry.is_object())
         throw Error(ErrorCode::configuration, "not an object").in("files[" + std::to_string(files.size()) + "]");
       try {

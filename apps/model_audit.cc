@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "apps/cli/words.h"
 #include "io/checkpoint.h"
 #include "kernels/threads.h"
 #include "nn/recognise.h"
@@ -17,8 +18,6 @@ using Json = nlohmann::ordered_json;
 using train::Audit;
 using train::AuditPart;
 using train::AuditRow;
-
-constexpr int kMostThreads = 1024;
 
 std::string scientific(double value) {
   char text[32];
@@ -63,7 +62,7 @@ Error departure(const Audit& audit, const AuditOptions& options) {
       .hint(std::string("look at: ") + where_to_look(row));
 }
 
-Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+Json finite_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
 std::string as_json(const Audit& audit, const AuditOptions& options, const std::string& device) {
   Json out = {{"schema", "furrow.audit/1"},
@@ -77,8 +76,8 @@ std::string as_json(const Audit& audit, const AuditOptions& options, const std::
   out["arrays"] = Json::array();
   for (const AuditRow& row : audit.rows) {
     Json one = {{"step", row.step},  {"part", std::string(name(row.part))}, {"name", row.name},
-                {"shape", row.dims}, {"max", number(row.largest)},          {"rms", number(row.rms)}};
-    if (row.part == AuditPart::parameter) one["moved"] = number(row.moved);
+                {"shape", row.dims}, {"max", finite_or_null(row.largest)},          {"rms", finite_or_null(row.rms)}};
+    if (row.part == AuditPart::parameter) one["moved"] = finite_or_null(row.moved);
     one["allowed"] = row.allowed;
     one["verdict"] = std::string(name(row.verdict));
     out["arrays"].push_back(std::move(one));

@@ -3,13 +3,14 @@
 #include <memory>
 #include <sstream>
 
+#include "apps/cli/words.h"
 #include "apps/segment_job.h"
 #include "apps/verbs.h"
 
 namespace furrow::apps {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kSegmentExamples =
     "Examples:\n"
     "  furrow segment photo.jpg -o out                    mask, overlay and JSON of the largest face\n"
     "  furrow segment photos/ -o out --faces all          a folder; run again to go on where it stopped\n"
@@ -17,24 +18,12 @@ constexpr const char* kExamples =
     "  furrow segment crop.png -o out --crop none         a photo that is a face crop already\n"
     "  furrow segment photo.jpg -o out --save mask,prob,overlay,json --threshold 0.4 --json";
 
-constexpr int kMostThreads = 1024;
-
 // The words as typed; checked and turned into a SegmentJob when the verb runs.
-struct Words {
+struct SegmentWords {
   SegmentJob job;
   std::string save = "mask,overlay,json", faces = "largest", crop = "face", tta = "none", background = "drop", prob = "8", keep, shard;
   int threads = 0;
 };
-
-template <class T>
-T choose(const std::string& option, const std::string& word, const std::vector<std::pair<std::string, T>>& choices) {
-  std::string known;
-  for (const auto& [name, value] : choices) {
-    if (name == word) return value;
-    known += (known.empty() ? "" : ", ") + name;
-  }
-  throw Error(ErrorCode::usage, option + " " + printable(word) + ": unknown").hint("it takes " + known);
-}
 
 void parse_save(const std::string& list, SegmentJob& job) {
   job.save_mask = job.save_prob = job.save_overlay = job.save_json = false;
@@ -56,7 +45,7 @@ std::vector<int> parse_labels(const std::string& list) {
   return labels;
 }
 
-SegmentJob to_job(Words words, const io::Limits& limits, const cli::Common& common) {
+SegmentJob to_job(SegmentWords words, const io::Limits& limits, const cli::Common& common) {
   SegmentJob job = std::move(words.job);
   if (job.inputs.empty() && !job.merge)
     throw Error(ErrorCode::usage, "PHOTO is required").hint("a photo, a folder, @LIST, or - for standard input");
@@ -86,10 +75,10 @@ SegmentJob to_job(Words words, const io::Limits& limits, const cli::Common& comm
 }  // namespace
 
 void add_segment(CLI::App& app, Program& program) {
-  auto words = std::make_shared<Words>();
+  auto words = std::make_shared<SegmentWords>();
   CLI::App* verb = app.add_subcommand("segment", "Find the wrinkles of photos: masks, overlays, numbers");
   verb->fallthrough();
-  verb->footer(kExamples);
+  verb->footer(kSegmentExamples);
   verb->add_option("PHOTO", words->job.inputs, "PNG or JPEG files, folders, @LIST (a path per line), or - for standard input");
   verb->add_option("-o,--output", words->job.out, "Folder for the results (default: out)");
   verb->add_option("--weights", words->job.weights, "A .safetensors or .pth file (default: the model in the program)");

@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kSchema = "furrow.segment-shard/1";
+constexpr const char* kShardSchema = "furrow.segment-shard/1";
 constexpr size_t kMostPhotos = size_t{1} << 24;
 constexpr size_t kMostListed = 100;  // of missing shards
 
@@ -78,7 +78,7 @@ ShardFile read_shard(const std::string& path) {
     const std::string bytes{std::istreambuf_iterator<char>(in), {}};
     const Json json = Json::parse(bytes, nullptr, false);
     if (json.is_discarded()) broken("not JSON");
-    if (text(json, "schema") != kSchema) throw Error(ErrorCode::unsupported, "another schema").in("schema");
+    if (text(json, "schema") != kShardSchema) throw Error(ErrorCode::unsupported, "another schema").in("schema");
     ShardFile out{whole(json, "inputs"), text(json, "inputs_sha256"), text(json, "options"), {}};
     const Json& photos = member(json, "photos");
     if (!photos.is_array() || photos.size() > out.all) broken("\"photos\" is no list, or too long");
@@ -197,7 +197,7 @@ void write_shard(const SegmentJob& job, size_t all, const std::string& digest, c
     if (!photo.error.empty()) one["error_line"] = photo.error_line;
     list.push_back(std::move(one));
   }
-  const Json json = {{"schema", kSchema},         {"shard", job.shard.index},
+  const Json json = {{"schema", kShardSchema},         {"shard", job.shard.index},
                      {"shards", job.shard.count}, {"inputs", all},
                      {"inputs_sha256", digest},   {"options", options_text(job, model)},
                      {"photos", std::move(list)}};

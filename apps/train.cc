@@ -9,7 +9,7 @@
 namespace furrow::apps {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kTrainExamples =
     "Examples:\n"
     "  furrow train --images photos --masks masks -o run       train with the defaults\n"
     "  furrow train --config config.yaml -o run                with a configuration file (--help-config: its keys)\n"
@@ -26,7 +26,7 @@ std::string quoted(const std::string& value) {
   return out + "'";
 }
 
-struct Words {
+struct TrainTyped {
   TrainWords train;
   std::string images, masks, device, threads, precision, epochs;
   bool help_config = false;
@@ -35,10 +35,10 @@ struct Words {
 }  // namespace
 
 void add_train(CLI::App& app, Program& program) {
-  auto words = std::make_shared<Words>();
+  auto words = std::make_shared<TrainTyped>();
   CLI::App* verb = app.add_subcommand("train", "Train a network on photos and masks");
   verb->fallthrough();
-  verb->footer(kExamples);
+  verb->footer(kTrainExamples);
   verb->add_option("--config", words->train.config, "Configuration file, YAML or JSON (default: the defaults)");
   verb->add_option("--set", words->train.overrides, "Change a key: KEY=VALUE, may be repeated")
       ->allow_extra_args(false);

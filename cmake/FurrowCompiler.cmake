@@ -65,27 +65,41 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
 endif()
 set(furrow_glue $<$<CONFIG:Release>:-Os> ${furrow_false_alarms})
 
-# furrow_loops(FILES...): sources of this folder that do loop over those, in a target of glue.
-function(furrow_loops)
-  set_property(SOURCE ${ARGN} APPEND PROPERTY COMPILE_OPTIONS $<$<CONFIG:Release>:-O3>)
-  if(CMAKE_BUILD_TYPE STREQUAL "Release")   # headers precompiled at -Os serve -Os alone
-    set_property(SOURCE ${ARGN} PROPERTY SKIP_PRECOMPILE_HEADERS ON)
+# furrow_unite(TARGET): with FURROW_UNITY, the sources of a target are one compilation (files with flags of their own stay
+# alone), which reads their headers and instantiates their templates once. Their anonymous namespaces are one then: names
+# in them differ within a library.
+function(furrow_unite target)
+  if(FURROW_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
+    # The compiler takes a source that another includes for a header, where such members would be a mistake.
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
   endif()
 endfunction()
 
-# furrow_library(NAME SOURCES ... LOOPS ... LINKS ...): one folder's library; SOURCES are glue, LOOPS are not.
+# furrow_library(NAME [INTERNAL] SOURCES ... LOOPS ... LINKS ... PRIVATE_LINKS ...): one folder's library. SOURCES are
+# glue; LOOPS do loop over pixels, weights or bytes, and are objects of their own with their own flags. PRIVATE_LINKS are
+# packages that users of the library need not know. INTERNAL libraries are not installed.
 function(furrow_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LOOPS;LINKS" ${ARGN})
-  add_library(${name} STATIC ${ARG_SOURCES} ${ARG_LOOPS})
+  cmake_parse_arguments(ARG "INTERNAL" "" "SOURCES;LOOPS;LINKS;PRIVATE_LINKS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX)   # a library may be of objects alone
   target_compile_options(${name} PRIVATE ${furrow_glue})
+  set(parts ${name})
   if(ARG_LOOPS)
-    furrow_loops(${ARG_LOOPS})
+    add_library(${name}_loops OBJECT ${ARG_LOOPS})
+    target_sources(${name} PRIVATE $<TARGET_OBJECTS:${name}_loops>)
+    list(APPEND parts ${name}_loops)
   endif()
-  target_link_libraries(${name} PUBLIC ${ARG_LINKS} PRIVATE $<BUILD_INTERFACE:furrow_flags>)
-  target_include_directories(${name} PUBLIC
-    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/generated>
-    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/furrow>)
-  target_compile_features(${name} PUBLIC cxx_std_20)
-  furrow_precompile(${name})
-  set_property(GLOBAL APPEND PROPERTY FURROW_LIBRARIES ${name})
+  foreach(part ${parts})
+    target_link_libraries(${part} PUBLIC ${ARG_LINKS} PRIVATE $<BUILD_INTERFACE:furrow_flags> ${ARG_PRIVATE_LINKS})
+    target_include_directories(${part} PUBLIC
+      $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/generated>
+      $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/furrow>)
+    target_compile_features(${part} PUBLIC cxx_std_20)
+    furrow_precompile(${part})
+    furrow_unite(${part})
+  endforeach()
+  if(NOT ARG_INTERNAL)
+    set_property(GLOBAL APPEND PROPERTY FURROW_LIBRARIES ${name})
+  endif()
 endfunction()

@@ -9,6 +9,8 @@ set_target_properties(furrow_zlib PROPERTIES
   IMPORTED_LOCATION ${ZLIB_STATIC} INTERFACE_INCLUDE_DIRECTORIES ${ZLIB_INCLUDE})
 
 find_path(STB_INCLUDE stb/stb_image.h REQUIRED)
+add_library(furrow_stb INTERFACE)
+target_include_directories(furrow_stb SYSTEM INTERFACE ${STB_INCLUDE})
 
 # Static, so that the program keeps needing the C and C++ libraries alone.
 find_library(YAML_CPP_STATIC libyaml-cpp.a REQUIRED)

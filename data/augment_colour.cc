@@ -11,7 +11,7 @@
 namespace furrow::data {
 namespace {
 
-void check(const io::Image& image) {
+void check_rgb(const io::Image& image) {
   require(image.channels == 3 && image.width >= 1 && image.height >= 1, "an RGB picture");
 }
 
@@ -36,7 +36,7 @@ double mean_gray(const io::Image& image) {
 }  // namespace
 
 void adjust_brightness(io::Image& image, double factor) {
-  check(image);
+  check_rgb(image);
   require(factor >= 0, "a factor of at least 0");
   if (factor == 1) return;
   Table table;
@@ -45,7 +45,7 @@ void adjust_brightness(io::Image& image, double factor) {
 }
 
 void adjust_contrast(io::Image& image, double factor) {
-  check(image);
+  check_rgb(image);
   require(factor >= 0, "a factor of at least 0");
   if (factor == 1) return;
   const double mean = mean_gray(image);
@@ -60,7 +60,7 @@ void adjust_contrast(io::Image& image, double factor) {
 }
 
 void adjust_saturation(io::Image& image, double factor) {
-  check(image);
+  check_rgb(image);
   require(factor >= 0, "a factor of at least 0");
   if (factor == 1) return;
   const auto of_colour = static_cast<float>(factor), of_gray = static_cast<float>(1 - factor);
@@ -81,7 +81,7 @@ void adjust_saturation(io::Image& image, double factor) {
 }
 
 void adjust_hue(io::Image& image, double turn) {
-  check(image);
+  check_rgb(image);
   require(turn >= -0.5 && turn <= 0.5, "a turn of -0.5 to 0.5");
   if (turn == 0) return;
   Table table;
@@ -111,7 +111,7 @@ void jitter_colours(io::Image& image, const ColourJitter& jitter) {
 }
 
 void blur(io::Image& image, int size) {
-  check(image);
+  check_rgb(image);
   require(size == 3 || size == 5 || size == 7, "a kernel of 3, 5 or 7");
   // In 256ths; products and sums are exact in 16 and 32 bits.
   constexpr uint32_t kTaps[3][7] = {{64, 128, 64}, {16, 64, 96, 64, 16}, {8, 28, 56, 72, 56, 28, 8}};
@@ -144,7 +144,7 @@ void blur(io::Image& image, int size) {
 }
 
 void add_noise(io::Image& image, std::span<const float> noise) {
-  check(image);
+  check_rgb(image);
   require(noise.size() == image.pixels.size(), "a value of noise for every sample");
   for (size_t i = 0; i < noise.size(); ++i) {
     require(!std::isnan(noise[i]), "noise that is a number");

@@ -47,9 +47,9 @@ class Tokens {
   ConfigAt place_{1, 1};
 };
 
-class Events {
+class JsonEvents {
  public:
-  Events(std::string_view text, ConfigBuilder& builder) : text_(text), tokens_(text), builder_(builder) {}
+  JsonEvents(std::string_view text, ConfigBuilder& builder) : text_(text), tokens_(text), builder_(builder) {}
 
   using number_integer_t = nlohmann::json::number_integer_t;
   using number_unsigned_t = nlohmann::json::number_unsigned_t;
@@ -129,7 +129,7 @@ class Events {
 
 void parse_json(std::string_view text, ConfigBuilder& builder) {
   if (text.find_first_not_of(" \t\r\n") == text.npos) builder.stop({1, 1}, "the file holds no settings");
-  Events events(text, builder);
+  JsonEvents events(text, builder);
   nlohmann::json::sax_parse(text.begin(), text.end(), &events);
 }
 

@@ -16,9 +16,9 @@ namespace {
 // The scanner holds all tokens of a flow collection in memory before it gives the first, at about 100 bytes each.
 constexpr int64_t kMostFlowCharacters = 20'000;
 
-class Events : public YAML::EventHandler {
+class YamlEvents : public YAML::EventHandler {
  public:
-  Events(std::string_view text, ConfigBuilder& builder) : text_(text), builder_(builder) {
+  YamlEvents(std::string_view text, ConfigBuilder& builder) : text_(text), builder_(builder) {
     starts_.push_back(0);
     for (size_t i = 0; i < text.size(); ++i)
       if (text[i] == '\n') starts_.push_back(i + 1);
@@ -143,13 +143,13 @@ void check_lines(std::string_view text, ConfigBuilder& builder) {
 void parse_yaml(std::string_view text, ConfigBuilder& builder) {
   check_lines(text, builder);
   std::istringstream stream{std::string(text)};
-  Events events(text, builder);
+  YamlEvents events(text, builder);
   try {
     YAML::Parser parser(stream);
     while (parser.HandleNextDocument(events)) {}
   } catch (const YAML::Exception& error) {
     const bool undefined = error.msg == YAML::ErrorMsg::UNKNOWN_ANCHOR;
-    builder.stop(Events::at(error.mark),
+    builder.stop(YamlEvents::at(error.mark),
                  undefined ? "an alias (*name) of an undefined anchor" : printable(error.msg, 100),
                  undefined ? "aliases are not read: write the value out" : "");
   }

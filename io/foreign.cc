@@ -13,29 +13,29 @@ namespace {
 
 using namespace std::string_view_literals;
 
-struct Magic {
+struct ForeignMagic {
   std::string_view bytes, what;
 };
 
 constexpr std::array kMagic = {
-    Magic{"\x1f\x8b"sv, "a gzip file"},
-    Magic{"7z\xbc\xaf\x27\x1c"sv, "a 7-Zip archive"},
-    Magic{"BZh"sv, "a bzip2 file"},
-    Magic{"\xfd"
-          "7zXZ"sv,
-          "an xz file"},
-    Magic{"\x28\xb5\x2f\xfd"sv, "a zstd file"},
-    Magic{"Rar!"sv, "a RAR archive"},
-    Magic{"\x93NUMPY"sv, "a NumPy array"},
-    Magic{"\x89HDF\r\n"sv, "an HDF5 (Keras) file"},
-    Magic{"\x7f"
-          "ELF"sv,
-          "a program (ELF)"},
-    Magic{"MZ"sv, "a Windows program"},
-    Magic{"\x89PNG"sv, "a PNG picture"},
-    Magic{"\xff\xd8\xff"sv, "a JPEG picture"},
-    Magic{"GGUF"sv, "a GGUF file"},
-    Magic{"%PDF"sv, "a PDF document"},
+    ForeignMagic{"\x1f\x8b"sv, "a gzip file"},
+    ForeignMagic{"7z\xbc\xaf\x27\x1c"sv, "a 7-Zip archive"},
+    ForeignMagic{"BZh"sv, "a bzip2 file"},
+    ForeignMagic{"\xfd"
+                 "7zXZ"sv,
+                 "an xz file"},
+    ForeignMagic{"\x28\xb5\x2f\xfd"sv, "a zstd file"},
+    ForeignMagic{"Rar!"sv, "a RAR archive"},
+    ForeignMagic{"\x93NUMPY"sv, "a NumPy array"},
+    ForeignMagic{"\x89HDF\r\n"sv, "an HDF5 (Keras) file"},
+    ForeignMagic{"\x7f"
+                 "ELF"sv,
+                 "a program (ELF)"},
+    ForeignMagic{"MZ"sv, "a Windows program"},
+    ForeignMagic{"\x89PNG"sv, "a PNG picture"},
+    ForeignMagic{"\xff\xd8\xff"sv, "a JPEG picture"},
+    ForeignMagic{"GGUF"sv, "a GGUF file"},
+    ForeignMagic{"%PDF"sv, "a PDF document"},
 };
 
 constexpr std::string_view kLegacyMagic = "\x80\x02\x8a\x0al\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."sv;
@@ -110,7 +110,7 @@ Error describe_foreign(std::span<const std::byte> data) {
   if (bytes.empty()) return not_a_checkpoint("an empty file").at(0);
   if (bytes.size() > 262 && bytes.substr(257, 5) == "ustar") return describe_tar(bytes);
   if (bytes[0] == '\x80' && bytes.size() > 1 && bytes[1] >= 2 && bytes[1] <= 5) return describe_pickle(bytes);
-  for (const Magic& magic : kMagic)
+  for (const ForeignMagic& magic : kMagic)
     if (bytes.starts_with(magic.bytes)) return not_a_checkpoint(std::string(magic.what)).at(0);
   if (is_text(bytes)) return describe_text(bytes).at(0);
   if (std::ranges::all_of(bytes, [](char c) { return c == 0; }))

@@ -20,6 +20,13 @@ std::string html_text(std::string_view text) {
   return out;
 }
 
+std::string table_row(const std::vector<std::string>& cells, std::string_view tag) {
+  const std::string name(tag);
+  std::string out = "<tr>";
+  for (const std::string& cell : cells) out += "<" + name + ">" + cell + "</" + name + ">";
+  return out + "</tr>\n";
+}
+
 std::string base64(std::span<const std::byte> bytes) {
   static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string out;

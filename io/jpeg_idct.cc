@@ -8,15 +8,15 @@ namespace {
 
 constexpr int kBits = 13;  // of the constants
 constexpr int kKept = 2;   // bits of fraction between the passes
-constexpr int fixed(double value) { return static_cast<int>(value * (1 << kBits) + 0.5); }
+constexpr int scaled(double value) { return static_cast<int>(value * (1 << kBits) + 0.5); }
 // Named by their value; with c_k = sqrt(2) cos(k pi / 16):
 //   0.541 = c6, 0.765 = c2 - c6, 1.847 = c2 + c6, 1.175 = c3, 0.390 = c3 - c5, 1.961 = c3 + c5, 0.899 = c3 - c7,
 //   2.562 = c1 + c3, 0.298 = -c1 + c3 + c5 - c7, 2.053 = c1 + c3 - c5 + c7, 3.072 = c1 + c3 + c5 - c7,
 //   1.501 = c1 + c3 - c5 - c7
-constexpr int k0_298 = fixed(0.298631336), k0_390 = fixed(0.390180644), k0_541 = fixed(0.541196100),
-              k0_765 = fixed(0.765366865), k0_899 = fixed(0.899976223), k1_175 = fixed(1.175875602),
-              k1_501 = fixed(1.501321110), k1_847 = fixed(1.847759065), k1_961 = fixed(1.961570560),
-              k2_053 = fixed(2.053119869), k2_562 = fixed(2.562915447), k3_072 = fixed(3.072711026);
+constexpr int k0_298 = scaled(0.298631336), k0_390 = scaled(0.390180644), k0_541 = scaled(0.541196100),
+              k0_765 = scaled(0.765366865), k0_899 = scaled(0.899976223), k1_175 = scaled(1.175875602),
+              k1_501 = scaled(1.501321110), k1_847 = scaled(1.847759065), k1_961 = scaled(1.961570560),
+              k2_053 = scaled(2.053119869), k2_562 = scaled(2.562915447), k3_072 = scaled(3.072711026);
 
 using Block = int16_t[8][8];
 

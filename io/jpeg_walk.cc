@@ -16,9 +16,9 @@ namespace {
 
 using Segment = JpegSegment;
 
-class Walker {
+class JpegWalker {
  public:
-  Walker(std::span<const std::byte> bytes, const Limits& limits, JpegPlanes* planes)
+  JpegWalker(std::span<const std::byte> bytes, const Limits& limits, JpegPlanes* planes)
       : bytes_(bytes), limits_(limits), planes_(planes) {}
 
   JpegFile run() {
@@ -68,7 +68,7 @@ class Walker {
   std::vector<std::array<int8_t, 64>> reached_;
 };
 
-Segment Walker::next() {
+Segment JpegWalker::next() {
   Segment segment;
   segment.offset = position_;
   const auto cut = [&] {
@@ -98,7 +98,7 @@ Segment Walker::next() {
   return segment;
 }
 
-void Walker::take(const Segment& segment) {
+void JpegWalker::take(const Segment& segment) {
   const int m = segment.marker;
   if (m == kSof0 || m == kSof1 || m == kSof2) return frame(segment);
   if (m == kDht) return huffman(segment);
@@ -121,7 +121,7 @@ void Walker::take(const Segment& segment) {
   throw unsupported_segment(segment, "a marker of an extension that this decoder does not know");
 }
 
-void Walker::frame(const Segment& segment) {
+void JpegWalker::frame(const Segment& segment) {
   if (frame_seen_) throw wrong_segment(segment, "a second frame header");
   frame_seen_ = true;
   file_.frame_offset = segment.offset;
@@ -170,7 +170,7 @@ void Walker::frame(const Segment& segment) {
   frame_geometry(segment);
 }
 
-void Walker::frame_geometry(const Segment& segment) {
+void JpegWalker::frame_geometry(const Segment& segment) {
   JpegFrame& f = file_.frame;
   for (const JpegComponent& c : f.components) {
     f.h_max = std::max(f.h_max, c.h);
@@ -192,7 +192,7 @@ void Walker::frame_geometry(const Segment& segment) {
   entropy_ = std::make_unique<JpegEntropy>(f, planes_);
 }
 
-void Walker::huffman(const Segment& segment) {
+void JpegWalker::huffman(const Segment& segment) {
   size_t at = 0;
   const size_t size = segment.data.size();
   if (size == 0) throw wrong_segment(segment, "an empty table segment");
@@ -220,7 +220,7 @@ void Walker::huffman(const Segment& segment) {
   }
 }
 
-void Walker::quantisation(const Segment& segment) {
+void JpegWalker::quantisation(const Segment& segment) {
   if (segment.data.empty()) throw wrong_segment(segment, "an empty table segment");
   // A progressive picture's coefficients are complete only at its end, with one table for all of them.
   if (file_.frame.progressive && file_.scans > 0)
@@ -239,7 +239,7 @@ void Walker::quantisation(const Segment& segment) {
   }
 }
 
-void Walker::application(const Segment& segment) {
+void JpegWalker::application(const Segment& segment) {
   const std::string_view text(reinterpret_cast<const char*>(segment.data.data()), segment.data.size());
   constexpr std::string_view kExif("Exif\0\0", 6);
   if (segment.marker == kApp1 && !file_.exif && text.substr(0, 6) == kExif) file_.exif = segment.data.subspan(6);
@@ -250,7 +250,7 @@ void Walker::application(const Segment& segment) {
     file_.adobe_transform = segment.byte(11);
 }
 
-void Walker::scan(const Segment& segment) {
+void JpegWalker::scan(const Segment& segment) {
   if (!frame_seen_) throw wrong_segment(segment, "a scan before the frame header");
   if (static_cast<uint64_t>(++file_.scans) > limits_.jpeg_scans) {
     throw wrong_segment(segment, "too many scans", ErrorCode::limit)
@@ -266,7 +266,7 @@ void Walker::scan(const Segment& segment) {
   position_ = entropy_->read_scan(header, dc_, ac_, bytes_, position_);
 }
 
-JpegScan Walker::scan_header(const Segment& segment) const {
+JpegScan JpegWalker::scan_header(const Segment& segment) const {
   const JpegFrame& f = file_.frame;
   const auto count = static_cast<size_t>(segment.data.empty() ? 0 : segment.byte(0));
   if (count < 1 || count > f.components.size())
@@ -307,7 +307,7 @@ JpegScan Walker::scan_header(const Segment& segment) const {
   return scan;
 }
 
-void Walker::check_tables(const Segment& segment, const JpegScan& scan) const {
+void JpegWalker::check_tables(const Segment& segment, const JpegScan& scan) const {
   const bool progressive = file_.frame.progressive;
   const bool needs_dc = !progressive || (scan.first == 0 && scan.high == 0), needs_ac = !progressive || scan.first > 0;
   for (size_t i = 0; i < scan.components.size(); ++i) {
@@ -324,7 +324,7 @@ void Walker::check_tables(const Segment& segment, const JpegScan& scan) const {
   }
 }
 
-void Walker::progress(const Segment& segment, const JpegScan& scan) {
+void JpegWalker::progress(const Segment& segment, const JpegScan& scan) {
   for (int index : scan.components) {
     auto& reached = reached_[static_cast<size_t>(index)];
     const int last = file_.frame.progressive ? scan.last : 0;
@@ -340,7 +340,7 @@ void Walker::progress(const Segment& segment, const JpegScan& scan) {
   }
 }
 
-void Walker::finish() const {
+void JpegWalker::finish() const {
   const Error cut = Error(ErrorCode::malformed, "the picture ends before all its components are coded").at(position_);
   if (!frame_seen_)
     throw Error(ErrorCode::malformed, "the file ends without a frame header: it holds no picture").at(position_);
@@ -353,7 +353,7 @@ void Walker::finish() const {
 }  // namespace
 
 JpegFile walk_jpeg(std::span<const std::byte> bytes, const Limits& limits, JpegPlanes* planes) {
-  return Walker(bytes, limits, planes).run();
+  return JpegWalker(bytes, limits, planes).run();
 }
 
 }  // namespace furrow::io

@@ -50,9 +50,9 @@ std::string hex(uint32_t value) {
   return text;
 }
 
-class Walker {
+class PngWalker {
  public:
-  Walker(std::span<const std::byte> bytes, const Limits& limits) : bytes_(bytes), limits_(limits) {}
+  PngWalker(std::span<const std::byte> bytes, const Limits& limits) : bytes_(bytes), limits_(limits) {}
 
   PngFile run() {
     if (bytes_.size() <= kSignatureBytes)
@@ -118,7 +118,7 @@ class Walker {
   bool palette_seen_ = false, transparency_seen_ = false, data_closed_ = false;
 };
 
-void Walker::header(const Chunk& chunk) {
+void PngWalker::header(const Chunk& chunk) {
   if (chunk.data.size() != 13) throw wrong(chunk, "the header must have 13 bytes").limit(13, chunk.data.size());
   const std::byte* p = chunk.data.data();
   PngHeader& h = file_.header;
@@ -151,7 +151,7 @@ void Walker::header(const Chunk& chunk) {
   h.interlaced = p[12] == std::byte{1};
 }
 
-void Walker::take(const Chunk& chunk) {
+void PngWalker::take(const Chunk& chunk) {
   if (!file_.data.empty() && chunk.type != tag("IDAT")) data_closed_ = true;
   switch (chunk.type) {
     case tag("IHDR"): throw wrong(chunk, "a second header");
@@ -169,7 +169,7 @@ void Walker::take(const Chunk& chunk) {
   }
 }
 
-void Walker::palette(const Chunk& chunk) {
+void PngWalker::palette(const Chunk& chunk) {
   if (!file_.data.empty()) throw wrong(chunk, "the palette comes after the first IDAT");
   if (palette_seen_) throw wrong(chunk, "a second palette");
   if (transparency_seen_) throw wrong(chunk, "the palette comes after tRNS");
@@ -189,7 +189,7 @@ void Walker::palette(const Chunk& chunk) {
   }
 }
 
-void Walker::transparency(const Chunk& chunk) {
+void PngWalker::transparency(const Chunk& chunk) {
   if (!file_.data.empty()) throw wrong(chunk, "tRNS comes after the first IDAT");
   if (transparency_seen_) throw wrong(chunk, "a second tRNS");
   transparency_seen_ = true;
@@ -212,7 +212,7 @@ void Walker::transparency(const Chunk& chunk) {
   file_.transparent_colour = colour;
 }
 
-void Walker::data(const Chunk& chunk) {
+void PngWalker::data(const Chunk& chunk) {
   if (data_closed_) throw wrong(chunk, "the IDAT chunks are not consecutive");
   if (file_.header.colour == 3 && !palette_seen_) throw wrong(chunk, "a palette picture without a palette");
   if (file_.data.empty()) file_.data_offset = chunk.offset;
@@ -220,14 +220,14 @@ void Walker::data(const Chunk& chunk) {
   file_.data_bytes = (Checked(file_.data_bytes) + chunk.data.size()).value();
 }
 
-void Walker::end(const Chunk& chunk) {
+void PngWalker::end(const Chunk& chunk) {
   if (!chunk.data.empty()) throw wrong(chunk, "IEND must be empty");
   if (file_.data.empty()) throw wrong(chunk, "no IDAT chunk: the file holds no pixels");
 }
 
 }  // namespace
 
-PngFile walk_png(std::span<const std::byte> bytes, const Limits& limits) { return Walker(bytes, limits).run(); }
+PngFile walk_png(std::span<const std::byte> bytes, const Limits& limits) { return PngWalker(bytes, limits).run(); }
 
 std::vector<PngPass> png_passes(const PngHeader& header) {
   const uint32_t w = header.width, h = header.height;

@@ -31,7 +31,7 @@ Format format_of(PngType type) {
 }
 
 // The neighbour that comes closest to left + up - corner, in that order of preference (W3C PNG, 9.4).
-inline uint8_t paeth(int left, int up, int corner) {
+inline uint8_t paeth_predictor(int left, int up, int corner) {
   const int from_left = std::abs(up - corner), from_up = std::abs(left - corner),
             from_corner = std::abs(left + up - 2 * corner);
   const int second = from_up <= from_corner ? up : corner;
@@ -42,7 +42,7 @@ inline uint8_t paeth(int left, int up, int corner) {
 void filter_paeth(const uint8_t* row, const uint8_t* above, size_t bytes, size_t step, uint8_t* out) {
   for (size_t i = 0; i < bytes; ++i) {
     const ptrdiff_t left = static_cast<ptrdiff_t>(i) - static_cast<ptrdiff_t>(step);
-    out[i] = static_cast<uint8_t>(row[i] - paeth(row[left], above[i], above[left]));
+    out[i] = static_cast<uint8_t>(row[i] - paeth_predictor(row[left], above[i], above[left]));
   }
 }
 

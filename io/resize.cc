@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numbers>
 #include <utility>
 #include <vector>
 
@@ -12,13 +13,12 @@ namespace furrow::io {
 namespace {
 
 constexpr int kFraction = 22;  // fractional bits of a weight: 32 - 8 of a pixel - 2 for overshoot and sign
-constexpr double kPi = 3.14159265358979323846;
 
 double triangle(double x) { return std::abs(x) < 1.0 ? 1.0 - std::abs(x) : 0.0; }
 
 double sinc(double x) {
   if (x == 0.0) return 1.0;
-  x *= kPi;
+  x *= std::numbers::pi;
   return std::sin(x) / x;
 }
 double lanczos3(double x) { return x >= -3.0 && x < 3.0 ? sinc(x) * sinc(x / 3) : 0.0; }

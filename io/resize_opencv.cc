@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numbers>
 #include <vector>
 
 #include "kernels/error.h"
@@ -11,8 +12,7 @@
 namespace furrow::io {
 namespace {
 
-constexpr int kFraction = 11;  // fractional bits of a weight
-constexpr double kPi = 3.14159265358979323846;
+constexpr int kCvFraction = 11;  // fractional bits of a weight
 
 // Source pixels per result pixel, computed as OpenCV does: one over the rounded quotient, not the quotient itself.
 double step(int64_t source, int64_t result) {
@@ -32,11 +32,11 @@ void lanczos4_weights(float x, float* weights) {
   static const double s45 = 0.70710678118654752440084436210485;
   static const double turns[8][2] = {{1, 0},  {-s45, -s45}, {0, 1},  {s45, -s45},
                                      {-1, 0}, {s45, s45},   {0, -1}, {-s45, s45}};
-  const double angle = -(x + 3) * kPi * 0.25, sine = std::sin(angle), cosine = std::cos(angle);
+  const double angle = -(x + 3) * std::numbers::pi * 0.25, sine = std::sin(angle), cosine = std::cos(angle);
   float sum = 0;
   for (int i = 0; i < 8; ++i) {
     const float distance = x + 3 - static_cast<float>(i);
-    const double y = -distance * kPi * 0.25;
+    const double y = -distance * std::numbers::pi * 0.25;
     const bool on_sample = std::abs(distance) < 1e-6f;  // outweighs the others in float: one tap is left
     weights[i] = on_sample ? 1e30f : static_cast<float>((turns[i][0] * sine + turns[i][1] * cosine) / (y * y));
     sum += weights[i];
@@ -69,7 +69,7 @@ Taps taps(int64_t source, int64_t result, OpencvFilter filter, bool clamp_first)
     }
     t.first.push_back(first);
     for (int k = 0; k < t.taps; ++k)
-      t.weights.push_back(static_cast<int32_t>(std::lrint(weights[k] * (1 << kFraction))));
+      t.weights.push_back(static_cast<int32_t>(std::lrint(weights[k] * (1 << kCvFraction))));
   }
   return t;
 }
@@ -90,13 +90,13 @@ void resize_row(const uint8_t* row, int64_t width, int channels, const Taps& t, 
   }
 }
 
-uint8_t clip(int32_t value) { return static_cast<uint8_t>(std::clamp(value, 0, 255)); }
+uint8_t to_byte(int32_t value) { return static_cast<uint8_t>(std::clamp(value, 0, 255)); }
 
 // Two rows to one. The products lose bits before they are added, as 16-bit vector multiplications do.
 void blend_linear(const int32_t* const* rows, const int32_t* weights, size_t length, uint8_t* out) {
   for (size_t x = 0; x < length; ++x) {
     const int32_t sum = (weights[0] * (rows[0][x] >> 4) >> 16) + (weights[1] * (rows[1][x] >> 4) >> 16);
-    out[x] = clip((sum + 2) >> 2);
+    out[x] = to_byte((sum + 2) >> 2);
   }
 }
 
@@ -104,9 +104,9 @@ void blend_linear(const int32_t* const* rows, const int32_t* weights, size_t len
 // 2'104'600'000: within 32 bits.
 void blend_lanczos4(const int32_t* const* rows, const int32_t* weights, size_t length, uint8_t* out) {
   for (size_t x = 0; x < length; ++x) {
-    int32_t sum = 1 << (2 * kFraction - 1);
+    int32_t sum = 1 << (2 * kCvFraction - 1);
     for (int k = 0; k < 8; ++k) sum += rows[k][x] * weights[k];
-    out[x] = clip(sum >> (2 * kFraction));
+    out[x] = to_byte(sum >> (2 * kCvFraction));
   }
 }
 

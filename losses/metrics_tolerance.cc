@@ -44,7 +44,7 @@ class RowDistances {
   std::vector<uint8_t> distances_;
 };
 
-double ratio(PixelCount over, PixelCount under) {
+double fraction(PixelCount over, PixelCount under) {
   return under == 0 ? 0.0 : static_cast<double>(over) / static_cast<double>(under);
 }
 
@@ -88,8 +88,8 @@ NearCounts count_near(std::span<const uint8_t> predicted, std::span<const uint8_
 }
 
 NearRates pooled_near_rates(const NearCounts& counts) {
-  const double precision = ratio(counts.predicted_near, counts.predicted),
-               recall = ratio(counts.truth_near, counts.truth), sum = precision + recall;
+  const double precision = fraction(counts.predicted_near, counts.predicted),
+               recall = fraction(counts.truth_near, counts.truth), sum = precision + recall;
   return {precision, recall, sum > 0 ? 2 * precision * recall / sum : 0};
 }
 

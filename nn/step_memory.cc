@@ -5,12 +5,12 @@
 namespace furrow {
 namespace {
 
-size_t bytes_of(const Shape& shape, DType type) {
+size_t placed_bytes(const Shape& shape, DType type) {
   const size_t bytes = static_cast<size_t>(shape.elements()) * size_of(type);
   return std::max<size_t>(1, (bytes + Arena::kAlignment - 1) / Arena::kAlignment) * Arena::kAlignment;
 }
 
-const std::byte* data_of(const Tensor& t) {
+const std::byte* bytes_at(const Tensor& t) {
   return t.dtype() == DType::f64 ? reinterpret_cast<const std::byte*>(t.values<double>().data())
                                  : reinterpret_cast<const std::byte*>(t.values<float>().data());
 }
@@ -43,23 +43,23 @@ void StepMemory::release(Range range) {
 }
 
 Tensor StepMemory::take(const Shape& shape, DType type) {
-  const size_t bytes = bytes_of(shape, type), at = place(bytes);
+  const size_t bytes = placed_bytes(shape, type), at = place(bytes);
   if (at + bytes <= arena_.capacity()) return Tensor(shape, type, arena_.data() + at, arena_.owner());
   Tensor t(shape, type);
-  outside_.push_back({data_of(t), {at, at + bytes}});
+  outside_.push_back({bytes_at(t), {at, at + bytes}});
   return t;
 }
 
 void StepMemory::give_back(Tensor& t) {
   if (t.empty()) return;
-  const std::byte* data = data_of(t);
+  const std::byte* data = bytes_at(t);
   const auto out = std::ranges::find(outside_, data, &Outside::data);
   if (out != outside_.end()) {
     release(out->range);
     outside_.erase(out);
   } else if (arena_.capacity() > 0 && data >= arena_.data() && data < arena_.data() + arena_.capacity()) {
     const auto at = static_cast<size_t>(data - arena_.data());
-    release({at, at + bytes_of(t.shape(), t.dtype())});
+    release({at, at + placed_bytes(t.shape(), t.dtype())});
   }
   t = Tensor();
 }

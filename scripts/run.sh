@@ -23,7 +23,7 @@ if [ ! -f "$build/build.ninja" ]; then
   "$root/scripts/setup.sh" --for run "${yes[@]}"
   emulator=OFF
   [ "${FURROW_CUDA:-OFF}" = OFF ] || emulator=ON
-  cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DFURROW_BUILD_TESTS=OFF -DFURROW_PCH=ON \
+  cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DFURROW_BUILD_TESTS=OFF -DFURROW_UNITY=ON \
     -DFURROW_EMULATOR=$emulator -DFURROW_CUDA="${FURROW_CUDA:-OFF}" >/dev/null
   echo "run: building the program (some minutes) ..."
 fi

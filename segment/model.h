@@ -35,6 +35,9 @@ enum class Output : uint8_t {
   sigmoid,  // q = sigmoid(z); its program takes the sigmoid again: sigmoid(q) > threshold
 };
 
+// Sides of the square that a network may be given, pixels.
+inline constexpr int64_t kSmallestSize = 32, kLargestSize = 4096;
+
 // The facts that travel with weights. The first group is stored in a native file, the second is found while loading.
 struct ModelInfo {
   std::string name;          // short, for people: "furrow-mini"

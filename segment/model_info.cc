@@ -15,7 +15,6 @@ namespace {
 constexpr std::string_view kPrefix = "furrow.";
 constexpr std::string_view kVersion = "1";
 constexpr size_t kTextBytes = 4096;
-constexpr int64_t kSmallestSize = 32, kLargestSize = 4096;
 
 template <class T>
 using Names = std::array<std::pair<std::string_view, T>, 3>;

@@ -22,8 +22,6 @@
 namespace furrow {
 namespace {
 
-constexpr int64_t kSmallestSize = 32, kLargestSize = 4096;
-
 io::Filter filter_of(const std::string& rule) {
   if (rule == "pillow-bilinear") return io::Filter::bilinear;
   if (rule == "pillow-nearest") return io::Filter::nearest;

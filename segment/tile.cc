@@ -42,9 +42,9 @@ std::vector<double> weight_sums(int64_t length, const std::vector<int64_t>& star
 }
 
 // Rows of weighted sums of a picture, window by window; rows that no later window touches are handed out and forgotten.
-class Band {
+class ScoreBand {
  public:
-  Band(int64_t width, int64_t window) : width_(width), window_(window), sums_(static_cast<size_t>(width * window)) {}
+  ScoreBand(int64_t width, int64_t window) : width_(width), window_(window), sums_(static_cast<size_t>(width * window)) {}
 
   // Adds row y of the picture: values[i] * shares[i] * row_share from column `left` on.
   void add(int64_t y, int64_t left, std::span<const float> values, std::span<const double> shares, double row_share) {
@@ -90,7 +90,7 @@ void run_tiled(int64_t width, int64_t height, int64_t window, const WindowSource
   const std::vector<double> weights = window_weights(window);
   const std::vector<double> column_sums = weight_sums(width, columns, weights),
                             row_sums = weight_sums(height, rows, weights);
-  Band band(width, window);
+  ScoreBand band(width, window);
   for (size_t r = 0; r < rows.size(); ++r) {
     const std::vector<double> row_shares = shares_of(rows[r], height, weights, row_sums);
     for (const int64_t left : columns) {

@@ -7,7 +7,7 @@
 namespace furrow::train {
 namespace {
 
-std::string short_number(double value) {
+std::string terse(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.3g", value);
   return text;
@@ -46,7 +46,7 @@ std::optional<Warning> Watch::predictions(int64_t step, uint64_t predicted, uint
   return begin(
       collapsed_, none || all, WarningKind::predictions_collapsed, step,
       std::string("the network predicts ") + (none ? "no wrinkle" : "a wrinkle") + " at every pixel, while " +
-          short_number(100 * static_cast<double>(positives) / static_cast<double>(std::max<uint64_t>(pixels, 1))) +
+          terse(100 * static_cast<double>(positives) / static_cast<double>(std::max<uint64_t>(pixels, 1))) +
           " % of the targets are wrinkles");
 }
 
@@ -62,7 +62,7 @@ std::optional<Warning> Watch::gradient(int64_t step, double norm) {
   norms_.push_back(norm);
   if (norms_.size() > kWindow) norms_.pop_front();
   return begin(spike_, median > 0 && norm > kSpike * median, WarningKind::gradient_spike, step,
-               "the gradient norm " + short_number(norm) + " is " + short_number(median > 0 ? norm / median : 0) +
+               "the gradient norm " + terse(norm) + " is " + terse(median > 0 ? norm / median : 0) +
                    " times the median of the steps before");
 }
 

@@ -12,13 +12,12 @@ namespace furrow::apps {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 constexpr uint64_t kLargestFile = uint64_t{256} << 20;
 constexpr const char* kIdColumns[] = {"id", "image_number", "image_id", "image", "file", "filename", "name", "stem"};
 
 // Numbers, booleans and texts; objects within by their path; lists and nulls are passed over.
-void add_fields(const json& object, const std::string& prefix, data::Attributes::Fields& fields) {
+void add_fields(const nlohmann::json& object, const std::string& prefix, data::Attributes::Fields& fields) {
   for (const auto& [key, value] : object.items()) {
     if (value.is_object()) add_fields(value, prefix + key + ".", fields);
     if (value.is_boolean()) fields[prefix + key] = value.get<bool>() ? 1.0 : 0.0;
@@ -27,13 +26,13 @@ void add_fields(const json& object, const std::string& prefix, data::Attributes:
   }
 }
 
-std::string text_of(const json& value, const std::string& place) {
+std::string text_of(const nlohmann::json& value, const std::string& place) {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_number_integer()) return value.dump();
   throw Error(ErrorCode::malformed, "an id that is neither a text nor a whole number").in(place);
 }
 
-void add_list(const json& list, data::Attributes& out) {
+void add_list(const nlohmann::json& list, data::Attributes& out) {
   for (size_t i = 0; i < list.size(); ++i) {
     const std::string place = "entry " + std::to_string(i + 1);
     if (!list[i].is_object()) throw Error(ErrorCode::malformed, "not an object").in(place);
@@ -52,7 +51,7 @@ data::Attributes from_json(const std::string& path, std::string_view text, const
   if (first != std::string_view::npos && text[first] == '{' && value != std::string_view::npos && text[value] == '[')
     return data::read_ffhq_features(path, only.empty() ? nullptr : &only);
   data::check_json(text, kLargestFile);
-  const json parsed = json::parse(text);
+  const nlohmann::json parsed = nlohmann::json::parse(text);
   data::Attributes out;
   if (parsed.is_array()) {
     add_list(parsed, out);

@@ -96,7 +96,7 @@ ClassMaps compare(const EvaluateJob& job, const data::MaskTable& table, const da
   return {photo.width, photo.height, std::move(predicted.pixels), std::move(truth.pixels)};
 }
 
-void count(const ClassMaps& maps, const std::string& id, ClassesResult& result) {
+void count_classes(const ClassMaps& maps, const std::string& id, ClassesResult& result) {
   ConfusionMatrix own(result.matrix.classes());
   own.add(maps.predicted, maps.truth, {});
   result.matrix.add(own);
@@ -176,7 +176,7 @@ int run_evaluate_classes(const EvaluateJob& job, const cli::Common& common) {
       return cli::interrupted();
     }
     try {
-      count(compare(job, table, pairs[i], runner ? &*runner : nullptr), pairs[i].id, result);
+      count_classes(compare(job, table, pairs[i], runner ? &*runner : nullptr), pairs[i].id, result);
     } catch (const DeviceLost&) {
       throw;  // no other picture would fare better
     } catch (const Error& error) {

@@ -12,13 +12,14 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 using io::html_text;
+using io::table_row;
 
 constexpr Rate kShown[] = {Rate::iou, Rate::f1, Rate::precision, Rate::recall};
 
 std::string name_of(Rate rate) { return std::string(kRateNames[static_cast<size_t>(rate)]); }
 const std::optional<double>& get(const Rates& rates, Rate rate) { return rates[static_cast<size_t>(rate)]; }
-Json value_json(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
-std::string cell(const std::optional<double>& value) { return value ? shortest(*value) : "n/a"; }
+Json class_value(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
+std::string class_cell(const std::optional<double>& value) { return value ? shortest(*value) : "n/a"; }
 
 std::string quoted(const std::string& text) {
   std::string out = "\"";
@@ -28,26 +29,14 @@ std::string quoted(const std::string& text) {
 
 Json rates_json(const Rates& rates) {
   Json out = Json::object();
-  for (const Rate rate : kShown) out[name_of(rate)] = value_json(get(rates, rate));
+  for (const Rate rate : kShown) out[name_of(rate)] = class_value(get(rates, rate));
   return out;
 }
 
 Json measured_json(const std::optional<double>& value, const std::optional<Interval>& interval) {
-  return {{"value", value_json(value)},
+  return {{"value", class_value(value)},
           {"low", interval ? Json(interval->low) : Json(nullptr)},
           {"high", interval ? Json(interval->high) : Json(nullptr)}};
-}
-
-std::string setting(const ClassesResult& result, const std::string& key) {
-  for (const auto& [name, value] : result.settings)
-    if (name == key) return value;
-  return "";
-}
-
-std::string row(const std::vector<std::string>& cells, const char* tag = "td") {
-  std::string out = "<tr>";
-  for (const std::string& text : cells) out += std::string("<") + tag + ">" + text + "</" + tag + ">";
-  return out + "</tr>\n";
 }
 
 }  // namespace
@@ -68,7 +57,7 @@ std::string classes_json(const ClassesResult& result, int indent) {
     out["classes"].push_back(std::move(one));
   }
   out["mean"] = rates_json(mean_class_rates(result.matrix));
-  out["accuracy"] = value_json(pixel_accuracy(result.matrix));
+  out["accuracy"] = class_value(pixel_accuracy(result.matrix));
   out["per_picture"] = {{"mean_iou", measured_json(result.mean_iou, result.mean_iou_interval)},
                         {"accuracy", measured_json(result.mean_accuracy, result.mean_accuracy_interval)}};
   out["confusion"] = Json::array();
@@ -86,7 +75,7 @@ std::string classes_csv(const ClassesResult& result) {
   for (const Rate rate : kShown) out += "," + name_of(rate);
   out += "\n";
   const auto add = [&](const Rates& rates) {
-    for (const Rate rate : kShown) out += "," + cell(get(rates, rate));
+    for (const Rate rate : kShown) out += "," + class_cell(get(rates, rate));
     out += "\n";
   };
   const std::vector<Rates> rates = class_rates(result.matrix);
@@ -119,8 +108,8 @@ std::string class_pictures_csv(const ClassesResult& result) {
   out += "\n";
   for (const ClassPicture& p : result.pictures) {
     out += (p.id.find_first_of(",\"\r\n") == std::string::npos ? p.id : quoted(p.id)) + "," + std::to_string(p.width) +
-           "," + std::to_string(p.height) + "," + cell(p.accuracy) + "," + cell(p.mean_iou);
-    for (const std::optional<double>& iou : p.iou) out += "," + cell(iou);
+           "," + std::to_string(p.height) + "," + class_cell(p.accuracy) + "," + class_cell(p.mean_iou);
+    for (const std::optional<double>& iou : p.iou) out += "," + class_cell(iou);
     out += "\n";
   }
   return out;
@@ -130,7 +119,7 @@ std::string classes_text(const ClassesResult& result) {
   const Rates mean = mean_class_rates(result.matrix);
   char text[160];
   std::string out = std::to_string(result.pictures.size()) + (result.pictures.size() == 1 ? " picture" : " pictures") +
-                    ", " + setting(result, "compared on") + ", " + setting(result, "source") + "\n\n";
+                    ", " + setting(result.settings, "compared on") + ", " + setting(result.settings, "source") + "\n\n";
   out += "class  mask values   IoU     F1      precision  recall\n";
   const auto add = [&](const std::string& name, const std::string& values, const Rates& rates) {
     std::snprintf(text, sizeof text, "%-6s %-12.12s  %-6s  %-6s  %-9s  %s\n", name.c_str(), values.c_str(),
@@ -156,13 +145,13 @@ std::string classes_report_html(const ClassesResult& result) {
   out += "<h1>Evaluation on " + std::to_string(result.pictures.size()) + " pictures, " +
          std::to_string(result.matrix.classes()) + " classes</h1>\n<table>";
   for (const auto& [name, value] : result.settings)
-    if (!value.empty()) out += row({html_text(name), html_text(value)});
-  out +=
-      "</table>\n<h2>Classes</h2>\n<table>" + row({"class", "mask values", "IoU", "F1", "precision", "recall"}, "th");
+    if (!value.empty()) out += table_row({html_text(name), html_text(value)});
+  out += "</table>\n<h2>Classes</h2>\n<table>" +
+         table_row({"class", "mask values", "IoU", "F1", "precision", "recall"}, "th");
   const auto cells = [&](const std::string& name, const std::string& values, const Rates& rates) {
     std::vector<std::string> list = {name, values};
     for (const Rate rate : kShown) list.push_back(short_number(get(rates, rate)));
-    return row(list);
+    return table_row(list);
   };
   const std::vector<Rates> rates = class_rates(result.matrix);
   for (size_t k = 0; k < rates.size(); ++k) out += cells(std::to_string(k), result.values[k], rates[k]);
@@ -173,11 +162,11 @@ std::string classes_report_html(const ClassesResult& result) {
          ".</p>\n<h2>Confusion</h2>\n<p>Pixels; a row for each true class.</p>\n<table>";
   std::vector<std::string> head = {"true"};
   for (size_t k = 0; k < rates.size(); ++k) head.push_back("predicted " + std::to_string(k));
-  out += row(head, "th");
+  out += table_row(head, "th");
   for (int truth = 0; truth < result.matrix.classes(); ++truth) {
     std::vector<std::string> list = {std::to_string(truth)};
     for (int k = 0; k < result.matrix.classes(); ++k) list.push_back(std::to_string(result.matrix.at(truth, k)));
-    out += row(list);
+    out += table_row(list);
   }
   out += "</table>\n";
   if (!result.failures.empty()) {

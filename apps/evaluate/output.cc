@@ -11,7 +11,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kSchema = "furrow.evaluate/1";
+constexpr const char* kEvaluateSchema = "furrow.evaluate/1";
 constexpr const char* kRateLabels[kRates] = {"IoU", "F1 (Dice)", "precision", "recall", "specificity", "accuracy"};
 
 Json value_json(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
@@ -103,12 +103,6 @@ std::string area_text(const std::optional<Area>& area) {
   return text;
 }
 
-std::string setting(const Record& record, const std::string& key) {
-  for (const auto& [name, value] : record.settings)
-    if (name == key) return value;
-  return "";
-}
-
 }  // namespace
 
 std::string short_number(const std::optional<double>& value) {
@@ -125,7 +119,7 @@ std::string short_number(const Measured& measured) {
 }
 
 std::string summary_json(const Record& record, const Summary& summary, int indent) {
-  Json out = {{"schema", kSchema}, {"settings", Json::object()}};
+  Json out = {{"schema", kEvaluateSchema}, {"settings", Json::object()}};
   for (const auto& [key, value] : record.settings) out["settings"][key] = value;
   out["threshold"] = record.threshold;
   out["confidence"] = {{"level", 0.95}, {"resamples", record.resamples}, {"seed", record.seed}};
@@ -193,8 +187,8 @@ std::string groups_csv(const Summary& summary) {
 std::string summary_text(const Record& record, const Summary& summary, bool sweep) {
   const SetSummary& all = summary.all;
   std::string out = std::to_string(all.pictures) + (all.pictures == 1 ? " picture" : " pictures") + ", " +
-                    setting(record, "compared on") + ", threshold " + cell(std::optional(record.threshold)) + ", " +
-                    setting(record, "source") + "\n\n";
+                    setting(record.settings, "compared on") + ", threshold " + cell(std::optional(record.threshold)) +
+                    ", " + setting(record.settings, "source") + "\n\n";
   out += line("", "pooled", "mean over pictures");
   for (size_t i = 0; i < kRates; ++i)
     out += line(kRateLabels[i], short_number(all.pooled[i]), short_number(all.mean[i]));

@@ -21,8 +21,6 @@
 namespace furrow::apps {
 namespace {
 
-constexpr int64_t kSmallestSize = 32, kLargestSize = 4096;
-
 std::string size_text(int64_t w, int64_t h) { return std::to_string(w) + "x" + std::to_string(h); }
 
 // The photo's own pixels with the truth and the region on them.

@@ -61,6 +61,12 @@ void check_same(const Record& a, const Record& b) {
 
 }  // namespace
 
+std::string setting(const Settings& settings, const std::string& key) {
+  for (const auto& [name, value] : settings)
+    if (name == key) return value;
+  return "";
+}
+
 double PictureRow::iou() const { return picture_rates(counts)[static_cast<size_t>(Rate::iou)].value_or(0); }
 
 bool OverlayChoice::wants(const std::string& id, double iou) const {

@@ -57,6 +57,8 @@ struct Failure {
 
 // What numbers depend on, in the order shown: key and value as text. Parts of one evaluation agree in all of it.
 using Settings = std::vector<std::pair<std::string, std::string>>;
+// The value of `key`, "" where there is none.
+std::string setting(const Settings& settings, const std::string& key);
 
 struct Record {
   Settings settings;

@@ -13,7 +13,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kSchema = "furrow.evaluate-shard/1";
+constexpr const char* kRecordSchema = "furrow.evaluate-shard/1";
 constexpr size_t kMostPictures = size_t{1} << 24, kMostThresholds = 1000, kMostRadii = 64;
 
 Json optional_json(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
@@ -146,10 +146,10 @@ void read_bins(const Json& object, ScoreHistogram& histogram) {
 
 Record parse(const Json& json) {
   if (!json.is_object() || !json.contains("schema")) broken("no \"schema\"");
-  if (json["schema"] != kSchema)
+  if (json["schema"] != kRecordSchema)
     throw Error(ErrorCode::unsupported, "another schema")
         .in("schema")
-        .hint(std::string("this program adds up ") + kSchema);
+        .hint(std::string("this program adds up ") + kRecordSchema);
   Record record;
   for (const Json& pair : list(json, "settings", 100)) {
     if (!pair.is_array() || pair.size() != 2) broken("a setting is no pair");
@@ -194,7 +194,7 @@ std::string record_json(const Record& record) {
   for (const PictureRow& row : record.rows) rows.push_back(row_json(row));
   for (const Failure& failure : record.failures) failures.push_back({{"id", failure.id}, {"error", failure.error}});
   for (size_t i = 0; i < record.sweep.size(); ++i) cuts.push_back(record.sweep.threshold(i));
-  const Json json = {{"schema", kSchema},
+  const Json json = {{"schema", kRecordSchema},
                      {"shard", record.shard},
                      {"shards", record.shards},
                      {"settings", std::move(settings)},

@@ -13,6 +13,7 @@ namespace furrow::apps {
 namespace {
 
 using io::html_text;
+using io::table_row;
 
 constexpr const char* kHead = R"(<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Evaluation</title>
@@ -69,12 +70,6 @@ std::string charts(const Record& record, const Summary& summary) {
   return out + square("Pooled numbers at every threshold", sweep, "threshold", "", false) + "</div>\n";
 }
 
-std::string row(const std::vector<std::string>& cells, const char* tag = "td") {
-  std::string out = "<tr>";
-  for (const std::string& cell : cells) out += std::string("<") + tag + ">" + cell + "</" + tag + ">";
-  return out + "</tr>\n";
-}
-
 std::string area_cell(const std::optional<Area>& area) {
   if (!area) return "n/a";
   char text[96];
@@ -84,18 +79,20 @@ std::string area_cell(const std::optional<Area>& area) {
 
 std::string numbers(const Record& record, const Summary& summary) {
   const SetSummary& all = summary.all;
-  std::string out = "<table>" + row({"", "pooled over pixels", "mean over pictures"}, "th");
+  std::string out = "<table>" + table_row({"", "pooled over pixels", "mean over pictures"}, "th");
   constexpr std::array<const char*, kRates> kLabels = {"IoU",    "F1 (Dice)",   "precision",
                                                        "recall", "specificity", "accuracy"};
-  for (size_t i = 0; i < kRates; ++i) out += row({kLabels[i], short_number(all.pooled[i]), short_number(all.mean[i])});
-  out += row({"AUROC", area_cell(summary.auroc), short_number(all.mean_auroc)});
-  out += row({"average precision", area_cell(summary.ap), short_number(all.mean_ap)});
+  for (size_t i = 0; i < kRates; ++i)
+    out += table_row({kLabels[i], short_number(all.pooled[i]), short_number(all.mean[i])});
+  out += table_row({"AUROC", area_cell(summary.auroc), short_number(all.mean_auroc)});
+  out += table_row({"average precision", area_cell(summary.ap), short_number(all.mean_ap)});
   for (size_t k = 0; k < record.radii.size(); ++k) {
     const std::string within = " within " + std::to_string(record.radii[k]) + " px";
-    out += row(
+    out += table_row(
         {"precision" + within, short_number(all.near_pooled[k].precision), short_number(all.near_mean[k].precision)});
-    out += row({"recall" + within, short_number(all.near_pooled[k].recall), short_number(all.near_mean[k].recall)});
-    out += row({"F1" + within, short_number(all.near_pooled[k].f1), short_number(all.near_mean[k].f1)});
+    out +=
+        table_row({"recall" + within, short_number(all.near_pooled[k].recall), short_number(all.near_mean[k].recall)});
+    out += table_row({"F1" + within, short_number(all.near_pooled[k].f1), short_number(all.near_mean[k].f1)});
   }
   out += "</table>\n<p>Brackets: 95&#8239;% percentile interval of " + std::to_string(record.resamples) +
          " resamples of the pictures.";
@@ -121,15 +118,15 @@ std::string groups(const Summary& summary) {
   constexpr auto kIoU = static_cast<size_t>(Rate::iou), kF1 = static_cast<size_t>(Rate::f1),
                  kPrecision = static_cast<size_t>(Rate::precision), kRecall = static_cast<size_t>(Rate::recall);
   std::string out = "<table>" +
-                    row({"", "pictures", "pooled F1", "", "pooled IoU", "precision", "recall", "mean F1"}, "th"),
+                    table_row({"", "pictures", "pooled F1", "", "pooled IoU", "precision", "recall", "mean F1"}, "th"),
               field;
   for (const GroupSummary& group : summary.groups) {
     if (group.field != field) out += "<tr class=\"field\"><td colspan=\"8\">" + html_text(group.field) + "</td></tr>\n";
     field = group.field;
     const SetSummary& set = group.set;
-    out += row({html_text(group.bin), std::to_string(set.pictures), short_number(set.pooled[kF1]), bar(set.pooled[kF1]),
-                short_number(set.pooled[kIoU]), short_number(set.pooled[kPrecision]), short_number(set.pooled[kRecall]),
-                short_number(set.mean[kF1])});
+    out += table_row({html_text(group.bin), std::to_string(set.pictures), short_number(set.pooled[kF1]),
+                      bar(set.pooled[kF1]), short_number(set.pooled[kIoU]), short_number(set.pooled[kPrecision]),
+                      short_number(set.pooled[kRecall]), short_number(set.mean[kF1])});
   }
   return out + "</table>\n";
 }
@@ -154,7 +151,7 @@ std::string report_html(const Record& record, const Summary& summary) {
   out += "<h1>Evaluation on " + std::to_string(summary.all.pictures) +
          (summary.all.pictures == 1 ? " picture" : " pictures") + "</h1>\n<table>";
   for (const auto& [name, value] : record.settings)
-    if (!value.empty()) out += row({html_text(name), html_text(value)});
+    if (!value.empty()) out += table_row({html_text(name), html_text(value)});
   out += "</table>\n<h2>Numbers</h2>\n" + numbers(record, summary) + "<h2>Curves</h2>\n" + charts(record, summary) +
          "<h2>Groups</h2>\n" + groups(summary);
   if (!record.overlays.worst().empty()) {

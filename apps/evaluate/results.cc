@@ -33,18 +33,11 @@ void write(const std::string& path, const std::string& text) {
   io::write_file_atomically(path, std::as_bytes(std::span(text)));
 }
 
-const std::string& setting(const Record& record, const std::string& key) {
-  static const std::string none;
-  for (const auto& [name, value] : record.settings)
-    if (name == key) return value;
-  return none;
-}
-
 // A native file like the model's, with the threshold that was best. Tensors stay as they are.
 void write_threshold(const EvaluateJob& job, const cli::Common& common, const Record& record, const Summary& summary,
                      const Model* model) {
   Model copy = model != nullptr ? *model : load_model(job.weights, job.limits);
-  if (copy.info().sha256 != setting(record, "model sha256"))
+  if (copy.info().sha256 != setting(record.settings, "model sha256"))
     throw Error(ErrorCode::usage, "--write-threshold: the shards were made with another model")
         .hint("name it with --weights");
   if (summary.all.counts.tp + summary.all.counts.fn == 0)
@@ -126,7 +119,7 @@ int write_results(const EvaluateJob& job, const cli::Common& common, const Recor
     else
       cli::print(summary_text(record, summary, job.sweep));
     cli::note(common, "written: " + job.out + "/evaluate.json  per_image.csv  groups.csv  report.html");
-    if (const std::string& licence = setting(record, "model licence"); !licence.empty())
+    if (const std::string& licence = setting(record.settings, "model licence"); !licence.empty())
       cli::note(common, "weights: licence " + licence);
   }
   if (!failure) return 0;

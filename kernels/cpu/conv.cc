@@ -11,8 +11,8 @@ constexpr int64_t kBlock = BlockedLayout::kWide;
 // The split of a step. A task is `rows` output rows (even, so that a pooling window never straddles two tasks) of
 // `task_blocks` output blocks; inside it, blocks are the outer loop, so the weights of a block are read from the
 // second-level cache for all its rows but the first. Few wide rows or many narrow ones: about 256 pixels.
-struct Schedule {
-  explicit Schedule(const ConvStep& s)
+struct ConvSchedule {
+  explicit ConvSchedule(const ConvStep& s)
       : x{BlockedLayout(s.x[0]), BlockedLayout(s.x[1].c > 0 ? s.x[1] : Shape{0, 0, 0, 0})},
         y(s.y()),
         pooled(Shape{s.y().n, s.y().h / 2, s.y().w / 2, s.oc}),
@@ -171,7 +171,7 @@ class ConvRun {
   const ConvStep& step_;
   const PackedWeights& packed_;
   const StepBuffers& b_;
-  Schedule s_;
+  ConvSchedule s_;
   bool three_taps_, pools_;
   float* head_ = nullptr;  // the head's tensor
 };
@@ -244,7 +244,7 @@ std::unique_ptr<PackedWeights> pack_conv(const Machine& m, const ConvStep& step,
 
 size_t conv_workspace(const Machine& m, const ConvStep& step) {
   check_conv(step);
-  return static_cast<size_t>(thread_count(m) * Schedule(step).worker_floats()) * sizeof(float);
+  return static_cast<size_t>(thread_count(m) * ConvSchedule(step).worker_floats()) * sizeof(float);
 }
 
 void run_conv(const Machine& m, const ConvStep& step, const PackedWeights& packed, const StepBuffers& buffers) {
@@ -257,7 +257,7 @@ void run_conv(const Machine& m, const ConvStep& step, const PackedWeights& packe
   if (step.pool && y.h / 2 * (y.w / 2) > 0)
     expect(buffers.pooled, {y.n, y.h / 2, y.w / 2, y.c}, "ConvStep: buffer pooled");
   if (step.head > 0) require(buffers.head.shape() == Shape{y.n, y.h, y.w, step.head}, "ConvStep: tensor head");
-  require(buffers.workspace != nullptr || Schedule(step).worker_floats() == 0, "ConvStep: no workspace");
+  require(buffers.workspace != nullptr || ConvSchedule(step).worker_floats() == 0, "ConvStep: no workspace");
   ConvRun(m, step, packed, buffers).run();
 }
 

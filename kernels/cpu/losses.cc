@@ -9,7 +9,7 @@
 namespace furrow::cpu {
 namespace {
 
-constexpr int64_t kTaskPixels = 4096;
+constexpr int64_t kLossPixels = 4096;
 
 const float* in(const Tensor& t) { return t.values<float>().data(); }
 
@@ -62,7 +62,7 @@ Spread spread_of(const float* row, int64_t channels) {
 DiceFocalValue CpuBackend::dice_focal(const DiceFocal& form, const Tensor& z, const Tensor& t, Tensor* dz) {
   const Shape& s = z.shape();
   require(s.c == 1 && s.elements() > 0 && t.shape() == s && (dz == nullptr || dz->shape() == s), "dice_focal: shapes");
-  const int64_t images = s.n, pixels = s.h * s.w, blocks = ceil_div(pixels, kTaskPixels);
+  const int64_t images = s.n, pixels = s.h * s.w, blocks = ceil_div(pixels, kLossPixels);
   const float *output = in(z), *target = in(t);
   const std::vector<float> mean = form.batch_broadcast ? mean_targets(target, images, pixels) : std::vector<float>();
   const DiceFocalOptions options = options_of(form);
@@ -74,9 +74,9 @@ DiceFocalValue CpuBackend::dice_focal(const DiceFocal& form, const Tensor& z, co
   // logarithm are computed once.
   std::vector<Sums> parts(static_cast<size_t>(images * blocks));
   for_tasks(pool_, images * blocks, [&](int64_t task, int) {
-    const int64_t image = task / blocks, begin = task % blocks * kTaskPixels, at = image * pixels + begin;
+    const int64_t image = task / blocks, begin = task % blocks * kLossPixels, at = image * pixels + begin;
     DiceFocalRun run{.z = output + at, .t = target + at, .focal_t = mean.empty() ? target + at : mean.data() + begin};
-    run.count = std::min(kTaskPixels, pixels - begin);
+    run.count = std::min(kLossPixels, pixels - begin);
     if (gradient != nullptr) run.focal_slope = gradient + at, run.dice_slope = dice_slope + at;
     losses_->dice_focal(options, run);
     parts[static_cast<size_t>(task)] = {run.both, run.different, run.focal};
@@ -98,7 +98,7 @@ DiceFocalValue CpuBackend::dice_focal(const DiceFocal& form, const Tensor& z, co
 
   const auto focal_scale = static_cast<float>(form.focal_weight / N);
   for_tasks(pool_, images * blocks, [&](int64_t task, int) {
-    const int64_t image = task / blocks, begin = task % blocks * kTaskPixels, at = image * pixels + begin;
+    const int64_t image = task / blocks, begin = task % blocks * kLossPixels, at = image * pixels + begin;
     const Sums& group = sums[form.dice_over_batch ? 0 : static_cast<size_t>(image)];
     const double S = group.different + 2 * group.both;
     const auto D = static_cast<float>((2 * group.both + form.eps) / (S + form.eps));
@@ -106,7 +106,7 @@ DiceFocalValue CpuBackend::dice_focal(const DiceFocal& form, const Tensor& z, co
     losses_->dice_focal_gradient({.t = target + at,
                                   .dice_slope = dice_slope + at,
                                   .dz = gradient + at,
-                                  .count = std::min(kTaskPixels, pixels - begin),
+                                  .count = std::min(kLossPixels, pixels - begin),
                                   .D = D,
                                   .dice_scale = dice_scale,
                                   .focal_scale = focal_scale});
@@ -123,7 +123,7 @@ CrossEntropyValue CpuBackend::cross_entropy(const CrossEntropy& form, const Tens
           "cross_entropy: a weight per class");
   const float* logits = in(z);
   const int32_t* label = labels.values<int32_t>().data();
-  const int64_t pixels = s.pixels(), tasks = ceil_div(pixels, kTaskPixels);
+  const int64_t pixels = s.pixels(), tasks = ceil_div(pixels, kLossPixels);
   const auto counts = [&](int32_t y) { return y != form.ignore_index && y >= 0 && y < s.c; };
   const auto weight_of = [&](int32_t y) {
     return form.class_weights.empty() ? 1.0f : form.class_weights[static_cast<size_t>(y)];
@@ -131,7 +131,7 @@ CrossEntropyValue CpuBackend::cross_entropy(const CrossEntropy& form, const Tens
   std::vector<CrossEntropyValue> parts(static_cast<size_t>(tasks));
   for_tasks(pool_, tasks, [&](int64_t task, int) {
     CrossEntropyValue& part = parts[static_cast<size_t>(task)];
-    for (int64_t i = task * kTaskPixels; i < std::min((task + 1) * kTaskPixels, pixels); ++i) {
+    for (int64_t i = task * kLossPixels; i < std::min((task + 1) * kLossPixels, pixels); ++i) {
       if (!counts(label[i])) {
         part.invalid += label[i] != form.ignore_index;
         continue;
@@ -151,7 +151,7 @@ CrossEntropyValue CpuBackend::cross_entropy(const CrossEntropy& form, const Tens
 
   float* gradient = dz->values<float>().data();
   for_tasks(pool_, tasks, [&](int64_t task, int) {
-    for (int64_t i = task * kTaskPixels; i < std::min((task + 1) * kTaskPixels, pixels); ++i) {
+    for (int64_t i = task * kLossPixels; i < std::min((task + 1) * kLossPixels, pixels); ++i) {
       const float* row = logits + i * s.c;
       float* to = gradient + i * s.c;
       if (!counts(label[i]) || value.weight <= 0) {
@@ -173,7 +173,7 @@ CrossEntropyValue CpuBackend::cross_entropy(const CrossEntropy& form, const Tens
 }
 
 double CpuBackend::squared_error(const Tensor& z, const Tensor& t, Tensor* dz) {
-  const int64_t elements = z.shape().elements(), tasks = ceil_div(elements, kTaskPixels);
+  const int64_t elements = z.shape().elements(), tasks = ceil_div(elements, kLossPixels);
   require(elements > 0 && t.shape() == z.shape() && (dz == nullptr || dz->shape() == z.shape()),
           "squared_error: shapes");
   const float *output = in(z), *target = in(t);
@@ -182,7 +182,7 @@ double CpuBackend::squared_error(const Tensor& z, const Tensor& t, Tensor* dz) {
   std::vector<double> parts(static_cast<size_t>(tasks));
   for_tasks(pool_, tasks, [&](int64_t task, int) {
     double sum = 0;
-    for (int64_t i = task * kTaskPixels; i < std::min((task + 1) * kTaskPixels, elements); ++i) {
+    for (int64_t i = task * kLossPixels; i < std::min((task + 1) * kLossPixels, elements); ++i) {
       const float difference = output[i] - target[i];
       sum += static_cast<double>(difference) * static_cast<double>(difference);
       if (gradient != nullptr) gradient[i] = scale * difference;

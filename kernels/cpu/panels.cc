@@ -24,7 +24,7 @@ int64_t put(const float* from, int64_t count, int64_t k, float* row, int64_t pan
   return k;
 }
 
-constexpr int64_t kSumPixels = 32, kTaskPixels = 1024;
+constexpr int64_t kSumPixels = 32, kPanelPixels = 1024;
 
 }  // namespace
 
@@ -59,14 +59,14 @@ void Gather::fill(int64_t begin, int64_t end, float* to, int64_t panel) const {
 }
 
 void channel_sums(ThreadPool* pool, const Tensor& x, double* sums) {
-  const int64_t pixels = x.shape().pixels(), c = x.shape().c, tasks = ceil_div(pixels, kTaskPixels);
+  const int64_t pixels = x.shape().pixels(), c = x.shape().c, tasks = ceil_div(pixels, kPanelPixels);
   const float* from = x.values<float>().data();
   std::vector<double> parts(static_cast<size_t>(tasks * c));
   for_tasks(pool, tasks, [&](int64_t task, int) {
     std::vector<float> block(static_cast<size_t>(c));
     double* part = parts.data() + task * c;
-    const int64_t end = std::min((task + 1) * kTaskPixels, pixels);
-    for (int64_t p = task * kTaskPixels; p < end; p += kSumPixels) {
+    const int64_t end = std::min((task + 1) * kPanelPixels, pixels);
+    for (int64_t p = task * kPanelPixels; p < end; p += kSumPixels) {
       std::ranges::fill(block, 0.0f);
       for (int64_t q = p; q < std::min(p + kSumPixels, end); ++q)
         for (int64_t i = 0; i < c; ++i) block[static_cast<size_t>(i)] += from[q * c + i];

@@ -8,12 +8,12 @@ namespace {
 
 // Where output position o of `out` falls in `in` samples, with align_corners: between samples i0 and i1 = min(i0+1,
 // in-1), at `weight` of i1. Computed in double, so that the weight is exact to float32 at any size.
-struct Tap {
+struct Neighbours {
   int64_t i0, i1;
   float weight;
 };
 
-Tap tap_of(int64_t o, int64_t in, int64_t out) {
+Neighbours tap_of(int64_t o, int64_t in, int64_t out) {
   if (out <= 1) return {0, 0, 0};
   const int64_t scaled = o * (in - 1), i0 = scaled / (out - 1);
   return {i0, std::min(i0 + 1, in - 1),
@@ -21,7 +21,7 @@ Tap tap_of(int64_t o, int64_t in, int64_t out) {
 }
 
 // One pixel: first along the row, then between the rows.
-void blend(const float* upper, const float* lower, const Tap& column, float row_weight, int64_t lanes, float* y) {
+void blend(const float* upper, const float* lower, const Neighbours& column, float row_weight, int64_t lanes, float* y) {
   const float *a = upper + column.i0 * lanes, *b = upper + column.i1 * lanes;
   const float *c = lower + column.i0 * lanes, *d = lower + column.i1 * lanes;
   const float right = column.weight, left = 1 - right, bottom = row_weight, top = 1 - bottom;
@@ -38,7 +38,7 @@ void check_upsample(const UpsampleStep& s) {
 
 size_t upsample_workspace(const UpsampleStep& step) {
   check_upsample(step);
-  return static_cast<size_t>(step.y.w) * sizeof(Tap);  // the taps of a row, the same for all
+  return static_cast<size_t>(step.y.w) * sizeof(Neighbours);  // the taps of a row, the same for all
 }
 
 void run_upsample(const Machine& m, const UpsampleStep& step, const StepBuffers& buffers) {
@@ -47,7 +47,7 @@ void run_upsample(const Machine& m, const UpsampleStep& step, const StepBuffers&
   expect(buffers.y, step.y, "UpsampleStep: buffer y");
   require(buffers.workspace != nullptr, "UpsampleStep: no workspace");
   const BlockedLayout x(step.x), y(step.y);
-  Tap* taps = reinterpret_cast<Tap*>(buffers.workspace);
+  Neighbours* taps = reinterpret_cast<Neighbours*>(buffers.workspace);
   const int64_t begin = std::clamp<int64_t>(step.left, 0, step.y.w);
   const int64_t end = std::clamp<int64_t>(step.left + step.w, begin, step.y.w);
   for (int64_t w = begin; w < end; ++w) taps[w] = tap_of(w - step.left, step.x.w, step.w);
@@ -59,7 +59,7 @@ void run_upsample(const Machine& m, const UpsampleStep& step, const StepBuffers&
     const bool inside = from >= 0 && from < step.h;
     std::fill(row, row + (inside ? begin : step.y.w) * y.lanes, 0.0f);
     if (!inside) return;
-    const Tap rows = tap_of(from, step.x.h, step.h);
+    const Neighbours rows = tap_of(from, step.x.h, step.h);
     const float* upper = floats(buffers.x[0]) + x.row(n, block, rows.i0);
     const float* lower = floats(buffers.x[0]) + x.row(n, block, rows.i1);
     for (int64_t w = begin; w < end; ++w) blend(upper, lower, taps[w], rows.weight, y.lanes, row + w * y.lanes);

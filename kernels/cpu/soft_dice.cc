@@ -13,14 +13,14 @@
 namespace furrow::cpu {
 namespace {
 
-constexpr int64_t kTaskPixels = 4096;
+constexpr int64_t kSoftPixels = 4096;
 
 // A pixel's exponentials, and what they add up to without the largest.
-struct Spread {
+struct SoftSpread {
   int64_t top;
   float others;
 };
-Spread exponentials(const float* row, int64_t channels, float* e) {
+SoftSpread exponentials(const float* row, int64_t channels, float* e) {
   const int64_t top = std::max_element(row, row + channels) - row;
   float others = 0;
   for (int64_t c = 0; c < channels; ++c) {
@@ -30,8 +30,8 @@ Spread exponentials(const float* row, int64_t channels, float* e) {
   return {top, others};
 }
 
-// Sums of a block of pixels, or of all: I and X of every class, then the cross-entropy's.
-struct Sums {
+// SoftSums of a block of pixels, or of all: I and X of every class, then the cross-entropy's.
+struct SoftSums {
   std::vector<double> both, different;
   double entropy = 0, weight = 0;
   int64_t invalid = 0;
@@ -50,11 +50,11 @@ class SoftDiceRun {
         logits_(z.values<float>().data()),
         label_(labels.values<int32_t>().data()),
         per_image_(s_.h * s_.w),
-        blocks_(ceil_div(per_image_, kTaskPixels)) {}
+        blocks_(ceil_div(per_image_, kSoftPixels)) {}
 
   int64_t tasks() const { return s_.n * blocks_; }
   // e, where not null, receives the exponentials of the pixels that count.
-  void sum(int64_t task, float* e, Sums& to) const {
+  void sum(int64_t task, float* e, SoftSums& to) const {
     std::vector<float> aside(static_cast<size_t>(s_.c));
     to.both.resize(aside.size()), to.different.resize(aside.size());
     for_pixels(task, [&](int64_t i, int32_t y) {
@@ -64,7 +64,7 @@ class SoftDiceRun {
       }
       const float* row = logits_ + i * s_.c;
       float* exponential = e != nullptr ? e + i * s_.c : aside.data();
-      const Spread spread = exponentials(row, s_.c, exponential);
+      const SoftSpread spread = exponentials(row, s_.c, exponential);
       const float all = 1 + spread.others;
       const double w = static_cast<double>(weight_of(y));
       // Two logits may be further apart than float32 reaches.
@@ -114,8 +114,8 @@ class SoftDiceRun {
   }
   template <class Body>
   void for_pixels(int64_t task, const Body& body) const {
-    const int64_t image = task / blocks_ * per_image_, begin = task % blocks_ * kTaskPixels;
-    for (int64_t i = begin; i < std::min(begin + kTaskPixels, per_image_); ++i) body(image + i, label_[image + i]);
+    const int64_t image = task / blocks_ * per_image_, begin = task % blocks_ * kSoftPixels;
+    for (int64_t i = begin; i < std::min(begin + kSoftPixels, per_image_); ++i) body(image + i, label_[image + i]);
   }
 
   const SoftDice& form_;
@@ -136,7 +136,7 @@ SoftDiceValue CpuBackend::soft_dice(const SoftDice& form, const Tensor& z, const
           "soft_dice: a weight per class");
   const SoftDiceRun run(form, z, labels);
   float* gradient = dz != nullptr ? dz->values<float>().data() : nullptr;
-  std::vector<Sums> parts(static_cast<size_t>(run.tasks()));
+  std::vector<SoftSums> parts(static_cast<size_t>(run.tasks()));
   for_tasks(pool_, run.tasks(), [&](int64_t task, int) { run.sum(task, gradient, parts[static_cast<size_t>(task)]); });
 
   const int64_t first = form.first_class, of_class = form.classes_together ? 1 : s.c - first,
@@ -148,7 +148,7 @@ SoftDiceValue CpuBackend::soft_dice(const SoftDice& form, const Tensor& z, const
   std::vector<double> both(static_cast<size_t>(images * of_class)), different(both.size());
   SoftDiceValue value;
   for (int64_t task = 0; task < run.tasks(); ++task) {
-    const Sums& part = parts[static_cast<size_t>(task)];
+    const SoftSums& part = parts[static_cast<size_t>(task)];
     for (int64_t c = first; c < s.c; ++c) {
       const size_t group = group_of(task / blocks, c);
       both[group] += part.both[static_cast<size_t>(c)], different[group] += part.different[static_cast<size_t>(c)];

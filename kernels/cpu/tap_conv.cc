@@ -7,8 +7,8 @@ namespace furrow::cpu {
 namespace {
 
 // A task is `rows` positions of `panels` result panels. 48 rows are whole register tiles on every instruction set.
-struct Schedule {
-  explicit Schedule(const TapConv& op)
+struct TapSchedule {
+  explicit TapSchedule(const TapConv& op)
       : k(op.in.columns()),
         result_panels(static_cast<int64_t>(op.out.size())),
         row_tasks(ceil_div(op.in.rows(), kRows)) {
@@ -45,7 +45,7 @@ void store_rows(const TapConv& op, int64_t panel, int64_t begin, int64_t end, co
 
 void run(const Machine& m, Scratch& scratch, const TapConv& op) {
   if (op.in.rows() == 0 || op.out.empty()) return;  // a batch of no images
-  const Schedule s(op);
+  const TapSchedule s(op);
   Scratch::Use use(scratch, s.packed_floats() + thread_count(m) * s.worker_floats());
   float* packed = use.take(s.packed_floats());
   float* workers = use.take(thread_count(m) * s.worker_floats());

@@ -6,18 +6,18 @@
 namespace furrow::cpu {
 namespace {
 
-constexpr int64_t kBlock = BlockedLayout::kWide;
+constexpr int64_t kWide = BlockedLayout::kWide;
 
 // A task is `rows` output rows of one output block.
-struct Schedule {
-  explicit Schedule(const UpconvStep& s) : x(s.x), y(s.y), oc_blocks(ceil_div(s.y.c, kBlock)) {
+struct UpconvSchedule {
+  explicit UpconvSchedule(const UpconvStep& s) : x(s.x), y(s.y), oc_blocks(ceil_div(s.y.c, kWide)) {
     rows = std::clamp<int64_t>(256 / std::max<int64_t>(y.shape.w, 1), 2, 16);
     row_tasks = ceil_div(y.shape.h, rows);
     // A row that does not lie whole inside y, or is narrow, is computed aside and copied from there.
-    aside = y.lanes != kBlock || s.left < 0 || s.left + 2 * s.x.w > s.y.w;
+    aside = y.lanes != kWide || s.left < 0 || s.left + 2 * s.x.w > s.y.w;
   }
   int64_t tasks() const { return oc_blocks * y.shape.n * row_tasks; }
-  int64_t worker_floats() const { return aside ? 2 * x.shape.w * kBlock : 0; }
+  int64_t worker_floats() const { return aside ? 2 * x.shape.w * kWide : 0; }
 
   BlockedLayout x, y;
   int64_t oc_blocks, rows = 2, row_tasks = 1;
@@ -34,9 +34,9 @@ void copy_part(const UpconvStep& s, const BlockedLayout& y, const float* compute
   const int64_t begin = std::clamp<int64_t>(s.left, 0, s.y.w),
                 end = std::clamp<int64_t>(s.left + 2 * s.x.w, begin, s.y.w);
   if (begin == end) return;
-  const float* from = computed + (begin - s.left) * kBlock;
-  if (y.lanes == kBlock)
-    std::copy_n(from, (end - begin) * kBlock, row + begin * kBlock);
+  const float* from = computed + (begin - s.left) * kWide;
+  if (y.lanes == kWide)
+    std::copy_n(from, (end - begin) * kWide, row + begin * kWide);
   else
     narrow_row(from, end - begin, row + begin * y.lanes);
 }
@@ -49,21 +49,21 @@ void fill_zero(float* row, int64_t lanes, int64_t begin, int64_t end) {
 
 std::unique_ptr<PackedWeights> pack_upconv(const Machine& m, const UpconvStep& step, const StepWeights& weights) {
   check_upconv(step);
-  const int64_t ic = step.x.c, oc = step.y.c, blocks = ceil_div(oc, kBlock);
+  const int64_t ic = step.x.c, oc = step.y.c, blocks = ceil_div(oc, kWide);
   require(weights.w.shape() == Shape{oc, 2, 2, ic}, "UpconvStep: shape of the weights");
   require(weights.b.empty() || weights.b.shape().elements() == oc, "UpconvStep: shape of the bias");
   auto packed = std::make_unique<PackedWeights>();
-  packed->block_floats = 4 * ic * kBlock;
+  packed->block_floats = 4 * ic * kWide;
   packed->w = Tensor({1, 1, 1, blocks * packed->block_floats});
-  packed->b = Tensor({1, 1, 1, blocks * kBlock});
+  packed->b = Tensor({1, 1, 1, blocks * kWide});
   const double* from = weights.w.values<double>().data();
   float* to = packed->w.values<float>().data();
   for_tasks(m.pool, blocks, [&](int64_t block, int) {  // {OC,2,2,IC} -> [block][i][ic][j][16]
-    for (int64_t lane = 0; lane < std::min(kBlock, oc - block * kBlock); ++lane)
+    for (int64_t lane = 0; lane < std::min(kWide, oc - block * kWide); ++lane)
       for (int64_t ij = 0; ij < 4; ++ij)
         for (int64_t c = 0; c < ic; ++c)
-          to[(((block * 2 + ij / 2) * ic + c) * 2 + ij % 2) * kBlock + lane] =
-              static_cast<float>(from[((block * kBlock + lane) * 4 + ij) * ic + c]);
+          to[(((block * 2 + ij / 2) * ic + c) * 2 + ij % 2) * kWide + lane] =
+              static_cast<float>(from[((block * kWide + lane) * 4 + ij) * ic + c]);
   });
   if (!weights.b.empty()) std::ranges::copy(weights.b.values<double>(), packed->b.values<float>().begin());
   return packed;
@@ -71,12 +71,12 @@ std::unique_ptr<PackedWeights> pack_upconv(const Machine& m, const UpconvStep& s
 
 size_t upconv_workspace(const Machine& m, const UpconvStep& step) {
   check_upconv(step);
-  return static_cast<size_t>(thread_count(m) * Schedule(step).worker_floats()) * sizeof(float);
+  return static_cast<size_t>(thread_count(m) * UpconvSchedule(step).worker_floats()) * sizeof(float);
 }
 
 void run_upconv(const Machine& m, const UpconvStep& step, const PackedWeights& packed, const StepBuffers& buffers) {
   check_upconv(step);
-  const Schedule s(step);
+  const UpconvSchedule s(step);
   expect(buffers.x[0], step.x, "UpconvStep: buffer x");
   expect(buffers.y, step.y, "UpconvStep: buffer y");
   require(buffers.workspace != nullptr || s.worker_floats() == 0, "UpconvStep: no workspace");
@@ -97,8 +97,8 @@ void run_upconv(const Machine& m, const UpconvStep& step, const PackedWeights& p
       const ConvSource source{floats(buffers.x[0]) + s.x.row(n, 0, from / 2), s.x.row_stride, s.x.block_stride,
                               s.x.lanes, step.x.c};
       m.rows->upconv({source, w + block * packed.block_floats + from % 2 * (packed.block_floats / 2),
-                      bias + block * kBlock, part_of(step.x.c), step.x.w, std::min(kBlock, step.y.c - block * kBlock),
-                      s.aside ? own : row + step.left * kBlock});
+                      bias + block * kWide, part_of(step.x.c), step.x.w, std::min(kWide, step.y.c - block * kWide),
+                      s.aside ? own : row + step.left * kWide});
       if (s.aside) copy_part(step, s.y, own, row);
       fill_zero(row, s.y.lanes, 0, std::min(step.left, step.y.w));
       fill_zero(row, s.y.lanes, std::max<int64_t>(step.left + 2 * step.x.w, 0), step.y.w);

@@ -13,8 +13,8 @@ namespace furrow::cpu {
 namespace {
 
 // `matrices` independent products of a left matrix of `left` columns and a right one of `right`.
-struct Schedule {
-  Schedule(int64_t matrices_, int64_t rows_, int64_t left_, int64_t right_)
+struct WeightGradSchedule {
+  WeightGradSchedule(int64_t matrices_, int64_t rows_, int64_t left_, int64_t right_)
       : matrices(matrices_), rows(rows_), left(left_), left_panels(ceil_div(left_, kPanel)), right_panels(right_) {
     const int64_t row_floats = matrices * (left_panels + right_panels) * kPanel;
     segment =
@@ -36,7 +36,7 @@ struct Schedule {
 // fill(begin, end, left at row begin, right at row begin, rows of a panel). The result: [matrix][right
 // panel][left][16].
 template <class Fill>
-void sum_products(const Machine& m, const Schedule& s, float* memory, float* result, const Fill& fill) {
+void sum_products(const Machine& m, const WeightGradSchedule& s, float* memory, float* result, const Fill& fill) {
   if (s.rows == 0) std::fill_n(result, s.result_floats(), 0.0f);  // a batch of no images
   float *left = memory, *right = memory + s.matrices * s.left_matrix;
   for (int64_t start = 0; start < s.rows; start += s.segment) {
@@ -86,7 +86,7 @@ void transform_back(const float (&u)[kWinogradMatrices][kPanel], float (&g)[9][k
 }  // namespace
 
 void run(const Machine& m, Scratch& scratch, const WeightGrad& op) {
-  const Schedule s(1, op.left.rows(), op.left.columns(), op.right.panels());
+  const WeightGradSchedule s(1, op.left.rows(), op.left.columns(), op.right.panels());
   Scratch::Use use(scratch, s.result_floats() + s.segment_floats());
   float* result = use.take(s.result_floats());
   float* memory = use.take(s.segment_floats());
@@ -109,7 +109,7 @@ void run(const Machine& m, Scratch& scratch, const WinogradWeightGrad& op) {
   const std::vector<ChannelPanel> lefts = channel_panels(w.n, 0);
   const std::vector<ChannelPanel> rights =
       channel_panels(op.x[0]->shape().c, op.x[1] != nullptr ? op.x[1]->shape().c : 0);
-  const Schedule s(kWinogradMatrices, grid.tiles(), w.n, static_cast<int64_t>(rights.size()));
+  const WeightGradSchedule s(kWinogradMatrices, grid.tiles(), w.n, static_cast<int64_t>(rights.size()));
   Scratch::Use use(scratch, s.result_floats() + s.segment_floats());
   float* result = use.take(s.result_floats());
   float* memory = use.take(s.segment_floats());

@@ -10,8 +10,8 @@ namespace furrow::cpu {
 namespace {
 
 // A task transforms `rows` tiles of all source panels, then computes groups of kGroup result panels of them.
-struct Schedule {
-  Schedule(const WinogradConv& op, const TileGrid& grid, int64_t source_panels)
+struct WinogradSchedule {
+  WinogradSchedule(const WinogradConv& op, const TileGrid& grid, int64_t source_panels)
       : k(source_panels * kPanel), result_panels(static_cast<int64_t>(op.out.size())) {
     // 48 and 96 are whole register tiles on every instruction set. More channels, more rows to reuse the weights for.
     const int64_t most = source_panels <= 8 ? 48 : 96, tiles = grid.tiles();
@@ -59,8 +59,8 @@ class WinogradRun {
     const int64_t end = std::min(begin + s_.rows, grid_.tiles()), last = std::min(first + s_.panels, s_.result_panels);
     float* results = own + kWinogradMatrices * s_.source_matrix;
     transform_sources(begin, end, own);
-    for (int64_t group = first; group < last; group += Schedule::kGroup) {
-      const int64_t panels = std::min(Schedule::kGroup, last - group);
+    for (int64_t group = first; group < last; group += WinogradSchedule::kGroup) {
+      const int64_t panels = std::min(WinogradSchedule::kGroup, last - group);
       for (int64_t matrix = 0; matrix < kWinogradMatrices; ++matrix)
         m_.tiles->multiply({.a = own + matrix * s_.source_matrix,
                             .a_panel = s_.rows * kPanel,
@@ -117,7 +117,7 @@ class WinogradRun {
   const WinogradConv& op_;
   TileGrid grid_;
   std::vector<ChannelPanel> sources_;
-  Schedule s_;
+  WinogradSchedule s_;
 };
 
 // G g G^T of 16 neighbouring input channels at once: g[tap][lane] -> u[matrix][lane].

@@ -4,9 +4,6 @@
 namespace furrow::gpu {
 namespace {
 
-const float* floats(const ConstImage& image) { return static_cast<const float*>(image.data); }
-float* floats(const Image& image) { return static_cast<float*>(image.data); }
-
 int64_t taps(const ConvGeometry& g) { return g.kernel_h * g.kernel_w; }
 
 void check_bias(const Tensor* b, int64_t oc) {

@@ -6,9 +6,6 @@
 namespace furrow::gpu {
 namespace {
 
-const float* floats(const ConstImage& image) { return static_cast<const float*>(image.data); }
-float* floats(const Image& image) { return static_cast<float*>(image.data); }
-
 void check(const Tensor& x, std::initializer_list<const Tensor*> vectors) {
   for (const Tensor* v : vectors)
     require(v == nullptr || v->shape() == Shape{1, 1, 1, x.shape().c}, "batch_norm: one value per channel");

@@ -7,6 +7,10 @@
 
 namespace furrow::gpu {
 
+// The values of an image of float32.
+inline const float* floats(const ConstImage& image) { return static_cast<const float*>(image.data); }
+inline float* floats(const Image& image) { return static_cast<float*>(image.data); }
+
 // Tensors that lie in device memory are used where they are. Others are copied there first, and the written ones back when
 // the operation is done: slow, correct, and never the case on the emulator. Ends with `done()`.
 class Staged {

@@ -10,7 +10,7 @@ using namespace cublaslt;
 
 constexpr const char* kHint = "--kernels own does without cuBLASLt";
 
-int data_type(DType type) {
+int gemm_type(DType type) {
   require(type == DType::f32 || type == DType::f16 || type == DType::bf16, "cuBLASLt: element type");
   return type == DType::f32 ? kData32F : type == DType::f16 ? kData16F : kData16BF;
 }
@@ -44,7 +44,7 @@ CublasLtGemm::Plan CublasLtGemm::make_plan(const GemmProblem& p) const {
   };
   const auto matrix = [&](int64_t rows, int64_t cols, int64_t ld, int64_t stride) {
     void* made = nullptr;
-    check(api.layout_create(&made, data_type(p.type), static_cast<uint64_t>(rows), static_cast<uint64_t>(cols), ld),
+    check(api.layout_create(&made, gemm_type(p.type), static_cast<uint64_t>(rows), static_cast<uint64_t>(cols), ld),
           "describing a matrix");
     std::shared_ptr<void> layout = own(made, api.layout_destroy);
     if (p.batch > 1) {

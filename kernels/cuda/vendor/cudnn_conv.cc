@@ -14,7 +14,7 @@ enum Id : int64_t { kX = 1, kW, kY, kAdded, kBias, kProduct, kSum, kBiased };
 
 constexpr int64_t kMostConfigurations = 16;  // of the heuristic's list; later ones are slower
 
-int data_type(DType type) {
+int conv_type(DType type) {
   require(type == DType::f32 || type == DType::f16 || type == DType::bf16, "cuDNN: element type");
   return type == DType::f32 ? kDataFloat : type == DType::f16 ? kDataHalf : kDataBfloat16;
 }
@@ -54,12 +54,12 @@ class Graph {
     return parts_.back();
   }
   const CudnnDescriptor& x() {
-    return tensor(kX, data_type(p_.type), {p_.n, p_.c, p_.h, p_.w},
+    return tensor(kX, conv_type(p_.type), {p_.n, p_.c, p_.h, p_.w},
                   {p_.h * p_.w * p_.x_pitch, 1, p_.w * p_.x_pitch, p_.x_pitch});
   }
   const CudnnDescriptor& w() {
     const int64_t kh = p_.geometry.kernel_h, kw = p_.geometry.kernel_w;
-    return tensor(kW, data_type(p_.type), {p_.oc, p_.c, kh, kw}, {kh * kw * p_.c, 1, kw * p_.c, p_.c});
+    return tensor(kW, conv_type(p_.type), {p_.oc, p_.c, kh, kw}, {kh * kw * p_.c, 1, kw * p_.c, p_.c});
   }
   // A tensor of y's shape.
   const CudnnDescriptor& like_y(Id id, int type, bool is_virtual = false) {
@@ -93,7 +93,7 @@ class Graph {
   }
 
   void forward() {
-    const int y_type = p_.y_is_f32 ? kDataFloat : data_type(p_.type);
+    const int y_type = p_.y_is_f32 ? kDataFloat : conv_type(p_.type);
     int left = (p_.added ? 1 : 0) + (p_.bias ? 1 : 0) + (p_.relu ? 1 : 0);  // operations after the convolution
     // What operation writes: y where it is the last, else a value that stays inside the kernel.
     const auto result = [&](Id id) -> const CudnnDescriptor& {
@@ -116,14 +116,14 @@ class Graph {
   }
   void backward_data() {
     CudnnDescriptor conv(cudnn_, kConvBackwardData, "the gradient of a convolution's input");
-    conv.set(kBackwardDataDy, like_y(kY, data_type(p_.type))).set(kBackwardDataW, w()).set(kBackwardDataDx, x());
+    conv.set(kBackwardDataDy, like_y(kY, conv_type(p_.type))).set(kBackwardDataW, w()).set(kBackwardDataDx, x());
     conv.set(kBackwardDataConv, convolution());
     conv.set(kBackwardDataAlpha, kTypeFloat, {1.0f}).set(kBackwardDataBeta, kTypeFloat, {0.0f}).finalize();
     operations_.push_back(std::move(conv));
   }
   void backward_filter() {
     CudnnDescriptor conv(cudnn_, kConvBackwardFilter, "the gradient of a convolution's weights");
-    conv.set(kBackwardFilterDy, like_y(kY, data_type(p_.type))).set(kBackwardFilterX, x()).set(kBackwardFilterDw, w());
+    conv.set(kBackwardFilterDy, like_y(kY, conv_type(p_.type))).set(kBackwardFilterX, x()).set(kBackwardFilterDw, w());
     conv.set(kBackwardFilterConv, convolution());
     conv.set(kBackwardFilterAlpha, kTypeFloat, {1.0f}).set(kBackwardFilterBeta, kTypeFloat, {0.0f}).finalize();
     operations_.push_back(std::move(conv));
