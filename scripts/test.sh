@@ -48,13 +48,16 @@ else
 fi
 if [ "$fast" = no ]; then
   # The kernels as C++, on the emulator: nvcc has no part in this. Whole networks on them run in the release build alone.
-  stage "asan: configure" cmake --preset asan -DFURROW_WERROR=ON -DFURROW_BUILD_APPS=OFF -DFURROW_CUDA=OFF -DFURROW_PCH=ON
+  stage "asan: configure" cmake --preset asan -DFURROW_WERROR=ON -DFURROW_BUILD_APPS=OFF -DFURROW_CUDA=OFF \
+    -DFURROW_PCH=TESTS -DFURROW_UNITY=ON
   stage "asan: build" cmake --build --preset asan --target \
     build_kernels_tests build_cuda_tests build_containers_tests build_pictures_tests build_losses_tests build_datasets_tests
   stage "asan: tests" ctest --test-dir build/asan -j "$jobs" -L '^(kernels|cuda|containers|pictures|losses|datasets)$' --timeout 600 --no-tests=error
-  stage "tsan: configure" cmake --preset tsan -DFURROW_WERROR=ON -DFURROW_BUILD_APPS=OFF -DFURROW_CUDA=OFF -DFURROW_PCH=ON
+  stage "tsan: configure" cmake --preset tsan -DFURROW_WERROR=ON -DFURROW_BUILD_APPS=OFF -DFURROW_CUDA=OFF \
+    -DFURROW_PCH=TESTS -DFURROW_UNITY=ON
   stage "tsan: build" cmake --build --preset tsan --target build_kernels_tests build_cuda_tests build_datasets_tests
   stage "tsan: tests" ctest --test-dir build/tsan -j "$jobs" -L '^(kernels|cuda|datasets)$' --timeout 600 --no-tests=error
+  stage "the sources of a library as one" scripts/check_unity.py
   stage "install tree and a program built from it" scripts/check_install.sh build/release
 fi
 echo "all stages passed in $((SECONDS - started)) s"
