@@ -39,7 +39,7 @@ build_into() {  # FOLDER CMAKE-OPTIONS...
   local log=$folder.log
   mkdir -p "$(dirname "$folder")"
   echo "gpu_check: building in $folder (log: $log)"
-  { cmake -S "$root" -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=Release "$@" && cmake --build "$folder" --target "${targets[@]}"; } >"$log" 2>&1 ||
+  { cmake -S "$root" -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=Release -DFURROW_UNITY=ON -DFURROW_PCH=TESTS "$@" && cmake --build "$folder" --target "${targets[@]}"; } >"$log" 2>&1 ||
     { tail -n 25 "$log" >&2; fail "the build failed" 1; }
 }
 
