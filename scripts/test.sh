@@ -56,7 +56,9 @@ if [ "$fast" = no ]; then
   stage "tsan: configure" cmake --preset tsan -DFURROW_WERROR=ON -DFURROW_BUILD_APPS=OFF -DFURROW_CUDA=OFF \
     -DFURROW_PCH=TESTS -DFURROW_UNITY=ON
   stage "tsan: build" cmake --build --preset tsan --target build_kernels_tests build_cuda_tests build_datasets_tests
-  stage "tsan: tests" ctest --test-dir build/tsan -j "$jobs" -L '^(kernels|cuda|datasets)$' --timeout 600 --no-tests=error
+  # Races are looked for, not digits: the tests below hold many numbers to float64 on one path that others take as well.
+  stage "tsan: tests" ctest --test-dir build/tsan -j "$jobs" -L '^(kernels|cuda|datasets)$' --timeout 600 --no-tests=error \
+    -E 'CloseToFloat64|IsCloseToRefOnRaggedShapes/portable|EqualsRefWhereSumsAreExact|EveryLogitAgainstEveryMask|MmaLongSums'
   stage "the sources of a library as one" scripts/check_unity.py
   stage "install tree and a program built from it" scripts/check_install.sh build/release
 fi
