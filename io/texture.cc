@@ -1,19 +1,20 @@
-#include "data/texture.h"
+#include "io/texture.h"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <vector>
 
-#include "data/augment_mirror.h"
+#include "io/mirror.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/error.h"
 #include "kernels/threads.h"
 
-namespace furrow::data {
+namespace furrow::io {
 namespace {
 
 constexpr int kRadius = 10;  // 21 taps
+constexpr double kSmallestSigma = 0.5, kLargestSigma = 20, kTunedFor = 1024;
 constexpr int64_t kRowsPerTask = 64;
 using Taps = std::array<float, kRadius + 1>;  // from the middle outwards
 
@@ -93,11 +94,11 @@ FURROW_INLINE void relief(const float* __restrict level, const float* __restrict
 }
 
 struct Job {
-  const io::Image& photo;
-  const io::Image* keep;
+  const Image& photo;
+  const Image* keep;
   TextureRecipe recipe;
   Taps taps;
-  io::Image& map;
+  Image& map;
 };
 
 // Rows [from, to) of the map.
@@ -140,12 +141,16 @@ __attribute__((target("avx2"))) void map_rows_avx2(const Job& job, int64_t from,
 
 }  // namespace
 
-io::Image texture_map(const io::Image& photo, const TextureOptions& options, const io::Image* keep, ThreadPool* pool) {
+double texture_sigma(double at_1024, int64_t side) {
+  return std::clamp(at_1024 * static_cast<double>(side) / kTunedFor, kSmallestSigma, kLargestSigma);
+}
+
+Image texture_map(const Image& photo, const TextureOptions& options, const Image* keep, ThreadPool* pool) {
   require(photo.channels == 3 && photo.width >= 1 && photo.height >= 1, "an RGB photo");
-  require(options.sigma >= 0.5 && options.sigma <= 20, "a sigma of 0.5 to 20");
+  require(options.sigma >= kSmallestSigma && options.sigma <= kLargestSigma, "a sigma of 0.5 to 20");
   require(!keep || (keep->channels == 1 && keep->width == photo.width && keep->height == photo.height),
           "a mask as large as the photo");
-  io::Image map(photo.width, photo.height, 1);
+  Image map(photo.width, photo.height, 1);
   const Job job{photo, keep, options.recipe, gaussian(options.sigma), map};
   auto* rows = map_rows_portable;
 #if defined(__x86_64__)
@@ -158,11 +163,11 @@ io::Image texture_map(const io::Image& photo, const TextureOptions& options, con
   return map;
 }
 
-io::Image kept_labels(const io::Image& labels, const bool (&kept)[256]) {
+Image kept_labels(const Image& labels, const bool (&kept)[256]) {
   require(labels.channels == 1, "a label map of one channel");
-  io::Image mask(labels.width, labels.height, 1);
+  Image mask(labels.width, labels.height, 1);
   for (size_t i = 0; i < mask.pixels.size(); ++i) mask.pixels[i] = kept[labels.pixels[i]] ? 255 : 0;
   return mask;
 }
 
-}  // namespace furrow::data
+}  // namespace furrow::io
