@@ -38,8 +38,7 @@ NamedTensor with_values(const NamedTensor& tensor, DType type, std::vector<T> va
 
 constexpr const char* kUnknownTexture =
     "the weights do not say how their texture maps were made: recipe closest, sigma 5 is taken, masked where labels "
-    "are "
-    "given; `furrow model convert --texture` writes it down";
+    "are given; `furrow model convert --texture` writes it down";
 
 void refuse_texture(const ModelInfo& info) {
   if (info.texture)

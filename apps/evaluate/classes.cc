@@ -229,6 +229,7 @@ int run_evaluate_classes(const EvaluateJob& job, const cli::Common& common) {
   }
   ClassesRecord record = new_record(job, table.classes(), setup, model ? model->device() : "");
   if (finished) {
+    if (!is_classes_record(shard_file(job))) refuse_overwriting(job);
     const ClassesRecord found = read_classes_record(shard_file(job));
     if (!same_shard(found, record)) refuse_overwriting(job);
     if (found.contents == record.contents) {

@@ -171,6 +171,7 @@ int run_evaluate(const EvaluateJob& job, const cli::Common& common) {
   const Setup setup = set_up(job, common);
   Record record = new_record(job, setup);
   if (finished) {
+    if (is_classes_record(shard_file(job))) refuse_overwriting(job);
     const Record found = read_record(shard_file(job));
     if (!same_shard(found, record)) refuse_overwriting(job);
     if (found.contents == record.contents) {

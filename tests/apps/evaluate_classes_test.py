@@ -115,6 +115,8 @@ class Classes(Evaluation):
         self.assertEqual(self.run_furrow("evaluate", "photos", "masks", "--predictions", "found", "-o", "lines", "--shard", "1/3").returncode, 0)
         self.refused(merge("lines/shard-1-of-3.json", *parts[1:]), 5, "another schema")
         self.refused(merge(parts[0], "lines/shard-1-of-3.json"), 5, "another schema")
+        self.refused(self.run_furrow(*words, "-o", "lines", "--shard", "1/3"), 2, "exists already")
+        self.refused(self.run_furrow("evaluate", "photos", "masks", "--predictions", "found", "-o", "parts", "--shard", "1/3"), 2, "exists already")
         text = (self.folder / parts[1]).read_text()
         for bad in (text[:-9], text.replace('"counts":[[0', '"counts":[[4'), text.replace('"counts":[[0,0,', '"counts":[[0,0,-'), text.replace('"shard":2', '"shard":4'),
                     text.replace('"attributes":["b"]', '"attributes":[]'), text.replace('"size":[24,', '"size":[')):

@@ -73,6 +73,8 @@ TEST_P(TextureOn, TheFourthChannelIsTheMapOfTheRecipeThatTheFileNames) {
     EXPECT_TRUE(result.notes.empty());
     ASSERT_EQ(result.mask.pixels.size(), map.pixels.size());
     for (size_t at = 0; at < map.pixels.size(); ++at) ASSERT_EQ(result.mask.pixels[at] != 0, map.pixels[at] > kLevel);
+    EXPECT_GT(percent_above(map), 2);
+    EXPECT_LT(percent_above(map), 98);
   }
 }
 
@@ -151,6 +153,7 @@ TEST(TextureRun, TheMapOfAFaceIsThatOfItsCrop) {
   const io::Image map = io::resize(map_of(face, io::TextureRecipe::closest, sigma), 64, 64, io::Filter::lanczos);
   ASSERT_EQ(inside(crop, photo.width, photo.height), crop);
   EXPECT_DOUBLE_EQ(result.faces[0].percent_of_crop, percent_above(map));
+  EXPECT_GT(percent_above(map), 1);
   options.tile = true;  // reduced to the model's size in both cases
   const SegmentResult tiled = Segmenter(pass_through(reads_the_map(input)), {"cpu", 1}, options).run(photo);
   EXPECT_EQ(tiled.mask.pixels, result.mask.pixels);
@@ -174,6 +177,7 @@ TEST(TextureRun, ModelsOfMaskedPhotosGetMapsOfMaskedPhotos) {
   const io::Image map = map_of(black, io::TextureRecipe::closest, 2.5);
   for (int64_t y = 0; y < 64; ++y)
     for (int64_t x = 0; x < 64; ++x) ASSERT_EQ(result.mask.row(y)[x] != 0, x < 40 && map.row(y)[x] > kLevel);
+  EXPECT_NE(map.pixels, map_of(photo, io::TextureRecipe::closest, 2.5).pixels);
 }
 
 TEST(TextureRun, WeightsThatDoNotSayGetTheDefaultAndSayThat) {
