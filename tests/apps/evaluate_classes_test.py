@@ -104,6 +104,17 @@ class Classes(Evaluation):
         self.assertEqual((merged.returncode, merged.stdout), (4, whole.stdout))
         for path in sorted((self.folder / "one").iterdir()):
             self.assertEqual(path.read_bytes(), (self.folder / "sum" / path.name).read_bytes(), path.name)
+        # What a killed process had counted is gone on from.
+        finished = self.folder / "parts/shard-2-of-3.json"
+        before = finished.read_bytes()
+        part = json.loads(before)
+        part["rows"] = part["rows"][:1]
+        self.put("parts/shard-2-of-3.part.json", json.dumps(part).encode())
+        finished.unlink()
+        self.refused(self.run_furrow("evaluate", "--merge", "parts", "-o", "no"), 2, "shard 2/3, unfinished")
+        again = self.run_furrow(*words, "-o", "parts", "--shard", "2/3")
+        self.assertIn(b"goes on after 1 of 2 pictures", again.stderr)
+        self.assertEqual(finished.read_bytes(), before)
         merge = lambda *files: self.run_furrow("evaluate", "--merge", ",".join(files), "-o", "no")
         parts = [f"parts/shard-{i}-of-3.json" for i in (1, 2, 3)]
         self.refused(merge(*parts[:2]), 2, "2 of 3 shards: missing 3")
