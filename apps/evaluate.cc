@@ -10,7 +10,6 @@
 #include "apps/shard.h"
 #include "apps/verbs.h"
 #include "losses/metrics_tolerance.h"
-#include "parallel/launch.h"
 
 namespace furrow::apps {
 namespace {
@@ -141,11 +140,10 @@ void exclude(CLI::App& verb) {
   for (const char* name :
        {"--weights", "--write-threshold", "--at", "--crop", "--size", "--tta", "--device", "--precision"})
     predictions->excludes(verb.get_option(name));
-  // What asks for one class and a threshold, or is not there for several.
+  // What asks for one class and a threshold; for --at, apps/evaluate/classes.h says why.
   CLI::Option* classes = verb.get_option("--mask-classes");
   for (const char* name :
-       {"--mask-values", "--threshold", "--at", "--crop", "--tta", "--labels", "--keep", "--tolerance", "--by",
-        "--attributes", "--sweep", "--write-threshold", "--overlays", "--shard"})
+       {"--mask-values", "--threshold", "--at", "--tolerance", "--sweep", "--write-threshold", "--overlays"})
     classes->excludes(verb.get_option(name));
   const std::vector<std::string> of_sums = {"output",  "weights", "write-threshold", "sweep",
                                             "threads", "force",   "merge",           "help"};
@@ -164,11 +162,7 @@ EvaluateJob to_job(EvaluateWords words, const io::Limits& limits, const cli::Com
   if (!words.keep.empty()) job.kept_labels = whole_numbers("--keep", words.keep, 255, "labels, e.g. --keep 1,10");
   job.merge = split(words.merge);
   job.mask_rule = mask_rule(words);
-  const bool classes = job.mask_rule.kind == data::MaskKind::classes;
-  if (const auto launch = parallel::launched(); classes && launch && launch->size > 1)
-    throw Error(ErrorCode::usage, "--mask-classes: several classes are not divided among processes")
-        .hint("run it in one");
-  if (job.merge.empty() && !classes) {
+  if (job.merge.empty()) {
     const Shard shard = shard_of(words.shard, common);
     job.shard = shard.index, job.shards = shard.count;
   }

@@ -44,6 +44,7 @@ void add_convert(CLI::App& model, Program& program) {
   convert->add_option("--size", options->size, "Side in pixels that photos are resized to");
   convert->add_option("--resize", options->resize, "How: lanczos, bilinear or nearest (as Pillow)");
   convert->add_option("--labels", options->labels, "Face-parsing labels the training photos kept, e.g. 1,10");
+  convert->add_option("--texture", options->texture, "Of 4-channel networks: recipe and sigma of their texture maps, \"closest 5\" or \"authors 5 masked\"");
   convert->add_option("--licence", options->licence, "Licence of the weights");
   convert->add_option("--citation", options->citation, "How to cite them");
   convert->add_option("--nest", options->nest, "For .pth: put the tensors under this key, e.g. model_state_dict (default: bare)");

@@ -41,6 +41,7 @@ std::map<std::string, std::string> with_options(std::map<std::string, std::strin
   set("output", options.output);
   set("threshold", options.threshold);
   set("kept_labels", options.labels);
+  set("texture", options.texture);
   set("licence", options.licence);
   set("citation", options.citation);
   if (options.resize || options.size) {
@@ -55,8 +56,8 @@ std::map<std::string, std::string> with_options(std::map<std::string, std::strin
 }
 
 bool asks_for_metadata(const ConvertOptions& o) {
-  return o.name || o.normalisation || o.output || o.threshold || o.resize || o.size || o.labels || o.licence ||
-         o.citation;
+  return o.name || o.normalisation || o.output || o.threshold || o.resize || o.size || o.labels || o.texture ||
+         o.licence || o.citation;
 }
 
 // keep: as they are. f16: as a native file stores float16. f32: every floating tensor as float32.
@@ -102,10 +103,15 @@ std::map<std::string, std::string> native_metadata(const ConvertOptions& options
   info.architecture = architecture.text();
   if (info.source_sha256.empty()) info.source_sha256 = checkpoint.sha256;
   if (info.name.empty()) info.name = printable(fs::path(options.in).stem().string());
+  if (options.texture && architecture.in_channels != 4)
+    throw Error(ErrorCode::usage, "--texture: the network takes no texture map (" + architecture.text() + ")")
+        .file(options.in);
   const auto metadata = with_options(to_metadata(info), options);
   try {
     return to_metadata(from_metadata(metadata));
-  } catch (const Error& error) { throw Error(ErrorCode::usage, error.reason()).in(error.entry()); }
+  } catch (const Error& error) {
+    throw Error(ErrorCode::usage, error.reason()).in(error.entry()).hint(error.hint_text());
+  }
 }
 
 }  // namespace

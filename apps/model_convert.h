@@ -14,7 +14,7 @@ struct ConvertOptions {
   std::string nest;   // .pth: the key under which the tensors go, as the reference's own checkpoints have it; empty: bare
   bool force = false;
   // Metadata of the native file; what is absent is taken from the input, or from the documented defaults.
-  std::optional<std::string> name, normalisation, output, resize, labels, licence, citation;
+  std::optional<std::string> name, normalisation, output, resize, labels, texture, licence, citation;
   std::optional<double> threshold;
   std::optional<int64_t> size;
 };

@@ -10,6 +10,7 @@
 #include "io/sha256.h"
 #include "nn/recognise.h"
 #include "segment/model.h"
+#include "segment/network_picture.h"
 
 namespace furrow::apps {
 namespace {
@@ -64,15 +65,17 @@ std::string labels_text(const std::vector<int>& labels) {
 }
 
 Json info_json(const ModelInfo& info) {
-  return {{"name", info.name},
-          {"resize", info.resize},
-          {"size", info.size},
-          {"scale", info.raw_scale ? "1" : "1/255"},
-          {"normalisation", normalisation_name(info.normalisation)},
-          {"output", info.output == Output::logits ? "logits" : "sigmoid"},
-          {"threshold", info.threshold},
-          {"kept_labels", info.kept_labels},
-          {"masked_input", info.masked_input}};
+  Json out = {{"name", info.name},
+              {"resize", info.resize},
+              {"size", info.size},
+              {"scale", info.raw_scale ? "1" : "1/255"},
+              {"normalisation", normalisation_name(info.normalisation)},
+              {"output", info.output == Output::logits ? "logits" : "sigmoid"},
+              {"threshold", info.threshold},
+              {"kept_labels", info.kept_labels},
+              {"masked_input", info.masked_input}};
+  if (info.texture) out["texture"] = texture_text(info);
+  return out;
 }
 
 std::string show_json(const std::string& path, const Shown& shown) {
@@ -121,6 +124,7 @@ std::string show_text(const std::string& path, const Shown& shown) {
   if (shown.info) {
     const ModelInfo& info = *shown.info;
     if (!info.name.empty()) text += row("name", printable(info.name));
+    if (info.texture) text += row("texture map", texture_text(info));
     text += row("input", "RGB photo, " + info.resize + " " + std::to_string(info.size) + ", scale " +
                              (info.raw_scale ? "1" : "1/255") + ", normalisation " +
                              normalisation_name(info.normalisation) + ", labels " + labels_text(info.kept_labels));

@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <deque>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <future>
 #include <map>
@@ -16,6 +15,7 @@
 #include "apps/cli/signals.h"
 #include "apps/cli/standard_input.h"
 #include "apps/embedded_model.h"
+#include "apps/segment_earlier.h"
 #include "apps/segment_output.h"
 #include "apps/segment_shard.h"
 #include "kernels/trace.h"
@@ -72,26 +72,9 @@ std::optional<io::LabelMap> read_labels(const SegmentJob& job, const cli::Input&
 
 std::string shown(const cli::Input& input) { return input.path == "-" ? "standard input" : input.path; }
 
-// Whether results that are there are those of an earlier run of the same command, and no reason to refuse: of a folder,
-// and of a shard, which is there to be started again.
-bool may_be_finished(const SegmentJob& job, const cli::Input& input) { return input.from_folder || job.shard.count > 1; }
-
-void refuse_overwriting(const SegmentJob& job, const Work& work, const std::set<std::string>& inputs) {
-  std::error_code error;
-  // JSON is written last: pictures of a folder's photo without it are what an interrupted run left.
-  const bool leftovers = may_be_finished(job, *work.input) && !work.files.json.empty() && !fs::exists(fs::symlink_status(work.files.json, error));
-  for (const std::string& path : work.files.all()) {
-    if (const fs::path canonical = fs::weakly_canonical(path, error); !error && inputs.contains(canonical.string()))
-      throw Error(ErrorCode::usage, "a result would overwrite an input").file(path).hint("choose another folder with -o");
-    const fs::file_status found = fs::symlink_status(path, error);
-    if (!job.force && fs::exists(found) && !(leftovers && fs::is_regular_file(found)))
-      throw Error(ErrorCode::usage, "exists already").file(path).hint("--force overwrites results");
-  }
-}
-
 void decode(const SegmentJob& job, const std::set<std::string>& inputs, Work& work) {
   try {
-    refuse_overwriting(job, work, inputs);
+    refuse_overwriting(job, *work.input, work.files, inputs);
     const Stopwatch clock;
     with_file(shown(*work.input), [&] {
       work.picture = work.input->path == "-" ? io::decode_picture(cli::read_standard_input(), job.background, job.limits)
@@ -171,7 +154,7 @@ class Runner {
       Work work;
       work.input = &input;
       work.files = output_paths(job_, input);
-      if (may_be_finished(job_, input) && !job_.force && finished(work.files)) {
+      if (finished_before(job_, input, work.files)) {
         ++skipped;
         continue;
       }
@@ -179,21 +162,6 @@ class Runner {
       if (!lanes_[next].decoded.push(std::move(work))) break;
       next = (next + 1) % lanes_.size();
     }
-  }
-
-  // Whether everything asked for is there. Where JSON is asked for it must be ours; a photo without a face has no other
-  // file.
-  static bool finished(const OutputPaths& files) {
-    std::error_code error;
-    if (!files.json.empty()) {
-      std::ifstream file(files.json, std::ios::binary);
-      std::string line;
-      if (!fs::is_regular_file(files.json, error) || !std::getline(file, line) || !is_result_json(line)) return false;
-      if (line.find("\"status\":\"no_face\"") != std::string::npos) return true;   // quotes inside a value are escaped
-    }
-    for (const std::string& path : files.all())
-      if (!fs::exists(path, error)) return false;
-    return true;
   }
 
   static void compute_all(Lane& lane) {

@@ -9,6 +9,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "data/strict_json.h"
 #include "io/atomic_file.h"
 #include "io/png_write.h"
 #include "io/resize.h"
@@ -160,7 +161,19 @@ std::string result_json(const PhotoResult& photo, const OutputPaths& files) {
   return out.dump();
 }
 
-bool is_result_json(std::string_view text) { return text.starts_with(std::string("{\"schema\":\"") + kSchema + "\""); }
+std::string read_result_json(const std::string& path) {
+  return with_file(path, [&] {
+    std::string text = data::read_text_within(path, kResultBytes, "bytes of a photo's result");
+    text.resize(std::min(text.find('\n'), text.size()));
+    if (!text.starts_with(std::string("{\"schema\":\"") + kSchema + "\""))
+      throw Error(ErrorCode::malformed, "no result of `furrow segment`");
+    return text;
+  });
+}
+
+bool says_no_face(std::string_view json) {
+  return json.find("\"status\":\"no_face\"") != std::string_view::npos;  // quotes inside a value are escaped
+}
 
 std::string result_sentence(const PhotoResult& photo) {
   const SegmentResult& result = photo.result;

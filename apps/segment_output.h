@@ -1,6 +1,7 @@
 // The files and lines that one photo's result becomes.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,8 +31,12 @@ struct PhotoResult {
 
 // The JSON of one photo, schema "furrow.segment/1" (docs/results.md), one line without a newline. `files` are listed.
 std::string result_json(const PhotoResult& photo, const OutputPaths& files);
-// Whether `text` begins as result_json() does.
-bool is_result_json(std::string_view text);
+// The JSON of one photo as result_json() made it, from its file. Errors name the file: ErrorCode::io,
+// ErrorCode::malformed for a file that is none, ErrorCode::limit above kResultBytes (a face takes half a kilobyte).
+std::string read_result_json(const std::string& path);
+inline constexpr uint64_t kResultBytes = uint64_t{16} << 20;
+// Whether such a text is that of a photo without a face.
+bool says_no_face(std::string_view json);
 // One sentence for people.
 std::string result_sentence(const PhotoResult& photo);
 // Encodes and writes every file of `files` atomically; with status no_face the JSON alone. Encoders run on `pool`.

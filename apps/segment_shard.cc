@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "apps/segment_output.h"
+#include "data/strict_json.h"
 #include "io/atomic_file.h"
 #include "io/sha256.h"
 
@@ -22,6 +21,8 @@ using Json = nlohmann::ordered_json;
 constexpr const char* kShardSchema = "furrow.segment-shard/1";
 constexpr size_t kMostPhotos = size_t{1} << 24;
 constexpr size_t kMostListed = 100;  // of missing shards
+// A photo takes some 200 bytes, so this is a shard of about 300,000; the values of a file take several times its bytes.
+constexpr uint64_t kShardBytes = uint64_t{64} << 20;
 
 [[noreturn]] void broken(const std::string& what) {
   throw Error(ErrorCode::malformed, "not a shard as `furrow segment --shard` writes it: " + what);
@@ -73,11 +74,7 @@ struct ShardFile {
 
 ShardFile read_shard(const std::string& path) {
   return with_file(path, [&] {
-    std::ifstream in(path, std::ios::binary);
-    if (!in) throw Error(ErrorCode::io, "cannot be read");
-    const std::string bytes{std::istreambuf_iterator<char>(in), {}};
-    const Json json = Json::parse(bytes, nullptr, false);
-    if (json.is_discarded()) broken("not JSON");
+    const Json json = Json::parse(data::read_json_text(path, kShardBytes));
     if (text(json, "schema") != kShardSchema) throw Error(ErrorCode::unsupported, "another schema").in("schema");
     ShardFile out{whole(json, "inputs"), text(json, "inputs_sha256"), text(json, "options"), {}};
     const Json& photos = member(json, "photos");
@@ -149,14 +146,10 @@ std::vector<std::string> shard_files(const std::string& folder) {
 
 // One photo's JSON, as it was printed.
 std::string result_line(const std::string& path) {
-  return with_file(path, [&] {
-    std::ifstream in(path, std::ios::binary);
-    std::string line;
-    if (!in || !std::getline(in, line))
-      throw Error(ErrorCode::io, "the result of a finished shard is not there").hint("run its shard again");
-    if (!is_result_json(line)) throw Error(ErrorCode::malformed, "no result of `furrow segment`");
-    return line;
-  });
+  std::error_code error;
+  if (!fs::exists(path, error))
+    throw Error(ErrorCode::io, "the result of a finished shard is not there").file(path).hint("run its shard again");
+  return read_result_json(path);
 }
 
 }  // namespace
@@ -202,6 +195,11 @@ void write_shard(const SegmentJob& job, size_t all, const std::string& digest, c
                      {"inputs_sha256", digest},   {"options", options_text(job, model)},
                      {"photos", std::move(list)}};
   const std::string bytes = json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  if (bytes.size() > kShardBytes)  // said now and not when all shards are done
+    throw Error(ErrorCode::limit, "bytes of the file of a shard")
+        .file(segment_shard_file(job))
+        .limit(kShardBytes, bytes.size())
+        .hint("divide the photos among more shards; what is finished is not done again");
   io::write_file_atomically(segment_shard_file(job), std::as_bytes(std::span(bytes)));
 }
 
@@ -242,7 +240,7 @@ int merge_segment(const SegmentJob& job, const cli::Common& common) {
       continue;
     }
     const std::string line = result_line(job.out + "/" + photo.json);
-    faceless += line.find("\"status\":\"no_face\"") != std::string::npos ? 1 : 0;  // quotes inside a value are escaped
+    faceless += says_no_face(line) ? 1 : 0;
     if (common.json) cli::print(line + "\n");
   }
   const size_t done = photos.size() - failures.size();

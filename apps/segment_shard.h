@@ -36,7 +36,8 @@ void write_shard(const SegmentJob& job, size_t all, const std::string& digest, c
 // Reads the files of all shards in job.out and reports as one process would have: with --json the line of each photo's
 // JSON and of each failure, in the order of the inputs, else the counts. Its exit status and errors are
 // run_segment()'s. ErrorCode::usage where shards are missing (each on a line with the words that finish it) or are not
-// of one list; ErrorCode::malformed for a file that is none.
+// of one list; ErrorCode::malformed for a file that is none; ErrorCode::limit, before it is read, for one of more than
+// 64 MiB (a photo takes some 200 bytes).
 int merge_segment(const SegmentJob& job, const cli::Common& common);
 
 }  // namespace furrow::apps

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <ctime>
 
-#include "data/texture.h"
+#include "io/texture.h"
 #include "kernels/threads.h"
 
 int main(int argc, char** argv) {
@@ -17,7 +17,7 @@ int main(int argc, char** argv) {
   while (std::getchar() == '\n') {
     const auto wall = std::chrono::steady_clock::now();
     const std::clock_t cpu = std::clock();
-    const furrow::io::Image map = furrow::data::texture_map(photo, {}, nullptr, &pool);
+    const furrow::io::Image map = furrow::io::texture_map(photo, {}, nullptr, &pool);
     const double spent = 1000.0 * static_cast<double>(std::clock() - cpu) / CLOCKS_PER_SEC;
     std::printf("%.3f %.3f %d\n",
                 std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - wall).count(), spent,

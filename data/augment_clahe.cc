@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "data/augment_colour.h"
-#include "data/augment_mirror.h"
 #include "data/augment_spaces.h"
+#include "io/mirror.h"
 #include "kernels/error.h"
 
 namespace furrow::data {
@@ -74,8 +74,8 @@ void equalise_locally(io::Image& image, double clip_limit, int tiles) {
     for (int64_t tx = 0; tx < tiles; ++tx) {
       std::array<int, 256> bins{};
       for (int64_t y = ty * tile_height; y < (ty + 1) * tile_height; ++y) {
-        const uint8_t* row = image.row(mirrored(y, height));
-        for (int64_t x = tx * tile_width; x < (tx + 1) * tile_width; ++x) ++bins[row[3 * mirrored(x, width)]];
+        const uint8_t* row = image.row(io::mirrored(y, height));
+        for (int64_t x = tx * tile_width; x < (tx + 1) * tile_width; ++x) ++bins[row[3 * io::mirrored(x, width)]];
       }
       tables.push_back(equalising(bins, limit, scale));
     }

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <vector>
 
-#include "data/augment_mirror.h"
 #include "data/augment_spaces.h"
+#include "io/mirror.h"
 #include "kernels/error.h"
 
 namespace furrow::data {
@@ -123,7 +123,7 @@ void blur(io::Image& image, int size) {
   for (int64_t y = 0; y < height; ++y) {
     const uint8_t* from = image.row(y);
     for (int64_t x = -radius; x < width + radius; ++x) {
-      std::copy_n(from + 3 * mirrored(x, width), 3, padded.data() + 3 * (x + radius));
+      std::copy_n(from + 3 * io::mirrored(x, width), 3, padded.data() + 3 * (x + radius));
     }
     uint32_t* to = rows.data() + y * stride;
     for (int k = 0; k < size; ++k) {
@@ -135,7 +135,7 @@ void blur(io::Image& image, int size) {
   for (int64_t y = 0; y < height; ++y) {
     std::fill(sum.begin(), sum.end(), 1u << 15);
     for (int k = 0; k < size; ++k) {
-      const uint32_t* from = rows.data() + mirrored(y + k - radius, height) * stride;
+      const uint32_t* from = rows.data() + io::mirrored(y + k - radius, height) * stride;
       for (size_t i = 0; i < sum.size(); ++i) sum[i] += from[i] * taps[k];
     }
     uint8_t* to = image.row(y);

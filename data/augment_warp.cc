@@ -4,7 +4,7 @@
 #include <cmath>
 #include <vector>
 
-#include "data/augment_mirror.h"
+#include "io/mirror.h"
 #include "io/resize_opencv.h"
 #include "kernels/error.h"
 
@@ -66,7 +66,7 @@ class Sampler {
   const uint8_t* pixel(int64_t x, int64_t y) const {
     if (x < 0 || y < 0 || x >= image_.width || y >= image_.height) {
       if (outside_ == Outside::black) return nullptr;
-      x = mirrored(x, image_.width), y = mirrored(y, image_.height);
+      x = io::mirrored(x, image_.width), y = io::mirrored(y, image_.height);
     }
     return image_.row(y) + x * image_.channels;
   }
@@ -222,7 +222,7 @@ void smooth_displacement(std::span<float> field, int64_t width, int64_t height, 
   for (int64_t y = 0; y < height; ++y) {
     const float* from = field.data() + y * width;
     for (int64_t x = 0; x < width + 2 * kSmoothRadius; ++x) {
-      padded[static_cast<size_t>(x)] = from[mirrored(x - kSmoothRadius, width)];
+      padded[static_cast<size_t>(x)] = from[io::mirrored(x - kSmoothRadius, width)];
     }
     float* to = rows.data() + y * width;
     for (int64_t x = 0; x < width; ++x) to[x] = padded[static_cast<size_t>(x)] * taps[0];
@@ -237,8 +237,8 @@ void smooth_displacement(std::span<float> field, int64_t width, int64_t height, 
     const float* middle = rows.data() + y * width;
     for (int64_t x = 0; x < width; ++x) to[x] = middle[x] * taps[kSmoothRadius];
     for (int k = 1; k <= kSmoothRadius; ++k) {
-      const float* above = rows.data() + mirrored(y - k, height) * width;
-      const float* below = rows.data() + mirrored(y + k, height) * width;
+      const float* above = rows.data() + io::mirrored(y - k, height) * width;
+      const float* below = rows.data() + io::mirrored(y + k, height) * width;
       const float tap = taps[static_cast<size_t>(kSmoothRadius + k)];
       for (int64_t x = 0; x < width; ++x) to[x] = fused(below[x] + above[x], tap, to[x]);
     }

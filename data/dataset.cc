@@ -100,11 +100,9 @@ bool Dataset::has_textures() const {
 }
 
 io::Image Dataset::computed_texture(const io::Image& photo, const std::string& labels) const {
-  constexpr double kTunedFor = 1024;
-  TextureOptions options = *options_.texture;
-  options.sigma =
-      std::clamp(options.sigma * static_cast<double>(std::max(photo.width, photo.height)) / kTunedFor, 0.5, 20.0);
-  if (labels.empty()) return texture_map(photo, options);
+  io::TextureOptions options = *options_.texture;
+  options.sigma = io::texture_sigma(options.sigma, std::max(photo.width, photo.height));
+  if (labels.empty()) return io::texture_map(photo, options);
   const io::LabelMap map = io::read_labels(labels, options_.limits);
   io::Image numbers(map.width, map.height, 1);
   numbers.pixels = map.labels;
@@ -115,9 +113,9 @@ io::Image Dataset::computed_texture(const io::Image& photo, const std::string& l
     numbers = io::resize(numbers, photo.width, photo.height, io::Filter::nearest);
   }
   bool kept[256] = {};
-  kept[1] = kept[10] = true;
-  const io::Image keep = kept_labels(numbers, kept);
-  return texture_map(photo, options, &keep);
+  for (const int label : io::kTextureLabels) kept[label] = true;
+  const io::Image keep = io::kept_labels(numbers, kept);
+  return io::texture_map(photo, options, &keep);
 }
 
 Sample Dataset::read(const PairFiles& files) const {

@@ -12,9 +12,9 @@
 #include "data/masks.h"
 #include "data/pairs.h"
 #include "data/sample.h"
-#include "data/texture.h"
 #include "io/limits.h"
 #include "io/resize.h"
+#include "io/texture.h"
 
 namespace furrow::data {
 
@@ -42,11 +42,11 @@ struct DatasetOptions {
   // Samples are kept in memory as they are loaded until they fill this many bytes; nothing is ever thrown out again,
   // because epochs in random order get the same share of hits from any policy.
   size_t cache_bytes = size_t{256} << 20;
-  // Texture maps are computed, of the photo as it is stored (data/texture.h), and go the way of those in files. `sigma`
+  // Texture maps are computed, of the photo as it is stored (io/texture.h), and go the way of those in files. `sigma`
   // is for photos of 1024 pixels (the longer side) and goes with theirs, within what texture_map() takes.
   // PairFiles::texture is then a face parser's label map, outside whose labels 1 (skin) and 10 (nose) the map is 0, of
   // the photo's size or another scale of it (nearest pixel); "": the whole photo has relief.
-  std::optional<TextureOptions> texture;
+  std::optional<io::TextureOptions> texture;
   bool texture_is_target = false;  // the computed map is the (weak) target, and there is no mask
   io::Limits limits;
 };

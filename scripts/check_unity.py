@@ -32,8 +32,9 @@ def main():
     subprocess.run(["cmake", "-S", ROOT, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DFURROW_UNITY=ON",
                     "-DFURROW_BUILD_TESTS=OFF", "-DFURROW_EMULATOR=OFF", "-DFURROW_CUDA=OFF"],
                    check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["cmake", "--build", build, "--target", "generated/segment/cascade_table.cc"],
-                   check=True, stdout=subprocess.DEVNULL)
+    table = build / "generated/segment/cascade_table.cc"   # numbers alone; a build would make it
+    if not table.exists():
+        table.touch()
     entries = json.loads((build / "compile_commands.json").read_text())
     united = [entry for entry in entries if "/Unity/" in entry["file"]]
     if not united:

@@ -36,6 +36,16 @@ NamedTensor with_values(const NamedTensor& tensor, DType type, std::vector<T> va
   return {tensor.name, type, tensor.dims, std::as_bytes(std::span<const T>(*held)), held};
 }
 
+constexpr const char* kUnknownTexture =
+    "the weights do not say how their texture maps were made: recipe closest, sigma 5 is taken, masked where labels "
+    "are given; `furrow model convert --texture` writes it down";
+
+void refuse_texture(const ModelInfo& info) {
+  if (info.texture)
+    throw Error(ErrorCode::malformed, "the metadata tells of texture maps, the network takes none")
+        .in("furrow.texture");
+}
+
 // What a checkpoint says about itself, completed by what was found.
 ModelInfo describe(const io::Checkpoint& file, const Architecture& found, const std::string& fallback_name) {
   ModelInfo info = from_metadata(file.metadata);
@@ -51,6 +61,10 @@ ModelInfo describe(const io::Checkpoint& file, const Architecture& found, const 
   info.sha256 = file.sha256;
   info.file_bytes = file.file_bytes;
   info.notes = file.notes;
+  if (const bool takes = found.in_channels == 4; takes && !info.texture)
+    info.notes.emplace_back(kUnknownTexture);
+  else if (!takes)
+    refuse_texture(info);
   return info;
 }
 
@@ -67,10 +81,10 @@ Model Model::load(std::span<const std::byte> bytes, std::shared_ptr<const void> 
 
 Model Model::from(io::Checkpoint file, const std::string& fallback_name) {
   const Architecture architecture = recognise(file.tensors);
-  if (architecture.in_channels != 3) {
+  if (architecture.in_channels != 3 && architecture.in_channels != 4) {
     throw Error(ErrorCode::unsupported, "the network wants " + std::to_string(architecture.in_channels) +
                                             " input channels (" + architecture.text() + ")")
-        .hint("this version feeds networks an RGB photo; texture maps and other extra channels are not read");
+        .hint("networks are fed an RGB photo (3 channels), or one and its texture map (4)");
   }
   std::unique_ptr<Network> network = build(architecture);
   network->load(file.tensors, DType::f32);
@@ -86,11 +100,13 @@ Model Model::from(io::Checkpoint file, const std::string& fallback_name) {
 void Model::set_info(ModelInfo info) {
   // The same rules as for a file, so that whatever is set can be saved and read back.
   from_metadata(to_metadata(info));
+  if (!takes_texture()) refuse_texture(info);
   info.architecture = info_.architecture;
   info.container = info_.container;
   info.sha256 = info_.sha256;
   info.file_bytes = info_.file_bytes;
   info.notes = info_.notes;
+  if (info.texture) std::erase(info.notes, kUnknownTexture);
   info_ = std::move(info);
 }
 

@@ -8,11 +8,13 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "io/limits.h"
+#include "io/texture.h"
 #include "kernels/tensor.h"
 
 namespace furrow {
@@ -38,6 +40,14 @@ enum class Output : uint8_t {
 // Sides of the square that a network may be given, pixels.
 inline constexpr int64_t kSmallestSize = 32, kLargestSize = 4096;
 
+// How the maps were made that stand beside the photo as fourth channel. The default is that of the published maps.
+struct TextureInput {
+  io::TextureRecipe recipe = io::TextureRecipe::closest;
+  double sigma = 5;    // of the Gaussian, pixels of a photo of 1024; in proportion elsewhere (io::texture_sigma)
+  bool masked = true;  // 0 outside skin and nose (io::kTextureLabels), where labels are given
+  bool operator==(const TextureInput&) const = default;
+};
+
 // The facts that travel with weights. The first group is stored in a native file, the second is found while loading.
 struct ModelInfo {
   std::string name;          // short, for people: "furrow-mini"
@@ -51,6 +61,8 @@ struct ModelInfo {
   bool masked_input = false;            // trained on photos whose pixels outside kept_labels are black
   double threshold = 0.5;               // wrinkle where probability > threshold
   Output output = Output::logits;
+  // Of a network of 4 channels. Empty: the file does not say, and TextureInput{} is taken, with a note.
+  std::optional<TextureInput> texture;
   std::string licence = "unknown";
   std::string citation;
   std::string source_sha256;  // of the file the weights were first taken from, 64 hex digits or ""
@@ -64,13 +76,15 @@ struct ModelInfo {
 // The first group as safetensors string metadata: keys "furrow.version" ("1"), "furrow.name", "furrow.architecture",
 // "furrow.scale", "furrow.normalisation", "furrow.resize" ("pillow-lanczos 512"), "furrow.kept_labels" ("1,10"),
 // "furrow.input" ("photo" | "masked"), "furrow.threshold", "furrow.output", "furrow.licence", "furrow.citation",
-// "furrow.source_sha256".
+// "furrow.source_sha256"; and where there is a texture, "furrow.texture" ("closest 5" | "authors 2.5 masked": recipe,
+// sigma, whether masked).
 std::map<std::string, std::string> to_metadata(const ModelInfo& info);
 
 // The inverse. Keys without the prefix "furrow." are left alone; without any "furrow." key the defaults are returned.
 // Errors: ErrorCode::unsupported for a version other than "1" or an unknown value of a closed list;
 // ErrorCode::malformed for a missing version, an unknown furrow key, a number that is none or out of range
-// (size 32..4096, threshold (0,1), labels 0..255, texts over 4096 bytes or not printable). All name the key.
+// (size 32..4096, threshold (0,1), labels 0..255, sigma (0,100], texts over 4096 bytes or not printable). All name the
+// key.
 ModelInfo from_metadata(const std::map<std::string, std::string>& metadata);
 
 // Immutable once loaded; may be shared by any number of Segmenters and threads.
@@ -78,7 +92,8 @@ class Model {
  public:
   // Reads the file (any container io/checkpoint.h knows), recognises the network from its keys, loads it strictly.
   // Errors: those of io::read_checkpoint, recognise() and Network::load; ErrorCode::malformed where the metadata
-  // contradicts the tensors; ErrorCode::unsupported for networks that want more than an RGB photo (texture maps).
+  // contradicts the tensors; ErrorCode::unsupported for networks that want something else than an RGB photo (3
+  // channels) or a photo and its texture map (4).
   static Model load(const std::string& path, const io::Limits& limits = {});
   // The same from memory, which `owner` keeps alive; `name` stands for the file in errors and for a nameless model.
   static Model load(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const std::string& name,
@@ -93,7 +108,8 @@ class Model {
   const Network& network() const { return *network_; }
   // Values as read, in file order; their bytes may lie in the mapped file.
   const NamedTensors& tensors() const { return tensors_; }
-  int64_t in_channels() const { return in_channels_; }
+  int64_t in_channels() const { return in_channels_; }      // 3 or 4
+  bool takes_texture() const { return in_channels_ == 4; }  // RGB, then the map
   int64_t classes() const { return classes_; }
 
  private:

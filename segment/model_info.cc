@@ -20,6 +20,10 @@ template <class T>
 using Names = std::array<std::pair<std::string_view, T>, 3>;
 constexpr Names<Normalisation> kNormalisations = {
     {{"none", Normalisation::none}, {"imagenet", Normalisation::imagenet}, {"half", Normalisation::half}}};
+constexpr Names<io::TextureRecipe> kTextures = {{{"closest", io::TextureRecipe::closest},
+                                                 {"authors", io::TextureRecipe::authors},
+                                                 {"authors-inverse", io::TextureRecipe::authors_inverse}}};
+constexpr std::string_view kMasked = " masked";
 constexpr std::array<std::string_view, 3> kResizes = {"pillow-lanczos", "pillow-bilinear", "pillow-nearest"};
 
 // Every error names its key as the entry.
@@ -79,6 +83,19 @@ void parse_resize(std::string_view key, std::string_view text, ModelInfo& info) 
       number<int64_t>(key, text.substr(std::min(space + 1, text.size())), kSmallestSize, kLargestSize, "32..4096");
 }
 
+// "closest 5", "authors 2.5 masked".
+TextureInput parse_texture(std::string_view key, std::string_view text) {
+  const size_t space = std::min(text.find(' '), text.size());
+  const auto* recipe =
+      std::ranges::find(kTextures, text.substr(0, space), &std::pair<std::string_view, io::TextureRecipe>::first);
+  if (recipe == kTextures.end()) throw unknown_value(key, text, "closest 5, authors 5, closest 5 masked ...");
+  TextureInput out{.recipe = recipe->second, .sigma = 0, .masked = text.ends_with(kMasked)};
+  if (out.masked) text.remove_suffix(kMasked.size());
+  out.sigma = number<double>(key, text.substr(std::min(space + 1, text.size())), 0.0, 100.0, "(0, 100]");
+  if (out.sigma == 0.0) throw bad(ErrorCode::malformed, key, "sigma 0 is outside (0, 100]");
+  return out;
+}
+
 std::string parse_sha256(std::string_view key, std::string_view text) {
   const bool hex = std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
   if (!text.empty() && (text.size() != 64 || !hex)) {
@@ -121,6 +138,13 @@ std::string_view text_of(Normalisation normalisation) {
   return found->first;
 }
 
+std::string text_of(const TextureInput& texture) {
+  const auto* found =
+      std::ranges::find(kTextures, texture.recipe, &std::pair<std::string_view, io::TextureRecipe>::second);
+  require(found != kTextures.end(), "to_metadata: texture recipe");
+  return std::string(found->first) + " " + shortest(texture.sigma) + std::string(texture.masked ? kMasked : "");
+}
+
 // One line per key: how its text is made, and how it is checked and understood.
 using View = std::string_view;
 using Info = ModelInfo;
@@ -152,6 +176,9 @@ const Field kFields[] = {
     {"licence", [](const Info& i) { return i.licence; }, [](View k, View v, Info& i) { i.licence = parse_text(k, v); }},
     {"citation", [](const Info& i) { return i.citation; },
      [](View k, View v, Info& i) { i.citation = parse_text(k, v); }},
+    // Left out where there is none, so that earlier programs read such files.
+    {"texture", [](const Info& i) { return i.texture ? text_of(*i.texture) : ""; },
+     [](View k, View v, Info& i) { i.texture = parse_texture(k, v); }},
     {"source_sha256", [](const Info& i) { return i.source_sha256; },
      [](View k, View v, Info& i) { i.source_sha256 = parse_sha256(k, v); }},
 };
@@ -162,6 +189,7 @@ const Field kFields[] = {
 std::map<std::string, std::string> to_metadata(const ModelInfo& info) {
   std::map<std::string, std::string> metadata = {{"furrow.version", std::string(kVersion)}};
   for (const Field& field : kFields) metadata[std::string(kPrefix) + std::string(field.name)] = field.get(info);
+  if (!info.texture) metadata.erase("furrow.texture");
   return metadata;
 }
 

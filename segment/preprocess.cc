@@ -11,15 +11,15 @@ namespace {
 
 constexpr std::array<double, 3> kMean = {0.485, 0.456, 0.406}, kStd = {0.229, 0.224, 0.225};
 
-using Table = std::array<std::array<double, 256>, 3>;
+using Table = std::array<std::array<double, 256>, 4>;  // R, G, B, texture
 Table table_of(const ModelInfo& info) {
   Table table;
-  for (size_t c = 0; c < 3; ++c) {
+  for (size_t c = 0; c < 4; ++c) {
     for (size_t v = 0; v < 256; ++v) {
       const double x = static_cast<double>(v) / (info.raw_scale ? 1.0 : 255.0);
       switch (info.normalisation) {
         case Normalisation::none: table[c][v] = x; break;
-        case Normalisation::imagenet: table[c][v] = (x - kMean[c]) / kStd[c]; break;
+        case Normalisation::imagenet: table[c][v] = c < 3 ? (x - kMean[c]) / kStd[c] : x; break;
         case Normalisation::half: table[c][v] = 2 * x - 1; break;
       }
     }
@@ -28,17 +28,18 @@ Table table_of(const ModelInfo& info) {
 }
 
 template <class T>
-void fill(const io::Image& rgb, const Table& table, bool mirrored, std::span<T> out) {
-  std::array<std::array<T, 256>, 3> rounded;
-  for (size_t c = 0; c < 3; ++c) {
+void fill(const io::Image& rgb, const io::Image* texture, const Table& table, bool mirrored, std::span<T> out) {
+  std::array<std::array<T, 256>, 4> rounded;
+  for (size_t c = 0; c < 4; ++c) {
     for (size_t v = 0; v < 256; ++v) rounded[c][v] = static_cast<T>(table[c][v]);
   }
   T* to = out.data();
   for (int64_t y = 0; y < rgb.height; ++y) {
-    const uint8_t* row = rgb.row(y);
+    const uint8_t *row = rgb.row(y), *levels = texture != nullptr ? texture->row(y) : nullptr;
     for (int64_t x = 0; x < rgb.width; ++x) {
-      const uint8_t* pixel = row + 3 * (mirrored ? rgb.width - 1 - x : x);
-      for (size_t c = 0; c < 3; ++c) *to++ = rounded[c][pixel[c]];
+      const int64_t from = mirrored ? rgb.width - 1 - x : x;
+      for (size_t c = 0; c < 3; ++c) *to++ = rounded[c][row[3 * from + static_cast<int64_t>(c)]];
+      if (levels != nullptr) *to++ = rounded[3][levels[from]];
     }
   }
 }
@@ -67,13 +68,17 @@ void accumulate(const Tensor& logits, bool mirrored, float weight, std::span<flo
 
 }  // namespace
 
-void normalise(const io::Image& rgb, const ModelInfo& info, bool mirrored, Tensor& input) {
-  require(rgb.channels == 3 && input.shape() == Shape{1, rgb.height, rgb.width, 3}, "normalise: shapes");
+void normalise(const io::Image& rgb, const io::Image* texture, const ModelInfo& info, bool mirrored, Tensor& input) {
+  require(rgb.channels == 3 && input.shape() == Shape{1, rgb.height, rgb.width, texture != nullptr ? 4 : 3},
+          "normalise: shapes");
+  require(
+      texture == nullptr || (texture->channels == 1 && texture->width == rgb.width && texture->height == rgb.height),
+      "normalise: a map as large as the picture");
   const Table table = table_of(info);
   if (input.dtype() == DType::f64)
-    fill(rgb, table, mirrored, input.values<double>());
+    fill(rgb, texture, table, mirrored, input.values<double>());
   else
-    fill(rgb, table, mirrored, input.values<float>());
+    fill(rgb, texture, table, mirrored, input.values<float>());
 }
 
 void add_probability(const Tensor& logits, bool mirrored, float weight, std::span<float> plane) {

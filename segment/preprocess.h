@@ -11,9 +11,14 @@
 namespace furrow {
 
 // Scales and normalises: x = v/255 (or v with raw_scale), then Normalisation, per channel, computed in double and
-// rounded once. `input` is {1,h,w,3}, f32 or f64; with `mirrored` the picture is flipped left to right. Source: the
-// input convention of the published checkpoints; torchvision's Normalize for `imagenet`.
-void normalise(const io::Image& rgb, const ModelInfo& info, bool mirrored, Tensor& input);
+// rounded once. `input` is {1,h,w,3}, f32 or f64, or with `texture`, a map as large as the picture, {1,h,w,4}: the map
+// comes last and is normalised like the others, but for `imagenet`, which leaves it x, as in training (data/loader.h);
+// with `mirrored` the picture is flipped left to right. Source: the input convention of the published checkpoints;
+// torchvision's Normalize for `imagenet`.
+void normalise(const io::Image& rgb, const io::Image* texture, const ModelInfo& info, bool mirrored, Tensor& input);
+inline void normalise(const io::Image& rgb, const ModelInfo& info, bool mirrored, Tensor& input) {
+  normalise(rgb, nullptr, info, mirrored, input);
+}
 
 // Probability of a wrinkle per pixel from the network's output {1,h,w,classes}, f32 or f64:
 //   one class    1/(1+exp(-z))

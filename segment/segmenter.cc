@@ -8,12 +8,12 @@
 #include <string>
 #include <utility>
 
-#include "io/resize.h"
 #include "kernels/device.h"
 #include "kernels/threads.h"
 #include "kernels/trace.h"
 #include "nn/network.h"
 #include "nn/plan.h"
+#include "segment/network_picture.h"
 #include "segment/preprocess.h"
 #include "segment/region.h"
 #include "segment/tile.h"
@@ -21,12 +21,6 @@
 
 namespace furrow {
 namespace {
-
-io::Filter filter_of(const std::string& rule) {
-  if (rule == "pillow-bilinear") return io::Filter::bilinear;
-  if (rule == "pillow-nearest") return io::Filter::nearest;
-  return io::Filter::lanczos;
-}
 
 void check(const SegmentOptions& options) {
   if (options.size && (*options.size < kSmallestSize || *options.size > kLargestSize)) {
@@ -54,32 +48,6 @@ class Timed {
   Stopwatch watch_;
 };
 
-// The pixels of `picture`, scaled to width x height, of the window whose corner is (x, y); beyond the scaled picture
-// the nearest edge pixel repeats (segment/crop.h says why). Resized from the picture by box, so that no scaled copy
-// exists.
-void window_of(const io::Image& picture, int64_t width, int64_t height, io::Filter filter, int64_t x, int64_t y,
-               io::Image& window) {
-  const int64_t w = std::min(window.width, width - x), h = std::min(window.height, height - y);
-  if (width == picture.width && height == picture.height) {
-    for (int64_t j = 0; j < h; ++j) std::copy_n(picture.row(y + j) + 3 * x, 3 * w, window.row(j));
-  } else {
-    const double fx = static_cast<double>(picture.width) / static_cast<double>(width);
-    const double fy = static_cast<double>(picture.height) / static_cast<double>(height);
-    const auto edge = [](int64_t at, double f, int64_t end) {
-      return std::min(static_cast<double>(at) * f, static_cast<double>(end));
-    };
-    const io::Box box{edge(x, fx, picture.width), edge(y, fy, picture.height), edge(x + w, fx, picture.width),
-                      edge(y + h, fy, picture.height)};
-    const io::Image part = io::resize(picture, box, w, h, filter);
-    for (int64_t j = 0; j < h; ++j) std::copy_n(part.row(j), 3 * w, window.row(j));
-  }
-  for (int64_t j = 0; j < window.height; ++j) {
-    uint8_t* row = window.row(j);
-    if (j >= h) std::copy_n(window.row(h - 1), 3 * w, row);
-    for (int64_t i = w; i < window.width; ++i) std::copy_n(row + 3 * (w - 1), 3, row + 3 * i);
-  }
-}
-
 // A back-end and the plans it has made, one per side of the square.
 struct PlannedNetwork {
   explicit PlannedNetwork(std::unique_ptr<Backend> b) : backend(std::move(b)) {}
@@ -92,7 +60,8 @@ struct PlannedNetwork {
     if (entry == nullptr) {
       PlanOptions plan_options;
       plan_options.weights = packed;
-      entry = std::make_unique<Plan>(network, *backend, Shape{1, side, side, 3}, plan_options);
+      entry = std::make_unique<Plan>(network, *backend, Shape{1, side, side, network.architecture().in_channels},
+                                     plan_options);
     }
     return *entry;
   }
@@ -151,12 +120,13 @@ struct Segmenter::State {
   double threshold() const { return options.threshold.value_or(model->info().threshold); }
 
   Tensor logits(SegmentResult& result);
-  void probabilities(const io::Image& rgb, std::span<float> plane, SegmentResult& result);
+  void probabilities(const io::Image& rgb, const io::Image* texture, std::span<float> plane, SegmentResult& result);
   Grid grid_of(const Crop& crop) const;
-  void run_region(const io::Image& photo, const Grid& grid, const KeptPixels& kept, SegmentResult& result,
-                  RegionResult& region);
+  int64_t texture_side(const Grid& grid) const;
+  void run_region(const io::Image& photo, const Grid& grid, const KeptPixels& kept, const io::LabelMap* labels,
+                  SegmentResult& result, RegionResult& region);
   void add_region(const io::Image& photo, const std::optional<Face>& face, const KeptPixels& kept,
-                  SegmentResult& result);
+                  const io::LabelMap* labels, SegmentResult& result);
 };
 
 // The network on `input`; valid until the next call.
@@ -181,14 +151,15 @@ Tensor Segmenter::State::logits(SegmentResult& result) {
 }
 
 // The network once, or twice with `flip`, on a square picture.
-void Segmenter::State::probabilities(const io::Image& rgb, std::span<float> plane, SegmentResult& result) {
-  const Shape shape{1, rgb.height, rgb.width, 3};
+void Segmenter::State::probabilities(const io::Image& rgb, const io::Image* texture, std::span<float> plane,
+                                     SegmentResult& result) {
+  const Shape shape{1, rgb.height, rgb.width, model->in_channels()};
   if (input.shape() != shape) input = Tensor(shape, main.backend->dtype());
   std::ranges::fill(plane, 0.0f);
   for (const bool mirrored : {false, true}) {
     if (mirrored && !options.flip) continue;
     const Stopwatch preparing;
-    normalise(rgb, model->info(), mirrored, input);
+    normalise(rgb, texture, model->info(), mirrored, input);
     result.timings.network += preparing.milliseconds();
     const Tensor z = logits(result);
     const Timed time(result.timings.network);
@@ -206,41 +177,44 @@ Grid Segmenter::State::grid_of(const Crop& crop) const {
   return {crop, std::min(crop.side_w, trained), std::min(crop.side_h, trained)};
 }
 
+// A texture map is made for the scale at which the network sees a face. A crop stands for the photo that training made
+// its maps of. Where a photo's own pixels are the model's (tiles of a photo without a found face), a pixel is what one
+// of the squares of training was, and those had the model's size.
+int64_t Segmenter::State::texture_side(const Grid& grid) const {
+  if (options.tile && options.crop == CropMode::none) return model->info().size;
+  return std::max(grid.crop.side_w, grid.crop.side_h);
+}
+
 void Segmenter::State::run_region(const io::Image& photo, const Grid& grid, const KeptPixels& kept,
-                                  SegmentResult& result, RegionResult& region) {
-  const io::Filter filter = filter_of(model->info().resize);
-  const bool masked = model->info().masked_input && kept.limited();
+                                  const io::LabelMap* labels, SegmentResult& result, RegionResult& region) {
   SegmentTimings& timings = result.timings;
-  io::Image crop;  // empty where the crop is the photo
-  if (grid.crop != whole_photo(photo.width, photo.height)) {
-    Timed time(timings.crop);
-    crop = cut(photo, grid.crop);
+  std::optional<NetworkPicture> picture;
+  {
+    const Timed time(timings.crop);
+    picture.emplace(photo, grid, *model, kept, labels, texture_side(grid), &pool);
   }
-  const io::Image& picture = crop.pixels.empty() ? photo : crop;
-  const int64_t window = size();
+  io::Image texture(0, 0, 1);
   const auto source = [&](int64_t x, int64_t y, io::Image& rgb) {
     if (options.stop && options.stop()) throw Stopped{};
-    Timed time(timings.resize);
-    if (options.tile)
-      window_of(picture, grid.columns, grid.rows, filter, x, y, rgb);
-    else
-      rgb = io::resize(picture, window, window, filter);
-    if (masked) blacken(rgb, grid, x, y, kept, photo.width, photo.height);
+    const Timed time(timings.resize);
+    picture->window(x, y, rgb, texture);
   };
-  const auto compute = [&](const io::Image& rgb, std::span<float> plane) { probabilities(rgb, plane, result); };
+  const auto compute = [&](const io::Image& rgb, std::span<float> plane) {
+    probabilities(rgb, model->takes_texture() ? &texture : nullptr, plane, result);
+  };
   const auto sink = [&](int64_t y, std::span<const float> row) {
-    Timed time(timings.map_back);
+    const Timed time(timings.map_back);
     region.add(y, row);
   };
-  run_tiled(grid.columns, grid.rows, window, source, compute, sink);
+  run_tiled(grid.columns, grid.rows, size(), source, compute, sink);
 }
 
 void Segmenter::State::add_region(const io::Image& photo, const std::optional<Face>& face, const KeptPixels& kept,
-                                  SegmentResult& result) {
+                                  const io::LabelMap* labels, SegmentResult& result) {
   const Grid grid =
       grid_of(face ? face_crop(*face, photo.width, photo.height) : whole_photo(photo.width, photo.height));
   RegionResult region(grid, kept, effective_threshold(model->info(), model->classes(), result.threshold), result);
-  run_region(photo, grid, kept, result, region);
+  run_region(photo, grid, kept, labels, result, region);
 
   if (region.nan_pixels() > 0) {
     result.notes.push_back("the network's output is not a number in " + std::to_string(region.nan_pixels()) +
@@ -299,10 +273,8 @@ SegmentResult Segmenter::run(const io::Image& photo, const io::LabelMap* labels)
   result.size = state_->size();
   const Stopwatch total;
   const KeptPixels kept(labels, options.kept_labels.value_or(info.kept_labels), photo.width, photo.height);
-  if (info.masked_input && labels == nullptr) {
-    result.notes.push_back(
-        "the model was trained on photos with everything but skin made black, and no labels were given");
-  }
+  if (const std::string note = missing_labels_note(*state_->model); labels == nullptr && !note.empty())
+    result.notes.push_back(note);
   std::vector<Face> faces;
   if (options.crop == CropMode::face) {
     Timed time(result.timings.find_faces);
@@ -314,8 +286,8 @@ SegmentResult Segmenter::run(const io::Image& photo, const io::LabelMap* labels)
   if (options.probability == ProbabilityDepth::gray16)
     result.probability16.resize(static_cast<size_t>(photo.width * photo.height));
   if (options.crop == CropMode::face) result.mask = io::Image(photo.width, photo.height, 1);
-  for (const Face& face : faces) state_->add_region(photo, face, kept, result);
-  if (options.crop == CropMode::none) state_->add_region(photo, std::nullopt, kept, result);
+  for (const Face& face : faces) state_->add_region(photo, face, kept, labels, result);
+  if (options.crop == CropMode::none) state_->add_region(photo, std::nullopt, kept, labels, result);
   result.timings.total = total.milliseconds();
   return result;
 }

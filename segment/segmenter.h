@@ -107,7 +107,8 @@ class Segmenter {
   Segmenter& operator=(Segmenter&&) noexcept;
 
   // labels: face-parsing classes of the photo, of the photo's size, or 512x512 for a square photo (then resized by
-  // Pillow's NEAREST); anything else is ErrorCode::malformed naming both sizes. Equal input, options and
+  // Pillow's NEAREST); anything else is ErrorCode::malformed naming both sizes. They limit what
+  // is marked, and what a model sees that was trained on masked photos or masked texture maps. Equal input, options and
   // device give equal bytes whatever the thread count.
   SegmentResult run(const io::Picture& photo, const io::LabelMap* labels = nullptr);
   SegmentResult run(const io::Image& photo, const io::LabelMap* labels = nullptr);

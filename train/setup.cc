@@ -35,6 +35,10 @@ data::PairOptions pair_options(const TrainOptions& o, const io::Limits& limits) 
   return out;
 }
 
+io::TextureRecipe recipe_of(Texture source) {
+  return source == Texture::authors ? io::TextureRecipe::authors : io::TextureRecipe::closest;
+}
+
 data::DatasetOptions dataset_options(const TrainOptions& o, const io::Limits& limits) {
   data::DatasetOptions out;
   out.width = out.height = o.size;
@@ -50,8 +54,7 @@ data::DatasetOptions dataset_options(const TrainOptions& o, const io::Limits& li
   out.filter = o.image_resize == ImageResize::pillow_bilinear ? io::Filter::bilinear : io::Filter::lanczos;
   out.rule = mask_rule(o);
   if (o.texture == Texture::authors || o.texture == Texture::closest) {
-    const auto recipe = o.texture == Texture::authors ? data::TextureRecipe::authors : data::TextureRecipe::closest;
-    out.texture = data::TextureOptions{.recipe = recipe, .sigma = o.texture_sigma};
+    out.texture = io::TextureOptions{.recipe = recipe_of(o.texture), .sigma = o.texture_sigma};
     out.texture_is_target = o.texture_is_target();
   }
   out.cache_bytes = static_cast<size_t>(o.cache_mib) << 20;
@@ -231,6 +234,10 @@ ModelInfo model_info(const TrainOptions& o, const std::string& name) {
   out.size = o.size;
   out.threshold = o.threshold;
   if (o.loss == LossKind::dice_focal && o.dice_focal.double_sigmoid) out.output = Output::sigmoid;
+  // Maps from files were made elsewhere, by a recipe that nobody named.
+  if (o.texture_is_input() && o.texture != Texture::files)
+    out.texture =
+        TextureInput{.recipe = recipe_of(o.texture), .sigma = o.texture_sigma, .masked = !o.texture_dir.empty()};
   return out;
 }
 

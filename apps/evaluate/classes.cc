@@ -5,17 +5,15 @@
 
 #include "apps/cli/progress.h"
 #include "apps/cli/signals.h"
-#include "apps/embedded_model.h"
-#include "apps/evaluate/predict.h"
+#include "apps/evaluate/contents.h"
+#include "apps/evaluate/groups.h"
+#include "apps/evaluate/network.h"
 #include "apps/evaluate/results.h"
 #include "apps/evaluate/setup.h"
+#include "apps/evaluate/shard.h"
 #include "apps/evaluate/text.h"
-#include "io/atomic_file.h"
-#include "io/resize.h"
-#include "kernels/device.h"
-#include "nn/plan.h"
-#include "segment/preprocess.h"
-#include "segment/region.h"
+#include "io/picture.h"
+#include "kernels/error.h"
 
 namespace furrow::apps {
 namespace {
@@ -23,51 +21,83 @@ namespace {
 struct ClassMaps {
   int64_t width = 0, height = 0;
   std::vector<uint8_t> predicted, truth;
+  std::vector<uint8_t> region;  // 0: not compared; empty: everything is
+};
+
+// A pair, decoded.
+struct ClassInput {
+  io::Image photo, truth;
+  std::optional<io::LabelMap> labels;
 };
 
 // The classes of a photo by a network: argmax over the channels of its output.
 class ClassModel {
  public:
-  ClassModel(std::shared_ptr<const Model> model, const EvaluateJob& job)
-      : model_(std::move(model)), pool_(job.compute.threads), side_(job.size.value_or(model_->info().size)) {
-    if (side_ < 32 || side_ > 4096)
-      throw Error(ErrorCode::usage, "size " + std::to_string(side_) + " is outside 32..4096");
-    const ChosenDevice chosen = choose_device(job.compute.device);
-    backend_ = make_backend(chosen.device, &pool_,
-                            {.precision = precision_on(chosen.device, parse_precision(job.compute.precision))});
-    plan_ = std::make_unique<Plan>(model_->network(), *backend_, Shape{1, side_, side_, 3});
-    input_ = Tensor(Shape{1, side_, side_, 3}, backend_->dtype());
-  }
-  std::string device() const { return backend_->name(); }
-  int64_t side() const { return side_; }
+  ClassModel(const std::shared_ptr<const Model>& model, const EvaluateJob& job)
+      : network_(model, job), flip_(job.flip), side_(network_.side()) {}
+  std::string device() const { return network_.device(); }
 
-  ClassMaps run(const io::Image& photo, const io::Image& truth) {
-    normalise(io::resize(photo, side_, side_, filter_of(model_->info().resize)), model_->info(), false, input_);
-    const Tensor logits = plan_->run(input_).to(DType::f64);
-    ClassMaps out{side_, side_, std::vector<uint8_t>(static_cast<size_t>(side_ * side_)), {}};
+  ClassMaps run(const ClassInput& input, const KeptPixels& kept) {
+    const int64_t w = input.photo.width, h = input.photo.height;
+    const Prepared picture = network_.prepare(input.photo, kept, input.labels ? &*input.labels : nullptr);
+    const Grid& grid = picture.grid;
+    ClassMaps out{.width = side_, .height = side_, .predicted = predict(picture), .truth = {}, .region = {}};
     out.truth.resize(out.predicted.size());
-    const auto classes = static_cast<size_t>(logits.shape().c);
-    const Grid grid{whole_photo(photo.width, photo.height), side_, side_};
+    if (kept.limited() || grid.crop != inside(grid.crop, w, h)) out.region.resize(out.predicted.size());
     for (int64_t j = 0; j < side_; ++j)
       for (int64_t i = 0; i < side_; ++i) {
+        const int64_t x = grid.photo_x(i), y = grid.photo_y(j);
+        if (x < 0 || x >= w || y < 0 || y >= h) continue;
         const auto at = static_cast<size_t>(j * side_ + i);
-        const auto z = logits.values<double>().subspan(at * classes, classes);
-        if (std::ranges::any_of(z, [](double v) { return std::isnan(v); }))
-          throw Error(ErrorCode::malformed, "the network's output is not a number somewhere")
-              .hint("its weights may be broken: furrow model show");
-        out.predicted[at] = static_cast<uint8_t>(std::ranges::max_element(z) - z.begin());
-        out.truth[at] = truth.row(grid.photo_y(j))[grid.photo_x(i)];
+        out.truth[at] = input.truth.row(y)[x];
+        if (!out.region.empty()) out.region[at] = kept(x, y) ? 1 : 0;
       }
     return out;
   }
 
  private:
-  std::shared_ptr<const Model> model_;
-  ThreadPool pool_;
+  std::vector<uint8_t> predict(const Prepared& picture) {
+    const auto pixels = static_cast<size_t>(side_ * side_);
+    std::vector<double> scores = values(picture, false);
+    const size_t classes = scores.size() / pixels;
+    if (flip_) {
+      softmax(scores, classes);
+      std::vector<double> mirrored = values(picture, true);
+      softmax(mirrored, classes);
+      const auto side = static_cast<size_t>(side_);
+      for (size_t j = 0; j < side; ++j)
+        for (size_t i = 0; i < side; ++i)
+          for (size_t c = 0; c < classes; ++c)
+            scores[(j * side + i) * classes + c] += mirrored[(j * side + side - 1 - i) * classes + c];
+    }
+    std::vector<uint8_t> out(pixels);
+    for (size_t at = 0; at < pixels; ++at) {
+      const auto z = std::span(scores).subspan(at * classes, classes);
+      out[at] = static_cast<uint8_t>(std::ranges::max_element(z) - z.begin());
+    }
+    return out;
+  }
+
+  std::vector<double> values(const Prepared& picture, bool mirrored) {
+    const Tensor logits = network_.logits(picture, mirrored).to(DType::f64);
+    const auto z = logits.values<double>();
+    if (std::ranges::any_of(z, [](double v) { return std::isnan(v); })) network_.refuse_output();
+    return {z.begin(), z.end()};
+  }
+
+  static void softmax(std::span<double> scores, size_t classes) {
+    for (size_t at = 0; at < scores.size(); at += classes) {
+      const auto z = scores.subspan(at, classes);
+      const double top = *std::ranges::max_element(z);
+      double sum = 0;
+      for (double& v : z) sum += v = std::exp(v - top);
+      for (double& v : z) v /= sum;
+    }
+  }
+
+  NetworkRunner network_;
+  bool flip_;
   int64_t side_;
-  std::unique_ptr<Backend> backend_;
-  std::unique_ptr<Plan> plan_;
-  Tensor input_;
 };
 
 void check_size(const io::Image& map, const io::Image& photo, const char* what) {
@@ -87,132 +117,146 @@ io::Image class_map(const std::string& path, const io::Image& photo, const Evalu
   return map;
 }
 
-ClassMaps compare(const EvaluateJob& job, const data::MaskTable& table, const data::PairFiles& pair,
+ClassMaps on_photo(const ClassInput& input, const KeptPixels& kept, io::Image predicted) {
+  const int64_t w = input.photo.width, h = input.photo.height;
+  ClassMaps out{
+      .width = w, .height = h, .predicted = std::move(predicted.pixels), .truth = input.truth.pixels, .region = {}};
+  if (!kept.limited()) return out;
+  for (int64_t y = 0; y < h; ++y)
+    for (int64_t x = 0; x < w; ++x) out.region.push_back(kept(x, y) ? 1 : 0);
+  return out;
+}
+
+ClassMaps compare(const EvaluateJob& job, const Setup& setup, const data::MaskTable& table, const data::PairFiles& pair,
                   ClassModel* model) {
-  const io::Image photo = io::read_picture(pair.image, io::Background::drop, job.limits).image;
-  io::Image truth = class_map(pair.mask, photo, job, table, "mask");
-  if (model != nullptr) return with_file(pair.image, [&] { return model->run(photo, truth); });
-  io::Image predicted = class_map(job.predictions + "/" + pair.id + ".png", photo, job, table, "prediction");
-  return {photo.width, photo.height, std::move(predicted.pixels), std::move(truth.pixels)};
+  ClassInput input;
+  input.photo = io::read_picture(pair.image, io::Background::drop, job.limits).image;
+  input.truth = class_map(pair.mask, input.photo, job, table, "mask");
+  if (!job.labels.empty()) input.labels = io::read_labels(labels_path(job, pair.id), job.limits);
+  return with_file(pair.image, [&] {
+    const KeptPixels kept(input.labels ? &*input.labels : nullptr, kept_labels(job, setup), input.photo.width,
+                          input.photo.height);
+    if (model != nullptr) return model->run(input, kept);
+    return on_photo(input, kept, class_map(prediction_path(job, pair.id), input.photo, job, table, "prediction"));
+  });
 }
 
-void count_classes(const ClassMaps& maps, const std::string& id, ClassesResult& result) {
-  ConfusionMatrix own(result.matrix.classes());
-  own.add(maps.predicted, maps.truth, {});
-  result.matrix.add(own);
-  result.pictures.push_back(
-      {shown_name(id), maps.width, maps.height, class_iou(own), mean_iou(own), pixel_accuracy(own)});
+void count_classes(const ClassMaps& maps, const EvaluateJob& job, const Setup& setup, const std::string& id,
+                   ClassesRecord& record) {
+  ConfusionMatrix own(record.classes());
+  own.add(maps.predicted, maps.truth, maps.region);
+  ClassRow row{
+      .id = shown_name(id), .width = maps.width, .height = maps.height, .counts = cells_of(own), .attributes = {}};
+  for (const std::string& by : job.by) {
+    const auto value = setup.attributes.value(id, parse_group(by).field);
+    row.attributes.push_back(value ? std::optional(shown_name(*value, 60)) : std::nullopt);
+  }
+  record.rows.push_back(std::move(row));
 }
 
-// Means over pictures with their intervals.
-void average(const EvaluateJob& job, ClassesResult& result) {
-  const auto means = [&](std::span<const uint32_t> drawn, std::span<std::optional<double>> out) {
-    double iou = 0, accuracy = 0;
-    for (const uint32_t i : drawn) {
-      iou += *result.pictures[i].mean_iou;  // a picture has pixels, so both are defined
-      accuracy += *result.pictures[i].accuracy;
-    }
-    out[0] = iou / static_cast<double>(drawn.size());
-    out[1] = accuracy / static_cast<double>(drawn.size());
-  };
-  std::vector<uint32_t> all(result.pictures.size());
-  for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<uint32_t>(i);
-  std::vector<std::optional<double>> values(2);
-  means(all, values);
-  result.mean_iou = values[0];
-  result.mean_accuracy = values[1];
-  ThreadPool pool(job.compute.threads);
-  const auto intervals = bootstrap(all.size(), 2, means, {.resamples = job.resamples, .seed = job.seed}, &pool);
-  result.mean_iou_interval = intervals[0];
-  result.mean_accuracy_interval = intervals[1];
-}
-
-ClassesResult new_result(const EvaluateJob& job, int classes, const Model* model, const ClassModel* runner,
-                         size_t pairs) {
-  ClassesResult result(classes);
-  result.values.resize(static_cast<size_t>(classes));
+ClassesRecord new_record(const EvaluateJob& job, int classes, const Setup& setup, const std::string& device) {
+  ClassesRecord record;
+  record.values.resize(static_cast<size_t>(classes));
   for (const auto& [value, number] : job.mask_rule.classes) {
-    std::string& text = result.values[number];
+    std::string& text = record.values[number];
     text += (text.empty() ? "" : ",") + std::to_string(value);
   }
-  auto& s = result.settings;
-  if (model != nullptr) {
-    s.emplace_back("source", "model " + model->info().name + " on " + runner->device());
-    s.emplace_back("model sha256", model->info().sha256);
-    s.emplace_back("model licence", model->info().licence);
-    const std::string side = std::to_string(runner->side());
-    s.emplace_back("compared on", side + "x" + side + " model pixels");
-  } else {
-    s.emplace_back("source", "predictions from files");
-    s.emplace_back("compared on", "the photos' pixels");
+  record.by = job.by;
+  record.resamples = job.resamples;
+  record.seed = job.seed;
+  record.shard = job.shard;
+  record.shards = job.shards;
+  record.contents = contents_of(job, setup);
+  add_source(job, setup, device, record.settings);
+  std::string masks;
+  for (size_t k = 0; k < record.values.size(); ++k)
+    masks += (k == 0 ? "" : "; ") + record.values[k] + " is class " + std::to_string(k);
+  record.settings.emplace_back("masks", masks + (job.mask_rule.luma ? "; of the picture's luma" : ""));
+  add_pairs(job, setup, record.settings);
+  add_sampling(job, record.settings);
+  return record;
+}
+
+// False where a signal ended it.
+bool count_all(const EvaluateJob& job, const Setup& setup, const data::MaskTable& table, const cli::Common& common,
+               ClassModel* model, ClassesRecord& record) {
+  PartKeeper keeper(job);
+  if (keeper.restore([&](const std::string& path) {
+        ClassesRecord found = read_classes_record(path);
+        if (!same_shard(found, record) || found.contents != record.contents) return false;
+        record = std::move(found);
+        return true;
+      }))
+    cli::note(common, "goes on after " + std::to_string(record.rows.size() + record.failures.size()) + " of " +
+                          std::to_string(setup.pairs.size()) + " pictures");
+  const size_t first = record.rows.size() + record.failures.size();  // pictures come in order, each to one of the two
+  cli::Progress progress(static_cast<int64_t>(setup.pairs.size()), "pictures", !common.quiet && !common.json);
+  for (size_t i = first; i < setup.pairs.size(); ++i) {
+    const data::PairFiles& pair = setup.pairs[i];
+    if (cli::interrupted() != 0) {
+      keeper.save([&] { return classes_record_json(record); });
+      return false;
+    }
+    const auto failed = [&](const Error& error) { record.failures.push_back({shown_name(pair.id), error.line()}); };
+    try {
+      count_classes(compare(job, setup, table, pair, model), job, setup, pair.id, record);
+    } catch (const DeviceLost&) {
+      throw;  // no other picture would fare better
+    } catch (const Error& error) { failed(error); } catch (const std::bad_alloc&) {
+      failed(Error(ErrorCode::limit, "out of memory").file(pair.image));
+    }
+    keeper.after_picture([&] { return classes_record_json(record); });
+    progress.update(static_cast<int64_t>(i + 1), static_cast<int64_t>(record.failures.size()));
   }
-  s.emplace_back("pairs", std::to_string(pairs));
-  s.emplace_back("resamples", std::to_string(job.resamples));
-  s.emplace_back("seed", std::to_string(job.seed));
-  return result;
+  sort_rows(record);
+  return true;
 }
 
 }  // namespace
 
 int run_evaluate_classes(const EvaluateJob& job, const cli::Common& common) {
-  refuse_overwriting(job);
-  const ResultFolder folder(job.out);
+  const bool finished = finished_before(job);
+  if (!finished) refuse_overwriting(job);
+  const ResultFolder folder(job.out, job.shards > 1);
   const data::MaskTable table(job.mask_rule);
-  const std::vector<data::PairFiles> pairs = pairs_of(job, common);
-  std::shared_ptr<const Model> model;
-  std::optional<ClassModel> runner;
-  if (job.predictions.empty()) {
-    model = std::make_shared<const Model>(load_model(job.weights, job.limits));
-    if (model->classes() != table.classes())
+  const Setup setup = set_up(job, common);
+  std::optional<ClassModel> model;
+  if (setup.model != nullptr) {
+    if (setup.model->classes() != table.classes())
       throw Error(ErrorCode::usage, "--mask-classes has " + std::to_string(table.classes()) + " classes, the model " +
-                                        std::to_string(model->classes()));
-    runner.emplace(model, job);
+                                        std::to_string(setup.model->classes()));
+    model.emplace(setup.model, job);
   }
-  ClassesResult result = new_result(job, table.classes(), model.get(), runner ? &*runner : nullptr, pairs.size());
-  cli::Progress progress(static_cast<int64_t>(pairs.size()), "pictures", !common.quiet && !common.json);
-  for (size_t i = 0; i < pairs.size(); ++i) {
-    if (cli::interrupted() != 0) {
-      cli::note(common, "interrupted; nothing was written");
-      return cli::interrupted();
+  ClassesRecord record = new_record(job, table.classes(), setup, model ? model->device() : "");
+  if (finished) {
+    if (!is_classes_record(shard_file(job))) refuse_overwriting(job);
+    const ClassesRecord found = read_classes_record(shard_file(job));
+    if (!same_shard(found, record)) refuse_overwriting(job);
+    if (found.contents == record.contents) {
+      cli::note(common, shard_file(job) + ": finished before");
+      return write_results(job, common, found);  // the same again, with what failed
     }
-    try {
-      count_classes(compare(job, table, pairs[i], runner ? &*runner : nullptr), pairs[i].id, result);
-    } catch (const DeviceLost&) {
-      throw;  // no other picture would fare better
-    } catch (const Error& error) {
-      result.failures.emplace_back(shown_name(pairs[i].id), error.line());
-    } catch (const std::bad_alloc&) {
-      result.failures.emplace_back(shown_name(pairs[i].id),
-                                   Error(ErrorCode::limit, "out of memory").file(pairs[i].image).line());
-    }
-    progress.update(static_cast<int64_t>(i + 1), static_cast<int64_t>(result.failures.size()));
+    forget_shard(job, common);
   }
-  progress.clear();
-  std::vector<std::string> lines;
-  for (const auto& [id, line] : result.failures) lines.push_back(line);
-  const std::string failed = std::to_string(lines.size()) + " of " + std::to_string(pairs.size()) + " pictures failed";
-  if (result.pictures.empty())
-    throw Error(ErrorCode::malformed, pairs.empty() ? "no picture to compare" : failed).details(lines);
-  average(job, result);
-  const auto write = [&](const char* name, const std::string& text) {
-    io::write_file_atomically(job.out + "/" + name, std::as_bytes(std::span(text)));
-  };
-  write("classes.csv", classes_csv(result));
-  write("confusion.csv", confusion_csv(result));
-  write("per_image.csv", class_pictures_csv(result));
-  write("report.html", classes_report_html(result));
-  write("evaluate.json", classes_json(result, 1));
-  const Error failure = Error(ErrorCode::malformed, failed + " and are left out").details(lines);
-  if (common.json) {
-    std::string object = classes_json(result, -1);
-    if (!lines.empty()) object.replace(object.rfind('}'), 1, "," + cli::error_json(failure).substr(1));
-    cli::print(object);
-    return lines.empty() ? 0 : static_cast<int>(failure.code());
+  if (!count_all(job, setup, table, common, model ? &*model : nullptr, record)) {
+    cli::note(common,
+              job.shards > 1 ? "interrupted; run the same command again to go on" : "interrupted; nothing was written");
+    return cli::interrupted();
   }
-  cli::print(classes_text(result));
-  cli::note(common, "written: " + job.out + "/evaluate.json  classes.csv  confusion.csv  per_image.csv  report.html");
-  if (!lines.empty()) throw failure;
-  return 0;
+  return write_results(job, common, record);
+}
+
+int merge_evaluate_classes(const EvaluateJob& job, const cli::Common& common, const std::vector<std::string>& files) {
+  if (job.sweep || !job.write_threshold.empty())
+    throw Error(ErrorCode::usage, std::string(job.sweep ? "--sweep" : "--write-threshold") +
+                                      ": shards of several classes have no threshold");
+  EvaluateJob merged = job;
+  merged.mask_rule.kind = data::MaskKind::classes;
+  refuse_overwriting(merged);
+  const ResultFolder folder(job.out);
+  std::vector<ClassesRecord> shards;
+  for (const std::string& path : files) shards.push_back(read_classes_record(path));
+  return write_results(merged, common, merge_records(std::move(shards)));
 }
 
 }  // namespace furrow::apps

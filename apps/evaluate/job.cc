@@ -1,7 +1,6 @@
 #include "apps/evaluate/job.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <future>
 #include <memory>
 #include <new>
@@ -9,6 +8,7 @@
 #include "apps/cli/progress.h"
 #include "apps/cli/signals.h"
 #include "apps/evaluate/classes.h"
+#include "apps/evaluate/contents.h"
 #include "apps/evaluate/groups.h"
 #include "apps/evaluate/overlay.h"
 #include "apps/evaluate/predict.h"
@@ -24,8 +24,6 @@
 namespace furrow::apps {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr int64_t kOverlaySide = 384;
 
 // A pair on its way; an Error in place of pictures travels on to be listed.
@@ -33,15 +31,6 @@ struct Decoded {
   EvaluateInput input;
   std::optional<Error> failure;
 };
-
-std::string prediction_path(const EvaluateJob& job, const std::string& id) {
-  std::error_code error;
-  for (const char* ending : {".png", ".prob.png", ".mask.png"})
-    if (const std::string path = job.predictions + "/" + id + ending; fs::exists(path, error)) return path;
-  throw Error(ErrorCode::io, "no prediction")
-      .file(job.predictions + "/" + id + ".png")
-      .hint("predictions are NAME.png, NAME.prob.png or NAME.mask.png");
-}
 
 Decoded decode(const EvaluateJob& job, const data::MaskTable& table, const data::PairFiles& pair) {
   Decoded out;
@@ -59,7 +48,7 @@ Decoded decode(const EvaluateJob& job, const data::MaskTable& table, const data:
       data::to_target(input.target, table);
       return 0;
     });
-    if (!job.labels.empty()) input.labels = io::read_labels(job.labels + "/" + pair.id + ".png", job.limits);
+    if (!job.labels.empty()) input.labels = io::read_labels(labels_path(job, pair.id), job.limits);
     if (!job.predictions.empty())
       input.prediction = read_scores(prediction_path(job, pair.id), input.photo.width, input.photo.height, job.limits);
   } catch (const Error& error) { out.failure = error; } catch (const std::bad_alloc&) {
@@ -119,7 +108,12 @@ class Counter {
 // False where a signal ended it.
 bool count_all(const EvaluateJob& job, const Setup& setup, const cli::Common& common, Record& record) {
   PartKeeper keeper(job);
-  if (keeper.restore(record))
+  if (keeper.restore([&](const std::string& path) {
+        Record found = read_record(path);
+        if (!same_shard(found, record) || found.contents != record.contents) return false;
+        record = std::move(found);
+        return true;
+      }))
     cli::note(common, "goes on after " + std::to_string(record.rows.size() + record.failures.size()) + " of " +
                           std::to_string(setup.pairs.size()) + " pictures");
   const size_t first = record.rows.size() + record.failures.size();  // pictures come in order, each to one of the two
@@ -133,7 +127,7 @@ bool count_all(const EvaluateJob& job, const Setup& setup, const cli::Common& co
   if (first < setup.pairs.size()) next = start(first);
   for (size_t i = first; i < setup.pairs.size(); ++i) {
     if (cli::interrupted() != 0) {
-      keeper.save(record);
+      keeper.save([&] { return record_json(record); });
       return false;
     }
     Decoded decoded = next.get();
@@ -148,37 +142,43 @@ bool count_all(const EvaluateJob& job, const Setup& setup, const cli::Common& co
       }
     }
     if (decoded.failure) record.failures.push_back({shown_name(decoded.input.id), decoded.failure->line()});
-    keeper.after_picture(record);
+    keeper.after_picture([&] { return record_json(record); });
     progress.update(static_cast<int64_t>(i + 1), static_cast<int64_t>(record.failures.size()));
   }
   sort_rows(record);
   return true;
 }
 
-Record merged(const EvaluateJob& job) {
+int merge(const EvaluateJob& job, const cli::Common& common) {
+  const std::vector<std::string> files = files_to_merge(job.merge);
+  if (is_classes_record(files.front())) return merge_evaluate_classes(job, common, files);
+  refuse_overwriting(job);
+  const ResultFolder folder(job.out);
   std::vector<Record> shards;
-  for (const std::string& path : files_to_merge(job.merge)) shards.push_back(read_record(path));
-  return merge_records(std::move(shards));
+  for (const std::string& path : files) shards.push_back(read_record(path));
+  return write_results(job, common, merge_records(std::move(shards)), nullptr);
 }
 
 }  // namespace
 
 int run_evaluate(const EvaluateJob& job, const cli::Common& common) {
+  if (!job.merge.empty()) return merge(job, common);
   if (job.mask_rule.kind == data::MaskKind::classes) return run_evaluate_classes(job, common);
-  const bool merging = !job.merge.empty();
   // A shard that is there is finished, if it is the one that is asked for.
-  std::error_code error;
-  const bool finished = job.shards > 1 && !job.force && fs::exists(shard_file(job), error);
+  const bool finished = finished_before(job);
   if (!finished) refuse_overwriting(job);
   const ResultFolder folder(job.out, job.shards > 1);
-  if (merging) return write_results(job, common, merged(job), nullptr);
   const Setup setup = set_up(job, common);
   Record record = new_record(job, setup);
   if (finished) {
+    if (is_classes_record(shard_file(job))) refuse_overwriting(job);
     const Record found = read_record(shard_file(job));
     if (!same_shard(found, record)) refuse_overwriting(job);
-    cli::note(common, shard_file(job) + ": finished before");
-    return write_results(job, common, found, nullptr);  // the same again, with what failed
+    if (found.contents == record.contents) {
+      cli::note(common, shard_file(job) + ": finished before");
+      return write_results(job, common, found, nullptr);  // the same again, with what failed
+    }
+    forget_shard(job, common);
   }
   if (!count_all(job, setup, common, record)) {
     cli::note(common,

@@ -4,16 +4,11 @@
 #include <cmath>
 #include <utility>
 
+#include "apps/evaluate/network.h"
 #include "io/file_format.h"
 #include "io/mapped_file.h"
 #include "io/png_rows.h"
-#include "io/resize.h"
-#include "kernels/device.h"
-#include "kernels/threads.h"
-#include "nn/network.h"
-#include "nn/plan.h"
 #include "segment/crop.h"
-#include "segment/faces.h"
 #include "segment/map_back.h"
 #include "segment/preprocess.h"
 #include "segment/region.h"
@@ -39,62 +34,32 @@ Compared on_photo(const EvaluateInput& input, const KeptPixels& kept) {
 class ModelPredictor : public Predictor {
  public:
   ModelPredictor(std::shared_ptr<const Model> model, const EvaluateJob& job)
-      : model_(std::move(model)),
-        job_(job),
-        pool_(job.compute.threads),
-        chosen_(choose_device(job.compute.device)),
-        precision_(precision_on(chosen_.device, parse_precision(job.compute.precision))),
-        backend_(make_backend(chosen_.device, &pool_, {.precision = precision_})),
-        side_(job.size.value_or(model_->info().size)) {
-    if (side_ < kSmallestSize || side_ > kLargestSize)
-      throw Error(ErrorCode::usage, "size " + std::to_string(side_) + " is outside 32..4096");
-    plan_ = std::make_unique<Plan>(model_->network(), *backend_, Shape{1, side_, side_, 3});
-    input_ = Tensor(Shape{1, side_, side_, 3}, backend_->dtype());
-  }
+      : job_(job), network_(std::move(model), job), side_(network_.side()) {}
 
   Compared run(const EvaluateInput& input) override {
-    const io::Image& photo = input.photo;
-    const ModelInfo& info = model_->info();
-    const KeptPixels kept(input.labels ? &*input.labels : nullptr, job_.kept_labels.value_or(info.kept_labels),
-                          photo.width, photo.height);
-    const Grid grid{crop_of(photo), side_, side_};
-    io::Image cropped;
-    if (grid.crop != whole_photo(photo.width, photo.height)) cropped = cut_out(photo, grid.crop);
-    io::Image rgb = io::resize(cropped.pixels.empty() ? photo : cropped, side_, side_, filter_of(info.resize));
-    if (info.masked_input && kept.limited()) blacken(rgb, grid, 0, 0, kept, photo.width, photo.height);
-    std::vector<float> plane = probabilities(rgb);
-    return job_.at == CompareAt::photo ? at_photo(input, kept, grid, plane)
-                                       : at_model(input, kept, grid, std::move(plane), std::move(rgb));
+    const io::LabelMap* labels = input.labels ? &*input.labels : nullptr;
+    const KeptPixels kept(labels, job_.kept_labels.value_or(network_.model().info().kept_labels), input.photo.width,
+                          input.photo.height);
+    Prepared picture = network_.prepare(input.photo, kept, labels);
+    std::vector<float> plane = probabilities(picture);
+    return job_.at == CompareAt::photo ? at_photo(input, kept, picture.grid, plane)
+                                       : at_model(input, kept, picture.grid, std::move(plane), std::move(picture.rgb));
   }
 
   double cut(double threshold) const override {
-    return effective_threshold(model_->info(), model_->classes(), threshold);
+    return effective_threshold(network_.model().info(), network_.model().classes(), threshold);
   }
-  double default_threshold() const override { return model_->info().threshold; }
-  std::string device() const override { return backend_->name(); }
+  double default_threshold() const override { return network_.model().info().threshold; }
+  std::string device() const override { return network_.device(); }
 
  private:
-  static io::Image cut_out(const io::Image& photo, const Crop& crop) { return furrow::cut(photo, crop); }
-
-  Crop crop_of(const io::Image& photo) {
-    if (job_.crop == CropMode::none) return whole_photo(photo.width, photo.height);
-    const std::vector<Face> faces = find_faces(photo, {}, &pool_);
-    if (faces.empty())
-      throw Error(ErrorCode::no_face, "no face found").hint("--crop none, if the photos are face crops already");
-    return face_crop(faces.front(), photo.width, photo.height);
-  }
-
-  std::vector<float> probabilities(const io::Image& rgb) {
+  std::vector<float> probabilities(const Prepared& picture) {
     std::vector<float> plane(static_cast<size_t>(side_ * side_));
     for (const bool mirrored : {false, true}) {
       if (mirrored && !job_.flip) continue;
-      normalise(rgb, model_->info(), mirrored, input_);
-      add_probability(plan_->run(input_), mirrored, job_.flip ? 0.5f : 1.0f, plane);
+      add_probability(network_.logits(picture, mirrored), mirrored, job_.flip ? 0.5f : 1.0f, plane);
     }
-    if (std::ranges::any_of(plane, [](float p) { return std::isnan(p); }))
-      throw Error(ErrorCode::malformed, "the network's output is not a number somewhere")
-          .hint(precision_ == Precision::fp16 ? "try --precision bf16"
-                                              : "its weights may be broken: furrow model show");
+    if (std::ranges::any_of(plane, [](float p) { return std::isnan(p); })) network_.refuse_output();
     // The mean of two roundings may pass 1 by one step.
     for (float& p : plane) p = std::clamp(p, 0.0f, 1.0f);
     return plane;
@@ -140,15 +105,9 @@ class ModelPredictor : public Predictor {
     return out;
   }
 
-  std::shared_ptr<const Model> model_;
   EvaluateJob job_;
-  ThreadPool pool_;
-  ChosenDevice chosen_;
-  Precision precision_;
-  std::unique_ptr<Backend> backend_;
+  NetworkRunner network_;
   int64_t side_;
-  std::unique_ptr<Plan> plan_;
-  Tensor input_;
 };
 
 class FilePredictor : public Predictor {
@@ -170,18 +129,6 @@ class FilePredictor : public Predictor {
 };
 
 }  // namespace
-
-io::Filter filter_of(const std::string& rule) {
-  if (rule == "pillow-bilinear") return io::Filter::bilinear;
-  if (rule == "pillow-nearest") return io::Filter::nearest;
-  return io::Filter::lanczos;
-}
-
-std::optional<Precision> parse_precision(const std::optional<std::string>& word) {
-  if (!word) return std::nullopt;
-  if (const std::optional<Precision> precision = precision_of(*word)) return precision;
-  throw Error(ErrorCode::usage, "precision " + printable(*word) + ": unknown").hint("it takes fp16, bf16, tf32, fp32");
-}
 
 std::unique_ptr<Predictor> model_predictor(std::shared_ptr<const Model> model, const EvaluateJob& job) {
   return std::make_unique<ModelPredictor>(std::move(model), job);

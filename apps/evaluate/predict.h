@@ -3,14 +3,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "apps/evaluate/options.h"
 #include "io/image.h"
 #include "io/picture.h"
-#include "io/resize.h"
-#include "kernels/device.h"
 #include "segment/model.h"
 
 namespace furrow::apps {
@@ -54,10 +53,5 @@ std::unique_ptr<Predictor> file_predictor(const EvaluateJob& job);
 // A mask or probability picture as scores in [0, 1]: gray PNG of 1, 8 or 16 bits, value / largest. Errors:
 // ErrorCode::unsupported for another kind, and those of io::read_labels; they name the file.
 std::vector<float> read_scores(const std::string& path, int64_t width, int64_t height, const io::Limits& limits);
-
-// ModelInfo::resize as a filter.
-io::Filter filter_of(const std::string& rule);
-// ErrorCode::usage for a word that is no precision.
-std::optional<Precision> parse_precision(const std::optional<std::string>& word);
 
 }  // namespace furrow::apps

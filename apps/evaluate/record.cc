@@ -29,23 +29,12 @@ void insert(std::vector<OverlayPicture>& list, size_t limit, const OverlayPictur
   if (list.size() > limit) list.pop_back();
 }
 
-std::string shard_text(const Record& record) {
-  return "shard " + std::to_string(record.shard) + "/" + std::to_string(record.shards);
+std::string shard_text(int shard, int shards) {
+  return "shard " + std::to_string(shard) + "/" + std::to_string(shards);
 }
 
 void check_same(const Record& a, const Record& b) {
-  const auto differ = [&](const std::string& key, const std::string& first, const std::string& second) {
-    throw Error(ErrorCode::usage, shard_text(a) + " and " + shard_text(b) + " are not of one evaluation: " + key +
-                                      " is " + printable(first) + " in one and " + printable(second) + " in the other");
-  };
-  if (a.settings.size() != b.settings.size())
-    differ("the number of settings", std::to_string(a.settings.size()), std::to_string(b.settings.size()));
-  for (size_t i = 0; i < a.settings.size(); ++i) {
-    if (a.settings[i].first != b.settings[i].first) differ("a setting", a.settings[i].first, b.settings[i].first);
-    if (a.settings[i].second != b.settings[i].second)
-      differ(a.settings[i].first, a.settings[i].second, b.settings[i].second);
-  }
-  if (a.shards != b.shards) differ("the number of shards", std::to_string(a.shards), std::to_string(b.shards));
+  check_settings(a.shard, a.shards, a.settings, b.shard, b.shards, b.settings);
   // The settings say all of this in words; only a file that something else wrote can differ in it alone.
   const auto sweep = [](const Record& record) {
     std::vector<double> cuts;
@@ -55,7 +44,7 @@ void check_same(const Record& a, const Record& b) {
   if (a.radii != b.radii || a.by != b.by || a.resamples != b.resamples || a.seed != b.seed ||
       a.threshold != b.threshold || a.thresholds != b.thresholds || sweep(a) != sweep(b) ||
       a.overlays.limit() != b.overlays.limit())
-    throw Error(ErrorCode::usage, shard_text(a) + " and " + shard_text(b) +
+    throw Error(ErrorCode::usage, shard_text(a.shard, a.shards) + " and " + shard_text(b.shard, b.shards) +
                                       " are not of one evaluation: their numbers are not made in the same way");
 }
 
@@ -89,24 +78,38 @@ void sort_rows(Record& record) {
   std::ranges::sort(record.failures, {}, &Failure::id);
 }
 
+void check_settings(int shard_a, int shards_a, const Settings& a, int shard_b, int shards_b, const Settings& b) {
+  const auto differ = [&](const std::string& key, const std::string& first, const std::string& second) {
+    throw Error(ErrorCode::usage, shard_text(shard_a, shards_a) + " and " + shard_text(shard_b, shards_b) +
+                                      " are not of one evaluation: " + key + " is " + printable(first) +
+                                      " in one and " + printable(second) + " in the other");
+  };
+  if (a.size() != b.size()) differ("the number of settings", std::to_string(a.size()), std::to_string(b.size()));
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (a[i].first != b[i].first) differ("a setting", a[i].first, b[i].first);
+    if (a[i].second != b[i].second) differ(a[i].first, a[i].second, b[i].second);
+  }
+  if (shards_a != shards_b) differ("the number of shards", std::to_string(shards_a), std::to_string(shards_b));
+}
+
+void check_complete(const std::vector<int>& present, int shards) {
+  for (size_t i = 1; i < present.size(); ++i)
+    if (present[i] == present[i - 1]) throw Error(ErrorCode::usage, shard_text(present[i], shards) + " is named twice");
+  if (present.size() == static_cast<size_t>(shards)) return;
+  const std::set<int> there(present.begin(), present.end());
+  std::string missing;
+  for (int i = 1; i <= shards && missing.size() < 100; ++i)
+    if (!there.contains(i)) missing += (missing.empty() ? "" : ", ") + std::to_string(i);
+  throw Error(ErrorCode::usage,
+              std::to_string(present.size()) + " of " + std::to_string(shards) + " shards: missing " + missing);
+}
+
 Record merge_records(std::vector<Record> shards) {
   require(!shards.empty(), "merge_records: shards");
   std::ranges::sort(shards, {}, &Record::shard);
-  for (const Record& shard : shards) check_same(shards.front(), shard);
-  const auto expected = static_cast<size_t>(shards.front().shards);
-  for (size_t i = 0; i < shards.size(); ++i) {
-    if (i > 0 && shards[i].shard == shards[i - 1].shard)
-      throw Error(ErrorCode::usage, shard_text(shards[i]) + " is named twice");
-  }
-  if (shards.size() != expected) {
-    std::string missing;
-    std::set<int> present;
-    for (const Record& shard : shards) present.insert(shard.shard);
-    for (int i = 1; i <= shards.front().shards && missing.size() < 100; ++i)
-      if (!present.contains(i)) missing += (missing.empty() ? "" : ", ") + std::to_string(i);
-    throw Error(ErrorCode::usage,
-                std::to_string(shards.size()) + " of " + std::to_string(expected) + " shards: missing " + missing);
-  }
+  std::vector<int> present;
+  for (const Record& shard : shards) check_same(shards.front(), shard), present.push_back(shard.shard);
+  check_complete(present, shards.front().shards);
   Record whole = std::move(shards.front());
   for (size_t i = 1; i < shards.size(); ++i) {
     Record& part = shards[i];
@@ -122,6 +125,7 @@ Record merge_records(std::vector<Record> shards) {
     for (const OverlayPicture& picture : candidates) whole.overlays.add(picture);
   }
   whole.shard = whole.shards = 1;
+  whole.contents.clear();
   sort_rows(whole);
   return whole;
 }

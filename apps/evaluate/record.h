@@ -69,6 +69,7 @@ struct Record {
   double threshold = 0.5;          // as used, of the model's own kind
   std::vector<double> thresholds;  // of the sweep, as the model's own; sweep.threshold() is the cut
   int shard = 1, shards = 1;
+  std::string contents;  // of a shard: contents_sha256() of what it was counted from; "": unknown, as of older files
 
   std::vector<PictureRow> rows;
   std::vector<Failure> failures;
@@ -79,9 +80,17 @@ struct Record {
 
 // The results of one shard, schema "furrow.evaluate-shard/1".
 std::string record_json(const Record& record);
-// The inverse. ErrorCode::malformed naming the file for anything that record_json() does not write,
-// ErrorCode::unsupported for another schema.
+// The inverse. Errors name the file: ErrorCode::malformed for anything that record_json() does not write,
+// ErrorCode::unsupported for another schema, ErrorCode::limit above kRecordBytes, before it is read.
 Record read_record(const std::string& path);
+// A picture takes some 300 bytes, one that is shown up to 600 KB.
+inline constexpr uint64_t kRecordBytes = uint64_t{256} << 20;
+
+// What every kind of record asks of shards that are to be added up. ErrorCode::usage where two are of other settings
+// (the first that differs is named) or of other divisions; where one of `present`, in order, is there twice or one is
+// missing.
+void check_settings(int shard_a, int shards_a, const Settings& a, int shard_b, int shards_b, const Settings& b);
+void check_complete(const std::vector<int>& present, int shards);
 
 // Adds shards to the record of the whole: rows by id. ErrorCode::usage where they are not all shards of one evaluation:
 // other settings (named), a shard twice or missing.

@@ -5,31 +5,31 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/evaluate/record.h"
-#include "io/mapped_file.h"
+#include "apps/evaluate/record_values.h"
+#include "data/strict_json.h"
 #include "kernels/error.h"
 
 namespace furrow::apps {
 namespace {
 
 using Json = nlohmann::ordered_json;
+using namespace record_values;  // NOLINT: the readers of JSON values
 
 constexpr const char* kRecordSchema = "furrow.evaluate-shard/1";
-constexpr size_t kMostPictures = size_t{1} << 24, kMostThresholds = 1000, kMostRadii = 64;
+constexpr size_t kMostThresholds = 1000, kMostRadii = 64;
 
 Json optional_json(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
 
 Json row_json(const PictureRow& row) {
-  Json near = Json::array(), attributes = Json::array();
+  Json near = Json::array();
   for (const NearCounts& n : row.near) near.push_back({n.predicted, n.predicted_near, n.truth, n.truth_near});
-  for (const std::optional<std::string>& value : row.attributes)
-    attributes.push_back(value ? Json(*value) : Json(nullptr));
   return {{"id", row.id},
           {"size", {row.width, row.height}},
           {"counts", {row.counts.tp, row.counts.fp, row.counts.fn, row.counts.tn}},
           {"near", std::move(near)},
           {"auroc", optional_json(row.auroc)},
           {"ap", optional_json(row.ap)},
-          {"attributes", std::move(attributes)}};
+          {"attributes", attributes_json<Json>(row.attributes)}};
 }
 
 Json overlays_json(const std::vector<OverlayPicture>& list) {
@@ -52,58 +52,13 @@ Json bins_json(const ScoreHistogram& histogram) {
   return out;
 }
 
-[[noreturn]] void broken(const std::string& what) {
-  throw Error(ErrorCode::malformed, "not a shard as `furrow evaluate --shard` writes it: " + what);
-}
-
-const Json& member(const Json& object, const char* key) {
-  const auto found = object.is_object() ? object.find(key) : object.end();
-  if (!object.is_object() || found == object.end()) broken(std::string("no \"") + key + "\"");
-  return *found;
-}
-
-const Json& list(const Json& object, const char* key, size_t most) {
-  const Json& value = member(object, key);
-  if (!value.is_array() || value.size() > most) broken(std::string("\"") + key + "\" is no list, or too long");
-  return value;
-}
-
-PixelCount whole(const Json& value, PixelCount most = PixelCount{1} << 62) {
-  if (!value.is_number_unsigned() || value.get<PixelCount>() > most) broken("a count is no whole number, or too large");
-  return value.get<PixelCount>();
-}
-
-int small(const Json& object, const char* key, int most) {
-  return static_cast<int>(whole(member(object, key), static_cast<PixelCount>(most)));
-}
-
-double number(const Json& value, double low = 0, double high = 1) {
-  if (!value.is_number()) broken("a number is none");
-  const auto x = value.get<double>();
-  if (!(x >= low && x <= high)) broken("a number is out of range");
-  return x;
-}
-
-// What record_json() wrote is printable already; what somebody else wrote reaches a terminal.
-std::string text(const Json& value) {
-  if (!value.is_string()) broken("a text is none");
-  const auto& raw = value.get_ref<const std::string&>();
-  return printable(raw, raw.size());
-}
-
-std::optional<double> optional_number(const Json& value) {
-  return value.is_null() ? std::nullopt : std::optional(number(value));
-}
-
 PictureRow read_row(const Json& json, size_t radii, size_t fields) {
   PictureRow row;
   row.id = text(member(json, "id"));
   const Json& size = list(json, "size", 2);
   const Json& counts = list(json, "counts", 4);
   const Json& near = list(json, "near", radii);
-  const Json& attributes = list(json, "attributes", fields);
-  if (size.size() != 2 || counts.size() != 4 || near.size() != radii || attributes.size() != fields)
-    broken("a row of the wrong length");
+  if (size.size() != 2 || counts.size() != 4 || near.size() != radii) broken("a row of the wrong length");
   row.width = static_cast<int64_t>(whole(size[0]));
   row.height = static_cast<int64_t>(whole(size[1]));
   row.counts = {.tp = whole(counts[0]), .fp = whole(counts[1]), .fn = whole(counts[2]), .tn = whole(counts[3])};
@@ -113,8 +68,7 @@ PictureRow read_row(const Json& json, size_t radii, size_t fields) {
   }
   row.auroc = optional_number(member(json, "auroc"));
   row.ap = optional_number(member(json, "ap"));
-  for (const Json& value : attributes)
-    row.attributes.push_back(value.is_null() ? std::nullopt : std::optional(text(value)));
+  row.attributes = read_attributes(json, fields);
   return row;
 }
 
@@ -145,16 +99,9 @@ void read_bins(const Json& object, ScoreHistogram& histogram) {
 }
 
 Record parse(const Json& json) {
-  if (!json.is_object() || !json.contains("schema")) broken("no \"schema\"");
-  if (json["schema"] != kRecordSchema)
-    throw Error(ErrorCode::unsupported, "another schema")
-        .in("schema")
-        .hint(std::string("this program adds up ") + kRecordSchema);
+  check_schema(json, kRecordSchema);
   Record record;
-  for (const Json& pair : list(json, "settings", 100)) {
-    if (!pair.is_array() || pair.size() != 2) broken("a setting is no pair");
-    record.settings.emplace_back(text(pair[0]), text(pair[1]));
-  }
+  record.settings = read_settings(json);
   for (const Json& radius : list(json, "radii", kMostRadii))
     record.radii.push_back(static_cast<int>(whole(radius, kLargestRadius)));
   for (const Json& by : list(json, "by", 100)) record.by.push_back(text(by));
@@ -164,6 +111,7 @@ Record parse(const Json& json) {
   record.shard = small(json, "shard", 1'000'000);
   record.shards = small(json, "shards", 1'000'000);
   if (record.shard < 1 || record.shard > record.shards) broken("no such shard");
+  if (json.contains("contents_sha256")) record.contents = text(json["contents_sha256"]);
   std::vector<double> cuts;
   for (const Json& t : list(json, "thresholds", kMostThresholds)) record.thresholds.push_back(number(t));
   for (const Json& c : list(json, "cuts", kMostThresholds)) cuts.push_back(number(c, -1, 100));
@@ -178,8 +126,7 @@ Record parse(const Json& json) {
   read_bins(json, record.histogram);
   for (const Json& row : list(json, "rows", kMostPictures))
     record.rows.push_back(read_row(row, record.radii.size(), record.by.size()));
-  for (const Json& failure : list(json, "failures", kMostPictures))
-    record.failures.push_back({text(member(failure, "id")), text(member(failure, "error"))});
+  record.failures = read_failures(json);
   const auto limit = static_cast<size_t>(small(json, "overlays", 1000));
   record.overlays = OverlayChoice(limit);
   record.overlays.set(read_overlays(json, "worst", limit), read_overlays(json, "best", limit));
@@ -189,15 +136,14 @@ Record parse(const Json& json) {
 }  // namespace
 
 std::string record_json(const Record& record) {
-  Json settings = Json::array(), rows = Json::array(), failures = Json::array(), cuts = Json::array();
-  for (const auto& [key, value] : record.settings) settings.push_back({key, value});
+  Json rows = Json::array(), cuts = Json::array();
   for (const PictureRow& row : record.rows) rows.push_back(row_json(row));
-  for (const Failure& failure : record.failures) failures.push_back({{"id", failure.id}, {"error", failure.error}});
   for (size_t i = 0; i < record.sweep.size(); ++i) cuts.push_back(record.sweep.threshold(i));
   const Json json = {{"schema", kRecordSchema},
                      {"shard", record.shard},
                      {"shards", record.shards},
-                     {"settings", std::move(settings)},
+                     {"settings", settings_json<Json>(record.settings)},
+                     {"contents_sha256", record.contents},
                      {"radii", record.radii},
                      {"by", record.by},
                      {"resamples", record.resamples},
@@ -207,7 +153,7 @@ std::string record_json(const Record& record) {
                      {"cuts", std::move(cuts)},
                      {"passed", record.sweep.passed()},
                      {"rows", std::move(rows)},
-                     {"failures", std::move(failures)},
+                     {"failures", failures_json<Json>(record.failures)},
                      {"overlays", record.overlays.limit()},
                      {"worst", overlays_json(record.overlays.worst())},
                      {"best", overlays_json(record.overlays.best())},
@@ -217,10 +163,7 @@ std::string record_json(const Record& record) {
 
 Record read_record(const std::string& path) {
   return with_file(path, [&] {
-    const auto file = io::MappedFile::open(path, io::MappedFile::Access::copy);
-    const auto* first = reinterpret_cast<const char*>(file->bytes().data());
-    const Json json = Json::parse(first, first + file->bytes().size(), nullptr, false);
-    if (json.is_discarded()) broken("not JSON");
+    const Json json = Json::parse(data::read_json_text(path, kRecordBytes));
     return parse(json);
   });
 }

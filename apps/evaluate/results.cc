@@ -50,12 +50,6 @@ void write_threshold(const EvaluateJob& job, const cli::Common& common, const Re
   cli::note(common, "threshold " + shortest(info.threshold) + " written to " + job.write_threshold);
 }
 
-std::vector<std::string> failure_lines(const Record& record) {
-  std::vector<std::string> lines;
-  for (const Failure& failure : record.failures) lines.push_back(failure.error);
-  return lines;
-}
-
 }  // namespace
 
 void refuse_overwriting(const EvaluateJob& job) {
@@ -81,50 +75,71 @@ ResultFolder::~ResultFolder() {
     if (!fs::is_empty(path, error) || error || !fs::remove(path, error)) return;
 }
 
-int write_results(const EvaluateJob& job, const cli::Common& common, const Record& record, const Model* model) {
-  const size_t pictures = record.rows.size() + record.failures.size();
-  const std::string failed =
-      std::to_string(record.failures.size()) + " of " + std::to_string(pictures) + " pictures failed";
-  std::optional<Error> failure;
-  if (!record.failures.empty())
-    failure = Error(ErrorCode::malformed, failed + " and are left out").details(failure_lines(record));
-  // The one document that --json asks for.
-  const auto print_json = [&](std::string object) {
-    if (failure) object.replace(object.rfind('}'), 1, "," + cli::error_json(*failure).substr(1));
-    cli::print(object);
-  };
-  if (job.shards > 1) {
-    write(shard_file(job), record_json(record));
-    std::error_code error;
-    fs::remove(part_file(job), error);
-    if (common.json)
-      print_json("{\"schema\":\"furrow.evaluate-shard/1\",\"shard\":" + std::to_string(job.shard) + ",\"shards\":" +
-                 std::to_string(job.shards) + ",\"pictures\":" + std::to_string(record.rows.size()) + "}\n");
-    else
-      cli::print(printable(shard_file(job), 400) + ": " + std::to_string(record.rows.size()) +
-                 " pictures; furrow evaluate --merge " + printable(job.out, 400) + " adds up all shards\n");
+Ending::Ending(const cli::Common& common, const std::vector<Failure>& failures, size_t rows)
+    : common_(common), rows_(rows) {
+  for (const Failure& failure : failures) lines_.push_back(failure.error);
+  failed_ = std::to_string(lines_.size()) + " of " + std::to_string(rows + lines_.size()) + " pictures failed";
+  if (!lines_.empty()) failure_ = Error(ErrorCode::malformed, failed_ + " and are left out").details(lines_);
+}
+
+void Ending::require_rows() const {
+  if (rows_ > 0) return;
+  throw Error(ErrorCode::malformed, lines_.empty() ? "no picture to compare" : failed_).details(lines_);
+}
+
+void Ending::print_json(std::string object) const {
+  if (failure_) object.replace(object.rfind('}'), 1, "," + cli::error_json(*failure_).substr(1));
+  cli::print(object);
+}
+
+int Ending::finish() const {
+  if (!failure_) return 0;
+  if (common_.json) return static_cast<int>(failure_->code());
+  throw *failure_;
+}
+
+void write_shard(const EvaluateJob& job, const cli::Common& common, const Ending& ending, const std::string& text,
+                 size_t rows) {
+  if (text.size() > kRecordBytes)  // said now and not when all shards are done
+    throw Error(ErrorCode::limit, "bytes of the file of a shard")
+        .file(shard_file(job))
+        .limit(kRecordBytes, text.size())
+        .hint("divide the pictures among more shards, or show fewer with --overlays");
+  write(shard_file(job), text);
+  std::error_code error;
+  fs::remove(part_file(job), error);
+  if (common.json) {
+    const std::string schema = text.substr(0, text.find(','));  // {"schema":"furrow.evaluate-shard/1"
+    ending.print_json(schema + ",\"shard\":" + std::to_string(job.shard) + ",\"shards\":" + std::to_string(job.shards) +
+                      ",\"pictures\":" + std::to_string(rows) + "}\n");
   } else {
-    if (record.rows.empty())
-      throw Error(ErrorCode::malformed, pictures == 0 ? "no picture to compare" : failed)
-          .details(failure_lines(record));
-    ThreadPool pool(job.compute.threads);
-    const Summary summary = summarise(record, &pool);
-    write(job.out + "/per_image.csv", pictures_csv(record));
-    write(job.out + "/groups.csv", groups_csv(summary));
-    write(job.out + "/report.html", report_html(record, summary));
-    write(job.out + "/evaluate.json", summary_json(record, summary, 1));
-    if (!job.write_threshold.empty()) write_threshold(job, common, record, summary, model);
-    if (common.json)
-      print_json(summary_json(record, summary, -1));
-    else
-      cli::print(summary_text(record, summary, job.sweep));
-    cli::note(common, "written: " + job.out + "/evaluate.json  per_image.csv  groups.csv  report.html");
-    if (const std::string& licence = setting(record.settings, "model licence"); !licence.empty())
-      cli::note(common, "weights: licence " + licence);
+    cli::print(printable(shard_file(job), 400) + ": " + std::to_string(rows) + " pictures; furrow evaluate --merge " +
+               printable(job.out, 400) + " adds up all shards\n");
   }
-  if (!failure) return 0;
-  if (common.json) return static_cast<int>(failure->code());
-  throw *failure;
+}
+
+int write_results(const EvaluateJob& job, const cli::Common& common, const Record& record, const Model* model) {
+  const Ending ending(common, record.failures, record.rows.size());
+  if (job.shards > 1) {
+    write_shard(job, common, ending, record_json(record), record.rows.size());
+    return ending.finish();
+  }
+  ending.require_rows();
+  ThreadPool pool(job.compute.threads);
+  const Summary summary = summarise(record, &pool);
+  write(job.out + "/per_image.csv", pictures_csv(record));
+  write(job.out + "/groups.csv", groups_csv(summary));
+  write(job.out + "/report.html", report_html(record, summary));
+  write(job.out + "/evaluate.json", summary_json(record, summary, 1));
+  if (!job.write_threshold.empty()) write_threshold(job, common, record, summary, model);
+  if (common.json)
+    ending.print_json(summary_json(record, summary, -1));
+  else
+    cli::print(summary_text(record, summary, job.sweep));
+  cli::note(common, "written: " + job.out + "/evaluate.json  per_image.csv  groups.csv  report.html");
+  if (const std::string& licence = setting(record.settings, "model licence"); !licence.empty())
+    cli::note(common, "weights: licence " + licence);
+  return ending.finish();
 }
 
 }  // namespace furrow::apps

@@ -1,12 +1,14 @@
 // Where an evaluation's results go, and what ends it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "apps/cli/report.h"
 #include "apps/evaluate/options.h"
 #include "apps/evaluate/record.h"
+#include "kernels/error.h"
 #include "segment/model.h"
 
 namespace furrow::apps {
@@ -28,6 +30,30 @@ class ResultFolder {
  private:
   std::vector<std::string> made_;  // the deepest first
 };
+
+// What the pictures that failed make of an evaluation's end: every result lists them, and the last word is the error.
+class Ending {
+ public:
+  // `rows`: pictures that were counted.
+  Ending(const cli::Common& common, const std::vector<Failure>& failures, size_t rows);
+  // ErrorCode::malformed where no picture is left.
+  void require_rows() const;
+  // Prints `object`, the one document of --json, with the error as a member.
+  void print_json(std::string object) const;
+  // 0; or with --json the error's status, else the error is thrown.
+  int finish() const;
+
+ private:
+  const cli::Common& common_;
+  size_t rows_;
+  std::vector<std::string> lines_;
+  std::string failed_;  // "2 of 5 pictures failed"
+  std::optional<Error> failure_;
+};
+
+// Writes the record of a shard, `text`, and says so; what was counted until then goes.
+void write_shard(const EvaluateJob& job, const cli::Common& common, const Ending& ending, const std::string& text,
+                 size_t rows);
 
 // Writes and prints the results of a whole, or the record of a shard. `model`: null where there is none, or where the
 // shards of an earlier run are added up (job.write_threshold then loads job.weights, which must be the same file).

@@ -5,12 +5,14 @@
 #include <sstream>
 
 #include "apps/embedded_model.h"
+#include "apps/evaluate/contents.h"
 #include "apps/evaluate/groups.h"
 #include "apps/evaluate/text.h"
 #include "data/strict_json.h"
 #include "io/sha256.h"
 #include "kernels/error.h"
 #include "kernels/threads.h"
+#include "segment/network_picture.h"
 
 namespace furrow::apps {
 namespace {
@@ -117,12 +119,11 @@ Setup set_up(const EvaluateJob& job, const cli::Common& common) {
   }
   if (job.predictions.empty()) {
     setup.model = std::make_shared<const Model>(load_model(job.weights, job.limits));
-    setup.predictor = model_predictor(setup.model, job);
+    if (job.mask_rule.kind != data::MaskKind::classes) setup.predictor = model_predictor(setup.model, job);
     for (const std::string& note : setup.model->info().notes) cli::note(common, note);
-    if (setup.model->info().masked_input && job.labels.empty())
-      cli::note(common,
-                "the model was trained on photos with everything but skin made black, and no labels were given");
-  } else {
+    if (const std::string note = missing_labels_note(*setup.model); job.labels.empty() && !note.empty())
+      cli::note(common, note);
+  } else if (job.mask_rule.kind != data::MaskKind::classes) {
     setup.predictor = file_predictor(job);
   }
   return setup;
@@ -137,6 +138,7 @@ Record new_record(const EvaluateJob& job, const Setup& setup) {
   record.threshold = job.threshold.value_or(setup.predictor->default_threshold());
   record.shard = job.shard;
   record.shards = job.shards;
+  record.contents = contents_of(job, setup);
   std::vector<double> cuts;
   for (int i = 1; i < 100; ++i) {
     record.thresholds.push_back(i / 100.0);
@@ -146,32 +148,54 @@ Record new_record(const EvaluateJob& job, const Setup& setup) {
   record.overlays = OverlayChoice(static_cast<size_t>(job.overlays));
 
   Settings& s = record.settings;
-  if (setup.model != nullptr) {
-    const ModelInfo& info = setup.model->info();
-    s.emplace_back("source", "model " + info.name + " on " + setup.predictor->device());
-    s.emplace_back("model sha256", info.sha256);
-    s.emplace_back("model licence", info.licence);
-    s.emplace_back("crop", job.crop == CropMode::face ? "the largest face" : "none: photos are face crops");
-    s.emplace_back("test-time augmentation", job.flip ? "mirror image" : "none");
-  } else {
-    s.emplace_back("source", "predictions from files");
-  }
-  s.emplace_back("compared on", compared_on(job, setup));
+  add_source(job, setup, setup.predictor->device(), s);
   s.emplace_back("threshold", shortest(record.threshold));
   s.emplace_back("masks", rule_text(job.mask_rule));
-  const std::vector<int> kept =
-      job.kept_labels.value_or(setup.model ? setup.model->info().kept_labels : ModelInfo{}.kept_labels);
-  s.emplace_back("region", job.labels.empty() ? "every pixel" : "pixels with label " + list_text(kept));
-  s.emplace_back("pairs", std::to_string(setup.all_pairs));
-  s.emplace_back("pairs sha256", setup.pairs_sha256);
+  add_pairs(job, setup, s);
   s.emplace_back("tolerances (px)", list_text(job.radii));
-  std::string by;
-  for (const std::string& field : job.by) by += (by.empty() ? "" : "; ") + printable(field);
-  s.emplace_back("groups", by);
-  s.emplace_back("resamples", std::to_string(job.resamples));
-  s.emplace_back("seed", std::to_string(job.seed));
+  add_sampling(job, s);
   s.emplace_back("pictures shown", std::to_string(job.overlays));
   return record;
+}
+
+void add_source(const EvaluateJob& job, const Setup& setup, const std::string& device, Settings& settings) {
+  if (setup.model != nullptr) {
+    const ModelInfo& info = setup.model->info();
+    settings.emplace_back("source", "model " + info.name + " on " + device);
+    settings.emplace_back("model sha256", info.sha256);
+    settings.emplace_back("model licence", info.licence);
+    if (setup.model->takes_texture()) settings.emplace_back("texture maps", texture_text(info));
+    settings.emplace_back("crop", job.crop == CropMode::face ? "the largest face" : "none: photos are face crops");
+    settings.emplace_back("test-time augmentation", job.flip ? "mirror image" : "none");
+  } else {
+    settings.emplace_back("source", "predictions from files");
+  }
+  settings.emplace_back("compared on", compared_on(job, setup));
+}
+
+void add_pairs(const EvaluateJob& job, const Setup& setup, Settings& settings) {
+  settings.emplace_back("region",
+                        job.labels.empty() ? "every pixel" : "pixels with label " + list_text(kept_labels(job, setup)));
+  settings.emplace_back("pairs", std::to_string(setup.all_pairs));
+  settings.emplace_back("pairs sha256", setup.pairs_sha256);
+}
+
+void add_sampling(const EvaluateJob& job, Settings& settings) {
+  std::string by;
+  for (const std::string& field : job.by) by += (by.empty() ? "" : "; ") + printable(field);
+  settings.emplace_back("groups", by);
+  settings.emplace_back("resamples", std::to_string(job.resamples));
+  settings.emplace_back("seed", std::to_string(job.seed));
+}
+
+std::string contents_of(const EvaluateJob& job, const Setup& setup) {
+  if (job.shards <= 1) return "";
+  ThreadPool pool(job.compute.threads);
+  return contents_sha256(job, setup.pairs, setup.attributes, &pool);
+}
+
+std::vector<int> kept_labels(const EvaluateJob& job, const Setup& setup) {
+  return job.kept_labels.value_or(setup.model ? setup.model->info().kept_labels : ModelInfo{}.kept_labels);
 }
 
 }  // namespace furrow::apps

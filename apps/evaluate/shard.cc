@@ -29,28 +29,37 @@ bool same_shard(const Record& a, const Record& b) {
          a.overlays.limit() == b.overlays.limit();
 }
 
+bool finished_before(const EvaluateJob& job) {
+  std::error_code error;
+  return job.shards > 1 && !job.force && fs::exists(shard_file(job), error);
+}
+
+void forget_shard(const EvaluateJob& job, const cli::Common& common) {
+  std::error_code error;
+  fs::remove(shard_file(job), error);
+  if (error) throw Error(ErrorCode::io, "cannot be removed: " + error.message()).file(shard_file(job));
+  cli::note(common, shard_file(job) + ": what it was counted from has changed, so it is counted again");
+}
+
 PartKeeper::PartKeeper(const EvaluateJob& job) : path_(job.shards > 1 ? part_file(job) : ""), ignored_(job.force) {}
 
-bool PartKeeper::restore(Record& empty) const {
+bool PartKeeper::restore(const std::function<bool(const std::string& path)>& take) const {
   std::error_code error;
   if (path_.empty() || ignored_ || !fs::exists(path_, error)) return false;
   try {
-    Record found = read_record(path_);
-    if (!same_shard(found, empty)) return false;
-    empty = std::move(found);
+    return take(path_);
   } catch (const Error&) { return false; }
-  return true;
 }
 
-void PartKeeper::after_picture(const Record& record) {
-  if (!path_.empty() && std::chrono::steady_clock::now() - saved_ >= std::chrono::seconds(kSeconds)) save(record);
+void PartKeeper::after_picture(const std::function<std::string()>& text) {
+  if (!path_.empty() && std::chrono::steady_clock::now() - saved_ >= std::chrono::seconds(kSeconds)) save(text);
 }
 
-void PartKeeper::save(const Record& record) {
+void PartKeeper::save(const std::function<std::string()>& text) {
   if (path_.empty()) return;
-  const std::string text = record_json(record);
+  const std::string bytes = text();
   try {
-    io::write_file_atomically(path_, std::as_bytes(std::span(text)));
+    io::write_file_atomically(path_, std::as_bytes(std::span(bytes)));
   } catch (const Error& error) {
     if (error.code() != ErrorCode::io) throw;  // it only saves work: the end will say whether results can be written
   }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The texture map beside SciPy and OpenCV, turn by turn in one run:  python3 bench/peers/texture.py build/bench/texture_time
 
-Needs numpy, scipy and, for the third row, opencv-python-headless. All compute recipe `closest` of data/texture.h on
+Needs numpy, scipy and, for the third row, opencv-python-headless. All compute recipe `closest` of io/texture.h on
 1024 x 1024 RGB, float32. Prints the fastest of 20 turns; CPU time is what to compare on a machine that others use too.
 """
 import subprocess

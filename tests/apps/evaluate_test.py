@@ -129,7 +129,7 @@ class Evaluate(Evaluation):
         for damaged in (text[:-20], text.replace('"shard":1', '"shard":7'), text.replace('"counts":[', '"counts":[-1,'), text.replace('"bins":[', '"bins":[99999999,1,1,0.5,'),
                         text.replace('"png":"', '"png":"\\"><script>'), "[]", "{}"):
             self.put("bad.json", damaged.encode())
-            self.refused(merge("bad.json", "parts/shard-2-of-2.json"), 4, "bad.json", "not a shard")
+            self.refused(merge("bad.json", "parts/shard-2-of-2.json"), 4, "bad.json", "not JSON" if damaged == text[:-20] else "not a shard")
         self.put("bad.json", text.replace("evaluate-shard/1", "evaluate-shard/9").encode())
         self.refused(merge("bad.json"), 5, "bad.json")
         self.assertFalse((self.folder / "sum/evaluate.json").exists())

@@ -144,7 +144,13 @@ class SegmentAndModel(Program):
         shown = json.loads(self.run_furrow("model", "show", "four.safetensors", "--json").stdout)
         self.assertEqual(shown["architecture"], "unet base 8, 4 -> 2, transposed")
         self.photo()
-        self.refused(self.segment("a.png", "--weights", "four.safetensors"), 5, "4 input channels")
+        result = self.segment("a.png", "--weights", "four.safetensors")     # photo and texture map: texture_channel_test.py
+        self.assertEqual((result.returncode, result.stderr.decode().count("do not say how their texture maps were made")), (0, 1), result.stderr)
+        told = self.run_furrow("model", "convert", source, "told.safetensors", "--texture", "authors 5 masked")
+        self.assertEqual(told.returncode, 0, told.stderr)
+        result = self.segment("a.png", "--weights", "told.safetensors", "--force")
+        self.assertEqual((result.returncode, result.stderr.decode().count("0 outside skin and nose, and no labels were given")), (0, 1), result.stderr)
+        self.assertIn("texture map   authors 5 masked", self.run_furrow("model", "show", "told.safetensors").stdout.decode())
 
 
 if __name__ == "__main__":

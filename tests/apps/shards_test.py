@@ -89,6 +89,30 @@ class Segment(Shards):
             path.write_text(bad)
             self.refused(self.run_furrow("segment", "--merge", "-o", "parts"), 4, "segment-shard")
 
+    def test_files_over_the_limit_are_refused_unread(self):
+        self.ok(*self.QUICK, "-o", "parts", "--shard", "1/1", "--force")      # no shard: it is the whole
+        for i in (1, 2):
+            self.ok(*self.QUICK, "-o", "parts", "--shard", f"{i}/2")
+        path = self.folder / "parts/segment-shard-2-of-2.json"
+        text = path.read_bytes()
+        os.truncate(path, 1 << 35)      # a hole: 32 GiB that take no room
+        self.refused(self.run_furrow("segment", "--merge", "-o", "parts", timeout=20), 6, path.name, "limit 67108864, found 34359738368")
+        path.write_bytes(b'{"schema":' + b"[" * 100000)
+        self.refused(self.run_furrow("segment", "--merge", "-o", "parts"), 6, path.name, "inside each other; limit 8")
+        path.write_bytes(text.replace(b'"shard":2', b'"shard":2,"shard":2'))
+        self.refused(self.run_furrow("segment", "--merge", "-o", "parts"), 4, path.name, "twice")
+        path.write_bytes(text)
+        result = next((self.folder / "parts").rglob("3.json"))
+        line = result.read_bytes()
+        os.truncate(result, 1 << 35)
+        self.refused(self.run_furrow("segment", "--merge", "-o", "parts", timeout=20), 6, "3.json", "limit 16777216")
+        # For the shard it is no result of its own, and nothing to overwrite.
+        again = self.run_furrow(*self.QUICK, "-o", "parts", "--shard", "2/2", timeout=20)
+        self.assertEqual((again.returncode, b"exists already" in again.stderr), (4, True), again.stderr)
+        result.write_bytes(line)
+        self.ok(*self.QUICK, "-o", "parts", "--shard", "2/2")
+        self.assertEqual(self.ok("segment", "--merge", "-o", "parts").stdout, b"7 done\n")
+
     def test_shards_of_other_options_are_refused(self):
         self.ok(*self.QUICK, "-o", "parts", "--shard", "1/2", "--save", "mask", "--threshold", "0.2")
         self.ok(*self.QUICK, "-o", "parts", "--shard", "2/2", "--save", "mask", "--threshold", "0.8")
@@ -191,9 +215,58 @@ class Evaluate(Shards):
         env = {**os.environ, "OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "4"}
         self.assertIn(b"shard 2/4, as launched by Open MPI", self.ok(*self.words("parts"), env=env).stderr)
         self.assertTrue((self.folder / "parts/shard-2-of-4.json").exists())
-        # Several classes are not divided: every process would do all of the work, in one place.
-        self.refused(self.run_furrow(*self.words("out", "--mask-classes", "0:0,255:1"), env=env), 2, "--mask-classes")
-        self.assertFalse((self.folder / "out").exists())
+        words = ("evaluate", "photos", "masks", "--predictions", "masks", "--mask-classes", "0:0,255:1", "-o", "classes")
+        self.assertIn(b"shard 2/4, as launched by Open MPI", self.ok(*words, env=env).stderr)
+        self.assertTrue((self.folder / "classes/shard-2-of-4.json").exists())
+
+    def test_changed_files_are_counted_again(self):
+        """A finished shard, and a part of one, count for the bytes that they were counted from, not for their names."""
+        def truth(n, shift=0):
+            return gray(12, 9, lambda x, y: 255 if (x + 2 * y + n + shift) % 5 < 2 else 0)
+        for n in range(6):
+            for folder, data in (("p", png(12, 9)), ("m", truth(n)), ("f", truth(n, 1)), ("l", gray(12, 9, lambda x, y: 1 if x > 3 else 17))):
+                self.put(f"{folder}/{n}.png", data)
+        self.put("a.csv", b"id,kind\n0,x\n1,y\n2,x\n3,y\n4,x\n")
+        for kind in ([], ["--mask-classes", "0:0,255:1"]):
+            out = f"parts{len(kind)}"
+            words = ("evaluate", "p", "m", "--predictions", "f", "--labels", "l", "--attributes", "a.csv", "--by", "kind", "--bootstrap", "10", *kind)
+            run = lambda i, where=out: self.ok(*words, "-o", where, "--shard", f"{i}/2")
+            run(1), run(2)
+            path = self.folder / out / "shard-1-of-2.json"
+            for i, change in enumerate((lambda: self.put("m/2.png", truth(2, 3)), lambda: self.put("f/0.png", truth(0, 4)), lambda: self.put("p/4.png", png(12, 9, lambda x, y: x)),
+                                        lambda: self.put("l/0.png", gray(12, 9, lambda x, y: 1 if x > 5 else 17)),
+                                        lambda: self.put("a.csv", (self.folder / "a.csv").read_bytes().replace(b"0,x", b"0,y")))):
+                before = path.read_bytes()
+                (self.folder / "m/2.png").touch()      # another time stamp is no other file
+                self.assertIn(b"finished before", run(1).stderr)
+                change()
+                # What a killed process of the earlier contents left is no start for this one.
+                (self.folder / out / "shard-1-of-2.part.json").write_bytes(before)
+                self.assertIn(b"finished before", run(2).stderr)     # nothing of its own changed
+                result = run(1)
+                self.assertIn(b"has changed, so it is counted again", result.stderr)
+                self.assertNotIn(b"goes on", result.stderr)
+                self.assertNotEqual(path.read_bytes(), before)
+                fresh = f"fresh{i}{len(kind)}"
+                run(1, fresh), run(2, fresh)
+                self.assertEqual(path.read_bytes(), (self.folder / fresh / path.name).read_bytes())
+            self.ok(*words, "-o", f"one{len(kind)}")
+            self.ok("evaluate", "--merge", out, "-o", f"sum{len(kind)}")
+            for file in sorted((self.folder / f"one{len(kind)}").iterdir()):
+                self.assertEqual(file.read_bytes(), (self.folder / f"sum{len(kind)}" / file.name).read_bytes(), file.name)
+            # What changed only after the last shard is as it was for the next kind.
+            for n in range(6):
+                self.put(f"m/{n}.png", truth(n)), self.put(f"f/{n}.png", truth(n, 1)), self.put(f"p/{n}.png", png(12, 9))
+                self.put(f"l/{n}.png", gray(12, 9, lambda x, y: 1 if x > 3 else 17))
+            self.put("a.csv", b"id,kind\n0,x\n1,y\n2,x\n3,y\n4,x\n")
+
+    def test_shards_over_the_limit_are_refused_unread(self):
+        self.put("parts/shard-1-of-1.json", b"")
+        os.truncate(self.folder / "parts/shard-1-of-1.json", 1 << 35)      # a hole: 32 GiB that take no room
+        self.refused(self.run_furrow("evaluate", "--merge", "parts", "-o", "sum", timeout=20), 6, "shard-1-of-1.json", "limit 268435456")
+        self.put("parts/shard-1-of-1.json", b'{"schema":' + b"[" * 100000)
+        self.refused(self.run_furrow("evaluate", "--merge", "parts", "-o", "sum"), 6, "shard-1-of-1.json", "inside each other; limit 8")
+        self.assertFalse((self.folder / "sum").exists())
 
     def test_a_finished_shard_says_again_what_failed(self):
         self.put("photos/004.png", b"no picture")

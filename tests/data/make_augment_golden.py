@@ -12,7 +12,7 @@ The library's own transforms compute the results (`apply` at given parameters); 
 the field replaced.
 
 texture.u8 holds texture maps in full, one after another, as texture_cases() lists them: the formulas of
-data/texture.h in float64 with cv2.filter2D, except where the authors' recipe has 8 bits.
+io/texture.h in float64 with cv2.filter2D, except where the authors' recipe has 8 bits.
 """
 import hashlib
 import os

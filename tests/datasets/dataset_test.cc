@@ -86,15 +86,15 @@ TEST(Dataset, TexturesGoTheImagesWay) {
 
 // Computed of the photo as stored, with the Gaussian in proportion to it, and resized like one from a file.
 TEST(Dataset, TexturesAreComputedAsTheFourthChannel) {
-  for (const TextureRecipe recipe : {TextureRecipe::authors, TextureRecipe::closest}) {
+  for (const io::TextureRecipe recipe : {io::TextureRecipe::authors, io::TextureRecipe::closest}) {
     Files files;
     files.add("1", photo(256, 192, 4), sparse(256, 192, 1));
     DatasetOptions o = sized(20, 20);
-    o.texture = TextureOptions{.recipe = recipe, .sigma = 5};
+    o.texture = io::TextureOptions{.recipe = recipe, .sigma = 5};
     const Dataset dataset(files.pairs, o);
     EXPECT_TRUE(dataset.has_textures());
     const Sample sample = dataset.load(0);
-    const io::Image map = texture_map(photo(256, 192, 4), {.recipe = recipe, .sigma = 1.25});
+    const io::Image map = io::texture_map(photo(256, 192, 4), {.recipe = recipe, .sigma = 1.25});
     EXPECT_EQ(sample.texture.pixels, io::resize(map, 20, 20, io::Filter::lanczos).pixels);
     EXPECT_EQ(sample.target.pixels, io::resize(sparse(256, 192, 1), 20, 20, io::Filter::nearest).pixels);
   }
@@ -110,13 +110,13 @@ TEST(Dataset, ComputedTexturesKeepToTheLabels) {
   files.pairs.push_back({"p", files.folder.path("p.png"), "", files.folder.path("l.png")});
   DatasetOptions o = sized(128, 128);
   o.rule.kind = MaskKind::weak;
-  o.texture = TextureOptions{.sigma = 8};
+  o.texture = io::TextureOptions{.sigma = 8};
   o.texture_is_target = true;
   const Dataset dataset(files.pairs, o);
   EXPECT_FALSE(dataset.has_textures());
   const Sample sample = dataset.load(0);
   EXPECT_EQ(sample.texture.width, 0);
-  const io::Image map = texture_map(photo(128, 128, 4), {.sigma = 1});
+  const io::Image map = io::texture_map(photo(128, 128, 4), {.sigma = 1});
   for (int64_t y = 0; y < 128; ++y)
     for (int64_t x = 0; x < 128; ++x)
       ASSERT_EQ(sample.target.row(y)[x], y / 2 * 64 + x / 2 < 1000 ? map.row(y)[x] : 0) << x << " " << y;

@@ -45,6 +45,21 @@ TEST(ModelInfo, MetadataRoundTripKeepsEveryField) {
   }
 }
 
+// Files of networks that take no texture map look as they always did, so earlier programs read them.
+TEST(ModelInfo, ATextureIsWrittenWhereThereIsOneAndReadsBack) {
+  EXPECT_FALSE(to_metadata(unusual()).contains("furrow.texture"));
+  const std::pair<TextureInput, const char*> texts[] = {
+      {{}, "closest 5 masked"},
+      {{io::TextureRecipe::authors, 2.5, false}, "authors 2.5"},
+      {{io::TextureRecipe::authors_inverse, 100, true}, "authors-inverse 100 masked"}};
+  for (const auto& [texture, text] : texts) {
+    ModelInfo info = unusual();
+    info.texture = texture;
+    EXPECT_EQ(to_metadata(info).at("furrow.texture"), text);
+    EXPECT_EQ(from_metadata(to_metadata(info)).texture, texture);
+  }
+}
+
 TEST(ModelInfo, FilesWithoutMetadataGetTheDocumentedDefaults) {
   for (const auto& metadata : {std::map<std::string, std::string>{}, {{"epoch", "31"}, {"best_val_iou", "0.3254"}}}) {
     const ModelInfo info = from_metadata(metadata);
@@ -57,6 +72,7 @@ TEST(ModelInfo, FilesWithoutMetadataGetTheDocumentedDefaults) {
     EXPECT_EQ(info.licence, "unknown");
     EXPECT_FALSE(info.raw_scale);
     EXPECT_FALSE(info.masked_input);
+    EXPECT_FALSE(info.texture.has_value());
   }
 }
 
@@ -105,6 +121,14 @@ TEST(ModelInfo, HostileMetadataIsRefusedNamingTheKey) {
       {"furrow.citation", "line\nbreak", ErrorCode::malformed, "cannot be printed"},
       {"furrow.name", "\xff\xfe", ErrorCode::malformed, "cannot be printed"},
       {"furrow.licence", std::string(4097, 'x'), ErrorCode::malformed, "limit 4096, found 4097"},
+      {"furrow.texture", "", ErrorCode::unsupported, "unknown value ''"},
+      {"furrow.texture", "nearest 5", ErrorCode::unsupported, "unknown value 'nearest 5'"},
+      {"furrow.texture", "closest", ErrorCode::malformed, "is not a number"},
+      {"furrow.texture", "closest masked", ErrorCode::malformed, "is not a number"},
+      {"furrow.texture", "closest 5 skin", ErrorCode::malformed, "is not a number"},
+      {"furrow.texture", "closest 0", ErrorCode::malformed, "outside (0, 100]"},
+      {"furrow.texture", "closest nan", ErrorCode::malformed, "outside (0, 100]"},
+      {"furrow.texture", "authors 100.5", ErrorCode::malformed, "outside (0, 100]"},
       {"furrow.source_sha256", "abc", ErrorCode::malformed, "hexadecimal"},
       {"furrow.source_sha256", std::string(64, 'A'), ErrorCode::malformed, "hexadecimal"},
   };

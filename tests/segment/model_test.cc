@@ -140,11 +140,11 @@ Error refusal(Body body) {
 
 TEST(Model, RefusalsNameTheFileAndTheReason) {
   const TemporaryFile file("refused.safetensors");
-  write(file.path(), kUnchanged, {.base = 2, .in_channels = 4, .classes = 2});
+  write(file.path(), kUnchanged, {.base = 2, .in_channels = 5, .classes = 2});
   Error error = refusal([&] { Model::load(file.path()); });
   EXPECT_EQ(error.code(), ErrorCode::unsupported);
   EXPECT_EQ(error.file_name(), printable(file.path(), 160));
-  EXPECT_NE(error.line().find("4 input channels"), std::string::npos) << error.line();
+  EXPECT_NE(error.line().find("5 input channels"), std::string::npos) << error.line();
 
   write(file.path(), [](auto&, auto& metadata) {
     ModelInfo info;
@@ -155,6 +155,15 @@ TEST(Model, RefusalsNameTheFileAndTheReason) {
   EXPECT_EQ(error.code(), ErrorCode::malformed);
   EXPECT_NE(error.line().find("unet base 16, 3 -> 1, transposed"), std::string::npos) << error.line();
   EXPECT_NE(error.line().find("unet base 2, 3 -> 1, transposed"), std::string::npos) << error.line();
+
+  write(file.path(), [](auto&, auto& metadata) {
+    ModelInfo info;
+    info.texture = TextureInput{};
+    metadata = to_metadata(info);
+  });
+  error = refusal([&] { Model::load(file.path()); });
+  EXPECT_EQ(error.code(), ErrorCode::malformed);
+  EXPECT_EQ(error.entry(), "furrow.texture");
 
   write(file.path(), [](auto&, auto& metadata) { metadata = {{"furrow.version", "9"}}; });
   error = refusal([&] { Model::load(file.path()); });
@@ -175,6 +184,9 @@ TEST(Model, InformationThatCouldNotBeStoredIsNotSet) {
   Model model = Model::load(file.path());
   ModelInfo info = model.info();
   info.threshold = 1.5;
+  EXPECT_THROW(model.set_info(info), Error);
+  info = model.info();
+  info.texture = TextureInput{};  // of a network that takes none
   EXPECT_THROW(model.set_info(info), Error);
   info = model.info();
   info.licence = "two\nlines";

@@ -1,5 +1,5 @@
-// A U-Net whose every weight is known: it carries the red channel through the first skip, so that its logit is
-// gain * (red/255 - level), and every number of the pipeline can be recomputed by a few loops.
+// A U-Net whose every weight is known: it carries one channel, red unless told otherwise, through the first skip, so
+// that its logit is gain * (red/255 - level), and every number of the pipeline can be recomputed by a few loops.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -22,8 +22,9 @@ namespace furrow::test {
 
 struct PassThrough {
   float gain = 40, level = 100.5f / 255;
-  int64_t classes = 1;
-  int64_t tap = 1;  // column of the first 3x3 filter that is 1: 1 = the pixel itself, 0 = its left neighbour
+  int64_t in_channels = 3, classes = 1;
+  int64_t channel = 0;  // that is read: 0 red .. 3 texture map
+  int64_t tap = 1;      // column of the first 3x3 filter that is 1: 1 = the pixel itself, 0 = its left neighbour
   ModelInfo info = plain_info();
 
   static ModelInfo plain_info() {
@@ -56,7 +57,7 @@ inline NamedTensor f32_tensor(const NamedTensor& like, const std::vector<float>&
 }
 
 inline NamedTensors pass_through_tensors(const PassThrough& p) {
-  const std::unique_ptr<Network> network = build({.base = 1, .classes = p.classes});
+  const std::unique_ptr<Network> network = build({.base = 1, .in_channels = p.in_channels, .classes = p.classes});
   network->initialise(1);
   NamedTensors tensors = network->state();
   for (NamedTensor& t : tensors) {
@@ -64,7 +65,9 @@ inline NamedTensors pass_through_tensors(const PassThrough& p) {
     std::vector<float> values(static_cast<size_t>(t.elements()), 0.0f);
     const bool norm = t.dims.size() == 1 && (t.name.ends_with(".weight") || t.name.ends_with("running_var"));
     if (norm) std::fill(values.begin(), values.end(), t.name.ends_with(".weight") ? 1.0f : 1.0f - 1e-5f);
-    if (t.name == "inc.double_conv.0.weight") values[static_cast<size_t>(3 + p.tap)] = 1;  // [0][red][1][tap]
+    if (t.name == "inc.double_conv.0.weight") {
+      values[static_cast<size_t>(9 * p.channel + 3 + p.tap)] = 1;  // [0][channel][1][tap]
+    }
     if (t.name == "inc.double_conv.3.weight" || t.name == "up4.conv.double_conv.0.weight" ||
         t.name == "up4.conv.double_conv.3.weight") {
       values[4] = 1;  // [0][0][1][1]

@@ -41,6 +41,36 @@ TEST(Normalise, FollowsTheFormulaInBothDtypesAndDirections) {
   }
 }
 
+TEST(Normalise, ATextureMapComesLastAndImagenetLeavesIt) {
+  const io::Image image = test::pattern(13, 7);
+  io::Image map(13, 7, 1);
+  for (size_t i = 0; i < map.pixels.size(); ++i) map.pixels[i] = static_cast<uint8_t>(37 * i);
+  for (const Normalisation kind : {Normalisation::none, Normalisation::imagenet, Normalisation::half}) {
+    for (const bool raw : {false, true}) {
+      for (const bool mirrored : {false, true}) {
+        ModelInfo info;
+        info.normalisation = kind;
+        info.raw_scale = raw;
+        Tensor three({1, 7, 13, 3}), four({1, 7, 13, 4});
+        normalise(image, info, mirrored, three);
+        normalise(image, &map, info, mirrored, four);
+        const auto rgb = three.values<float>(), all = four.values<float>();
+        for (int64_t y = 0; y < 7; ++y) {
+          for (int64_t x = 0; x < 13; ++x) {
+            const auto at = static_cast<size_t>(y * 13 + x);
+            for (size_t c = 0; c < 3; ++c) ASSERT_EQ(all[4 * at + c], rgb[3 * at + c]);
+            double want = map.row(y)[mirrored ? 12 - x : x] / (raw ? 1.0 : 255.0);
+            if (kind == Normalisation::half) want = 2 * want - 1;
+            ASSERT_EQ(all[4 * at + 3], static_cast<float>(want));
+          }
+        }
+      }
+    }
+  }
+  Tensor three({1, 7, 13, 3});
+  EXPECT_THROW(normalise(image, &map, {}, false, three), Error);
+}
+
 TEST(Probability, OneClassIsTheSigmoidAtAnyLogit) {
   const float z[] = {0,
                      3,

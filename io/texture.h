@@ -1,6 +1,7 @@
 // The texture map: fine relief of the skin as a grey picture, the weak label of the two-stage recipe.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "io/image.h"
@@ -9,7 +10,7 @@ namespace furrow {
 class ThreadPool;
 }
 
-namespace furrow::data {
+namespace furrow::io {
 
 // T = (1 - I / (1 + G)) * 255, G = I blurred by 21 x 21 taps of a Gaussian of `sigma`, mirrored at the border; dark
 // lines become bright. Source: "Facial Wrinkle Segmentation for Cosmetic Dermatology" (arXiv 2408.10060) and the code
@@ -33,16 +34,22 @@ struct TextureOptions {
   double sigma = 5;
 };
 
+// The sigma for a photo whose longer side is `side` pixels: `at_1024` in proportion, within what texture_map() takes.
+double texture_sigma(double at_1024, int64_t side);
+
 // The map of an RGB photo; one channel, as large. `keep`: a picture of one channel as large as the photo; where it is 0
 // the map becomes 0 (after the blur, so borders of the kept part see their real neighbours); nullptr keeps all.
 // float32 sums in a fixed order: the same bytes for any number of threads, with and without AVX2 (FURROW_ISA chooses,
 // as for device cpu). Preconditions (ErrorCode::internal): three channels, sides >= 1, sizes that agree, sigma in its
 // range.
-io::Image texture_map(const io::Image& photo, const TextureOptions& options = {}, const io::Image* keep = nullptr,
-                      ThreadPool* pool = nullptr);
+Image texture_map(const Image& photo, const TextureOptions& options = {}, const Image* keep = nullptr,
+                  ThreadPool* pool = nullptr);
+
+// What the published maps keep of a face parser's labels: skin and nose.
+inline constexpr std::array<int, 2> kTextureLabels = {1, 10};
 
 // A mask for `keep`: 255 where `labels` (a label map of a face parser, one channel) is one of the kept labels, given as
-// 256 flags. The published weak labels keep 1 (skin) and 10 (nose).
-io::Image kept_labels(const io::Image& labels, const bool (&kept)[256]);
+// 256 flags.
+Image kept_labels(const Image& labels, const bool (&kept)[256]);
 
-}  // namespace furrow::data
+}  // namespace furrow::io

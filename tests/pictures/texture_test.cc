@@ -1,5 +1,5 @@
 // The texture map against NumPy and OpenCV (tests/data/make_augment_golden.py), and against its formula written out.
-#include "data/texture.h"
+#include "io/texture.h"
 
 #include <gtest/gtest.h>
 
@@ -10,10 +10,13 @@
 
 #include "kernels/error.h"
 #include "kernels/threads.h"
-#include "made_pictures.h"
+#include "tests/augment/made_pictures.h"
 
-namespace furrow::data {
+namespace furrow::io {
 namespace {
+
+using data::digest;
+using data::made_picture;
 
 constexpr TextureRecipe kRecipes[] = {TextureRecipe::authors, TextureRecipe::authors_inverse, TextureRecipe::closest};
 
@@ -28,9 +31,9 @@ TEST(Texture, EqualsOpenCV) {
   const std::vector<char> bytes{std::istreambuf_iterator<char>(file), {}};
   size_t at = 0;
   for (const auto& [width, height, seed] : {std::array{64, 48, 1}, std::array{61, 47, 0}, std::array{33, 15, 3}}) {
-    const io::Image photo = made_picture(width, height, static_cast<uint64_t>(seed), 3);
+    const Image photo = made_picture(width, height, static_cast<uint64_t>(seed), 3);
     for (const TextureRecipe recipe : kRecipes) {
-      const io::Image map = texture_map(photo, {.recipe = recipe});
+      const Image map = texture_map(photo, {.recipe = recipe});
       ASSERT_LE(at + map.pixels.size(), bytes.size());
       expect_equal(map.pixels, reinterpret_cast<const uint8_t*>(bytes.data()) + at, std::to_string(at));
       at += map.pixels.size();
@@ -40,7 +43,7 @@ TEST(Texture, EqualsOpenCV) {
 }
 
 // The formula in double, two-dimensional, as the header has it.
-std::vector<uint8_t> written_out(const io::Image& photo, TextureRecipe recipe, double sigma) {
+std::vector<uint8_t> written_out(const Image& photo, TextureRecipe recipe, double sigma) {
   const auto level = [&](int64_t x, int64_t y) {
     const auto mirror = [](int64_t at, int64_t size) {
       const int64_t period = std::max<int64_t>(2 * (size - 1), 1);
@@ -77,10 +80,10 @@ std::vector<uint8_t> written_out(const io::Image& photo, TextureRecipe recipe, d
 TEST(Texture, IsItsFormulaAtEverySize) {
   for (const auto& [width, height] :
        {std::array{1, 1}, std::array{3, 2}, std::array{21, 5}, std::array{22, 70}, std::array{9, 131}}) {
-    const io::Image photo = made_picture(width, height, 4, 3);
+    const Image photo = made_picture(width, height, 4, 3);
     for (const TextureRecipe recipe : kRecipes) {
       for (const double sigma : {5.0, 1.5}) {
-        const io::Image map = texture_map(photo, {.recipe = recipe, .sigma = sigma});
+        const Image map = texture_map(photo, {.recipe = recipe, .sigma = sigma});
         expect_equal(map.pixels, written_out(photo, recipe, sigma).data(),
                      std::to_string(width) + "x" + std::to_string(height));
       }
@@ -89,7 +92,7 @@ TEST(Texture, IsItsFormulaAtEverySize) {
 }
 
 TEST(Texture, BytesDoNotDependOnThreadsOrInstructions) {
-  const io::Image photo = made_picture(150, 333, 1, 3);
+  const Image photo = made_picture(150, 333, 1, 3);
   ThreadPool pool(4);
   for (const TextureRecipe recipe : kRecipes) {
     const std::string one = digest(texture_map(photo, {.recipe = recipe}));
@@ -101,10 +104,10 @@ TEST(Texture, BytesDoNotDependOnThreadsOrInstructions) {
 }
 
 TEST(Texture, TheAuthorsSubtractionWraps) {
-  io::Image photo(64, 64, 3);  // black but for a dot: q is 0 in the black and large at the dot
+  Image photo(64, 64, 3);  // black but for a dot: q is 0 in the black and large at the dot
   for (int c = 0; c < 3; ++c) photo.row(32)[32 * 3 + c] = 255;
-  const io::Image wrapped = texture_map(photo, {.recipe = TextureRecipe::authors});
-  const io::Image inverse = texture_map(photo, {.recipe = TextureRecipe::authors_inverse});
+  const Image wrapped = texture_map(photo, {.recipe = TextureRecipe::authors});
+  const Image inverse = texture_map(photo, {.recipe = TextureRecipe::authors_inverse});
   EXPECT_EQ(inverse.row(0)[0], 255);
   EXPECT_EQ(wrapped.row(0)[0], 1);  // 257 mod 256
   EXPECT_EQ(inverse.row(32)[32], 0);
@@ -112,20 +115,20 @@ TEST(Texture, TheAuthorsSubtractionWraps) {
 }
 
 TEST(Texture, KeepsOnlyKeptLabels) {
-  const io::Image photo = made_picture(40, 30, 2, 3);
-  io::Image labels(40, 30, 1);
+  const Image photo = made_picture(40, 30, 2, 3);
+  Image labels(40, 30, 1);
   for (size_t i = 0; i < labels.pixels.size(); ++i) labels.pixels[i] = static_cast<uint8_t>(i % 12);
   bool kept[256] = {};
   kept[1] = kept[10] = true;
-  const io::Image mask = kept_labels(labels, kept);
-  const io::Image all = texture_map(photo), some = texture_map(photo, {}, &mask);
+  const Image mask = kept_labels(labels, kept);
+  const Image all = texture_map(photo), some = texture_map(photo, {}, &mask);
   for (size_t i = 0; i < all.pixels.size(); ++i) {
     ASSERT_EQ(some.pixels[i], i % 12 == 1 || i % 12 == 10 ? all.pixels[i] : 0);
   }
 }
 
 TEST(Texture, RefusesWhatItCannotMap) {
-  const io::Image photo = made_picture(8, 8, 0, 3), gray = made_picture(8, 8, 0, 1), small = made_picture(4, 8, 0, 1);
+  const Image photo = made_picture(8, 8, 0, 3), gray = made_picture(8, 8, 0, 1), small = made_picture(4, 8, 0, 1);
   EXPECT_THROW(texture_map(gray), Error);
   EXPECT_THROW(texture_map(photo, {}, &small), Error);
   EXPECT_THROW(texture_map(photo, {.sigma = 0.1}), Error);
@@ -133,4 +136,4 @@ TEST(Texture, RefusesWhatItCannotMap) {
 }
 
 }  // namespace
-}  // namespace furrow::data
+}  // namespace furrow::io

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace furrow::data {
+namespace furrow::io {
 
 // Any index -> an index within 0 .. size - 1: -1 becomes 1, size becomes size - 2. size >= 1.
 inline int64_t mirrored(int64_t at, int64_t size) {
@@ -12,4 +12,4 @@ inline int64_t mirrored(int64_t at, int64_t size) {
   return at;
 }
 
-}  // namespace furrow::data
+}  // namespace furrow::io

@@ -1,31 +1,32 @@
-#include "data/texture.h"
+#include "io/texture.h"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <vector>
 
-#include "data/augment_mirror.h"
+#include "io/mirror.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/error.h"
 #include "kernels/threads.h"
 
-namespace furrow::data {
+namespace furrow::io {
 namespace {
 
 constexpr int kRadius = 10;  // 21 taps
+constexpr double kSmallestSigma = 0.5, kLargestSigma = 20, kTunedFor = 1024;
 constexpr int64_t kRowsPerTask = 64;
-using Taps = std::array<float, kRadius + 1>;  // from the middle outwards
+using TextureTaps = std::array<float, kRadius + 1>;  // from the middle outwards
 
 // cv2.getGaussianKernel(21, sigma), rounded to float.
-Taps gaussian(double sigma) {
+TextureTaps gaussian(double sigma) {
   std::array<double, kRadius + 1> exact;
   double sum = 0;
   for (int i = 0; i <= kRadius; ++i) {
     exact[static_cast<size_t>(i)] = std::exp(-0.5 * i * i / (sigma * sigma));
     sum += exact[static_cast<size_t>(i)] * (i == 0 ? 1 : 2);
   }
-  Taps taps;
+  TextureTaps taps;
   for (size_t i = 0; i < taps.size(); ++i) taps[i] = static_cast<float>(exact[i] / sum);
   return taps;
 }
@@ -49,7 +50,7 @@ FURROW_INLINE void luma(const uint8_t* rgb, float* __restrict out, int64_t width
 
 // out[x] = sum of taps over the rows y - 10 .. y + 10; rows[0] is the lowest of them. The loops over taps unroll, those
 // over pixels become vectors.
-FURROW_INLINE void blur_down(const float* const (&rows)[2 * kRadius + 1], const Taps& taps, float* __restrict out,
+FURROW_INLINE void blur_down(const float* const (&rows)[2 * kRadius + 1], const TextureTaps& taps, float* __restrict out,
                              int64_t width) {
   for (int64_t x = 0; x < width; ++x) {
     float even = taps[0] * rows[kRadius][x], odd = 0;  // two chains of sums, so that one need not wait for the other
@@ -63,7 +64,7 @@ FURROW_INLINE void blur_down(const float* const (&rows)[2 * kRadius + 1], const 
 }
 
 // The same along a row; `padded` begins 10 pixels left of it.
-FURROW_INLINE void blur_along(const float* __restrict padded, const Taps& taps, float* __restrict out, int64_t width) {
+FURROW_INLINE void blur_along(const float* __restrict padded, const TextureTaps& taps, float* __restrict out, int64_t width) {
   for (int64_t x = 0; x < width; ++x) {
     const float* middle = padded + x + kRadius;
     float even = taps[0] * middle[0], odd = 0;
@@ -93,11 +94,11 @@ FURROW_INLINE void relief(const float* __restrict level, const float* __restrict
 }
 
 struct Job {
-  const io::Image& photo;
-  const io::Image* keep;
+  const Image& photo;
+  const Image* keep;
   TextureRecipe recipe;
-  Taps taps;
-  io::Image& map;
+  TextureTaps taps;
+  Image& map;
 };
 
 // Rows [from, to) of the map.
@@ -140,12 +141,16 @@ __attribute__((target("avx2"))) void map_rows_avx2(const Job& job, int64_t from,
 
 }  // namespace
 
-io::Image texture_map(const io::Image& photo, const TextureOptions& options, const io::Image* keep, ThreadPool* pool) {
+double texture_sigma(double at_1024, int64_t side) {
+  return std::clamp(at_1024 * static_cast<double>(side) / kTunedFor, kSmallestSigma, kLargestSigma);
+}
+
+Image texture_map(const Image& photo, const TextureOptions& options, const Image* keep, ThreadPool* pool) {
   require(photo.channels == 3 && photo.width >= 1 && photo.height >= 1, "an RGB photo");
-  require(options.sigma >= 0.5 && options.sigma <= 20, "a sigma of 0.5 to 20");
+  require(options.sigma >= kSmallestSigma && options.sigma <= kLargestSigma, "a sigma of 0.5 to 20");
   require(!keep || (keep->channels == 1 && keep->width == photo.width && keep->height == photo.height),
           "a mask as large as the photo");
-  io::Image map(photo.width, photo.height, 1);
+  Image map(photo.width, photo.height, 1);
   const Job job{photo, keep, options.recipe, gaussian(options.sigma), map};
   auto* rows = map_rows_portable;
 #if defined(__x86_64__)
@@ -158,11 +163,11 @@ io::Image texture_map(const io::Image& photo, const TextureOptions& options, con
   return map;
 }
 
-io::Image kept_labels(const io::Image& labels, const bool (&kept)[256]) {
+Image kept_labels(const Image& labels, const bool (&kept)[256]) {
   require(labels.channels == 1, "a label map of one channel");
-  io::Image mask(labels.width, labels.height, 1);
+  Image mask(labels.width, labels.height, 1);
   for (size_t i = 0; i < mask.pixels.size(); ++i) mask.pixels[i] = kept[labels.pixels[i]] ? 255 : 0;
   return mask;
 }
 
-}  // namespace furrow::data
+}  // namespace furrow::io
