@@ -50,8 +50,8 @@ FURROW_INLINE void luma(const uint8_t* rgb, float* __restrict out, int64_t width
 
 // out[x] = sum of taps over the rows y - 10 .. y + 10; rows[0] is the lowest of them. The loops over taps unroll, those
 // over pixels become vectors.
-FURROW_INLINE void blur_down(const float* const (&rows)[2 * kRadius + 1], const TextureTaps& taps, float* __restrict out,
-                             int64_t width) {
+FURROW_INLINE void blur_down(const float* const (&rows)[2 * kRadius + 1], const TextureTaps& taps,
+                             float* __restrict out, int64_t width) {
   for (int64_t x = 0; x < width; ++x) {
     float even = taps[0] * rows[kRadius][x], odd = 0;  // two chains of sums, so that one need not wait for the other
 #pragma GCC unroll 5
@@ -64,7 +64,8 @@ FURROW_INLINE void blur_down(const float* const (&rows)[2 * kRadius + 1], const 
 }
 
 // The same along a row; `padded` begins 10 pixels left of it.
-FURROW_INLINE void blur_along(const float* __restrict padded, const TextureTaps& taps, float* __restrict out, int64_t width) {
+FURROW_INLINE void blur_along(const float* __restrict padded, const TextureTaps& taps, float* __restrict out,
+                              int64_t width) {
   for (int64_t x = 0; x < width; ++x) {
     const float* middle = padded + x + kRadius;
     float even = taps[0] * middle[0], odd = 0;

@@ -219,8 +219,8 @@ std::string classes_report_html(const ClassesRecord& record, const ClassesSummar
          " classes</h1>\n<table>";
   for (const auto& [name, value] : record.settings)
     if (!value.empty()) out += table_row({html_text(name), html_text(value)});
-  out +=
-      "</table>\n<h2>Classes</h2>\n<table>" + table_row({"class", "mask values", "IoU", "F1", "precision", "recall"}, "th");
+  out += "</table>\n<h2>Classes</h2>\n<table>" +
+         table_row({"class", "mask values", "IoU", "F1", "precision", "recall"}, "th");
   const auto cells = [&](const std::string& name, const std::string& values, const Rates& rates) {
     std::vector<std::string> list = {name, values};
     for (const Rate rate : kShown) list.push_back(short_number(get(rates, rate)));
@@ -245,7 +245,7 @@ std::string classes_report_html(const ClassesRecord& record, const ClassesSummar
     out += "<h2>Groups</h2>\n<table>" + table_row({"field", "group", "pictures", "mean IoU", "accuracy"}, "th");
     for (const ClassGroup& group : summary.groups)
       out += table_row({html_text(group.field), html_text(group.bin), std::to_string(group.set.pictures),
-                  short_number(mean_iou(group.set.matrix)), short_number(pixel_accuracy(group.set.matrix))});
+                        short_number(mean_iou(group.set.matrix)), short_number(pixel_accuracy(group.set.matrix))});
     out += "</table>\n";
   }
   if (!record.failures.empty()) {
