@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <future>
+#include <stdexcept>
 #include <thread>
 
 #include "kernels/device.h"
@@ -80,6 +82,31 @@ TEST_F(NcclPeersTest, FailuresNameTheFunction) {
         EXPECT_NE(error.line().find(name == "ncclCommGetAsyncError" ? "ncclAllGather" : name), std::string::npos)
             << error.line();
       }
+    });
+  }
+}
+
+// The fake ends the program where a rank waits in ncclCommDestroy for another that does not come.
+TEST_F(NcclPeersTest, AnErrorOfOneRankWaitsForNoOther) {
+  for (const bool caught_inside : {false, true}) {
+    std::promise<void> gone;
+    run(2, [&gone, caught_inside](CudaBackend& backend, Peers& host) {
+      try {
+        NcclPeers peers(backend, host, open_nccl());
+        host.gather({}, {});  // both have theirs
+        if (host.rank() == 0) {
+          gone.get_future().wait();
+          throw std::runtime_error("as the launcher ends what is left");
+        }
+        if (!caught_inside) throw std::runtime_error("of this rank alone");
+        setenv("FURROW_FAKE_NCCL_FAILS", "ncclAllGather", 1);
+        Arena arena = backend.reserve(4096);
+        Tensor t = arena.take({1, 1, 1, 16}, DType::f32);
+        EXPECT_THROW(peers.sum(backend, t), Error);
+        unsetenv("FURROW_FAKE_NCCL_FAILS");
+        EXPECT_THROW(peers.sum(backend, t), Error) << "it is over";
+      } catch (const std::runtime_error&) {}
+      if (host.rank() == 1) gone.set_value();
     });
   }
 }
