@@ -93,8 +93,9 @@ namespace furrow {
 
 std::unique_ptr<Peers> peers_by_nccl(Backend& backend, Peers& host) {
   auto* cuda = dynamic_cast<gpu::CudaBackend*>(&backend);
-  if (cuda == nullptr)
-    throw Error(ErrorCode::usage, "NCCL joins GPUs, and this is device " + backend.name()).hint("--parallel mpi");
+  if (cuda == nullptr || cuda->in_host_memory())  // the emulator's memory is nothing that NCCL can read
+    throw Error(ErrorCode::usage, "--parallel nccl joins GPUs, and this is device " + backend.name())
+        .hint("--parallel mpi goes with every device");
   return std::make_unique<gpu::NcclPeers>(*cuda, host, gpu::open_nccl());
 }
 

@@ -1,6 +1,7 @@
 // NcclPeers: processes with a GPU each, whose gradients go from GPU to GPU by NCCL.
 //
-// Not verified: no machine with two GPUs has run it. The tests hold it against a fake library on the emulator.
+// Not verified: no machine with two GPUs has run it. The tests hold it against a fake library on the emulator, with
+// which peers_by_nccl() refuses to join a real one.
 #pragma once
 
 #include <exception>
@@ -39,7 +40,7 @@ class NcclPeers : public Peers {
   CudaBackend& backend_;
   Peers& host_;
   std::shared_ptr<const NcclLibrary> library_;
-  void* comm_ = nullptr;  // null after abort()
+  void* comm_ = nullptr;                         // null after abort()
   int exceptions_ = std::uncaught_exceptions();  // when this was made
   Arena memory_;
 };

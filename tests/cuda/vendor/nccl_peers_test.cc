@@ -111,6 +111,23 @@ TEST_F(NcclPeersTest, AnErrorOfOneRankWaitsForNoOther) {
   }
 }
 
+// Which this class can serve with the fake alone: the real NCCL cannot read the emulator's memory.
+TEST_F(NcclPeersTest, TheProgramDoesNotOfferItToADeviceThatIsNoGpu) {
+  Meeting meeting(1);
+  ThreadPeers host(meeting, 0);
+  for (const DeviceKind kind : {DeviceKind::cpu_emulated, DeviceKind::cpu, DeviceKind::ref}) {
+    const auto backend = make_backend({kind, 0}, nullptr, {});
+    try {
+      peers_by_nccl(*backend, host);
+      ADD_FAILURE() << backend->name();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::usage);
+      EXPECT_NE(error.line().find("--parallel nccl joins GPUs"), std::string::npos) << error.line();
+      EXPECT_NE(error.line().find("--parallel mpi"), std::string::npos) << error.line();
+    }
+  }
+}
+
 TEST_F(NcclPeersTest, AMissingLibraryIsOneLine) {
   setenv("FURROW_NCCL", "/nowhere/libnccl.so.2", 1);
   try {
