@@ -168,7 +168,23 @@ TEST(Audit, RefusesWhatIsNoDump) {
   EXPECT_NE(with("optimiser.kind", "lion").find("no optimiser is called lion"), std::string::npos);
   EXPECT_NE(with("loss.gama", "2").find("loss.gama: did you mean loss.gamma?"), std::string::npos);
 
+  EXPECT_EQ(with("optimiser.max_norm", "0"),
+            "error[unsupported]: in optimiser.max_norm: PyTorch's clip_grad_norm_() with 0 makes every gradient 0; "
+            "leave it out where gradients are not clipped");
+  EXPECT_EQ(with("optimiser.max_norm", "-1"), "error[malformed]: in optimiser.max_norm: out of range: -1");
+
   io::Checkpoint file = dump_file();
+  for (const auto& [value, line] : {std::pair{"0.5", "not a whole number: 0.5"},
+                                    {"-100.5", "not a whole number: -100.5"},
+                                    {"3e9", "out of range: 3e9"},
+                                    {"nan", "not a number: nan"}}) {
+    file.metadata = dump_file().metadata;
+    std::erase_if(file.metadata, [](const auto& entry) { return entry.first.starts_with("loss."); });
+    file.metadata["loss.kind"] = "cross_entropy";
+    file.metadata["loss.ignore_index"] = value;
+    EXPECT_EQ(refusal(file).line(), std::string("error[malformed]: in loss.ignore_index: ") + line);
+  }
+  file = dump_file();
   file.metadata.erase("optimiser.eps");
   EXPECT_NE(refusal(file).line().find("in optimiser.eps: the dump does not say it"), std::string::npos);
   file = dump_file();
