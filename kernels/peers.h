@@ -29,8 +29,8 @@ class Peers {
   virtual void sum(Backend& backend, Tensor& t) = 0;
 };
 
-// The same processes, whose GPUs add up tensors among themselves by NCCL (kernels/cuda/vendor/nccl_peers.h). Both outlive
-// the result. Every process calls it. ErrorCode::usage where the back-end is of no GPU, as the emulator's is;
+// The same processes, whose GPUs add up tensors among themselves by NCCL (kernels/cuda/vendor/nccl_peers.h). Both
+// outlive the result. Every process calls it. ErrorCode::usage where the back-end is of no GPU, as the emulator's is;
 // ErrorCode::device where there is no NCCL or it refuses.
 std::unique_ptr<Peers> peers_by_nccl(Backend& backend, Peers& host);
 

@@ -10,6 +10,7 @@
 #include "io/sha256.h"
 #include "parallel/communicator.h"
 #include "parallel/launch.h"
+#include "train/team.h"
 
 namespace furrow::train {
 namespace {
@@ -116,6 +117,7 @@ Session::Session(const TrainJob& job, const Snapshot* from)
     network = make_network(same, backend->dtype(), limits, notes);
     network->load(model_tensors(*from), backend->dtype());
   }
+  if (peers != nullptr) Team(*job.together).agree(*this, job);  // before anything that all of them have to do together
   if (peers != nullptr && job.nccl) {
     nccl = peers_by_nccl(*backend, *peers);
     peers = nccl.get();

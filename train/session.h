@@ -17,7 +17,7 @@ namespace furrow::train {
 
 // The parts in the order in which they are made, later ones from earlier ones.
 struct Session {
-  // `from`: the checkpoint to go on from, or null.
+  // `from`: the checkpoint to go on from, or null. Processes that train together must agree (Team::agree).
   Session(const TrainJob& job, const Snapshot* from);
 
   const TrainOptions& options;

@@ -328,7 +328,6 @@ TrainResult start(const TrainJob& job) {
   refuse_existing_run(job.run);  // before the work of looking at the data; RunFolder asks again
   Session session(job, nullptr);
   for (const std::string& text : session.notes) note(job, text);
-  if (job.together != nullptr) Team(*job.together).agree(session, job.version);
   if (job.options.preflight) {
     const Preflight check = preflight_of(session, job);
     note(job, check);
@@ -346,7 +345,6 @@ TrainResult resume(const TrainJob& job) {
   for (const std::string& warning : found.warnings) note(job, warning);
   Session session(job, &found.snapshot);
   for (const std::string& text : session.notes) note(job, text);
-  if (job.together != nullptr) Team(*job.together).agree(session, job.version);
   return with_file(found.path, [&] { return Run(job, folder, store, session, &found.snapshot); }).run(false);
 }
 
