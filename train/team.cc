@@ -116,6 +116,7 @@ TrainResult follow(const TrainJob& job) {
   TrainJob own = job;
   if (job.resume) own.options.init_weights.clear();  // rank 0 has the values
   Session session(own, nullptr);
+  if (job.hooks.note && !session.own_note.empty()) job.hooks.note(session.own_note);
   Team team(*job.together);
   team.share(session);
   data::Loader loader(*session.data.set, session.data.train, session.loader_options(), augmentation(own.options, false),
