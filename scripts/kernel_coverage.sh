@@ -17,7 +17,9 @@ trap 'rm -f "$log"' EXIT
 quietly() { "$@" > "$log" 2>&1 || { tail -n 40 "$log" >&2; echo "kernel_coverage.sh: '$*' failed" >&2; exit 1; }; }
 
 # The programs of label cuda whose subject is a kernel; the runtime, the vendors and the emulator have others.
-programs=$(sed -nE 's/^furrow_test\((cuda_[a-z_]+_test) .*LABELS cuda\)$/\1/p' "$source_dir/tests/cuda/CMakeLists.txt" | grep -v '^cuda_runtime_test$')
+programs=$(tr '\n' ' ' <"$source_dir/tests/cuda/CMakeLists.txt" |
+  grep -oE 'furrow_test\(cuda_[a-z_]+_test [^()]*LABELS cuda\)' | sed -E 's/^furrow_test\((cuda_[a-z_]+).*/\1/' |
+  grep -v '^cuda_runtime_test$')
 quietly cmake -S "$source_dir" -B "$build_dir" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 \
   -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ "-DCMAKE_CXX_FLAGS=-fprofile-instr-generate -fcoverage-mapping" \
   -DFURROW_BUILD_APPS=OFF -DFURROW_CUDA=OFF
