@@ -52,9 +52,10 @@ struct Tick {
   std::string text;
 };
 
+constexpr double kSlack = 1e-9;  // so that an end of the axis that is a tick's has its line
+
 // At whole multiples of a round step, with as many digits as tell two of them apart.
 std::vector<Tick> ticks(const Axis& axis, int count) {
-  constexpr double kSlack = 1e-9;  // so that an end of the axis that is such a multiple has its line
   const double step = round_step(axis, count), largest = std::max(std::abs(axis.low), std::abs(axis.high));
   const double digits = std::floor(std::log10(largest)) - std::floor(std::log10(step) + kSlack) + 1;
   const int shown = std::max(6, static_cast<int>(digits));
@@ -77,10 +78,10 @@ std::vector<Tick> logarithmic_ticks(const Axis& axis) {
     return out;
   }
   const double step = std::max(1.0, round_step(axis, 6));
-  for (double power = std::floor(axis.low / step) * step; power <= axis.high; power += step)
+  for (double power = std::floor(axis.low / step) * step; power <= axis.high + kSlack; power += step)
     for (const int factor : {1, 2, 5}) {
       const double at = power + std::log10(factor);
-      if (at < axis.low || at > axis.high || (factor > 1 && decades > 2.5)) continue;
+      if (at < axis.low - kSlack || at > axis.high + kSlack || (factor > 1 && decades > 2.5)) continue;
       out.push_back({at, text_of(factor * std::pow(10, power), "%g")});
     }
   return out;

@@ -9,6 +9,7 @@
 
 #include "io/sha256.h"
 #include "parallel/communicator.h"
+#include "parallel/launch.h"
 #include "train/gpu_of_process.h"
 #include "train/team.h"
 

@@ -23,8 +23,8 @@ struct Session {
   const TrainOptions& options;
   const io::Limits& limits;
   Peers* peers;                    // null: this process alone
-  std::vector<std::string> notes;  // what making them had to say, alike in all processes
-  std::string own_note;            // what this process alone has to say, or ""
+  std::vector<std::string> notes;  // what making them had to say; rank 0 says it
+  std::string own_note;            // what each process has to say of itself, or ""
   ThreadPool pool;
   std::string device;  // in words
   std::unique_ptr<Backend> backend;
