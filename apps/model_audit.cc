@@ -137,9 +137,9 @@ int audit_model(const AuditOptions& options, const io::Limits& limits, const cli
   if (unjudged == 0)
     cli::note(common, "all " + std::to_string(audit.rows.size()) + " arrays agree");
   else
-    cli::note(common,
-              std::to_string(unjudged) + " of " + std::to_string(audit.rows.size()) +
-                  " arrays lie before another branch and were not judged, the others agree; --device ref judges all");
+    cli::note(common, std::to_string(unjudged) + " of " + std::to_string(audit.rows.size()) +
+                          " arrays lie before another branch and were not judged, the others agree; --device ref and a "
+                          "float64 dump judge all");
   return 0;
 }
 

@@ -149,6 +149,7 @@ int run_alone_or_together(const TrainWords& words, const io::Limits& limits, con
   job.version = version_text().substr(0, version_text().find('\n'));
   if (!leads) {
     job.hooks.interrupted = [] { return cli::interrupted() != 0; };
+    job.hooks.note = [&common](const std::string& text) { cli::note(common, text); };
     return exit_status(train::train(job));
   }
   if (!job.options.checkpoint_dir.empty() && !job.resume)

@@ -57,12 +57,16 @@ class DeviceValues {
 
 // Columns: time per launch; TFLOP/s by the formula (2 per multiply-add). `batch` launches are timed together, from the
 // first call to the end of the stream's work, which spreads the cost of waiting over them.
-void run(benchmark::State& state, gpu::Runtime& runtime, const gpu::LadderKernels& kernels, const Row& row, Problem p, int batch) {
+void run(benchmark::State& state, gpu::Runtime& runtime, const gpu::LadderKernels& kernels, const Row& row, Problem p,
+         int batch) {
   const int64_t pixels = int64_t{p.side} * p.side, c = p.channels;
-  const DeviceValues x(runtime, pixels * c, row.type, 1), w(runtime, 9 * c * c, row.type, 2), b(runtime, c, DType::f32, 3);
+  const DeviceValues x(runtime, pixels * c, row.type, 1), w(runtime, 9 * c * c, row.type, 2),
+      b(runtime, c, DType::f32, 3);
   const DeviceValues y(runtime, pixels * c, row.type);
-  const gpu::LadderArgs args{.x = {x.data(), row.type, 1, p.side, p.side, p.channels, p.channels}, .w = w.data(),
-                             .b = static_cast<const float*>(b.data()), .y = {y.data(), row.type, 1, p.side, p.side, p.channels, p.channels}};
+  const gpu::LadderArgs args{.x = {x.data(), row.type, 1, p.side, p.side, p.channels, p.channels},
+                             .w = w.data(),
+                             .b = static_cast<const float*>(b.data()),
+                             .y = {y.data(), row.type, 1, p.side, p.side, p.channels, p.channels}};
   const auto launch = kernels.*row.launch;
   launch({}, args);   // loads the kernel
   runtime.synchronize({});
@@ -80,11 +84,14 @@ void run(benchmark::State& state, gpu::Runtime& runtime, const gpu::LadderKernel
   state.SetLabel(runtime.emulated() ? "time of the emulator, not of a GPU" : runtime.name());
 }
 
-void add(const std::string& device, const std::shared_ptr<gpu::Runtime>& runtime, const gpu::LadderKernels& kernels, Problem p, int batch) {
+void add(const std::string& device, const std::shared_ptr<gpu::Runtime>& runtime, const gpu::LadderKernels& kernels,
+         Problem p, int batch) {
   for (const Row& row : kRows) {
     const std::string side = std::to_string(p.side), channels = std::to_string(p.channels);
-    const std::string name = "ladder/" + device + "/" + row.name + "/1x" + side + "x" + side + "x" + channels + "->" + channels;
-    benchmark::RegisterBenchmark(name.c_str(), [=, &kernels, &row](benchmark::State& state) { run(state, *runtime, kernels, row, p, batch); })
+    const std::string name =
+        "ladder/" + device + "/" + row.name + "/1x" + side + "x" + side + "x" + channels + "->" + channels;
+    benchmark::RegisterBenchmark(
+        name.c_str(), [=, &kernels, &row](benchmark::State& state) { run(state, *runtime, kernels, row, p, batch); })
         ->UseManualTime()
         ->Unit(benchmark::kMillisecond);
   }

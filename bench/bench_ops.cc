@@ -1,5 +1,5 @@
-// One row per operation of device `cpu`: every layer of the planned networks, and the reorders between them; the rows of
-// bench_eager.cc and bench_plan.cc follow.
+// One row per operation of device `cpu`: every layer of the planned networks, and the reorders between them; the rows
+// of bench_eager.cc and bench_plan.cc follow.
 //
 //   furrow_bench --benchmark_filter='base64.*conv2d.*threads:1'
 // FURROW_ISA=portable|avx2|avx512 chooses the path. Columns: bench/measure.h.

@@ -17,7 +17,7 @@ io::Image part(const io::Image& image, int64_t x, int64_t y, int64_t side) {
 
 }  // namespace
 
-void crop_at_random(Sample& sample, int64_t side, const DrawKey& key) {
+Corner crop_at_random(Sample& sample, int64_t side, const DrawKey& key) {
   const int64_t width = sample.image.width, height = sample.image.height;
   const auto alike = [&](const io::Image& image) { return image.width == width && image.height == height; };
   const bool textured = sample.texture.width != 0;
@@ -31,6 +31,7 @@ void crop_at_random(Sample& sample, int64_t side, const DrawKey& key) {
   const int64_t x = drawn(0, width - side + 1), y = drawn(1, height - side + 1);
   for (io::Image* image : {&sample.image, &sample.target}) *image = part(*image, x, y, side);
   if (textured) sample.texture = part(sample.texture, x, y, side);
+  return {x, y};
 }
 
 }  // namespace furrow::data

@@ -7,10 +7,14 @@
 
 namespace furrow::data {
 
-// Keeps the square of `side` pixels whose upper left corner is drawn evenly from all W - side + 1 columns and
-// H - side + 1 rows: of image, target and texture alike. A function of key and size: numbers 2^39 and 2^39 + 1 of the
-// key's stream (kernels/random.h), which no step of an augmentation uses (data/augment.h). Preconditions
+struct Corner {
+  int64_t x = 0, y = 0;
+};
+
+// Keeps the square of `side` pixels whose upper left corner, which is returned, is drawn evenly from all W - side + 1
+// columns and H - side + 1 rows: of image, target and texture alike. A function of key and size: numbers 2^39 and 2^39
+// + 1 of the key's stream (kernels/random.h), which no step of an augmentation uses (data/augment.h). Preconditions
 // (ErrorCode::internal): pictures of one size, 1 <= side <= both sides.
-void crop_at_random(Sample& sample, int64_t side, const DrawKey& key);
+Corner crop_at_random(Sample& sample, int64_t side, const DrawKey& key);
 
 }  // namespace furrow::data

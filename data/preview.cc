@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "data/crop.h"
 #include "io/resize.h"
 #include "kernels/error.h"
 
@@ -14,14 +15,15 @@ constexpr std::array<uint8_t, 3> kOutline = {0, 114, 178};  // Okabe and Ito's b
 
 struct Grid {
   int64_t shrink = 1, cell_width = 0, cell_height = 0, columns = 0, rows = 0;
+  int64_t shrunk(int64_t pixels) const { return (pixels + shrink - 1) / shrink; }
 };
 
 Grid grid_of(const Sample& sample, const PreviewOptions& options) {
   Grid g;
   const int64_t width = sample.image.width, height = sample.image.height;
   g.shrink = (std::max(width, height) + options.longest_side - 1) / options.longest_side;
-  g.cell_width = (width + g.shrink - 1) / g.shrink;
-  g.cell_height = (height + g.shrink - 1) / g.shrink;
+  g.cell_width = g.shrunk(width);
+  g.cell_height = g.shrunk(height);
   const int64_t cells = options.versions + 1;
   g.columns = std::min<int64_t>(options.columns, cells);
   g.rows = (cells + g.columns - 1) / g.columns;
@@ -30,7 +32,7 @@ Grid grid_of(const Sample& sample, const PreviewOptions& options) {
 
 // 1 where any pixel of the target that a cell's pixel stands for is marked.
 io::Image marks(const io::Image& target, const Grid& grid, uint8_t threshold) {
-  io::Image out(grid.cell_width, grid.cell_height, 1);
+  io::Image out(grid.shrunk(target.width), grid.shrunk(target.height), 1);
   for (int64_t y = 0; y < target.height; ++y) {
     for (int64_t x = 0; x < target.width; ++x) {
       if (target.row(y)[x] >= threshold) out.row(y / grid.shrink)[x / grid.shrink] = 1;
@@ -40,19 +42,19 @@ io::Image marks(const io::Image& target, const Grid& grid, uint8_t threshold) {
 }
 
 void draw_cell(const Sample& sample, const Grid& grid, uint8_t threshold, io::Image& sheet, int64_t number) {
-  const io::Image small = grid.shrink == 1
-                              ? sample.image
-                              : io::resize(sample.image, grid.cell_width, grid.cell_height, io::Filter::bilinear);
+  const int64_t width = grid.shrunk(sample.image.width), height = grid.shrunk(sample.image.height);
+  const io::Image small =
+      grid.shrink == 1 ? sample.image : io::resize(sample.image, width, height, io::Filter::bilinear);
   const io::Image marked = marks(sample.target, grid, threshold);
   const int64_t left = number % grid.columns * (grid.cell_width + kGap);
   const int64_t top = number / grid.columns * (grid.cell_height + kGap);
-  for (int64_t y = 0; y < grid.cell_height; ++y) {
+  for (int64_t y = 0; y < height; ++y) {
     uint8_t* to = sheet.row(top + y) + 3 * left;
-    std::copy_n(small.row(y), 3 * grid.cell_width, to);
-    for (int64_t x = 0; x < grid.cell_width; ++x) {
+    std::copy_n(small.row(y), 3 * width, to);
+    for (int64_t x = 0; x < width; ++x) {
       if (marked.row(y)[x]) continue;
-      const bool touches = (x > 0 && marked.row(y)[x - 1]) || (x + 1 < grid.cell_width && marked.row(y)[x + 1]) ||
-                           (y > 0 && marked.row(y - 1)[x]) || (y + 1 < grid.cell_height && marked.row(y + 1)[x]);
+      const bool touches = (x > 0 && marked.row(y)[x - 1]) || (x + 1 < width && marked.row(y)[x + 1]) ||
+                           (y > 0 && marked.row(y - 1)[x]) || (y + 1 < height && marked.row(y + 1)[x]);
       if (touches) std::copy(kOutline.begin(), kOutline.end(), to + 3 * x);
     }
   }
@@ -79,9 +81,16 @@ Preview preview_augmentation(const Sample& sample, const AugmentRecipe& recipe, 
     DrawKey version = key;
     version.epoch += static_cast<uint32_t>(i);
     Sample changed = sample;
+    std::string line;
+    if (options.crop != 0) {
+      const Corner at = crop_at_random(changed, options.crop, version);
+      const std::string side = std::to_string(options.crop);
+      line = "crop " + side + "x" + side + " at " + std::to_string(at.x) + " " + std::to_string(at.y) + "; ";
+    }
+    line += describe(recipe, version, changed.image.width, changed.image.height);
     augment(changed, recipe, version);
     draw_cell(changed, grid, options.threshold, preview.sheet, i + 1);
-    preview.lines.push_back(describe(recipe, version, sample.image.width, sample.image.height));
+    preview.lines.push_back(std::move(line));
   }
   return preview;
 }

@@ -18,7 +18,8 @@ Arena::Arena(size_t bytes) : capacity_(round_up(std::max<size_t>(bytes, 1), kAli
   const size_t mapped = capacity_ + kHugePage;
   void* base = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED)
-    throw Error(ErrorCode::limit, "the system has no " + std::to_string(capacity_ >> 20) + " MiB of memory for the network")
+    throw Error(ErrorCode::limit,
+                "the system has no " + std::to_string(capacity_ >> 20) + " MiB of memory for the network")
         .hint("use a smaller --size, or --tile");
   madvise(base, mapped, MADV_HUGEPAGE);
   auto* start = reinterpret_cast<std::byte*>(round_up(reinterpret_cast<uintptr_t>(base), kHugePage));

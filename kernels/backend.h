@@ -26,15 +26,24 @@ enum class Grad : uint8_t { overwrite, accumulate };
 
 // y[n,oh,ow,oc] = act(b[oc] + sum over kh,kw,ic of w[oc,kh,kw,ic] * x[n, oh*S+kh-P, ow*S+kw-P, ic]), x zero outside;
 // with two sources the channels of x0 come first, then those of x1.   w {OC,KH,KW,IC0+IC1}   b {1,1,1,OC} or empty
-struct Conv2d { const Tensor *x0 = nullptr, *x1 = nullptr, *w = nullptr, *b = nullptr; ConvGeometry geometry; Activation act = Activation::none; };
-// dx[n,ih,iw,ic] = sum over oc,kh,kw of w[oc,kh,kw,ic] * dy[n, (ih+P-kh)/S, (iw+P-kw)/S, oc] where the division is exact and in range
+struct Conv2d {
+  const Tensor *x0 = nullptr, *x1 = nullptr, *w = nullptr, *b = nullptr;
+  ConvGeometry geometry;
+  Activation act = Activation::none;
+};
+// dx[n,ih,iw,ic] = sum over oc,kh,kw of w[oc,kh,kw,ic] * dy[n, (ih+P-kh)/S, (iw+P-kw)/S, oc] where the division is
+// exact and in range
 struct Conv2dGradInput { const Tensor *dy = nullptr, *w = nullptr; ConvGeometry geometry; };
 // dw[oc,kh,kw,ic] = sum over n,oh,ow of dy[n,oh,ow,oc] * x[n, oh*S+kh-P, ow*S+kw-P, ic];   db[oc] = sum of dy[..,oc]
 struct Conv2dGradWeight { const Tensor *x0 = nullptr, *x1 = nullptr, *dy = nullptr; ConvGeometry geometry; };
 
 struct BatchNormStats { const Tensor *mean = nullptr, *var = nullptr; double eps = 1e-5; };           // {1,1,1,C} each
 // `shared`: statistics are those of the batch that all processes hold together.
-struct BatchNormTrain { double eps = 1e-5, momentum = 0.1; Tensor *running_mean = nullptr, *running_var = nullptr; Shared shared = {}; };
+struct BatchNormTrain {
+  double eps = 1e-5, momentum = 0.1;
+  Tensor *running_mean = nullptr, *running_var = nullptr;
+  Shared shared = {};
+};
 
 // Which numbers a dropout draws; `first` is the number of x's first element (of a batch that several calls share).
 struct Dropout { double p = 0; uint64_t seed = 0, stream = 0, first = 0; };
@@ -67,41 +76,49 @@ class Backend {
 
   // -- batch normalisation (Ioffe and Szegedy 2015) ------------------------------------------------------------------
   // Inference: y = gamma * (x - mean) / sqrt(var + eps) + beta, per channel
-  virtual void batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormStats& stats, Tensor& y) = 0;
+  virtual void batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormStats& stats,
+                          Tensor& y) = 0;
   // Training: mean and biased variance over n,h,w normalise; saved_mean and saved_rstd = 1/sqrt(var+eps) are kept for
   // the gradient; running <- (1-momentum)*running + momentum*batch, with the unbiased variance M/(M-1).
   virtual void batch_norm_train(const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormTrain& options,
                                 Tensor& y, Tensor& saved_mean, Tensor& saved_rstd) = 0;
   // xh = (x-mean)*rstd, M = N*H*W:  dgamma = sum dy*xh,  dbeta = sum dy,
-  // dx = gamma*rstd*(dy - dbeta/M - xh*dgamma/M);  with `fixed_stats` (normalised by running statistics) dx = gamma*rstd*dy
-  virtual void batch_norm_grad(const Tensor& x, const Tensor& gamma, const Tensor& mean, const Tensor& rstd, bool fixed_stats,
-                               const Tensor& dy, Tensor* dx, Tensor* dgamma, Tensor* dbeta, Grad mode) = 0;
-  // The same where `shared.peers` normalised together: M and the two sums in dx are those of the whole batch, dgamma and
-  // dbeta this process's parts of theirs. Where it is absent, dx = gamma*rstd*dy, and its dy is 0. The base class throws ErrorCode::unsupported.
+  // dx = gamma*rstd*(dy - dbeta/M - xh*dgamma/M);
+  // with `fixed_stats` (normalised by running statistics) dx = gamma*rstd*dy
+  virtual void batch_norm_grad(const Tensor& x, const Tensor& gamma, const Tensor& mean, const Tensor& rstd,
+                               bool fixed_stats, const Tensor& dy, Tensor* dx, Tensor* dgamma, Tensor* dbeta,
+                               Grad mode) = 0;
+  // The same where `shared.peers` normalised together: M and the two sums in dx are those of the whole batch, dgamma
+  // and dbeta this process's parts of theirs. Where it is absent, dx = gamma*rstd*dy, and its dy is 0. The base class
+  // throws ErrorCode::unsupported.
   virtual void batch_norm_grad_shared(const Shared& shared, const Tensor& x, const Tensor& gamma, const Tensor& mean,
-                                      const Tensor& rstd, const Tensor& dy, Tensor* dx, Tensor* dgamma, Tensor* dbeta, Grad mode);
+                                      const Tensor& rstd, const Tensor& dy, Tensor* dx, Tensor* dgamma, Tensor* dbeta,
+                                      Grad mode);
 
   // -- elementwise ---------------------------------------------------------------------------------------------------
-  virtual void relu(const Tensor& x, Tensor& y) = 0;                                           // y = max(x, 0); NaN stays NaN
-  virtual void relu_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) = 0;        // dx = y <= 0 ? 0 : dy; NaN lets dy through
-  virtual void sigmoid(const Tensor& x, Tensor& y) = 0;                                        // y = 1/(1+exp(-x)), stable at any x
-  virtual void sigmoid_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) = 0;     // dx = dy*y*(1-y)
-  virtual void add(const Tensor& a, const Tensor& b, Tensor& y) = 0;                           // y = a + b
-  // Dropout (Srivastava et al. 2014): y[e] = u(e) >= p ? x[e] / (1-p) : 0 with u(e) = Philox(seed).uniform(stream, first + e)
-  // of kernels/random.h, e counted in dense NHWC order, 0 <= p < 1. Its gradient is itself with dy for x and dx for y: the
-  // numbers are drawn again. The base class throws ErrorCode::unsupported.
+  // relu: y = max(x, 0); NaN stays NaN. Its gradient: dx = y <= 0 ? 0 : dy; NaN lets dy through. The sigmoid is stable
+  // at any x.
+  virtual void relu(const Tensor& x, Tensor& y) = 0;
+  virtual void relu_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) = 0;
+  virtual void sigmoid(const Tensor& x, Tensor& y) = 0;                                    // y = 1/(1+exp(-x))
+  virtual void sigmoid_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) = 0; // dx = dy*y*(1-y)
+  virtual void add(const Tensor& a, const Tensor& b, Tensor& y) = 0;                       // y = a + b
+  // Dropout (Srivastava et al. 2014): y[e] = u(e) >= p ? x[e] / (1-p) : 0 with u(e) = Philox(seed).uniform(stream,
+  // first + e) of kernels/random.h, e counted in dense NHWC order, 0 <= p < 1. Its gradient is itself with dy for x and
+  // dx for y: the numbers are drawn again. The base class throws ErrorCode::unsupported.
   virtual void dropout(const Tensor& x, const Dropout& draw, Tensor& y, Grad mode);
 
   // -- resampling ----------------------------------------------------------------------------------------------------
-  // y[n,h,w,c] = max over i,j in {0,1} of x[n,2h+i,2w+j,c]; an odd last row or column is dropped; NaN wins, as in PyTorch
+  // y[n,h,w,c] = max over i,j in {0,1} of x[n,2h+i,2w+j,c]; an odd last row or column is dropped; NaN wins, as in
+  // PyTorch
   virtual void max_pool2x2(const Tensor& x, Tensor& y) = 0;
   // dy goes to the first maximum of each window in row-major order, or to its last NaN (no stored indices: x tells)
   virtual void max_pool2x2_grad(const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode) = 0;
   // Bilinear with align_corners: source row of oh is oh*(IH-1)/(OH-1) (0 where OH = 1), likewise columns
   virtual void upsample_bilinear(const Tensor& x, Tensor& y) = 0;
   virtual void upsample_bilinear_grad(const Tensor& dy, Tensor& dx, Grad mode) = 0;
-  // y[n,h,w,c] = x[n,h-top,w-left,c] where that exists, else 0: pads (top, left > 0), crops (< 0), or both; y's shape decides.
-  // Its gradient is itself with -top, -left.
+  // y[n,h,w,c] = x[n,h-top,w-left,c] where that exists, else 0: pads (top, left > 0), crops (< 0), or both; y's shape
+  // decides. Its gradient is itself with -top, -left.
   virtual void pad(const Tensor& x, int64_t top, int64_t left, Tensor& y, Grad mode) = 0;
 
   // -- losses (kernels/losses.h has the formulas) --------------------------------------------------------------------
@@ -115,8 +132,9 @@ class Backend {
   // mean over all elements of (z - t)^2;  dz = 2 (z - t) / elements.  z, t, dz of one shape and of dtype().
   virtual double squared_error(const Tensor& z, const Tensor& t, Tensor* dz);
 
-  // -- optimiser steps over flat buffers (kernels/optim_ops.h has the formulas) ----------------------------------------
-  // Each buffer {1,1,1,COUNT} of dtype(). Norm, factor, skip, step and loss scale into `state`; max_norm 0: no clipping.
+  // -- optimiser steps over flat buffers (kernels/optim_ops.h has the formulas) -------------------------------------
+  // Each buffer {1,1,1,COUNT} of dtype(). Norm, factor, skip, step and loss scale into `state`; max_norm 0: no
+  // clipping.
   virtual void optim_prepare(const Tensor& gradient, double max_norm, const LossScaling& scaling, OptimState& state);
   // The update that `state` was prepared for; nothing where it says skip. Segments begin at 0 and are sorted.
   virtual void adamw(const AdamW& options, double lr, std::span<const OptimSegment> segments, const OptimState& state,
@@ -126,18 +144,20 @@ class Backend {
                    const Tensor& gradient, Tensor& buffer, Tensor& p);
 
   // -- planned inference (kernels/planned.h) -------------------------------------------------------------------------
-  // The base class serves every back-end with dense NHWC buffers and the operations above; faster ones override all of it.
+  // The base class serves every back-end with dense NHWC buffers and the operations above; faster ones override all of
+  // it.
   virtual size_t placed_bytes(const Shape& shape) const;
   virtual void place(const Tensor& dense, const Placed& to);
   virtual void unplace(const Placed& from, Tensor& dense);
-  virtual std::string algorithm(const Step& step) const;            // a function of step and device alone, never of timing
+  virtual std::string algorithm(const Step& step) const;  // a function of step and device alone, never of timing
   virtual size_t workspace_bytes(const Step& step) const;
   virtual std::unique_ptr<Packed> prepare(const Step& step, const StepWeights& weights);
   virtual void run(const Step& step, const Packed* packed, const StepBuffers& buffers);
 
   // -- memory and time of planned inference --------------------------------------------------------------------------
   // The base class computes at once, in the host's memory. A device has its own: a plan's arena lies there, `place` and
-  // `unplace` cross over, and so does `fetch`, which copies a dense tensor of the arena (a head) to a tensor of the host.
+  // `unplace` cross over, and so does `fetch`, which copies a dense tensor of the arena (a head) to a tensor of the
+  // host.
   virtual bool in_host_memory() const { return true; }
   virtual Arena reserve(size_t bytes) { return Arena(bytes); }
   virtual void fetch(const Tensor& from, Tensor& to);

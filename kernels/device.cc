@@ -42,9 +42,11 @@ ChosenDevice choose_device(std::string_view name) {
   if (name == "ref") return {{DeviceKind::ref, 0}, "ref, as asked"};
   if (name == "cpu") return {{DeviceKind::cpu, 0}, "cpu, as asked"};
   if (name == "cpu-emulated" && !kEmulator)
-    throw Error(ErrorCode::device, "no device cpu-emulated: this build left the emulator out").hint("build with -DFURROW_EMULATOR=ON");
+    throw Error(ErrorCode::device, "no device cpu-emulated: this build left the emulator out")
+        .hint("build with -DFURROW_EMULATOR=ON");
   if (name == "cpu-emulated")
-    return {{DeviceKind::cpu_emulated, 0}, "thread-exact emulation of the CUDA kernels, for debugging; --device cpu is fast"};
+    return {{DeviceKind::cpu_emulated, 0},
+            "thread-exact emulation of the CUDA kernels, for debugging; --device cpu is fast"};
   if (name == "auto") {
     const std::string reason = gpu::why_no_cuda(0);
     if (reason.empty()) return {{DeviceKind::cuda, 0}, "cuda: a usable GPU"};
@@ -108,7 +110,8 @@ std::unique_ptr<Backend> make_tuned(int index, Precision precision, const Tuning
 #endif
 
 std::unique_ptr<Backend> make_backend(const Device& device, ThreadPool* pool, const BackendOptions& options) {
-  [[maybe_unused]] const Precision precision = precision_on(device, options.precision);   // refuses, whatever the build has
+  [[maybe_unused]] const Precision precision =
+      precision_on(device, options.precision);  // refuses, whatever the build has
   if (options.kernels == KernelChoice::vendor && device.kind != DeviceKind::cuda)
     throw Error(ErrorCode::usage, "--kernels vendor is of --device cuda alone: cuDNN and cuBLASLt run on a GPU")
         .hint("--kernels own or auto goes with every device");

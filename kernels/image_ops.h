@@ -1,8 +1,8 @@
 // Operations on 8-bit pictures, labels and masks in device memory: what each computes, to the bit.
 //
 // Pictures are row-major, top row first, `channels` interleaved bytes per pixel, without padding. Pointers without
-// another word point into device memory. Every result is the one of the CPU's code named with it, byte for byte: weights
-// and tables come from the host, and what a device computes is whole numbers and comparisons.
+// another word point into device memory. Every result is the one of the CPU's code named with it, byte for byte:
+// weights and tables come from the host, and what a device computes is whole numbers and comparisons.
 #pragma once
 
 #include <array>
@@ -24,8 +24,8 @@ struct ResizeAxis {
 
 // io::resize of {height, width, channels} to {to_height, to_width, channels}: columns first, 8 bits in between, rows
 // next. `rows` counts rows of the picture. channels: 1, 3 or 4.
-// premultiply (4 channels): colours are multiplied by alpha before and divided by it after, as Pillow does for RGBA with
-// every filter but nearest; where the resized alpha is 0 they stay as they are.
+// premultiply (4 channels): colours are multiplied by alpha before and divided by it after, as Pillow does for RGBA
+// with every filter but nearest; where the resized alpha is 0 they stay as they are.
 struct PictureResizeArgs {
   const uint8_t* from = nullptr;
   int width = 0, height = 0, channels = 3;
@@ -79,7 +79,11 @@ struct ScoresArgs {
 // mask = score >= least ? 255 : 0; NaN gives 0. With least_probability(t) for probabilities, least_logit(t) for logits.
 struct ThresholdArgs { ScoresArgs scores; float least = 0; uint8_t* mask = nullptr; };
 // to = round(255 * sigmoid(score)), halves up, NaN as 0: how many of the bounds are <= score.
-struct ProbabilityArgs { ScoresArgs scores; const float* bounds = nullptr; uint8_t* to = nullptr; };   // bounds: {255}, logit_bounds()
+struct ProbabilityArgs {
+  ScoresArgs scores;
+  const float* bounds = nullptr;  // {255}, logit_bounds()
+  uint8_t* to = nullptr;
+};
 
 // The smallest float p with p > threshold, compared as doubles; NaN, which nothing reaches, where there is none.
 float least_probability(double threshold);
@@ -97,7 +101,11 @@ struct ArgmaxArgs { ConstImage scores; uint8_t* labels = nullptr; };   // c <= 2
 // likewise; in float32: mix(a, b, f) = fma(f, b, (1-f)*a), columns first. Source: RefBackend::upsample_bilinear, as
 // PyTorch's interpolate(mode="bilinear", align_corners=True); labels differ from float64 only where two classes tie
 // within rounding.
-struct UpsampleArgmaxArgs { ConstImage scores; int height = 0, width = 0; uint8_t* labels = nullptr; };   // labels {n, height, width}
+struct UpsampleArgmaxArgs {
+  ConstImage scores;
+  int height = 0, width = 0;
+  uint8_t* labels = nullptr;  // {n, height, width}
+};
 
 // A rectangle in pixel edges, half open, drawn as a dashed frame. May reach beyond the picture.
 struct FrameBox { int64_t x0 = 0, y0 = 0, x1 = 0, y1 = 0; };

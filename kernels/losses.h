@@ -89,8 +89,8 @@ struct CrossEntropyValue {
 //   d dice / dz_c = p_c (a_c - sum over k of a_k p_k),  a_k = (D_k - 2 t_k) / ((S_k + eps) G),  D_k, S_k of k's group
 //
 // A group is one class of one image, and wider by the two options below. A pixel that does not count in the
-// cross-entropy is in no sum of the Dice either; class weights are the cross-entropy's alone. Where no pixel counts, loss
-// and gradient are 0.
+// cross-entropy is in no sum of the Dice either; class weights are the cross-entropy's alone. Where no pixel counts,
+// loss and gradient are 0.
 struct SoftDice {
   double dice_weight = 1, entropy_weight = 1;
   int32_t first_class = 0;        // classes before it are in no group: 1 leaves the background out

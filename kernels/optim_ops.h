@@ -42,7 +42,8 @@ struct Sgd {
 
 // What a loss scale becomes: multiplied by `backoff` where a step is skipped, by `growth` after `interval` steps in a
 // row that were not. interval 0: it stays. So it does where it would fall below kLeastLossScale or grow past the
-// largest float: neither 0 nor an infinity could ever be left again. Source: torch.cuda.amp.GradScaler, but for the floor.
+// largest float: neither 0 nor an infinity could ever be left again. Source: torch.cuda.amp.GradScaler, but for the
+// floor.
 constexpr float kLeastLossScale = 0x1p-14f;
 struct LossScaling {
   int32_t interval = 0;

@@ -24,13 +24,13 @@ class Peers {
   virtual int size() const = 0;
   // `own` is as long in every process; `all` becomes everyone's, rank 0's first: size() times as long.
   virtual void gather(std::span<const double> own, std::span<double> all) = 0;
-  // t[i] becomes the sum over all processes, added in double in the order of the ranks and rounded once, the same bits
-  // everywhere; t is of the back-end's type and in its memory.
+  // t[i] becomes the sum over all processes, added in the order of the ranks, the same bits everywhere: over the hosts'
+  // memory in double, rounded once; from GPU to GPU in float32. t is of the back-end's type and in its memory.
   virtual void sum(Backend& backend, Tensor& t) = 0;
 };
 
-// The same processes, whose GPUs add up tensors among themselves by NCCL (kernels/cuda/vendor/nccl_peers.h). Both outlive
-// the result. Every process calls it. ErrorCode::usage where the back-end is of no GPU (or the emulator of one);
+// The same processes, whose GPUs add up tensors among themselves by NCCL (kernels/cuda/vendor/nccl_peers.h). Both
+// outlive the result. Every process calls it. ErrorCode::usage where the back-end is of no GPU, as the emulator's is;
 // ErrorCode::device where there is no NCCL or it refuses.
 std::unique_ptr<Peers> peers_by_nccl(Backend& backend, Peers& host);
 

@@ -31,7 +31,9 @@ struct ConvStep {
   bool store_y = true;    // false where nothing reads y itself
   bool pool = false;
   int64_t head = 0;       // > 0: channels of the head, written as a dense NHWC tensor (no activation after it)
-  Shape y() const { return {x[0].n, geometry.out(x[0].h, geometry.kernel_h), geometry.out(x[0].w, geometry.kernel_w), oc}; }
+  Shape y() const {
+    return {x[0].n, geometry.out(x[0].h, geometry.kernel_h), geometry.out(x[0].w, geometry.kernel_w), oc};
+  }
 };
 
 // 2x2 stride-2 transposed convolution, its result laid at (top, left) of a zero y; parts outside y are dropped.
@@ -50,7 +52,8 @@ std::string problem(const Step& step);      // "1x64x64x(64+64) -> 1x64x64x64 k3
 uint64_t flops(const Step& step);           // 2 per multiply-add, by the formula of the op, whatever the algorithm
 uint64_t min_bytes(const Step& step, size_t element);  // each input, weight and output moved once
 
-// float64, dense: w {OC,KH,KW,IC0+IC1} (UpconvStep: {OC,2,2,IC}), b {1,1,1,OC} (empty = zeros), head_w {HEAD,1,1,OC}, head_b.
+// float64, dense: w {OC,KH,KW,IC0+IC1} (UpconvStep: {OC,2,2,IC}), b {1,1,1,OC} (empty = zeros), head_w {HEAD,1,1,OC},
+// head_b.
 struct StepWeights { Tensor w, b, head_w, head_b; };
 
 // Weights in a back-end's own order.

@@ -63,7 +63,8 @@ Tensor Tensor::to(DType type) const {
   } else if (type_ == DType::f32 && type == DType::f64) {
     std::ranges::copy(values<float>(), out.values<double>().begin());
   } else if (type_ == DType::f64 && type == DType::f32) {
-    std::ranges::transform(values<double>(), out.values<float>().begin(), [](double v) { return static_cast<float>(v); });
+    std::ranges::transform(values<double>(), out.values<float>().begin(),
+                           [](double v) { return static_cast<float>(v); });
   } else {
     require(false, "Tensor::to: only f32 and f64 convert");
   }

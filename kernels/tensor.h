@@ -85,7 +85,8 @@ struct NamedTensor {
   std::shared_ptr<const void> owner;
 
   int64_t elements() const;
-  // Elements converted to T (float or double), in order. f64 -> float rounds to nearest; integers and booleans convert by value.
+  // Elements converted to T (float or double), in order. f64 -> float rounds to nearest; integers and booleans convert
+  // by value.
   template <class T> std::vector<T> to() const;
 };
 extern template std::vector<float> NamedTensor::to<float>() const;

@@ -128,7 +128,8 @@ void ThreadPool::run(int64_t tasks, const Body& body) {
   s.generation.notify_all();
   s.work(0);
   for (int i = 0; i < State::kSpins && s.running.load(std::memory_order_acquire) != 0; ++i) pause();
-  for (int left; (left = s.running.load(std::memory_order_acquire)) != 0;) s.running.wait(left, std::memory_order_acquire);
+  for (int left; (left = s.running.load(std::memory_order_acquire)) != 0;)
+    s.running.wait(left, std::memory_order_acquire);
   for (const std::exception_ptr& failure : s.failures)
     if (failure) std::rethrow_exception(failure);
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Times one training step of the classic U-Net (two pictures of 256x256, float32, 2 threads) here and in PyTorch, in turns
-# on the same machine, and prints medians, spread and ratios of wall clock, processor time and peak memory.
+# Times one training step of the classic U-Net (two pictures of 256x256, float32, 2 threads) here and in PyTorch, in
+# turns on the same machine, and prints medians, spread and ratios of wall clock, processor time and peak memory.
 #
 #   scripts/bench_train.sh [ROUNDS [PYTHON...]]      default: 3 rounds, /usr/bin/python3
 #
@@ -25,7 +25,8 @@ keep=(env MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_MMAP_THRESHOLD_=10000000000
 common=(bench/peers/torch_train.py --threads 2 --base "$base")
 
 own() {  # ROW FILE
-  "$bench" --benchmark_filter="$1" --benchmark_min_time=0.01 --benchmark_out="$2" --benchmark_out_format=json > /dev/null 2>&1
+  "$bench" --benchmark_filter="$1" --benchmark_min_time=0.01 --benchmark_out="$2" \
+    --benchmark_out_format=json > /dev/null 2>&1
 }
 peer() {  # NAME COMMAND...: a setting that does not work leaves its last line instead
   local name=$1
@@ -41,7 +42,8 @@ for round in $(seq "$rounds"); do
   i=0
   for python in "$@"; do
     settings=("" --channels-last)
-    [ "$("$python" -c 'import torch; print(torch.__version__.split(".")[0])')" = 1 ] || settings+=(--compile "--compile --channels-last")
+    [ "$("$python" -c 'import torch; print(torch.__version__.split(".")[0])')" = 1 ] ||
+      settings+=(--compile "--compile --channels-last")
     for s in "${!settings[@]}"; do
       # shellcheck disable=SC2206
       flags=(${settings[$s]})

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Compiles every kernel for several GPU architectures and reads what the assembler says: registers, shared memory, spills.
+# Compiles every kernel for several GPU architectures and reads what the assembler says: registers, shared
+# memory, spills.
 #   scripts/check_archs.sh [--archs "80 86 89 90 120"] [--jobs N] [--cache DIR] [--quiet | --markdown] [FILE.cu...]
 #   scripts/check_archs.sh --build DIR [--quiet]     reads what a build with nvcc has left, for its own architectures
 # Fails where a kernel spills registers to memory, or where a file uses a word of simt.h whose instruction is not in its
@@ -8,8 +9,9 @@
 # /usr/local/cuda/bin) and python3, no GPU.
 #
 # One architecture after another, one file at a time: what nvcc said of a file is kept in --cache (build/archs) under a
-# sum of the file, the headers that it includes, the flags and nvcc's version, so a run that was stopped goes on where it
-# was, and after a change only what it touches is compiled. --jobs: compilers at once (the processors of the machine).
+# sum of the file, the headers that it includes, the flags and nvcc's version, so a run that was stopped goes on where
+# it was, and after a change only what it touches is compiled. --jobs: compilers at once (the machine's
+# processors).
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
@@ -31,12 +33,13 @@ done
 headers=no
 if [ ${#files[@]} -eq 0 ]; then
   headers=yes
-  mapfile -t files < <(sed -n '/^set(FURROW_KERNEL_SOURCES/,/)/p' kernels/CMakeLists.txt | grep -oE '[a-z0-9_/]+\.cu' | sed 's|^|kernels/cuda/|')
+  mapfile -t files < <(sed -n '/^set(FURROW_KERNEL_SOURCES/,/)/p' kernels/CMakeLists.txt |
+    grep -oE '[a-z0-9_/]+\.cu' | sed 's|^|kernels/cuda/|')
 fi
 nvcc=
 if [ -z "$build" ]; then
   nvcc=$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)
   [ -x "$nvcc" ] || { echo "check_archs.sh: no nvcc on PATH or in /usr/local/cuda/bin" >&2; exit 5; }
 fi
-exec python3 scripts/check_archs.py --table "$table" --nvcc "$nvcc" --build "$build" --archs "$archs" --jobs "$jobs" --cache "$cache" \
-  --headers "$headers" "${files[@]}"
+exec python3 scripts/check_archs.py --table "$table" --nvcc "$nvcc" --build "$build" --archs "$archs" \
+  --jobs "$jobs" --cache "$cache" --headers "$headers" "${files[@]}"

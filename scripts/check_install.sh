@@ -20,10 +20,12 @@ find_package(furrow REQUIRED)
 add_executable(segment segment.cc)
 target_link_libraries(segment PRIVATE furrow::furrow)
 CMAKE
-cmake -S "$scratch/consumer" -B "$scratch/consumer/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$scratch/prefix" >/dev/null
+cmake -S "$scratch/consumer" -B "$scratch/consumer/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+  -DCMAKE_PREFIX_PATH="$scratch/prefix" >/dev/null
 cmake --build "$scratch/consumer/build"
 # The consumer's mask equals the program's.
-"$scratch/consumer/build/segment" "$root/weights/furrow-mini.safetensors" "$root/examples/astronaut.png" "$scratch/mask.png"
+"$scratch/consumer/build/segment" "$root/weights/furrow-mini.safetensors" "$root/examples/astronaut.png" \
+  "$scratch/mask.png"
 "$scratch/prefix/bin/furrow" segment "$root/examples/astronaut.png" -o "$scratch/out" --save mask >/dev/null
 cmp "$scratch/mask.png" "$scratch/out/astronaut.mask.png"
 echo "check_install: the example built from the install tree gives the program's mask"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# One bounded run that says whether the CUDA kernels are right on this machine's GPU, and how fast: conformance, all kernel
-# tests, end-to-end and gradient parity, benchmarks, and the same beside PyTorch and TensorRT where they are installed.
+# One bounded run that says whether the CUDA kernels are right on this machine's GPU, and how fast: conformance, all
+# kernel tests, end-to-end and gradient parity, benchmarks, and the same beside PyTorch and TensorRT where they
+# are installed.
 #   scripts/gpu_check.sh [--device cuda|cpu-emulated] [--build FOLDER | --prebuilt FOLDER] [--out FILE.json]
 #                        [--minutes 9] [--sizes tiny|full] [--no-peers]
 #   scripts/gpu_check.sh --prepare FOLDER     packs the programs for a machine without compilers; there:
@@ -22,7 +23,11 @@ while [ $# -gt 0 ]; do
     *) fail "unknown option '$1' (see --help)" ;;
   esac
 done
-case "$device" in cuda) sizes=${sizes:-full} ;; cpu-emulated) sizes=${sizes:-tiny} ;; *) fail "--device takes cuda or cpu-emulated" ;; esac
+case "$device" in
+  cuda) sizes=${sizes:-full} ;;
+  cpu-emulated) sizes=${sizes:-tiny} ;;
+  *) fail "--device takes cuda or cpu-emulated" ;;
+esac
 [[ "$sizes" =~ ^(tiny|full)$ ]] || fail "--sizes takes tiny or full"
 [[ "$minutes" =~ ^[0-9]+([.][0-9]+)?$ ]] || fail "--minutes takes a number"
 [ -z "$build" ] || [ -z "$prebuilt" ] || fail "give one of --build and --prebuilt"
@@ -39,7 +44,8 @@ build_into() {  # FOLDER CMAKE-OPTIONS...
   local log=$folder.log
   mkdir -p "$(dirname "$folder")"
   echo "gpu_check: building in $folder (log: $log)"
-  { cmake -S "$root" -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=Release -DFURROW_UNITY=ON -DFURROW_PCH=TESTS "$@" && cmake --build "$folder" --target "${targets[@]}"; } >"$log" 2>&1 ||
+  { cmake -S "$root" -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=Release -DFURROW_UNITY=ON -DFURROW_PCH=TESTS "$@" &&
+    cmake --build "$folder" --target "${targets[@]}"; } >"$log" 2>&1 ||
     { tail -n 25 "$log" >&2; fail "the build failed" 1; }
 }
 
@@ -47,13 +53,17 @@ if [ -n "$prepare" ]; then
   mkdir -p "$prepare"
   folder=$(cd "$prepare" && pwd)
   built=${build:-$root/build/gpu-prebuilt}
-  # Tests look for their files below the folder they run in; the C++ library comes along; the CUDA runtime is static anyway.
-  build_into "$built" -DFURROW_TEST_ROOT=. -DCMAKE_EXE_LINKER_FLAGS="-static-libstdc++ -static-libgcc" $([ "$device" = cuda ] && echo -DFURROW_CUDA=ON)
-  rm -rf "$folder/programs.tar.xz" "$folder/scripts" "$folder/bench" "$folder/examples" "$folder/docs" "$folder/weights" "$folder/tests"
+  # Tests look for their files below the folder they run in; the C++ library comes along; the CUDA runtime is static
+  # anyway.
+  build_into "$built" -DFURROW_TEST_ROOT=. -DCMAKE_EXE_LINKER_FLAGS="-static-libstdc++ -static-libgcc" \
+    $([ "$device" = cuda ] && echo -DFURROW_CUDA=ON)
+  rm -rf "$folder/programs.tar.xz" "$folder/scripts" "$folder/bench" "$folder/examples" "$folder/docs" \
+    "$folder/weights" "$folder/tests"
   staging=$(mktemp -d)
   trap 'rm -rf "$staging"' EXIT
   cd "$built"
-  for program in apps/furrow bench/gpu/furrow_gpu_bench tests/cuda/conformance/furrow_conformance $(find tests/cuda -path tests/cuda/vendor -prune -o -type f -executable -name 'cuda_*_test' -print | sort); do
+  for program in apps/furrow bench/gpu/furrow_gpu_bench tests/cuda/conformance/furrow_conformance \
+    $(find tests/cuda -path tests/cuda/vendor -prune -o -type f -executable -name 'cuda_*_test' -print | sort); do
     mkdir -p "$staging/$(dirname "$program")"
     strip -o "$staging/$program" "$program"
   done
@@ -61,7 +71,8 @@ if [ -n "$prepare" ]; then
   commit_of_tree >"$staging/COMMIT"
   # The programs hold the same kernels many times over: packed together they are little more than one.
   tar -C "$staging" -c . | xz -T1 --lzma2=preset=3,dict=192MiB >"$folder/programs.tar.xz"
-  for item in scripts/gpu_check.sh scripts/gpu_check bench/peers examples/astronaut.png docs/ladder.md weights/furrow-mini.safetensors tests/data/conformance; do
+  for item in scripts/gpu_check.sh scripts/gpu_check bench/peers examples/astronaut.png docs/ladder.md \
+    weights/furrow-mini.safetensors tests/data/conformance; do
     [ -e "$item" ] || continue
     mkdir -p "$folder/$(dirname "$item")"
     cp -r "$item" "$folder/$item"
@@ -86,11 +97,12 @@ commit=$(commit_of_tree)
 if [ -e "$prebuilt/programs.tar.xz" ]; then
   unpacked=$(mktemp -d)
   trap 'rm -rf "$unpacked"' EXIT
-  python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1], "r:xz").extractall(sys.argv[2])' "$prebuilt/programs.tar.xz" "$unpacked"
+  python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1], "r:xz").extractall(sys.argv[2])' \
+    "$prebuilt/programs.tar.xz" "$unpacked"
   prebuilt=$unpacked
   commit=$(cat "$unpacked/COMMIT")
 fi
 status=0
-python3 "$root/scripts/gpu_check/stages.py" --programs "$prebuilt" --device "$device" --sizes "$sizes" --out "$out" --minutes "$minutes" \
-  --commit "$commit" --command "$words" "${peers[@]}" || status=$?
+python3 "$root/scripts/gpu_check/stages.py" --programs "$prebuilt" --device "$device" --sizes "$sizes" --out "$out" \
+  --minutes "$minutes" --commit "$commit" --command "$words" "${peers[@]}" || status=$?
 exit $status

@@ -17,9 +17,12 @@ trap 'rm -f "$log"' EXIT
 quietly() { "$@" > "$log" 2>&1 || { tail -n 40 "$log" >&2; echo "kernel_coverage.sh: '$*' failed" >&2; exit 1; }; }
 
 # The programs of label cuda whose subject is a kernel; the runtime, the vendors and the emulator have others.
-programs=$(sed -nE 's/^furrow_test\((cuda_[a-z_]+_test) .*LABELS cuda\)$/\1/p' "$source_dir/tests/cuda/CMakeLists.txt" | grep -v '^cuda_runtime_test$')
-quietly cmake -S "$source_dir" -B "$build_dir" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 \
-  -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ "-DCMAKE_CXX_FLAGS=-fprofile-instr-generate -fcoverage-mapping" \
+programs=$(tr '\n' ' ' <"$source_dir/tests/cuda/CMakeLists.txt" |
+  grep -oE 'furrow_test\(cuda_[a-z_]+_test [^()]*LABELS cuda\)' | sed -E 's/^furrow_test\((cuda_[a-z_]+).*/\1/' |
+  grep -v '^cuda_runtime_test$')
+quietly cmake -S "$source_dir" -B "$build_dir" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+  -DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ \
+  "-DCMAKE_CXX_FLAGS=-fprofile-instr-generate -fcoverage-mapping" \
   -DFURROW_BUILD_APPS=OFF -DFURROW_CUDA=OFF
 quietly cmake --build "$build_dir" -j "$jobs" --target $programs
 rm -f "$build_dir"/*.profraw   # the build lists tests by running them
@@ -30,12 +33,17 @@ quietly xargs -P "$jobs" -I{} bash -c 'run "$@"' _ "$build_dir" {} <<< "$program
 
 cd "$source_dir"
 kernels=$(find kernels/cuda -name '*.cu' | sort)
-headers=$(grep -lE 'SIMT_DEVICE|SIMT_BOTH' $(find kernels/cuda -name '*.h') | grep -v '/simt' | sort)   # simt*.h: the words
+# Without simt*.h: the words.
+headers=$(grep -lE 'SIMT_DEVICE|SIMT_BOTH' $(find kernels/cuda -name '*.h') | grep -v '/simt' | sort)
 objects=$(printf -- "-object $build_dir/tests/cuda/%s " $programs)   # the first comes without the word
 llvm-cov export -format=lcov ${objects#-object } -instr-profile="$build_dir/kernels.profdata" 2> "$log" |
 awk -v least=$least -v root="$source_dir/" -v wanted="$(echo $kernels $headers)" '
-  /^SF:/ { file = substr($0, 4); sub(/^.*\/\.\.\//, "", file); sub(root, "", file) }   # a compiler cache may write BUILD_DIR/../..
-  /^DA:/ { split(substr($0, 4), part, ","); ++lines[file]; if (part[2] + 0 > 0) ++reached[file]; else missed[file] = missed[file] " " part[1] }
+  # A compiler cache may write BUILD_DIR/../..
+  /^SF:/ { file = substr($0, 4); sub(/^.*\/\.\.\//, "", file); sub(root, "", file) }
+  /^DA:/ {
+    split(substr($0, 4), part, ","); ++lines[file]
+    if (part[2] + 0 > 0) ++reached[file]; else missed[file] = missed[file] " " part[1]
+  }
   function text(file, line, found, i) {   # of one line, without its indent
     for (i = 1; i <= line && (getline found < file) > 0; ++i) {}
     close(file)
@@ -57,5 +65,8 @@ awk -v least=$least -v root="$source_dir/" -v wanted="$(echo $kernels $headers)"
       many = split(missed[order[i]], line, " ")
       for (k = 1; k <= many; ++k) printf "- %s:%d: `%s`\n", order[i], line[k], text(order[i], line[k])
     }
-    if (100 * all_reached < least * all) { printf "kernel_coverage.sh: less than %d %%\n", least > "/dev/stderr"; exit 1 }
+    if (100 * all_reached < least * all) {
+      printf "kernel_coverage.sh: less than %d %%\n", least > "/dev/stderr"
+      exit 1
+    }
   }'

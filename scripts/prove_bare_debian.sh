@@ -26,7 +26,10 @@ cleanup() {
 trap cleanup EXIT
 
 echo "bare root: debootstrap bookworm"
-debootstrap --variant=minbase bookworm "$bare" "${FURROW_MIRROR:-http://deb.debian.org/debian}" >"$bare.log" 2>&1 || { tail -n 5 "$bare.log" >&2; exit 7; }
+debootstrap --variant=minbase bookworm "$bare" "${FURROW_MIRROR:-http://deb.debian.org/debian}" >"$bare.log" 2>&1 || {
+  tail -n 5 "$bare.log" >&2
+  exit 7
+}
 rm -f "$bare.log"
 # The host's way to its mirror (resolver, proxy, certificates) is part of the network, not of the system under test.
 cp -L /etc/resolv.conf "$bare/etc/resolv.conf" 2>/dev/null || true
@@ -37,7 +40,8 @@ git clone -q "$root" "$bare/root/furrow"
 
 inside() {  # inside COMMAND: in the bare root with an empty environment, timed
   local begin=$SECONDS
-  chroot "$bare" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb http_proxy="${http_proxy:-}" https_proxy="${https_proxy:-}" \
+  chroot "$bare" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb \
+    http_proxy="${http_proxy:-}" https_proxy="${https_proxy:-}" \
     bash -c "cd /root/furrow && $1"
   echo "== '$1' took $((SECONDS - begin)) s"
 }

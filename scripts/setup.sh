@@ -14,13 +14,14 @@ while [ $# -gt 0 ]; do
   esac
 done
 
-# Program: compiler, build tools, header libraries, zlib and yaml-cpp (linked statically), stb_image, the face cascade. `furrow model
-# get` wants curl and ca-certificates besides; nothing else does.
+# Program: compiler, build tools, header libraries, zlib and yaml-cpp (linked statically), stb_image, the face cascade.
+# `furrow model get` wants curl and ca-certificates besides; nothing else does.
 packages=(g++ cmake ninja-build zlib1g-dev libstb-dev libcli11-dev nlohmann-json3-dev libyaml-cpp-dev opencv-data)
 case "$purpose" in
   run) ;;
   test) packages+=(libgtest-dev libbenchmark-dev libopenmpi-dev openmpi-bin ccache python3 curl) ;;
-  soak) packages+=(libgtest-dev libbenchmark-dev libopenmpi-dev openmpi-bin ccache python3 curl clang llvm libclang-rt-14-dev python3-torch python3-opencv python3-pil python3-numpy) ;;
+  soak) packages+=(libgtest-dev libbenchmark-dev libopenmpi-dev openmpi-bin ccache python3 curl
+    clang llvm libclang-rt-14-dev python3-torch python3-opencv python3-pil python3-numpy) ;;
   *) echo "setup.sh: --for takes run, test or soak, not '$purpose'" >&2; exit 2 ;;
 esac
 
@@ -43,5 +44,6 @@ if [ "$yes" = no ]; then
   case "$answer" in y|Y|yes) ;; *) echo "setup: nothing installed"; exit 130 ;; esac
 fi
 "${as_root[@]}" apt-get update -qq
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+  "${missing[@]}" >/dev/null
 echo "setup: installed ${#missing[@]} packages"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What takes hours: fuzzing with a budget, a long folder, broken kernels. Prints a table; commit it as docs/soak.md.
 #   scripts/soak.sh [--minutes N] [--targets "zip png_walk"] [--no-setup]
-# N: minutes of fuzzing per target (default 60), as many targets at once as there are processors; all targets by default.
+# N: minutes of fuzzing per target (default 60), as many targets at once as there are processors; by default all.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
@@ -31,15 +31,17 @@ echo "| what | amount | result |"
 echo "|---|---|---|"
 
 # name of the target -> folder of its corpus
-declare -A corpus=([zip]=zip [pickle]=pickle [pth]=pth [safetensors]=safetensors [png_walk]=png [png_decode]=png [jpeg]=jpeg)
+declare -A corpus=([zip]=zip [pickle]=pickle [pth]=pth [safetensors]=safetensors [png_walk]=png
+  [png_decode]=png [jpeg]=jpeg)
 failed=0
 fuzz() {  # fuzz TARGET: leaves its log and its exit status in $work
   mkdir -p "$work/$1"
-  # -timeout in seconds of wall clock, -rss_limit in MiB: a refusal takes 1 s at most, but the sanitizers make it slower and
-  # larger, and a busy machine stretches it (5 s were once passed by an input that needs 0.02 s of processor time).
+  # -timeout in seconds of wall clock, -rss_limit in MiB: a refusal takes 1 s at most, but the sanitizers make it slower
+  # and larger, and a busy machine stretches it (5 s were once passed by an input that needs 0.02 s of processor time).
   local status=0
-  (cd "$work" && "$root/build/fuzz/fuzz/fuzz_$1" -max_total_time=$((minutes * 60)) -timeout=25 -rss_limit_mb=1024 -print_final_stats=1 \
-    -artifact_prefix="$root/$1-" "$work/$1" "$root/fuzz/corpus/${corpus[$1]}" >"$work/$1.log" 2>&1) || status=$?
+  (cd "$work" && "$root/build/fuzz/fuzz/fuzz_$1" -max_total_time=$((minutes * 60)) -timeout=25 \
+    -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$root/$1-" \
+    "$work/$1" "$root/fuzz/corpus/${corpus[$1]}" >"$work/$1.log" 2>&1) || status=$?
   echo "$status" >"$work/$1.status"
 }
 for target in $targets; do
@@ -62,15 +64,18 @@ import os, struct, sys, zlib
 folder, many = sys.argv[1], int(sys.argv[2])
 os.makedirs(folder)
 chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-photo = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(b"\0" * 200)) + chunk(b"IEND", b"")
+photo = (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)) +
+         chunk(b"IDAT", zlib.compress(b"\0" * 200)) + chunk(b"IEND", b""))
 for i in range(many):
     with open(f"{folder}/{i:06}.png", "wb") as file:
         file.write(photo if i % (many // 3) != 7 else photo[:-30])
 PYTHON
 begin=$SECONDS status=0
-build/release/apps/furrow -q segment --crop none --size 32 --save mask -o "$work/out" "$work/in" >/dev/null 2>"$work/many.log" || status=$?
+build/release/apps/furrow -q segment --crop none --size 32 --save mask -o "$work/out" "$work/in" \
+  >/dev/null 2>"$work/many.log" || status=$?
 done_files=$(find "$work/out" -name '*.mask.png' | wc -l)
-if [ "$status" -eq 4 ] && [ "$done_files" -eq $((many - 3)) ] && grep -q "3 of $many inputs failed" "$work/many.log"; then result="exit 4, 3 listed, the rest done"; else result="**exit $status, $done_files files**"; failed=1; fi
+if [ "$status" -eq 4 ] && [ "$done_files" -eq $((many - 3)) ] && grep -q "3 of $many inputs failed" "$work/many.log"
+then result="exit 4, 3 listed, the rest done"; else result="**exit $status, $done_files files**"; failed=1; fi
 echo "| folder with 3 bad photos | $many photos, $((SECONDS - begin)) s | $result |"
 rm -rf "$work/in" "$work/out"
 
@@ -78,14 +83,16 @@ rm -rf "$work/in" "$work/out"
 kills=${FURROW_SOAK_KILLS:-200}
 cmake --build --preset release --target furrow_fault_shim >/dev/null
 log=$work/kills.log
-if python3 tests/apps/train_test.py build/release/apps/furrow build/release/tests/train/libfurrow_fault_shim.so --kill-points "$kills" >"$log" 2>&1
+if python3 tests/apps/train_test.py build/release/apps/furrow build/release/tests/train/libfurrow_fault_shim.so \
+  --kill-points "$kills" >"$log" 2>&1
 then result=$(grep 'resumed bit for bit' "$log"); else result="**$(tail -n 1 "$log")**"; failed=1; fi
 echo "| training killed with SIGKILL | $kills moments | $result |"
 
 # The real kernels, broken one line at a time: their tests must fail each time.
 cmake --build --preset release --target cuda_mma_conv_test cuda_conv_test >/dev/null
 log=$work/mutations.log
-if python3 tests/cuda/mutations/mutations.py build/release >"$log" 2>&1; then result="all killed"; else result="**$(tail -n 1 "$log")**"; failed=1; fi
+if python3 tests/cuda/mutations/mutations.py build/release >"$log" 2>&1
+then result="all killed"; else result="**$(tail -n 1 "$log")**"; failed=1; fi
 echo "| mutations of CUDA kernels | $(grep -c '^killed' "$log" || true) | $result |"
 
 exit $failed

@@ -16,8 +16,8 @@ namespace furrow::train {
 enum class AuditPart : uint8_t { loss, gradient, parameter, statistic, counter };
 std::string_view name(AuditPart part);
 
-// other_branch: float32 took another branch than float64 before it (train/audit_branches.h), so that only gross errors
-// would show: it is neither.
+// other_branch: float32 took, or in the dump may have taken, another branch than float64 before it
+// (train/audit_branches.h), so that only gross errors would show: it is neither.
 enum class AuditVerdict : uint8_t { agrees, departs, other_branch };
 std::string_view name(AuditVerdict verdict);
 
@@ -57,7 +57,7 @@ struct Audit {
   std::optional<size_t> first;  // the first row that departs
   const AuditTolerance* tolerance = nullptr;
   std::string architecture;
-  Branches branches;  // looked for in float32, where something departs
+  Branches branches;  // looked for where either side is float32 and something departs
 };
 
 // `weights`: where the dump started from, a network that recognise() knows. Parameters are all trained, dropout is

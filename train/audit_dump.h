@@ -39,7 +39,8 @@ struct AuditDump {
 //   loss.*          of dice_focal: the fields of DiceFocal (kernels/losses.h), which keep their defaults where absent;
 //                   of cross_entropy: ignore_index
 //   optimiser.kind  adamw, with lr, beta1, beta2, eps, weight_decay | sgd, with lr, momentum, weight_decay [, nesterov]
-//   optimiser.max_norm   the norm that gradients are clipped to; absent: they are not
+//   optimiser.max_norm   the norm that gradients are clipped to; absent: they are not; 0, which makes PyTorch set
+//                   them all to 0, is refused
 //
 // Errors: those of io::read_checkpoint; ErrorCode::malformed for an array that is missing, has another rank, type or
 // extent, or holds what is not finite in input or target, and for a value that is missing or no number;

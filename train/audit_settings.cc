@@ -41,6 +41,13 @@ class Values {
     asked_.insert(key);
     if (values_.contains(key)) value = number(key, least, most);
   }
+  void whole_or_default(const std::string& key, int32_t& value) {
+    double number = value;
+    number_or_default(key, number, std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max());
+    if (number != std::floor(number))
+      throw Error(ErrorCode::malformed, "not a whole number: " + printable(word(key), 40)).in(key);
+    value = static_cast<int32_t>(number);
+  }
   void flag_or_default(const std::string& key, bool& value) {
     asked_.insert(key);
     if (!values_.contains(key)) return;
@@ -95,10 +102,7 @@ LossFunction loss(Values& values, bool& labels) {
         .hint("dice_focal, squared_error or cross_entropy");
   labels = true;
   CrossEntropy form;
-  double ignored = form.ignore_index;
-  values.number_or_default("loss.ignore_index", ignored, std::numeric_limits<int32_t>::min(),
-                           std::numeric_limits<int32_t>::max());
-  form.ignore_index = static_cast<int32_t>(ignored);
+  values.whole_or_default("loss.ignore_index", form.ignore_index);
   return loss_of(form);
 }
 
@@ -132,6 +136,10 @@ AuditSettings audit_settings(const std::map<std::string, std::string>& given) {
   out.lr = values.number("optimiser.lr");
   out.options.weight_decay = values.number("optimiser.weight_decay");
   values.number_or_default("optimiser.max_norm", out.options.max_norm);
+  if (given.contains("optimiser.max_norm") && out.options.max_norm == 0)  // TrainStep would clip nothing
+    throw Error(ErrorCode::unsupported, "PyTorch's clip_grad_norm_() with 0 makes every gradient 0")
+        .in("optimiser.max_norm")
+        .hint("leave it out where gradients are not clipped");
   values.refuse_others();
   return out;
 }

@@ -28,9 +28,11 @@ struct Axis {
     high = std::max(high, value);
   }
   bool empty() const { return low > high; }
-  void widen() {
-    if (high - low > 0) return;
-    const double margin = std::max(std::abs(low) * 0.1, 1e-12);
+  // Where the values are so near to each other that their labels would need more than eight digits.
+  void widen(bool logarithmic) {
+    const double size = logarithmic ? 1 : std::max(std::abs(low), std::abs(high));
+    if (high - low > 1e-7 * size) return;
+    const double margin = size > 0 ? 0.1 * size : 1;
     low -= margin;
     high += margin;
   }
@@ -43,6 +45,46 @@ double round_step(const Axis& axis, int count) {
   for (const double factor : {1.0, 2.0, 5.0})
     if (factor * power >= rough) return factor * power;
   return 10 * power;
+}
+
+struct Tick {
+  double at;  // in the scale of the axis
+  std::string text;
+};
+
+constexpr double kSlack = 1e-9;  // so that an end of the axis that is a tick's has its line
+
+// At whole multiples of a round step, with as many digits as tell two of them apart.
+std::vector<Tick> ticks(const Axis& axis, int count) {
+  const double step = round_step(axis, count), largest = std::max(std::abs(axis.low), std::abs(axis.high));
+  const double digits = std::floor(std::log10(largest)) - std::floor(std::log10(step) + kSlack) + 1;
+  const int shown = std::max(6, static_cast<int>(digits));
+  std::vector<Tick> out;
+  for (double n = std::ceil(axis.low / step - kSlack) + 0.0; n <= axis.high / step + kSlack; ++n) {
+    char text[40];
+    std::snprintf(text, sizeof text, "%.*g", shown, n * step);
+    out.push_back({n * step, text});
+  }
+  return out;
+}
+
+// Of an axis of logarithms: decades; up to two and a half of them, 1, 2 and 5 in each; within one, as of any other axis.
+std::vector<Tick> logarithmic_ticks(const Axis& axis) {
+  const double decades = axis.high - axis.low;
+  std::vector<Tick> out;
+  if (decades < 1) {
+    out = ticks({std::pow(10, axis.low), std::pow(10, axis.high)}, 5);
+    for (Tick& tick : out) tick.at = std::log10(tick.at);
+    return out;
+  }
+  const double step = std::max(1.0, round_step(axis, 6));
+  for (double power = std::floor(axis.low / step) * step; power <= axis.high + kSlack; power += step)
+    for (const int factor : {1, 2, 5}) {
+      const double at = power + std::log10(factor);
+      if (at < axis.low - kSlack || at > axis.high + kSlack || (factor > 1 && decades > 2.5)) continue;
+      out.push_back({at, text_of(factor * std::pow(10, power), "%g")});
+    }
+  return out;
 }
 
 std::string grid_line(double x0, double y0, double x1, double y1) {
@@ -111,21 +153,18 @@ std::string chart_svg(const Chart& chart) {
   }
   if (x.empty()) return "";
   if (chart.unit_square) x = y = {0, 1};
-  x.widen();
-  y.widen();
+  x.widen(false);
+  y.widen(chart.logarithmic);
   std::string out = "<svg viewBox=\"0 0 " + text_of(frame.width) + " " + text_of(frame.height) +
                     "\" xmlns=\"http://www.w3.org/2000/svg\" role=\"img\"><title>" + io::html_text(chart.title) +
                     "</title>";
-  // A little more than the end, so that a step that does not sum up to it exactly still has its line there.
-  const double step_x = round_step(x, 6), step_y = round_step(y, 5), slack = 1e-9;
-  for (double v = std::ceil(x.low / step_x) * step_x; v <= x.high + slack * step_x; v += step_x) {
-    const double at = frame.x(x.at(v));
-    out += grid_line(at, frame.top, at, low) + label(at, low + 14, "middle", text_of(v, "%.6g"));
+  for (const Tick& tick : ticks(x, 6)) {
+    const double at = frame.x(x.at(tick.at));
+    out += grid_line(at, frame.top, at, low) + label(at, low + 14, "middle", tick.text);
   }
-  for (double v = std::ceil(y.low / step_y) * step_y; v <= y.high + slack * step_y; v += step_y) {
-    const double at = frame.y(y.at(v)), shown = std::abs(v) < step_y * slack ? 0 : v;
-    out += grid_line(frame.left, at, right, at) +
-           label(frame.left - 6, at + 4, "end", text_of(chart.logarithmic ? std::pow(10, shown) : shown, "%.3g"));
+  for (const Tick& tick : chart.logarithmic ? logarithmic_ticks(y) : ticks(y, 5)) {
+    const double at = frame.y(y.at(tick.at));
+    out += grid_line(frame.left, at, right, at) + label(frame.left - 6, at + 4, "end", tick.text);
   }
   out += label(frame.x(0.5), frame.height - 4, "middle", chart.x);
   if (!chart.y.empty())

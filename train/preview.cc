@@ -27,7 +27,8 @@ int64_t write_preview(const TrainJob& job, const std::string& folder) {
   const data::PreviewOptions options{.versions = 3,
                                      .columns = 4,
                                      .longest_side = std::clamp<int64_t>(job.options.size, 16, 512),
-                                     .threshold = threshold};
+                                     .threshold = threshold,
+                                     .crop = job.options.crop};
   std::vector<std::string> lines(static_cast<size_t>(pictures));
   parallel_for(&pool, pictures, [&](int64_t i, int) {
     const int64_t item = data.train[static_cast<size_t>(order[static_cast<size_t>(i)])];

@@ -10,6 +10,8 @@
 #include "io/sha256.h"
 #include "parallel/communicator.h"
 #include "parallel/launch.h"
+#include "train/gpu_of_process.h"
+#include "train/team.h"
 
 namespace furrow::train {
 namespace {
@@ -27,15 +29,10 @@ std::string name_of(DeviceKind kind) {
 }
 
 std::unique_ptr<Backend> open_backend(const TrainOptions& o, ThreadPool* pool, std::string& device,
-                                      std::vector<std::string>& notes, bool shared) {
-  ChosenDevice chosen = choose_device(o.device);
-  // Processes of one machine take a GPU each, unless one was named or the launcher hides the others' from each.
-  if (shared && chosen.device.kind == DeviceKind::cuda && o.device.find(':') == std::string::npos)
-    if (const auto launch = parallel::launched(); launch && launch->local_rank > 0) {
-      try {
-        chosen = choose_device("cuda:" + std::to_string(launch->local_rank));
-      } catch (const Error& error) { notes.push_back("this process shares cuda:0: " + error.reason()); }
-    }
+                                      std::vector<std::string>& notes, std::string& own_note, bool shared) {
+  // Processes of one machine take a GPU each.
+  const auto [chosen, note] = device_of_process(o.device, shared ? parallel::launched() : std::nullopt);
+  own_note = note;
   device = name_of(chosen.device.kind);
   if (o.device == "auto") notes.push_back("device " + device + ": " + chosen.reason);
   BackendOptions options;
@@ -88,7 +85,7 @@ Session::Session(const TrainJob& job, const Snapshot* from)
       limits(job.limits),
       peers(job.together),
       pool(static_cast<int>(options.threads)),
-      backend(open_backend(options, &pool, device, notes, job.together != nullptr)),
+      backend(open_backend(options, &pool, device, notes, own_note, job.together != nullptr)),
       data(open_data(options, limits, &pool)),
       loader_threads(std::clamp(pool.threads(), 1, 8)),
       loss(make_loss(options, options.measure_class_weight ? background_per_wrinkle(data, &pool) : 1)),
@@ -116,6 +113,7 @@ Session::Session(const TrainJob& job, const Snapshot* from)
     network = make_network(same, backend->dtype(), limits, notes);
     network->load(model_tensors(*from), backend->dtype());
   }
+  if (peers != nullptr) Team(*job.together).agree(*this, job);  // before anything that all of them have to do together
   if (peers != nullptr && job.nccl) {
     nccl = peers_by_nccl(*backend, *peers);
     peers = nccl.get();

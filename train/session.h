@@ -17,13 +17,14 @@ namespace furrow::train {
 
 // The parts in the order in which they are made, later ones from earlier ones.
 struct Session {
-  // `from`: the checkpoint to go on from, or null.
+  // `from`: the checkpoint to go on from, or null. Processes that train together must agree (Team::agree).
   Session(const TrainJob& job, const Snapshot* from);
 
   const TrainOptions& options;
   const io::Limits& limits;
   Peers* peers;                    // null: this process alone
-  std::vector<std::string> notes;  // what making them had to say
+  std::vector<std::string> notes;  // what making them had to say; rank 0 says it
+  std::string own_note;            // what each process has to say of itself, or ""
   ThreadPool pool;
   std::string device;  // in words
   std::unique_ptr<Backend> backend;

@@ -46,11 +46,12 @@ std::string examples(const Data& data) {
 
 }  // namespace
 
-void Team::agree(const Session& session, const std::string& version) {
-  constexpr std::array<const char*, 4> kWhat = {"version of the program", "configuration", "list of examples",
-                                                "back-end or instruction set"};
-  const std::array<double, 4> own = {digest(version), digest(alike(session.options)), digest(examples(session.data)),
-                                     digest(session.backend->name())};
+void Team::agree(const Session& session, const TrainJob& job) {
+  constexpr std::array<const char*, 5> kWhat = {"version of the program", "configuration", "list of examples",
+                                                "back-end or instruction set", "way of exchange (--parallel)"};
+  const std::array<double, 5> own = {digest(job.version), digest(alike(session.options)),
+                                     digest(examples(session.data)), digest(session.backend->name()),
+                                     job.nccl ? 1.0 : 0.0};
   std::vector<double> every(own.size() * static_cast<size_t>(all_.size()));
   all_.gather(own, every);
   for (size_t i = own.size(); i < every.size(); ++i) {
@@ -115,8 +116,8 @@ TrainResult follow(const TrainJob& job) {
   TrainJob own = job;
   if (job.resume) own.options.init_weights.clear();  // rank 0 has the values
   Session session(own, nullptr);
+  if (job.hooks.note && !session.own_note.empty()) job.hooks.note(session.own_note);
   Team team(*job.together);
-  team.agree(session, job.version);
   team.share(session);
   data::Loader loader(*session.data.set, session.data.train, session.loader_options(), augmentation(own.options, false),
                       {static_cast<uint32_t>(session.position.epoch), session.position.batch});

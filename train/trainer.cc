@@ -324,11 +324,15 @@ void note(const TrainJob& job, const Preflight& check) {
   for (const std::string& warning : check.warnings) note(job, "warning: " + warning);
 }
 
+void note(const TrainJob& job, const Session& session) {
+  for (const std::string& text : session.notes) note(job, text);
+  if (!session.own_note.empty()) note(job, session.own_note);
+}
+
 TrainResult start(const TrainJob& job) {
   refuse_existing_run(job.run);  // before the work of looking at the data; RunFolder asks again
   Session session(job, nullptr);
-  for (const std::string& text : session.notes) note(job, text);
-  if (job.together != nullptr) Team(*job.together).agree(session, job.version);
+  note(job, session);
   if (job.options.preflight) {
     const Preflight check = preflight_of(session, job);
     note(job, check);
@@ -345,8 +349,7 @@ TrainResult resume(const TrainJob& job) {
   const CheckpointStore::Found found = store.newest(job.limits);
   for (const std::string& warning : found.warnings) note(job, warning);
   Session session(job, &found.snapshot);
-  for (const std::string& text : session.notes) note(job, text);
-  if (job.together != nullptr) Team(*job.together).agree(session, job.version);
+  note(job, session);
   return with_file(found.path, [&] { return Run(job, folder, store, session, &found.snapshot); }).run(false);
 }
 

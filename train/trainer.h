@@ -39,7 +39,7 @@ struct TrainJob {
   io::Limits limits;
   TrainHooks hooks;
   // The processes that train together, each by the same call with the same job; null: this one alone. Rank 0 speaks,
-  // validates and writes; batches of the configuration are those of each process.
+  // validates and writes (of the others each notes what is of it alone); batches of the configuration are each one's.
   parallel::Communicator* together = nullptr;
   bool nccl = false;  // gradients go from GPU to GPU
 };

@@ -16,7 +16,8 @@ double copy_rate(Session& s) {
   const size_t part = pattern.size() * sizeof(float);
   s.runtime().zero(s.stream(), from.data(), bytes);
   s.runtime().upload(s.stream(), from.as<std::byte>() + (bytes - part), pattern.data(), part);
-  const Subject copy{[&] { s.runtime().copy(s.stream(), to.data(), from.data(), bytes); }, [&] { s.runtime().synchronize(s.stream()); }};
+  const Subject copy{[&] { s.runtime().copy(s.stream(), to.data(), from.data(), bytes); },
+                     [&] { s.runtime().synchronize(s.stream()); }};
   const Timing t = s.time({copy}, 20)[0];
   std::vector<float> last(pattern.size());
   s.runtime().download(s.stream(), last.data(), to.as<std::byte>() + (bytes - part), part);
@@ -46,16 +47,21 @@ double loop_rate(Session& s, gpu::PeakLoop loop, const char* name, const char* h
 void add_ceilings(Session& s) {
   const double copy = copy_rate(s);
   double peaks[4];
-  peaks[static_cast<size_t>(Precision::fp32)] = loop_rate(s, gpu::PeakLoop::f32, "multiply fp32", "own loop of fmaf on registers");
-  peaks[static_cast<size_t>(Precision::tf32)] = loop_rate(s, gpu::PeakLoop::tf32, "multiply tf32", "own loop of mma.sync m16n8k8 on registers");
-  peaks[static_cast<size_t>(Precision::bf16)] = loop_rate(s, gpu::PeakLoop::bf16, "multiply bf16", "own loop of mma.sync m16n8k16 on registers");
-  peaks[static_cast<size_t>(Precision::fp16)] = loop_rate(s, gpu::PeakLoop::f16, "multiply fp16", "own loop of mma.sync m16n8k16 on registers");
+  peaks[static_cast<size_t>(Precision::fp32)] =
+      loop_rate(s, gpu::PeakLoop::f32, "multiply fp32", "own loop of fmaf on registers");
+  peaks[static_cast<size_t>(Precision::tf32)] =
+      loop_rate(s, gpu::PeakLoop::tf32, "multiply tf32", "own loop of mma.sync m16n8k8 on registers");
+  peaks[static_cast<size_t>(Precision::bf16)] =
+      loop_rate(s, gpu::PeakLoop::bf16, "multiply bf16", "own loop of mma.sync m16n8k16 on registers");
+  peaks[static_cast<size_t>(Precision::fp16)] =
+      loop_rate(s, gpu::PeakLoop::f16, "multiply fp16", "own loop of mma.sync m16n8k16 on registers");
   s.set_ceilings(copy, peaks);
 
   const auto finish = [&] { s.runtime().synchronize(s.stream()); };
   const auto nothing = [&] { s.tables().peak->nothing(s.stream()); };
   const double waited = s.time({{nothing, finish}}, 0)[0].ms;
-  s.report.ceilings.push_back({"launch and wait", "us", waited * 1e3, "an empty kernel, launched and waited for", none()});
+  s.report.ceilings.push_back(
+      {"launch and wait", "us", waited * 1e3, "an empty kernel, launched and waited for", none()});
   const double queued = s.time({{nothing, finish}}, 5)[0].ms;
   s.report.ceilings.push_back({"launch", "us", queued * 1e3, "an empty kernel among many in a stream", none()});
   constexpr int kNodes = 64;

@@ -42,13 +42,16 @@ void add_ladder(Session& session) {
     const std::string name = std::string(rung.name) + " " + problem(step);
     if (!session.time_for("ladder " + name, session.tiny() ? 0.2 : 4)) continue;
     const bool half = rung.precision == Precision::fp16;
-    const std::vector<std::byte> x_host = stored(in.x[0], half), w_host = stored(in.weights.w, half), b_host = stored(in.weights.b, false);
+    const std::vector<std::byte> x_host = stored(in.x[0], half), w_host = stored(in.weights.w, half),
+                                 b_host = stored(in.weights.b, false);
     const std::vector<std::byte> nan(x_host.size(), std::byte{0xFF});   // all bits set: NaN in both types
     gpu::Runtime& runtime = session.runtime();
-    const DeviceBytes x(runtime, x_host.data(), x_host.size()), w(runtime, w_host.data(), w_host.size()), b(runtime, b_host.data(), b_host.size()),
-        y(runtime, nan.data(), nan.size());
+    const DeviceBytes x(runtime, x_host.data(), x_host.size()), w(runtime, w_host.data(), w_host.size()),
+        b(runtime, b_host.data(), b_host.size()), y(runtime, nan.data(), nan.size());
     const DType type = half ? DType::f16 : DType::f32;
-    const gpu::LadderArgs args{.x = {x.data(), type, 1, side, side, channels, channels}, .w = w.data(), .b = b.as<float>(),
+    const gpu::LadderArgs args{.x = {x.data(), type, 1, side, side, channels, channels},
+                               .w = w.data(),
+                               .b = b.as<float>(),
                                .y = {y.data(), type, 1, side, side, channels, channels}};
     const auto launch = session.tables().ladder->*rung.launch;
     const Timing timing = session.time({session.launches([&] { launch(session.stream(), args); })}, 5)[0];
@@ -61,7 +64,10 @@ void add_ladder(Session& session) {
       std::memcpy(half ? static_cast<void*>(&narrow) : &values[i], &bits[i * (half ? 2 : 4)], half ? 2 : 4);
       if (half) values[i] = f16_to_f32(narrow);
     }
-    Row row{.group = "ladder", .name = name, .cost = {static_cast<double>(flops(step)), static_cast<double>(min_bytes(step, half ? 2 : 4))}, .timed = "device"};
+    Row row{.group = "ladder",
+            .name = name,
+            .cost = {static_cast<double>(flops(step)), static_cast<double>(min_bytes(step, half ? 2 : 4))},
+            .timed = "device"};
     row.note = half ? "fp16" : "fp32";
     row.check = {"samples against float64, of the largest", sampled_error(step, in, got, session.tiny() ? 16 : 48),
                  rounding_bound(half ? "fp16" : "fp32", 9 * int64_t{channels})};

@@ -11,8 +11,10 @@ namespace {
 constexpr Precision kPrecisions[] = {Precision::fp32, Precision::tf32, Precision::bf16, Precision::fp16};
 
 // Names of cases::unet_steps, in its order.
-constexpr const char* kNames[] = {"inc.1",   "inc.2",   "down1.1", "down1.2", "down2.1", "down2.2", "down3.1", "down3.2", "down4.1", "down4.2", "up1.T",
-                                  "up1.1",   "up1.2",   "up2.T",   "up2.1",   "up2.2",   "up3.T",   "up3.1",   "up3.2",   "up4.T",   "up4.1",   "up4.2+outc"};
+constexpr const char* kNames[] = {"inc.1",   "inc.2",   "down1.1", "down1.2",   "down2.1", "down2.2",
+                                  "down3.1", "down3.2", "down4.1", "down4.2",   "up1.T",   "up1.1",
+                                  "up1.2",   "up2.T",   "up2.1",   "up2.2",     "up3.T",   "up3.1",
+                                  "up3.2",   "up4.T",   "up4.1",   "up4.2+outc"};
 
 const ConvStep* conv_of(const Step& step) { return std::get_if<ConvStep>(&step); }
 
@@ -20,11 +22,16 @@ const ConvStep* conv_of(const Step& step) { return std::get_if<ConvStep>(&step);
 class LayerRun {
  public:
   LayerRun(const Session& session, const Step& step, const StepInputs& in, Precision precision)
-      : step_(step), backend_(session.backend(precision)), element_(precision == Precision::fp32 || precision == Precision::tf32 ? 4 : 2) {
+      : step_(step),
+        backend_(session.backend(precision)),
+        element_(precision == Precision::fp32 || precision == Precision::tf32 ? 4 : 2) {
     const ConvStep* conv = conv_of(step);
-    const Shape y = output_shape(step), pooled{y.n, y.h / 2, y.w / 2, y.c}, head{y.n, y.h, y.w, conv != nullptr ? conv->head : 0};
-    size_t bytes = backend_->workspace_bytes(step) + 6 * Arena::kAlignment + static_cast<size_t>(head.elements()) * sizeof(float);
-    for (const Shape& s : {in.x[0].shape(), in.x[1].empty() ? Shape{1, 1, 1, 1} : in.x[1].shape(), y, pooled}) bytes += backend_->placed_bytes(s);
+    const Shape y = output_shape(step), pooled{y.n, y.h / 2, y.w / 2, y.c},
+                head{y.n, y.h, y.w, conv != nullptr ? conv->head : 0};
+    size_t bytes =
+        backend_->workspace_bytes(step) + 6 * Arena::kAlignment + static_cast<size_t>(head.elements()) * sizeof(float);
+    for (const Shape& s : {in.x[0].shape(), in.x[1].empty() ? Shape{1, 1, 1, 1} : in.x[1].shape(), y, pooled})
+      bytes += backend_->placed_bytes(s);
     arena_ = backend_->reserve(bytes);
     poison();
     for (int i = 0; i < 2; ++i)
@@ -76,9 +83,11 @@ class LayerRun {
     constexpr int64_t kPart = 1 << 16;   // pixels of 8 channels
     const Tensor nan = filled({1, 1, kPart, 8}, NAN);
     const size_t part = backend_->placed_bytes(nan.shape());
-    for (size_t at = 0; at + part <= arena_.capacity(); at += part) backend_->place(nan, {arena_.data() + at, nan.shape()});
+    for (size_t at = 0; at + part <= arena_.capacity(); at += part)
+      backend_->place(nan, {arena_.data() + at, nan.shape()});
     const auto rest = static_cast<int64_t>(arena_.capacity() % part / backend_->placed_bytes({1, 1, 1, 8}));
-    if (rest > 0) backend_->place(filled({1, 1, rest, 8}, NAN), {arena_.data() + arena_.capacity() / part * part, {1, 1, rest, 8}});
+    if (rest > 0)
+      backend_->place(filled({1, 1, rest, 8}, NAN), {arena_.data() + arena_.capacity() / part * part, {1, 1, rest, 8}});
     backend_->finish();
   }
   static Tensor filled(const Shape& shape, float value) {
@@ -99,7 +108,9 @@ class LayerRun {
 // Products in one sum, of a step with its head.
 int64_t sum_length(const Step& step) {
   const ConvStep* conv = conv_of(step);
-  return conv == nullptr ? std::get<UpconvStep>(step).x.c : conv->geometry.kernel_h * conv->geometry.kernel_w * cases::input_channels(*conv) + (conv->head > 0 ? conv->oc : 0);
+  return conv == nullptr ? std::get<UpconvStep>(step).x.c
+                         : conv->geometry.kernel_h * conv->geometry.kernel_w * cases::input_channels(*conv) +
+                               (conv->head > 0 ? conv->oc : 0);
 }
 
 double largest_difference(const StepResults& got, const StepResults& want) {
@@ -130,9 +141,11 @@ void add_layer(Session& session, const std::string& name, const Step& step) {
     const double bound = rounding_bound(p.c_str(), sum_length(step));
     const StepResults got = runs[i]->results();
     Row row{.group = "layer", .name = name + " " + p, .timed = "device", .note = runs[i]->algorithm()};
-    row.cost = {static_cast<double>(flops(step)), static_cast<double>(min_bytes(step, static_cast<size_t>(runs[i]->element())))};
+    row.cost = {static_cast<double>(flops(step)),
+                static_cast<double>(min_bytes(step, static_cast<size_t>(runs[i]->element())))};
     if (i == 0) {
-      row.check = {"samples against float64, of the largest", sampled_error(step, in, got, session.tiny() ? 16 : 48), bound};
+      row.check = {"samples against float64, of the largest", sampled_error(step, in, got, session.tiny() ? 16 : 48),
+                   bound};
       exact = got;
     } else {
       row.check = {"everything against fp32, of the largest", largest_difference(got, exact), bound};

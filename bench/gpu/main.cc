@@ -2,8 +2,8 @@
 //
 //   furrow_gpu_bench --device cuda --sizes full --seconds 240 --json FILE
 //
-// scripts/gpu_check.sh runs it and prints the table; docs/gpu.md says what the numbers mean. On cpu-emulated the times are
-// the emulator's and tell nothing about a GPU.
+// scripts/gpu_check.sh runs it and prints the table; docs/gpu.md says what the numbers mean. On cpu-emulated the times
+// are the emulator's and tell nothing about a GPU.
 #include <cstdio>
 #include <string>
 
@@ -19,9 +19,14 @@ int run(int argc, char** argv) {
   std::string device = "cpu-emulated", sizes = "tiny", json, seconds = "300";
   for (int i = 1; i < argc; ++i) {
     const std::string option = argv[i];
-    std::string* const value = option == "--device" ? &device : option == "--sizes" ? &sizes : option == "--json" ? &json : option == "--seconds" ? &seconds : nullptr;
+    std::string* const value = option == "--device"    ? &device
+                               : option == "--sizes"   ? &sizes
+                               : option == "--json"    ? &json
+                               : option == "--seconds" ? &seconds
+                                                       : nullptr;
     if (value == nullptr || i + 1 >= argc)
-      throw Error(ErrorCode::usage, "usage: furrow_gpu_bench [--device cuda|cpu-emulated] [--sizes tiny|full] [--seconds N] --json FILE");
+      throw Error(ErrorCode::usage,
+                  "usage: furrow_gpu_bench [--device cuda|cpu-emulated] [--sizes tiny|full] [--seconds N] --json FILE");
     *value = argv[++i];
   }
   if (json.empty()) throw Error(ErrorCode::usage, "--json FILE is missing");
@@ -31,7 +36,8 @@ int run(int argc, char** argv) {
     section(session);
     session.report.write(json);
   }
-  std::printf("%zu rows, %zu not run: %s\n", session.report.rows.size(), session.report.not_run.size(), session.report.ok() ? "all results right" : "wrong results");
+  std::printf("%zu rows, %zu not run: %s\n", session.report.rows.size(), session.report.not_run.size(),
+              session.report.ok() ? "all results right" : "wrong results");
   return session.report.ok() ? 0 : static_cast<int>(ErrorCode::different);
 }
 

@@ -16,7 +16,8 @@ struct Bound {
   Precision precision;
   double error;
 };
-constexpr Bound kBounds[] = {{Precision::fp32, 2e-5}, {Precision::tf32, 5e-3}, {Precision::bf16, 4e-2}, {Precision::fp16, 5e-3}};
+constexpr Bound kBounds[] = {
+    {Precision::fp32, 2e-5}, {Precision::tf32, 5e-3}, {Precision::bf16, 4e-2}, {Precision::fp16, 5e-3}};
 
 // Values drawn from a seed, under batch norms that keep activations of one size through all layers: the default
 // initialisation shrinks them six-fold in variance per convolution, until only the last bias is left to compare.
@@ -58,12 +59,14 @@ void add_network(Session& session, const Network& network, const std::string& na
     Plan* plan = r.plan.get();
     BenchBackend* backend = r.backend.get();
     host_to_host.push_back({[plan, &x] { plan->run(x); }, [] {}});
-    if (Recorded* recorded = backend->last_recorded(); recorded != nullptr) device.push_back({[recorded] { recorded->replay(); }, [backend] { backend->finish(); }});
+    if (Recorded* recorded = backend->last_recorded(); recorded != nullptr)
+      device.push_back({[recorded] { recorded->replay(); }, [backend] { backend->finish(); }});
     running.push_back(std::move(r));
   }
   const std::vector<Timing> wall = session.time(host_to_host, 20);
   const std::vector<Timing> alone = device.empty() ? std::vector<Timing>{} : session.time(device, 20);
-  if (alone.empty()) session.report.not_run.push_back("network " + name + " on the device alone: this device does not record");
+  if (alone.empty())
+    session.report.not_run.push_back("network " + name + " on the device alone: this device does not record");
 
   // The first picture of fp32 against device cpu, then everything else against fp32.
   ThreadPool pool(static_cast<int>(std::thread::hardware_concurrency()));
@@ -78,18 +81,31 @@ void add_network(Session& session, const Network& network, const std::string& na
     const std::string p(furrow::name(kBounds[i].precision));
     const Plan& plan = *running[i].plan;
     Cost cost;
-    for (const Plan::StepInfo& step : plan.steps()) cost.flops += static_cast<double>(step.flops), cost.bytes += static_cast<double>(step.bytes);
-    if (kBounds[i].precision == Precision::bf16 || kBounds[i].precision == Precision::fp16) cost.bytes /= 2;   // steps count float32
+    for (const Plan::StepInfo& step : plan.steps())
+      cost.flops += static_cast<double>(step.flops), cost.bytes += static_cast<double>(step.bytes);
+    if (kBounds[i].precision == Precision::bf16 || kBounds[i].precision == Precision::fp16)
+      cost.bytes /= 2;  // steps count float32
     Check check{"first picture against device cpu, of the largest logit", fp32_error, kBounds[i].error};
     if (i > 0) {
       const Tensor got = running[i].plan->run(x);
-      check = {"everything against fp32, of the largest logit", relative_difference(got.values<float>(), exact.values<float>()), kBounds[i].error};
+      check = {"everything against fp32, of the largest logit",
+               relative_difference(got.values<float>(), exact.values<float>()), kBounds[i].error};
     }
-    const std::string note = std::to_string(plan.steps().size()) + " steps, " + std::to_string(plan.peak_bytes() >> 20) + " MiB of activations, " +
+    const std::string note = std::to_string(plan.steps().size()) + " steps, " +
+                             std::to_string(plan.peak_bytes() >> 20) + " MiB of activations, " +
                              std::to_string(plan.weights().bytes() >> 20) + " MiB of weights";
     const double peak = session.peak_tflops(kBounds[i].precision);
-    session.add({.group = "network", .name = name + " " + p + " host to host", .cost = cost, .timed = "wall", .note = note, .check = check}, wall[i], peak);
-    if (!alone.empty()) session.add({.group = "network", .name = name + " " + p, .cost = cost, .timed = "device", .note = note, .check = check}, alone[i], peak);
+    session.add({.group = "network",
+                 .name = name + " " + p + " host to host",
+                 .cost = cost,
+                 .timed = "wall",
+                 .note = note,
+                 .check = check},
+                wall[i], peak);
+    if (!alone.empty())
+      session.add(
+          {.group = "network", .name = name + " " + p, .cost = cost, .timed = "device", .note = note, .check = check},
+          alone[i], peak);
   }
 }
 
@@ -100,7 +116,8 @@ void add_networks(Session& session) {
   const std::unique_ptr<Network> network = network_of(base);
   for (const int64_t batch : session.tiny() ? std::vector<int64_t>{1, 2} : std::vector<int64_t>{1, 8}) {
     const std::string name = "unet" + std::to_string(base) + " " + std::to_string(size) + " b" + std::to_string(batch);
-    if (session.time_for("network " + name, session.tiny() ? 1 : batch > 1 ? 45 : 20)) add_network(session, *network, name, {batch, size, size, 3});
+    if (session.time_for("network " + name, session.tiny() ? 1 : batch > 1 ? 45 : 20))
+      add_network(session, *network, name, {batch, size, size, 3});
   }
 }
 

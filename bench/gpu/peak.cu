@@ -6,7 +6,8 @@
 namespace furrow::SIMT_NS {
 namespace {
 
-template <gpu::PeakLoop kLoop> SIMT_DEVICE void multiply_add(float (&sum)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], float x, float y) {
+template <gpu::PeakLoop kLoop>
+SIMT_DEVICE void multiply_add(float (&sum)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], float x, float y) {
   if constexpr (kLoop == gpu::PeakLoop::f16) mma_m16n8k16_f16(sum, a, b);
   if constexpr (kLoop == gpu::PeakLoop::bf16) mma_m16n8k16_bf16(sum, a, b);
   if constexpr (kLoop == gpu::PeakLoop::tf32) mma_m16n8k8_tf32(sum, a, b);
@@ -18,7 +19,8 @@ template <gpu::PeakLoop kLoop> SIMT_DEVICE void multiply_add(float (&sum)[4], co
 
 // Grid {blocks}, block 256. `one` and `small` are the operands 1 and 2^-10, as the bits of a register for mma.
 template <gpu::PeakLoop kLoop>
-__global__ void __launch_bounds__(gpu::kPeakThreads) peak_loop(uint32_t one, uint32_t small, float x, float y, int rounds, float* __restrict__ out) {
+__global__ void __launch_bounds__(gpu::kPeakThreads)
+    peak_loop(uint32_t one, uint32_t small, float x, float y, int rounds, float* __restrict__ out) {
   const uint32_t a[4] = {one, one, one, one}, b[2] = {small, small};
   float sum[gpu::kPeakChains][4] = {};
   for (int round = 0; round < rounds; ++round)
@@ -38,10 +40,21 @@ void loop(gpu::Stream stream, const gpu::PeakArgs& args) {
   const dim3 grid(static_cast<unsigned>(args.blocks)), block(gpu::kPeakThreads);
   const float x = 1, y = 0x1p-10f;
   switch (args.loop) {
-    case gpu::PeakLoop::f16: LAUNCH(stream, grid, block, 0, (peak_loop<gpu::PeakLoop::f16>), 0x3C003C00u, 0x14001400u, x, y, args.rounds, args.out); break;
-    case gpu::PeakLoop::bf16: LAUNCH(stream, grid, block, 0, (peak_loop<gpu::PeakLoop::bf16>), 0x3F803F80u, 0x3A803A80u, x, y, args.rounds, args.out); break;
-    case gpu::PeakLoop::tf32: LAUNCH(stream, grid, block, 0, (peak_loop<gpu::PeakLoop::tf32>), 0x3F800000u, 0x3A800000u, x, y, args.rounds, args.out); break;
-    case gpu::PeakLoop::f32: LAUNCH(stream, grid, block, 0, (peak_loop<gpu::PeakLoop::f32>), 0u, 0u, x, y, args.rounds, args.out); break;
+    case gpu::PeakLoop::f16:
+      LAUNCH(stream, grid, block, 0, (peak_loop<gpu::PeakLoop::f16>), 0x3C003C00u, 0x14001400u, x, y, args.rounds,
+             args.out);
+      break;
+    case gpu::PeakLoop::bf16:
+      LAUNCH(stream, grid, block, 0, (peak_loop<gpu::PeakLoop::bf16>), 0x3F803F80u, 0x3A803A80u, x, y, args.rounds,
+             args.out);
+      break;
+    case gpu::PeakLoop::tf32:
+      LAUNCH(stream, grid, block, 0, (peak_loop<gpu::PeakLoop::tf32>), 0x3F800000u, 0x3A800000u, x, y, args.rounds,
+             args.out);
+      break;
+    case gpu::PeakLoop::f32:
+      LAUNCH(stream, grid, block, 0, (peak_loop<gpu::PeakLoop::f32>), 0u, 0u, x, y, args.rounds, args.out);
+      break;
   }
 }
 

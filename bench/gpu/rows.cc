@@ -27,12 +27,17 @@ bool Report::ok() const {
 }
 
 void Report::write(const std::string& path) const {
-  Json all{{"device", device}, {"sizes", sizes}, {"ceilings", Json::array()}, {"rows", Json::array()}, {"not_run", not_run}};
+  Json all{
+      {"device", device}, {"sizes", sizes}, {"ceilings", Json::array()}, {"rows", Json::array()}, {"not_run", not_run}};
   for (const Ceiling& c : ceilings)
-    all["ceilings"].push_back({{"name", c.name}, {"value", number(c.value)}, {"unit", c.unit}, {"how", c.how}, {"check", check_json(c.check)}});
+    all["ceilings"].push_back({{"name", c.name},
+                               {"value", number(c.value)},
+                               {"unit", c.unit},
+                               {"how", c.how},
+                               {"check", check_json(c.check)}});
   for (const Row& r : rows) {
-    Json row{{"group", r.group}, {"name", r.name}, {"ms", number(r.ms)}, {"q1_ms", number(r.q1_ms)}, {"q3_ms", number(r.q3_ms)},
-             {"repeats", r.repeats}, {"timed", r.timed}};
+    Json row{{"group", r.group},         {"name", r.name},       {"ms", number(r.ms)}, {"q1_ms", number(r.q1_ms)},
+             {"q3_ms", number(r.q3_ms)}, {"repeats", r.repeats}, {"timed", r.timed}};
     row["tflops"] = r.cost.flops > 0 && r.ms > 0 ? number(r.cost.flops / r.ms * 1e-9) : Json(nullptr);
     row["gbps"] = r.cost.bytes > 0 && r.ms > 0 ? number(r.cost.bytes / r.ms * 1e-6) : Json(nullptr);
     row["floor_ms"] = r.floor_ms > 0 ? number(r.floor_ms) : Json(nullptr);

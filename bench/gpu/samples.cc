@@ -19,7 +19,10 @@ struct Worst {
   double relative() const { return size > 0 ? error / size : NAN; }
 };
 
-template <class T> double value_at(const Tensor& t, int64_t i) { return static_cast<double>(t.values<T>()[static_cast<size_t>(i)]); }
+template <class T>
+double value_at(const Tensor& t, int64_t i) {
+  return static_cast<double>(t.values<T>()[static_cast<size_t>(i)]);
+}
 double at(const Tensor& t, int64_t n, int64_t h, int64_t w, int64_t c) {
   const Shape& s = t.shape();
   const int64_t i = ((n * s.h + h) * s.w + w) * s.c + c;
@@ -33,7 +36,8 @@ std::vector<Pixel> some_pixels(const Shape& s, int count) {
   std::vector<Pixel> out{{0, 0, 0}, {0, 0, s.w - 1}, {s.n - 1, s.h - 1, 0}, {s.n - 1, s.h - 1, s.w - 1}};
   for (int i = 0; i < count; ++i) {
     const uint64_t hash = (static_cast<uint64_t>(i) + 1) * 0x9E3779B97F4A7C15u;
-    out.push_back({static_cast<int64_t>((hash >> 8) % static_cast<uint64_t>(s.n)), static_cast<int64_t>((hash >> 20) % static_cast<uint64_t>(s.h)),
+    out.push_back({static_cast<int64_t>((hash >> 8) % static_cast<uint64_t>(s.n)),
+                   static_cast<int64_t>((hash >> 20) % static_cast<uint64_t>(s.h)),
                    static_cast<int64_t>((hash >> 40) % static_cast<uint64_t>(s.w))});
   }
   return out;
@@ -46,10 +50,12 @@ std::vector<double> conv_pixel(const ConvStep& s, const StepInputs& in, const Pi
     double sum = in.weights.b.empty() ? 0 : at(in.weights.b, 0, 0, 0, oc);
     for (int64_t kh = 0; kh < s.geometry.kernel_h; ++kh)
       for (int64_t kw = 0; kw < s.geometry.kernel_w; ++kw) {
-        const int64_t h = p.h * s.geometry.stride + kh - s.geometry.pad, w = p.w * s.geometry.stride + kw - s.geometry.pad;
+        const int64_t h = p.h * s.geometry.stride + kh - s.geometry.pad,
+                      w = p.w * s.geometry.stride + kw - s.geometry.pad;
         if (h < 0 || h >= s.x[0].h || w < 0 || w >= s.x[0].w) continue;
         for (int64_t source = 0, first = 0; source < 2; first += s.x[source].c, ++source)
-          for (int64_t c = 0; c < s.x[source].c; ++c) sum += at(in.weights.w, oc, kh, kw, first + c) * at(in.x[source], p.n, h, w, c);
+          for (int64_t c = 0; c < s.x[source].c; ++c)
+            sum += at(in.weights.w, oc, kh, kw, first + c) * at(in.x[source], p.n, h, w, c);
       }
     out[static_cast<size_t>(oc)] = s.act == Activation::relu && sum < 0 ? 0 : sum;
   }
@@ -77,7 +83,8 @@ double conv_error(const ConvStep& s, const StepInputs& in, const StepResults& go
   if (!got.pooled.empty())
     for (const Pixel& p : some_pixels(got.pooled.shape(), pixels / 4)) {
       std::vector<double> want = conv_pixel(s, in, {p.n, 2 * p.h, 2 * p.w});
-      for (const Pixel& other : {Pixel{p.n, 2 * p.h, 2 * p.w + 1}, {p.n, 2 * p.h + 1, 2 * p.w}, {p.n, 2 * p.h + 1, 2 * p.w + 1}}) {
+      for (const Pixel& other :
+           {Pixel{p.n, 2 * p.h, 2 * p.w + 1}, {p.n, 2 * p.h + 1, 2 * p.w}, {p.n, 2 * p.h + 1, 2 * p.w + 1}}) {
         const std::vector<double> more = conv_pixel(s, in, other);
         for (size_t c = 0; c < want.size(); ++c) want[c] = std::max(want[c], more[c]);
       }
@@ -94,7 +101,8 @@ double upconv_error(const UpconvStep& s, const StepInputs& in, const StepResults
   for (const Pixel& p : some_pixels(s.y, pixels))
     for (int64_t oc = 0; oc < s.y.c; ++oc) {
       double sum = at(in.weights.b, 0, 0, 0, oc);
-      for (int64_t c = 0; c < s.x.c; ++c) sum += at(in.weights.w, oc, p.h % 2, p.w % 2, c) * at(in.x[0], p.n, p.h / 2, p.w / 2, c);
+      for (int64_t c = 0; c < s.x.c; ++c)
+        sum += at(in.weights.w, oc, p.h % 2, p.w % 2, c) * at(in.x[0], p.n, p.h / 2, p.w / 2, c);
       worst.compare(at(got.y, p.n, p.h, p.w, oc), sum);
     }
   return worst.relative();
@@ -105,7 +113,8 @@ double upconv_error(const UpconvStep& s, const StepInputs& in, const StepResults
 double sampled_error(const Step& step, const StepInputs& in, const StepResults& got, int pixels) {
   if (const auto* conv = std::get_if<ConvStep>(&step)) return conv_error(*conv, in, got, pixels);
   const auto* up = std::get_if<UpconvStep>(&step);
-  require(up != nullptr && up->top == 0 && up->left == 0 && up->y.h == 2 * up->x.h && up->y.w == 2 * up->x.w, "sampled_error: an odd step");
+  require(up != nullptr && up->top == 0 && up->left == 0 && up->y.h == 2 * up->x.h && up->y.w == 2 * up->x.w,
+          "sampled_error: an odd step");
   return upconv_error(*up, in, got, pixels);
 }
 

@@ -19,15 +19,15 @@ struct StepResults {
   Tensor y, pooled, head;
 };
 
-// Largest |got - want| / largest |want| over all four corners and `pixels` more pixels of every result, all channels of a
-// convolution's or transposed convolution's pixel. NaN where any is NaN.
+// Largest |got - want| / largest |want| over all four corners and `pixels` more pixels of every result, all channels of
+// a convolution's or transposed convolution's pixel. NaN where any is NaN.
 double sampled_error(const Step& step, const StepInputs& in, const StepResults& got, int pixels);
 
 // Largest |got - want| / largest |want|, over everything.
 double relative_difference(std::span<const float> got, std::span<const float> want);
 
-// What `precision` leaves of a sum of `length` products, relative to the largest result: float32 rounds each partial sum;
-// the others round operands and results to 10 (tf32, fp16) or 7 bits of fraction.
+// What `precision` leaves of a sum of `length` products, relative to the largest result: float32 rounds each partial
+// sum; the others round operands and results to 10 (tf32, fp16) or 7 bits of fraction.
 double rounding_bound(const char* precision, int64_t length);
 
 }  // namespace furrow::bench

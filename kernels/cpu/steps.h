@@ -64,8 +64,9 @@ void for_tasks(ThreadPool* pool, int64_t tasks, const Body& body) {
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Terms of a sum of K products that stay in one register; parts are added up after. One chain of float32 additions was
-// measured to err by up to 1.6 times 4e-8 * sqrt(K) of the largest result, the project's bound (tests/kernels/compare.h);
-// two of half the length keep it. Up to 48 terms are one chain; ending parts later than at 128 saves nothing.
+// measured to err by up to 1.6 times 4e-8 * sqrt(K) of the largest result, the project's bound
+// (tests/kernels/compare.h); two of half the length keep it. Up to 48 terms are one chain; ending parts later than at
+// 128 saves nothing.
 inline int64_t part_of(int64_t K) {
   return K < 49 ? 48 : std::min<int64_t>(ceil_div(ceil_div(K, 2), BlockedLayout::kWide) * BlockedLayout::kWide, 128);
 }

@@ -13,8 +13,8 @@
 namespace furrow::cpu {
 
 // c (+)= a * b, or c (+)= a^T * b. Every value is one sum in one order, k = 0, 1, ..., by parts, each in one register
-// that starts at 0; what c held is added last. So a sum, over many calls too, rounds like that of its parts and not like
-// one chain of all its terms.
+// that starts at 0; what c held is added last. So a sum, over many calls too, rounds like that of its parts and not
+// like one chain of all its terms.
 struct Product {
   const float* a = nullptr;
   int64_t a_panel = 0;

@@ -6,6 +6,8 @@
 namespace furrow::gpu {
 namespace {
 
+constexpr const char* kNoVariance = "batch_norm_train: one value per channel has no variance";
+
 void check(const Tensor& x, std::initializer_list<const Tensor*> vectors) {
   for (const Tensor* v : vectors)
     require(v == nullptr || v->shape() == Shape{1, 1, 1, x.shape().c}, "batch_norm: one value per channel");
@@ -28,9 +30,9 @@ void CudaBackend::batch_norm_train(const Tensor& x, const Tensor& gamma, const T
                                    Tensor& y, Tensor& saved_mean, Tensor& saved_rstd) {
   require(y.shape() == x.shape() && (options.running_mean == nullptr) == (options.running_var == nullptr),
           "batch_norm_train: shape of y, or one running statistic without the other");
-  require(x.shape().pixels() > 1, "batch_norm_train: one value per channel has no variance");
   check(x, {&gamma, &beta, &saved_mean, &saved_rstd, options.running_mean, options.running_var});
   if (options.shared.peers != nullptr) return batch_norm_train_shared(x, gamma, beta, options, y, saved_mean, saved_rstd);
+  require(x.shape().pixels() > 1, kNoVariance);
   Staged staged(*this);
   const ConstImage xi = staged.in(x);
   float *mean = floats(staged.out(saved_mean)), *rstd = floats(staged.out(saved_rstd));
@@ -71,7 +73,10 @@ void CudaBackend::batch_norm_train_shared(const Tensor& x, const Tensor& gamma, 
   const Shape vector = saved_mean.shape();
   const auto channels = static_cast<size_t>(vector.c);
   Tensor local_mean(vector), local_var(vector), unused_mean(vector), unused_rstd(vector);
-  {
+  if (x.shape().pixels() == 1) {   // of one value the kernel has no variance: it is its mean, and the squares are 0
+    Staged staged(*this);
+    download(staged.in(x).data, local_mean.values<float>().data(), x.bytes());
+  } else {
     Staged staged(*this);
     const ConstImage xi = staged.in(x);
     kernels_.batch_norm->stats(stream_, {.x = xi, .eps = options.eps, .momentum = 1, .mean = floats(staged.out(unused_mean)),
@@ -88,6 +93,7 @@ void CudaBackend::batch_norm_train_shared(const Tensor& x, const Tensor& gamma, 
     squares[c] = static_cast<double>(local_var.values<float>()[c]) * (count - 1);   // the kernel's variance is the unbiased one
   }
   share_moments(options.shared, count, mean, squares);
+  require(count > 1, kNoVariance);
   Tensor all_mean(vector), all_rstd(vector);
   const double m = options.momentum;
   for (size_t c = 0; c < channels; ++c) {

@@ -1,6 +1,7 @@
 // cp.async. A copy is put down when it is issued and lands at once (eager) or when its group is waited for (lazy); both
-// are what hardware may do. Until it lands, its destination is NaN. For TSan the ranges count as read and written by the
-// issuing thread at both times, so that neither a reader before the wait nor one behind it without a barrier goes unseen.
+// are what hardware may do. Until it lands, its destination is NaN. For TSan the ranges count as read and written by
+// the issuing thread at both times, so that neither a reader before the wait nor one behind it without a barrier goes
+// unseen.
 #include "kernels/emu/block.h"
 
 namespace furrow::emu {
@@ -81,7 +82,8 @@ void cp_async_wait(int pending, Site) {
 void leave_copies(Block& b, const Thread& t) {
   unsigned n = 0;
   for (uint32_t place = t.first_copy; place != kNoCopy; place = b.copies[place].next) ++n;
-  if (n > 0 && !b.failed) report(b, &t, {}, "the thread leaves the kernel with %u asynchronous copies not waited for", n);
+  if (n > 0 && !b.failed)
+    report(b, &t, {}, "the thread leaves the kernel with %u asynchronous copies not waited for", n);
 }
 
 }  // namespace furrow::emu

@@ -1,7 +1,7 @@
 // The state of one block that runs, and what the files of this folder do with it. Inside the emulator only.
 //
-// Plain structs and fixed arrays: what runs between the steps of CUDA threads takes no memory from the heap and calls no
-// library function on it, for TSan would see those as the CUDA thread's own accesses.
+// Plain structs and fixed arrays: what runs between the steps of CUDA threads takes no memory from the heap and calls
+// no library function on it, for TSan would see those as the CUDA thread's own accesses.
 #pragma once
 
 #include <exception>

@@ -11,7 +11,8 @@ namespace {
 [[gnu::format(printf, 3, 0)]] void append(Block& b, size_t& used, const char* format, va_list arguments) {
   if (used + 1 >= sizeof b.failure) return;
   const int n = vsnprintf(b.failure + used, sizeof b.failure - used, format, arguments);
-  if (n > 0) used = used + static_cast<size_t>(n) < sizeof b.failure ? used + static_cast<size_t>(n) : sizeof b.failure - 1;
+  if (n > 0)
+    used = used + static_cast<size_t>(n) < sizeof b.failure ? used + static_cast<size_t>(n) : sizeof b.failure - 1;
 }
 
 [[gnu::format(printf, 3, 4)]] void append(Block& b, size_t& used, const char* format, ...) {
@@ -22,7 +23,8 @@ namespace {
 }
 
 // "kernel NAME: ... [block (x,y,z) thread (x,y,z)] at FILE:LINE"
-[[gnu::format(printf, 4, 0)]] void compose(Block& b, const Thread* t, Site site, const char* format, va_list arguments) {
+[[gnu::format(printf, 4, 0)]] void compose(Block& b, const Thread* t, Site site, const char* format,
+                                           va_list arguments) {
   if (b.failed) return;
   b.failed = true;
   if constexpr (kTsan) {
@@ -101,11 +103,12 @@ void report_deadlock(Block& b) {
   for (unsigned i = 0; i < w.places; ++i)
     if (w.operations[i].arrived >> first->lane() & 1) op = &w.operations[i];
   if (b.at_barrier > 0)
-    report(b, nullptr, {},
-           "deadlock: %u threads wait at the barrier %s:%u; %u threads wait in warp operations (warp %u in %s at %s:%u: "
-           "mask %08x, arrived %08x, left %08x); %u have left",
-           b.at_barrier, file_name(b.barrier_site), b.barrier_site.line, in_warps, first->warp(), name(op->kind),
-           file_name(op->site), op->site.line, op->mask, op->arrived, w.exited, b.exited);
+    report(
+        b, nullptr, {},
+        "deadlock: %u threads wait at the barrier %s:%u; %u threads wait in warp operations (warp %u in %s at %s:%u: "
+        "mask %08x, arrived %08x, left %08x); %u have left",
+        b.at_barrier, file_name(b.barrier_site), b.barrier_site.line, in_warps, first->warp(), name(op->kind),
+        file_name(op->site), op->site.line, op->mask, op->arrived, w.exited, b.exited);
   else
     report(b, nullptr, {},
            "deadlock: %u threads wait in warp operations (warp %u in %s at %s:%u: mask %08x, arrived %08x, left %08x); "
@@ -129,10 +132,12 @@ void dump() {
     const Thread& last = b->threads[end - 1];
     std::fprintf(stderr, "  (%u,%u,%u)", t.index.x, t.index.y, t.index.z);
     if (end - i > 1) std::fprintf(stderr, " to (%u,%u,%u)", last.index.x, last.index.y, last.index.z);
-    const char* what[] = {"not started", "running", "can go on", "waits at the barrier", "waits for its warp", "has left"};
+    const char* what[] = {"not started",        "running", "can go on", "waits at the barrier",
+                          "waits for its warp", "has left"};
     std::fprintf(stderr, ": %s", what[static_cast<int>(t.state)]);
-    if (t.site.line != 0) std::fprintf(stderr, "%s %s:%u", t.state == State::running || t.state == State::exited ? ", last waited at" : ",",
-                                       file_name(t.site), t.site.line);
+    if (t.site.line != 0)
+      std::fprintf(stderr, "%s %s:%u", t.state == State::running || t.state == State::exited ? ", last waited at" : ",",
+                   file_name(t.site), t.site.line);
     std::fputc('\n', stderr);
   }
 }

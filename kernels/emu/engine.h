@@ -1,8 +1,8 @@
 // The emulator: runs the kernels of kernels/cuda on a CPU, every CUDA thread of a block a fiber of its own.
 //
-// A block's threads run one at a time, in an order that a schedule chooses; they change places only where CUDA lets them
-// wait. What a kernel does wrong (a barrier in one branch, a shuffle from a lane that left, a copy nobody waits for, a
-// write past a shared array) ends the launch with a KernelError that names kernel, block, thread, file and line.
+// A block's threads run one at a time, in an order that a schedule chooses; they change places only where CUDA lets
+// them wait. What a kernel does wrong (a barrier in one branch, a shuffle from a lane that left, a copy nobody waits
+// for, a write past a shared array) ends the launch with a KernelError that names kernel, block, thread, file and line.
 // The words that kernels use are in kernels/cuda/simt_host.h; docs/emulator.md is the user's page.
 #pragma once
 
@@ -23,7 +23,9 @@ class KernelError : public Error {
 struct Site {
   const char* file = "";
   unsigned line = 0;
-  static constexpr Site here(const char* file = __builtin_FILE(), unsigned line = __builtin_LINE()) { return {file, line}; }
+  static constexpr Site here(const char* file = __builtin_FILE(), unsigned line = __builtin_LINE()) {
+    return {file, line};
+  }
 };
 
 // run_ahead: a thread that was released runs as far as it can before any other.
@@ -38,7 +40,8 @@ struct Options {
   bool strict_exit = true;           // a thread that leaves while others wait at a barrier is an error
   unsigned workers = 1;              // operating-system threads over blocks
   // mma adds as a pessimist may read the hardware: all terms of one instruction, the running sum among them, are cut
-  // towards zero at 2^-23 of the power of two of the largest, then added exactly. false: float32 sums, product by product.
+  // towards zero at 2^-23 of the power of two of the largest, then added exactly. false: float32 sums, product by
+  // product.
   bool cut_mma = false;
   size_t static_shared_limit = 48 * 1024, shared_limit = 227 * 1024;   // bytes per block
 };
@@ -47,7 +50,8 @@ Options& options();
 
 // Of all launches since reset(), whichever thread made them.
 struct Counters {
-  uint64_t launches = 0, blocks = 0, threads = 0, switches = 0, barriers = 0, warp_operations = 0, mma = 0, ldmatrix = 0;
+  uint64_t launches = 0, blocks = 0, threads = 0, switches = 0, barriers = 0, warp_operations = 0, mma = 0,
+           ldmatrix = 0;
   uint64_t ldmatrix_conflicts = 0;   // extra shared-memory passes, by CUDA's rule of 32 banks of 4 bytes
   uint64_t async_copies = 0, shared_peak = 0;
 };
@@ -57,7 +61,8 @@ void reset_counters();
 struct Extent { unsigned x = 1, y = 1, z = 1; };
 
 // Runs call(closure) once for every thread of every block. Throws KernelError; later launches are not affected.
-void run_grid(const char* kernel, Extent grid, Extent block, size_t dynamic_shared, void (*call)(const void*), const void* closure);
+void run_grid(const char* kernel, Extent grid, Extent block, size_t dynamic_shared, void (*call)(const void*),
+              const void* closure);
 
 // Prints to stderr where every thread of the running block stands; for a debugger: `call furrow::emu::dump()`.
 void dump();

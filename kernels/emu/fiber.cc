@@ -5,7 +5,8 @@
 
 #include <cstdint>
 
-// FURROW_EMU_UCONTEXT asks for the portable switch, which costs a system call for the signal mask (about 20 times more).
+// FURROW_EMU_UCONTEXT asks for the portable switch, which costs a system call for the signal mask (about 20 times
+// more).
 #if !defined(FURROW_EMU_UCONTEXT) && !defined(__x86_64__) && !defined(__aarch64__)
 #define FURROW_EMU_UCONTEXT 1
 #endif
@@ -15,8 +16,8 @@
 
 #include <new>
 #else
-// Pushes the registers that a call must preserve, saves the stack pointer at *save, loads `to`, pops. The floating-point
-// control registers are left alone: kernels do not change them.
+// Pushes the registers that a call must preserve, saves the stack pointer at *save, loads `to`, pops. The
+// floating-point control registers are left alone: kernels do not change them.
 extern "C" void furrow_emu_switch(void** save, void* to);
 #endif
 
@@ -89,8 +90,8 @@ size_t page() {
   return bytes;
 }
 
-// ASan keeps locals in a fake stack (with detect_stack_use_after_return) that it frees when a fiber says on leaving that
-// it will not come back. A fiber that was left waiting says so here, without being run.
+// ASan keeps locals in a fake stack (with detect_stack_use_after_return) that it frees when a fiber says on leaving
+// that it will not come back. A fiber that was left waiting says so here, without being run.
 __attribute__((no_sanitize("address"))) void drop_fake_stack([[maybe_unused]] Fiber& fiber) {
 #if FURROW_EMU_ASAN
   if (fiber.fake_stack == nullptr) return;
@@ -108,7 +109,8 @@ __attribute__((no_sanitize("address"))) void drop_fake_stack([[maybe_unused]] Fi
 }  // namespace
 
 bool map_fiber(Fiber& fiber) {
-  void* memory = mmap(nullptr, kStackBytes + page(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* memory =
+      mmap(nullptr, kStackBytes + page(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) return false;
   if (mprotect(memory, page(), PROT_NONE) != 0) {
     munmap(memory, kStackBytes + page());
@@ -140,8 +142,8 @@ void start_fiber(Fiber& fiber, void (*entry)()) {
   makecontext(context, entry, 0);
   fiber.resume = context;
 #elif defined(__x86_64__)
-  // From the top: a return address of 0, which ends backtraces; entry(), which `ret` takes with the stack pointer 8 below
-  // a multiple of 16, as after a call; six registers.
+  // From the top: a return address of 0, which ends backtraces; entry(), which `ret` takes with the stack pointer 8
+  // below a multiple of 16, as after a call; six registers.
   auto** word = reinterpret_cast<void**>(top);
   *--word = nullptr;
   *--word = reinterpret_cast<void*>(entry);

@@ -16,7 +16,8 @@ namespace furrow::emu {
 
 Block::Block() {
   map_arenas(*this);
-  void* p = mmap(nullptr, kMaxCopies * sizeof(Copy), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* p = mmap(nullptr, kMaxCopies * sizeof(Copy), PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) {
     unmap_arenas(*this);
     throw Error(ErrorCode::limit, "the emulator finds no memory for a block");
@@ -44,7 +45,8 @@ void make_identities(Block& b) {
         b.identities[set][i] = create_identity(name);
       }
       Fiber& fiber = b.fibers[set * kMaxThreads + i];
-      if (fiber.stack == nullptr && !map_fiber(fiber)) throw Error(ErrorCode::limit, "the emulator finds no memory for stacks");
+      if (fiber.stack == nullptr && !map_fiber(fiber))
+        throw Error(ErrorCode::limit, "the emulator finds no memory for stacks");
     }
 }
 
@@ -121,13 +123,14 @@ void check(const Launch& launch) {
   if (b.x == 0 || b.y == 0 || b.z == 0) refuse(launch, "the block " + text(b) + " is empty");
   if (g.x > 0x7FFFFFFFu || g.y > 65535 || g.z > 65535)
     refuse(launch, "the grid " + text(g) + " is over the limit of (2147483647,65535,65535)");
-  if (b.x > 1024 || b.y > 1024 || b.z > 64) refuse(launch, "the block " + text(b) + " is over the limit of (1024,1024,64)");
+  if (b.x > 1024 || b.y > 1024 || b.z > 64)
+    refuse(launch, "the block " + text(b) + " is over the limit of (1024,1024,64)");
   if (uint64_t{b.x} * b.y * b.z > kMaxThreads)
     refuse(launch, "the block " + text(b) + " has more than " + std::to_string(kMaxThreads) + " threads");
   const size_t limit = launch.options.shared_limit;
   if (launch.dynamic_shared > limit)
-    refuse(launch, std::to_string(launch.dynamic_shared) + " bytes of dynamic shared memory are more than the limit of " +
-                       std::to_string(limit));
+    refuse(launch, std::to_string(launch.dynamic_shared) +
+                       " bytes of dynamic shared memory are more than the limit of " + std::to_string(limit));
 }
 
 // Before the first block of a launch on this operating-system thread.
@@ -141,7 +144,8 @@ void begin(Block& b, const Launch& launch) {
   b.host_identity = running_identity();
   for (unsigned i = 0; i < b.threads_n; ++i) {
     b.threads[i].number = i;
-    b.threads[i].index = {i % launch.block.x, i / launch.block.x % launch.block.y, i / (launch.block.x * launch.block.y)};
+    b.threads[i].index = {i % launch.block.x, i / launch.block.x % launch.block.y,
+                          i / (launch.block.x * launch.block.y)};
   }
   prepare_fibers(b);
   if (kTsan) make_identities(b);
@@ -203,8 +207,8 @@ void run_block(Block& b, uint64_t number) {
   b.counters.threads += b.threads_n;
 }
 
-// TSan keeps the calls that a failure abandoned on record; after this many failures new identities are made, which takes
-// a tenth of a second.
+// TSan keeps the calls that a failure abandoned on record; after this many failures new identities are made, which
+// takes a tenth of a second.
 constexpr unsigned kFailuresKept = 100;
 
 // After the last block: what the threads did comes before what the host does next. Threads that a failure left where
@@ -281,7 +285,8 @@ void reset_counters() {
   total = {};
 }
 
-void run_grid(const char* kernel, Extent grid, Extent block, size_t dynamic_shared, void (*call)(const void*), const void* closure) {
+void run_grid(const char* kernel, Extent grid, Extent block, size_t dynamic_shared, void (*call)(const void*),
+              const void* closure) {
   if (running_block != nullptr) fail(*running_block, {}, "launches kernel %s from inside a kernel", kernel);
   Launch launch{kernel, grid, block, dynamic_shared, call, closure, options()};
   launch.options.shared_limit = std::min(launch.options.shared_limit, kMaxShared);

@@ -5,8 +5,8 @@
 //   A 16 x 16   register i: row g + 8 (i % 2), column 2t + e + 8 (i / 2)
 //   B 16 x  8   register i: row 2t + e + 8 i,  column g
 //   D 16 x  8   register i: row g + 8 (i / 2), column 2t + i % 2        (for every type)
-// tf32 has one element per register and half of the depth (t for 2t + e, 4 for 8), bytes four per register and twice the
-// depth (4t + e, 16).
+// tf32 has one element per register and half of the depth (t for 2t + e, 4 for 8), bytes four per register and twice
+// the depth (4t + e, 16).
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -36,7 +36,8 @@ void gather(const Warp& w, Matrices<T, kDepth>& m, UnpackA unpack_a, UnpackB unp
   }
 }
 
-// d += a * b, products in order of k; each row of d stays in registers. D: float, or uint32_t, which wraps as int32 does.
+// d += a * b, products in order of k; each row of d stays in registers. D: float, or uint32_t, which wraps as int32
+// does.
 template <class D, class T, int kDepth>
 void multiply(const Warp& w, const Matrices<T, kDepth>& m) {
   for (int row = 0; row < kRows; ++row) {
@@ -53,7 +54,8 @@ void multiply(const Warp& w, const Matrices<T, kDepth>& m) {
   }
 }
 
-// The same with Options::cut_mma. Products of 11 bits each are exact in double, and so are sums of multiples of one unit.
+// The same with Options::cut_mma. Products of 11 bits each are exact in double, and so are sums of multiples of one
+// unit.
 template <int kDepth>
 void multiply_cut(const Warp& w, const Matrices<float, kDepth>& m) {
   for (int row = 0; row < kRows; ++row)

@@ -59,9 +59,9 @@ inline bool is_poisoned([[maybe_unused]] const void* p, [[maybe_unused]] size_t 
 #endif
 }
 
-// ---- ThreadSanitizer. An identity is what TSan takes for a thread; changing it orders nothing. A tag is an address that
-// one identity releases to and another acquires from, which orders the one's past before the other's future. The runtimes
-// of clang 14 and GCC 13 and later keep 255 identities apart at a time: they miss some races of larger blocks.
+// ---- ThreadSanitizer. An identity is what TSan takes for a thread; changing it orders nothing. A tag is an address
+// that one identity releases to and another acquires from, which orders the one's past before the other's future. The
+// runtimes of clang 14 and GCC 13 and later keep 255 identities apart at a time: they miss some races of larger blocks.
 using Identity = void*;
 inline Identity running_identity() {
 #if FURROW_EMU_TSAN

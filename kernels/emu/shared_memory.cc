@@ -98,7 +98,9 @@ void* static_shared(const void* key, size_t bytes, const char* name, Site site) 
          options.shared_limit);
   // LAUNCH asks for more than the usual 48 KB by its dynamic bytes alone: a device would refuse this launch.
   if (b.launch.dynamic_shared <= kUsualShared && all > kUsualShared)
-    fail(b, site, "shared array '%s': %zu bytes of shared memory are more than the %zu that a launch with %zu dynamic bytes is granted",
+    fail(b, site,
+         "shared array '%s': %zu bytes of shared memory are more than the %zu that a launch with %zu dynamic bytes is "
+         "granted",
          name, all, kUsualShared, b.launch.dynamic_shared);
   b.static_bytes = statics;
   SharedArray& array = b.arrays[b.arrays_n];
@@ -119,8 +121,12 @@ void check_guards(Block& b) {
     const char* const end = p + rounded(array.bytes);
     const bool before = intact(p - kGuard, p), behind = intact(p + array.bytes, end + kGuard);
     if (before && behind) continue;
-    if (i == 0) report(b, nullptr, {}, "dynamic shared memory was overrun (guard bytes %s it changed)", before ? "behind" : "before");
-    else report(b, nullptr, {}, "shared array '%s' was overrun (guard bytes %s it changed)", array.name, before ? "behind" : "before");
+    if (i == 0)
+      report(b, nullptr, {}, "dynamic shared memory was overrun (guard bytes %s it changed)",
+             before ? "behind" : "before");
+    else
+      report(b, nullptr, {}, "shared array '%s' was overrun (guard bytes %s it changed)", array.name,
+             before ? "behind" : "before");
     return;
   }
 }

@@ -1,9 +1,9 @@
 // Operations of a warp: lanes wait for each other, and the last one to come computes for all.
 //
 // What a lane must get right: it is in its own mask; every lane of the mask comes to the same operation, at the same
-// line, with the same mask (other lanes may be elsewhere, in operations of their own); none of them has left; a shuffle reads only from lanes of the mask. A block whose size is
-// not a multiple of 32 has a last warp with lanes missing, which count as gone.
-// For TSan only __syncwarp orders memory, as CUDA's documentation has it.
+// line, with the same mask (other lanes may be elsewhere, in operations of their own); none of them has left; a shuffle
+// reads only from lanes of the mask. A block whose size is not a multiple of 32 has a last warp with lanes missing,
+// which count as gone. For TSan only __syncwarp orders memory, as CUDA's documentation has it.
 #include "kernels/emu/block.h"
 
 namespace furrow::emu {
@@ -77,7 +77,8 @@ WarpOperation& meet(Block& b, uint32_t mask, WarpKind kind, int variant, Site si
     } else if (op->kind == kind && op->variant == variant && op->mask == mask && same(op->site, site)) {
       joined = op;
     } else if (op->mask & lane_bit(lane) && op->arrived & mask) {   // they wait for this lane, and it would for them
-      fail(b, site, "divergent warp operation: lanes %08x wait in %s at %s:%u with mask %08x, lane %u came to %s with mask %08x",
+      fail(b, site,
+           "divergent warp operation: lanes %08x wait in %s at %s:%u with mask %08x, lane %u came to %s with mask %08x",
            op->arrived, name(op->kind), file_name(op->site), op->site.line, op->mask, lane, name(kind), mask);
     }
   }

@@ -81,7 +81,9 @@ TEST(OverlayChoice, KeepsTheEndsWhateverTheOrder) {
 }
 
 TEST(Base64, OfTheStandard) {  // RFC 4648, section 10
-  const auto encoded = [](std::string_view text) { return io::base64(std::as_bytes(std::span(text.data(), text.size()))); };
+  const auto encoded = [](std::string_view text) {
+    return io::base64(std::as_bytes(std::span(text.data(), text.size())));
+  };
   EXPECT_EQ(encoded(""), "");
   EXPECT_EQ(encoded("f"), "Zg==");
   EXPECT_EQ(encoded("fo"), "Zm8=");

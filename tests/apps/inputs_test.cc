@@ -47,7 +47,8 @@ class Inputs : public testing::Test {
 };
 
 TEST_F(Inputs, AFolderGivesItsPhotosSortedWithoutHiddenOnesOthersAndResults) {
-  for (const char* path : {"d/b.PNG", "d/a.jpeg", "d/sub/c.jpg", "d/notes.txt", "d/.hidden.png", "d/.git/x.png"}) touch(path);
+  for (const char* path : {"d/b.PNG", "d/a.jpeg", "d/sub/c.jpg", "d/notes.txt", "d/.hidden.png", "d/.git/x.png"})
+    touch(path);
   touch("d/out/a.mask.png");
   EXPECT_EQ(bases({"d"}), (Names{"a", "b", "out/a.mask", "sub/c"}));   // results go to ./out, not to d/out
   std::vector<std::string> names;
@@ -56,7 +57,9 @@ TEST_F(Inputs, AFolderGivesItsPhotosSortedWithoutHiddenOnesOthersAndResults) {
 }
 
 TEST_F(Inputs, ResultsBesideTheirPhotosAreNoPhotos) {
-  for (const char* path : {"d/a.png", "d/a.mask.png", "d/a.overlay.png", "d/a.prob.png", "d/sub/b.png", "d/sub/b.mask.png"}) touch(path);
+  for (const char* path :
+       {"d/a.png", "d/a.mask.png", "d/a.overlay.png", "d/a.prob.png", "d/sub/b.png", "d/sub/b.mask.png"})
+    touch(path);
   std::vector<std::string> names;
   for (const Input& input : expand_inputs({"d"}, "./d")) names.push_back(input.base);
   EXPECT_EQ(names, (Names{"a", "sub/b"}));

@@ -149,21 +149,36 @@ class Training(Parallel):
 
     def test_an_error_of_one_ends_all_with_its_line(self):
         # Only process 1 has another configuration: both see it, and process 0 says it.
-        tool = self.folder / "one_differs"
-        tool.write_text(f'#!/bin/sh\n[ "$OMPI_COMM_WORLD_RANK" = 1 ] && set -- "$@" --set seed=7\nexec {FURROW} "$@"\n')
-        tool.chmod(0o755)
-        result = subprocess.run([MPIRUN, *LAUNCH, "-n", "2", str(tool), *self.words("run", 1)], cwd=self.folder,
-                                capture_output=True, timeout=60)
+        result = self.one_differs("--set seed=7", self.words("run", 1))
         self.assertEqual(result.returncode, 3, result.stderr)
         self.assertIn(b"error[configuration]: process 1 of 2 has another configuration", result.stderr)
         self.assertEqual(result.stderr.count(b"error["), 1, result.stderr)
         # Only process 1 fails.
-        tool.write_text(f'#!/bin/sh\n[ "$OMPI_COMM_WORLD_RANK" = 1 ] && set -- "$@" --images nowhere\nexec {FURROW} "$@"\n')
         words = [w for w in self.words("run", 1) if w not in ("--images", "images")]
-        result = subprocess.run([MPIRUN, *LAUNCH, "-n", "2", str(tool), *words, "--set", "image_dir=images"], cwd=self.folder,
-                                capture_output=True, timeout=60)
+        result = self.one_differs("--images nowhere", [*words, "--set", "image_dir=images"])
         self.assertEqual(result.returncode, 7, result.stderr)
         self.assertIn(b"process 1 of 2: error[io]", result.stderr)
+
+    def test_processes_agree_before_gpus_are_joined(self):
+        # Otherwise one would wait for the others' half of joining, which they never begin.
+        nccl = "--parallel nccl"
+        for device in ("cpu", "cpu-emulated"):
+            for all_have, one_has, what in ((nccl, "--set seed=7", "configuration"), ("", nccl, "way of exchange (--parallel)")):
+                with self.subTest(device=device, one_has=one_has):
+                    result = self.one_differs(one_has, self.words("run", 1, *all_have.split(), device=device))
+                    self.assertEqual(result.returncode, 3, result.stderr)
+                    self.assertIn(f"process 1 of 2 has another {what}".encode(), result.stderr)
+            out, err = self.together(2, self.words("run", 1, "--parallel", "nccl", device=device), status=2)
+            self.assertEqual(err.count("error["), 1, err)
+            self.assertRegex(err, rf"error\[usage\]: --parallel nccl joins GPUs, and this is device {device}")
+
+    def one_differs(self, more, words):
+        """Two processes, of which process 1 is given `more` words, which count more than the same ones before."""
+        tool = self.folder / "one_differs"
+        tool.write_text(f'#!/bin/sh\n[ "$OMPI_COMM_WORLD_RANK" = 1 ] && set -- "$@" {more}\nexec {FURROW} "$@"\n')
+        tool.chmod(0o755)
+        return subprocess.run([MPIRUN, *LAUNCH, "-n", "2", str(tool), *words], cwd=self.folder, capture_output=True,
+                              timeout=60)
 
     def test_a_loss_over_the_whole_batch_is_refused(self):
         for more in ((), ("--set", "model.classes=2"), ("--set", "loss.form=soft_dice", "--set", "model.classes=2")):

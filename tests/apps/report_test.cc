@@ -23,7 +23,13 @@ TEST(Report, ListsAtMostEighteenLinesAndReturnsTheStatus) {
 
 TEST(Report, PrintsEverythingAsJsonOnStandardOutput) {
   testing::internal::CaptureStdout();
-  Error error = Error(ErrorCode::malformed, "bad\nthing").at(7).in("x").limit(1, 2).hint("do y").file("f.pth").details({"a", "b"});
+  Error error = Error(ErrorCode::malformed, "bad\nthing")
+                    .at(7)
+                    .in("x")
+                    .limit(1, 2)
+                    .hint("do y")
+                    .file("f.pth")
+                    .details({"a", "b"});
   EXPECT_EQ(cli::report(error, {.json = true}), 4);
   const auto json = nlohmann::json::parse(testing::internal::GetCapturedStdout());
   EXPECT_EQ(json["error"]["code"], "malformed");
@@ -37,7 +43,8 @@ TEST(Report, PrintsEverythingAsJsonOnStandardOutput) {
 }
 
 TEST(Report, EscapesBrokenUtf8InEveryTextOfTheJson) {
-  const Error error = Error(ErrorCode::io, "bad \xff").in("\xff").hint("put it into \xff/w").file("\xff").details({"\xff"});
+  const Error error =
+      Error(ErrorCode::io, "bad \xff").in("\xff").hint("put it into \xff/w").file("\xff").details({"\xff"});
   const auto json = nlohmann::json::parse(cli::error_json(error))["error"];
   EXPECT_EQ(json["hint"], "put it into \\xff/w");
   EXPECT_EQ(json["reason"], "bad \\xff");
@@ -45,7 +52,8 @@ TEST(Report, EscapesBrokenUtf8InEveryTextOfTheJson) {
 
 // The reason, which comes last, and the file's name are what a reader needs of a long line.
 TEST(Report, CutsALongPathInTheMiddleAndNoReason) {
-  const std::string path = "photos/" + std::string(300, 'd') + "/name.png", reason = "the mask is 10x12, the photo 24x16";
+  const std::string path = "photos/" + std::string(300, 'd') + "/name.png",
+                    reason = "the mask is 10x12, the photo 24x16";
   for (const std::string& line : {path + ": " + reason, "error[malformed]: " + path + ": " + reason}) {
     testing::internal::CaptureStderr();
     cli::report(Error(ErrorCode::malformed, "failed").details({line}), {});
@@ -83,7 +91,8 @@ TEST(Limits, ArePrintedAndChangedByName) {
   EXPECT_EQ(limits.picture_pixels, 1000u);
   EXPECT_EQ(nlohmann::json::parse(apps::limits_text(limits, true))["picture_pixels"], 1000);
   EXPECT_NE(apps::limits_text(limits, false).find("jpeg_scans 100\n"), std::string::npos);
-  for (const char* bad : {"picture_pixels", "picture_pixels=", "picture_pixels=-1", "picture_pixels=1k", "nonsense=1", ""})
+  for (const char* bad :
+       {"picture_pixels", "picture_pixels=", "picture_pixels=-1", "picture_pixels=1k", "nonsense=1", ""})
     EXPECT_THROW(apps::set_limit(bad, limits), Error) << bad;
 }
 

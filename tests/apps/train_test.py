@@ -169,6 +169,11 @@ class Train(Program):
         self.assertEqual(len(changes), 18)
         self.assertEqual({line.split(":")[0] for line in changes}, {picture.name for picture in pictures})
         self.assertTrue(any("flip" in line for line in changes))
+        self.assertFalse(any("crop 32x32" in line for line in changes))
+        result = self.train("run", "--preview", "parts", "--set", "size=64", "--set", "crop=32")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        changes = (self.folder / "parts/changes.txt").read_text().splitlines()
+        self.assertTrue(changes and all(": crop 32x32 at " in line for line in changes), changes)
         self.assertFalse((self.folder / "run").exists())
 
     def test_mistakes_are_refused_before_anything_is_made(self):

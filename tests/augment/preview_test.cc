@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "data/crop.h"
 #include "kernels/error.h"
 #include "made_pictures.h"
 
@@ -63,6 +64,35 @@ TEST(Preview, VersionsAreThoseOfTheEpochs) {
       for (int64_t x = 0; x < 48; ++x) ASSERT_EQ(pixel(p.sheet, (i + 1) * 52 + x, y), pixel(version.image, x, y));
     }
   }
+}
+
+TEST(Preview, ShowsTheCropsThatTrainingWillSee) {
+  Sample s = gray_with_a_square(48, 40);
+  s.image = made_picture(48, 40, 1, 3);
+  std::fill(s.target.pixels.begin(), s.target.pixels.end(), uint8_t{0});
+  const AugmentRecipe recipe = augment_recipe("seed-head", AugmentFlavour::intended);
+  const Preview p = preview_augmentation(s, recipe, {9, 5, 2}, {.versions = 3, .columns = 4, .crop = 16});
+  EXPECT_EQ(p.sheet.width, 4 * 48 + 3 * 4);
+  EXPECT_EQ(p.sheet.height, 40);
+  for (int64_t y = 0; y < 40; ++y)
+    for (int64_t x = 0; x < 48; ++x) ASSERT_EQ(pixel(p.sheet, x, y), pixel(s.image, x, y)) << "the example is whole";
+  for (uint32_t i = 0; i < 3; ++i) {
+    Sample version = s;
+    const DrawKey key = {9, 5 + i, 2};
+    const Corner at = crop_at_random(version, 16, key);
+    augment(version, recipe, key);
+    EXPECT_EQ(p.lines[i], "crop 16x16 at " + std::to_string(at.x) + " " + std::to_string(at.y) + "; " +
+                              describe(recipe, key, 16, 16));
+    for (int64_t y = 0; y < 40; ++y)
+      for (int64_t x = 0; x < 48; ++x)
+        ASSERT_EQ(pixel(p.sheet, (i + 1) * 52 + x, y), x < 16 && y < 16 ? pixel(version.image, x, y) : kWhite);
+  }
+  // A smaller scale is that of the example.
+  const Preview small = preview_augmentation(s, recipe, {9, 5, 2}, {.versions = 1, .longest_side = 24, .crop = 16});
+  EXPECT_EQ(small.sheet.width, 2 * 24 + 4);
+  EXPECT_NE(pixel(small.sheet, 28 + 7, 7), kWhite);
+  EXPECT_EQ(pixel(small.sheet, 28 + 8, 7), kWhite);
+  EXPECT_EQ(pixel(small.sheet, 28 + 7, 8), kWhite);
 }
 
 TEST(Preview, ShrinksByAWholeNumberAndKeepsThinLines) {

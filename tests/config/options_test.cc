@@ -58,7 +58,8 @@ TEST(Options, LossesOverClasses) {
 
 TEST(Options, JsonSaysTheSame) {
   const std::string json =
-      R"({"epochs": 3, "loss": {"form": "L5", "gamma": 3.5}, "model": {"freeze": ["inc."]}, "preflight": false, "learning_rate": 1e-3})";
+      R"({"epochs": 3, "loss": {"form": "L5", "gamma": 3.5}, "model": {"freeze": ["inc."]}, "preflight": false, )"
+      R"("learning_rate": 1e-3})";
   const std::string yaml =
       "epochs: 3\nloss: {form: L5, gamma: 3.5}\nmodel: {freeze: [inc.]}\npreflight: no\nlearning_rate: 1e-3\n";
   EXPECT_EQ(to_yaml(parse_train_options(json, "c.json").options), to_yaml(load(yaml).options));
@@ -189,7 +190,8 @@ TEST(Options, FieldsThatContradictEachOther) {
   refused("masks: {kind: values}", "without masks.values");
   refused("masks: {kind: values, values: [1], background: [1]}", "value 1 is in masks.values too");
   refused("masks: {kind: classes, classes: {1: 0, 2: 2}}\nloss: {form: ce}", "without gaps");
-  refused("masks: {kind: classes, classes: {1: 0, 2: 1}}\nmodel: {classes: 2}", "several classes need a loss over classes");
+  refused("masks: {kind: classes, classes: {1: 0, 2: 1}}\nmodel: {classes: 2}",
+          "several classes need a loss over classes");
   refused("masks: {kind: classes, classes: {1: 0, 2: 1}}\nloss: {form: ce}\nmodel: {classes: 3}",
           "model.classes is 3, but the masks have 2");
   refused("loss: {form: ce}", "model.classes is 1, but the masks have 2");

@@ -1,5 +1,5 @@
-// Runtime over CUDA's calls, without a GPU: a fake runtime counts handles and fails at any call; and what a machine or a
-// build without CUDA is told.
+// Runtime over CUDA's calls, without a GPU: a fake runtime counts handles and fails at any call; and what a machine or
+// a build without CUDA is told.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -51,7 +51,8 @@ void whole_life() {
   runtime->download(stream, host.get(), b.get(), 64);
   runtime->synchronize(stream);
   EXPECT_EQ(static_cast<int*>(host.get())[0], 42);
-  const std::unique_ptr<Recording> recording = runtime->record(stream, [&] { runtime->copy(stream, b.get(), a.get(), 64); });
+  const std::unique_ptr<Recording> recording =
+      runtime->record(stream, [&] { runtime->copy(stream, b.get(), a.get(), 64); });
   ASSERT_NE(recording, nullptr);
   recording->replay(stream);
   runtime->synchronize(stream);
@@ -60,7 +61,10 @@ void whole_life() {
 class CudaRuntimeTest : public ::testing::Test {
  protected:
   void SetUp() override { state() = {}; }
-  void TearDown() override { EXPECT_TRUE(state().live.empty()) << state().live.size() << " handles leaked, one a " << state().live.begin()->second; }
+  void TearDown() override {
+    EXPECT_TRUE(state().live.empty()) << state().live.size() << " handles leaked, one a "
+                                      << state().live.begin()->second;
+  }
 };
 
 TEST_F(CudaRuntimeTest, DoesItsWorkInOrderAndReleasesAll) {
@@ -91,8 +95,8 @@ TEST_F(CudaRuntimeTest, EachCallMayFailWithoutALeakOrALastingError) {
     EXPECT_TRUE(state().live.empty());
     EXPECT_FALSE(state().capturing);
   }
-  // Only what releases may keep a failure to itself: two of memory, one pinned, a stream, a graph, an executable, and the
-  // choice of the GPU before each of the first five that does so.
+  // Only what releases may keep a failure to itself: two of memory, one pinned, a stream, a graph, an executable, and
+  // the choice of the GPU before each of the first five that does so.
   EXPECT_GE(reported, calls - 11);
 }
 
@@ -194,7 +198,8 @@ TEST(SharedMemory, ChoosesShorterRowsWhereADeviceGrantsLessAndSaysWhatItCannotRu
     ADD_FAILURE() << "not refused";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::unsupported);
-    EXPECT_TRUE(has(error.line(), "a 7x7 convolution of stride 2, 64 to 64 channels, wants 94080 bytes")) << error.line();
+    EXPECT_TRUE(has(error.line(), "a 7x7 convolution of stride 2, 64 to 64 channels, wants 94080 bytes"))
+        << error.line();
     EXPECT_TRUE(has(error.line(), "the device grants 65536")) << error.line();
   }
   emu::options() = before;

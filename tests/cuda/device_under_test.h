@@ -26,7 +26,8 @@ inline Runtime& runtime() {
   return *it;
 }
 
-// The table of launch functions called `family` on the device under test: furrow::emulated::family or furrow::cuda::family.
+// The table of launch functions called `family` on the device under test: furrow::emulated::family or
+// furrow::cuda::family.
 #if defined(FURROW_HAVE_CUDA)
 #define KERNELS_UNDER_TEST(family) (furrow::gpu::testing_on_gpu() ? furrow::cuda::family : furrow::emulated::family)
 #else
@@ -41,7 +42,8 @@ inline void in_every_schedule(const std::function<void()>& body) {
   const char* const names[] = {"forward", "reverse", "random", "run ahead"};
   for (const emu::Order order : {emu::Order::forward, emu::Order::reverse, emu::Order::random, emu::Order::run_ahead})
     for (const emu::Landing landing : {emu::Landing::eager, emu::Landing::lazy}) {
-      SCOPED_TRACE(std::string("schedule ") + names[static_cast<int>(order)] + (landing == emu::Landing::lazy ? ", seed 2, lazy copies" : ", seed 1, eager copies"));
+      SCOPED_TRACE(std::string("schedule ") + names[static_cast<int>(order)] +
+                   (landing == emu::Landing::lazy ? ", seed 2, lazy copies" : ", seed 1, eager copies"));
       emu::options().order = order;
       emu::options().landing = landing;
       emu::options().seed = landing == emu::Landing::eager ? 1 : 2;   // two random schedules
@@ -55,7 +57,8 @@ inline void in_every_schedule(const std::function<void()>& body) {
 template <class T> class DeviceArray {
  public:
   explicit DeviceArray(size_t count) : count_(count), data_(static_cast<T*>(runtime().allocate(count * sizeof(T)))) {
-    if (testing_on_gpu()) fill(std::vector<std::byte>(count_ * sizeof(T), std::byte{0xFF}).data());   // the emulator does so itself
+    if (testing_on_gpu())
+      fill(std::vector<std::byte>(count_ * sizeof(T), std::byte{0xFF}).data());  // the emulator does so itself
   }
   explicit DeviceArray(const std::vector<T>& values) : DeviceArray(values.size()) { fill(values.data()); }
   DeviceArray(const DeviceArray&) = delete;

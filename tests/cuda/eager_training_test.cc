@@ -1,5 +1,5 @@
-// Losses, dropout and optimiser steps of the Backend page on the CUDA kernels, held against `ref`: with every tensor in the
-// host's memory, which is the device's on the emulator, and on a device apart.
+// Losses, dropout and optimiser steps of the Backend page on the CUDA kernels, held against `ref`: with every tensor in
+// the host's memory, which is the device's on the emulator, and on a device apart.
 #include <gtest/gtest.h>
 
 #include "kernels/cuda/cuda_backend.h"

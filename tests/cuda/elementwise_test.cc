@@ -233,7 +233,8 @@ TEST(Elementwise, DropoutStartsAnywhereInItsSequence) {
     for (size_t e = 0; e < want.values<double>().size(); ++e)
       want.values<double>()[e] = philox.uniform(stream, first + e) >= 0.25 ? x.values<double>()[e] / 0.75 : 0;
     PitchedImage from = storage.of(x), to = storage.empty(shape);
-    kernels().dropout({}, {.x = from.image(), .y = to.image(), .p = 0.25, .seed = seed, .stream = stream, .first = first});
+    kernels().dropout({},
+                      {.x = from.image(), .y = to.image(), .p = 0.25, .seed = seed, .stream = stream, .first = first});
     EXPECT_TRUE(close(to.values(), want, ulps(1, storage.type)));
   });
 }

@@ -27,7 +27,8 @@ TEST(Barriers, OfDifferentLinesAreDivergent) {
 }
 TEST(Barriers, DivergenceNamesKernelBlockThreadAndLine) {
   const std::string reason = error_of([] { LAUNCH({}, dim3(1), dim3(64), 0, two_barriers, 32); });
-  EXPECT_TRUE(says(reason, "kernel two_barriers: divergent barrier: 32 threads wait at the barrier emulator_check_test.cc:"));
+  EXPECT_TRUE(
+      says(reason, "kernel two_barriers: divergent barrier: 32 threads wait at the barrier emulator_check_test.cc:"));
   EXPECT_TRUE(says(reason, "[block (0,0,0) thread (32,0,0)] at emulator_check_test.cc:"));
 }
 
@@ -112,10 +113,14 @@ TEST(Warps, LanesMustAgree) {
   std::vector<float> out(32);
   std::vector<uint32_t> votes(32);
   in_all_schedules([&] {
-    EXPECT_TRUE(says(error_of([] { LAUNCH({}, dim3(1), dim3(32), 0, different_masks); }), "divergent warp operation: lanes "));
-    EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, different_sites, out.data()); }), "divergent warp operation: lanes "));
-    EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, different_operations, votes.data()); }), "divergent warp operation: lanes "));
-    EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, different_shuffles, out.data()); }), "divergent warp operation: lanes "));
+    EXPECT_TRUE(
+        says(error_of([] { LAUNCH({}, dim3(1), dim3(32), 0, different_masks); }), "divergent warp operation: lanes "));
+    EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, different_sites, out.data()); }),
+                     "divergent warp operation: lanes "));
+    EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, different_operations, votes.data()); }),
+                     "divergent warp operation: lanes "));
+    EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, different_shuffles, out.data()); }),
+                     "divergent warp operation: lanes "));
   });
 }
 
@@ -129,7 +134,8 @@ TEST(Warps, ShuffleReadsOnlyFromItsMask) {
   std::vector<float> out(32);
   EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, reads_outside, out.data()); }),
                    "shuffle: lane 8 reads lane 16, which is not in the mask 0000ffff"));
-  EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, odd_width, out.data()); }), "the width 12 is not a power of two"));
+  EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, odd_width, out.data()); }),
+                   "the width 12 is not a power of two"));
 }
 
 __global__ void waits_for_nobody(uint32_t* out) {
@@ -150,7 +156,8 @@ __global__ void multiplies(float* out) {
 }
 TEST(Warps, MmaNeedsThirtyTwoLanes) {
   std::vector<float> out(32);
-  EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(16), 0, multiplies, out.data()); }), "mma: the mask ffffffff names lanes ffff0000"));
+  EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(16), 0, multiplies, out.data()); }),
+                   "mma: the mask ffffffff names lanes ffff0000"));
 }
 
 // ---- shared memory
@@ -195,7 +202,8 @@ TEST(SharedMemory, GuardBytesNameTheOverrunArray) {
                      "shared array 'first' was overrun (guard bytes before it changed)"));
   }
   EXPECT_EQ(error_of([] { LAUNCH({}, dim3(1), dim3(32), 64, overruns_dynamic, 15); }), "");
-  EXPECT_TRUE(says(error_of([] { LAUNCH({}, dim3(1), dim3(32), 64, overruns_dynamic, 16); }), "dynamic shared memory was overrun"));
+  EXPECT_TRUE(says(error_of([] { LAUNCH({}, dim3(1), dim3(32), 64, overruns_dynamic, 16); }),
+                   "dynamic shared memory was overrun"));
 }
 #endif
 
@@ -221,11 +229,16 @@ TEST(AsyncCopies, AreChecked) {
   in_all_schedules([&] {
     EXPECT_EQ(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, copies, out, in, 0, 16, 1, 0); }), "");
     EXPECT_EQ(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, copies, out, in, 0, 4, 1, 0); }), "");
-    EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, copies, out, in, 1, 16, 1, 0); }), "is not a multiple of 16"));
-    EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, copies, out, in, 2, 4, 1, 0); }), "is not a multiple of 4"));
-    EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, misaligned_source, in); }), "cp.async: the global address "));
-    EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, copies, out, in, 0, 16, 1, 1); }), "are not in the block's shared memory"));
-    EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, copies, out, in, 60, 16, 1, 0); }), "are not in the block's shared memory"));
+    EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, copies, out, in, 1, 16, 1, 0); }),
+                     "is not a multiple of 16"));
+    EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, copies, out, in, 2, 4, 1, 0); }),
+                     "is not a multiple of 4"));
+    EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, misaligned_source, in); }),
+                     "cp.async: the global address "));
+    EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, copies, out, in, 0, 16, 1, 1); }),
+                     "are not in the block's shared memory"));
+    EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, copies, out, in, 60, 16, 1, 0); }),
+                     "are not in the block's shared memory"));
     EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, copies, out, in, 0, 16, 0, 0); }),
                      "leaves the kernel with 1 asynchronous copies not waited for"));
   });
@@ -236,15 +249,18 @@ __global__ void loads(uint32_t* out, int shift, int foreign) {
   for (int i = static_cast<int>(threadIdx.x); i < 256; i += 32) s[i] = 0;
   __syncwarp();
   uint32_t r[4];
-  ldmatrix_x4(r, foreign && threadIdx.x == 7 ? static_cast<const void*>(out) : &s[threadIdx.x * 8 + static_cast<unsigned>(shift)]);
+  ldmatrix_x4(r, foreign && threadIdx.x == 7 ? static_cast<const void*>(out)
+                                             : &s[threadIdx.x * 8 + static_cast<unsigned>(shift)]);
   out[threadIdx.x] = r[0];
 }
 TEST(Ldmatrix, RowsAreAlignedAndInSharedMemory) {
   alignas(16) uint32_t out[32];
   EXPECT_EQ(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, loads, out, 0, 0); }), "");
-  EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, loads, out, 4, 0); }), "ldmatrix: the shared address "));
+  EXPECT_TRUE(
+      says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, loads, out, 4, 0); }), "ldmatrix: the shared address "));
   EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, loads, out, 8, 0); }), "ldmatrix: 16 bytes at "));
-  EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, loads, out, 0, 1); }), "are not in the block's shared memory [block (0,0,0) thread (7,0,0)]"));
+  EXPECT_TRUE(says(error_of([&] { LAUNCH({}, dim3(1), dim3(32), 0, loads, out, 0, 1); }),
+                   "are not in the block's shared memory [block (0,0,0) thread (7,0,0)]"));
 }
 
 // ---- launches

@@ -213,7 +213,8 @@ template <int kMatrices, bool kTransposed> void expect_fragments() {
   for (int m = 0; m < kMatrices; ++m)
     for (int row = 0; row < 8; ++row)
       for (int column = 0; column < 8; ++column) {
-        // Element (row, column) is the half column % 2 of register m in lane 4 row + column / 2; transposed, (column, row).
+        // Element (row, column) is the half column % 2 of register m in lane 4 row + column / 2; transposed, (column,
+        // row).
         const int i = kTransposed ? column : row, j = kTransposed ? row : column;
         const uint32_t reg = out[static_cast<size_t>((4 * i + j / 2) * kMatrices + m)];
         ASSERT_EQ(reg >> (16 * (j % 2)) & 0xFFFFu, static_cast<uint32_t>((8 * m + row) * 8 + column))

@@ -1,6 +1,6 @@
 // Kernels with a bug each, for emulator_planted_test.cc: a program, for AddressSanitizer and UBSan end the process.
 //
-//   emulator_planted BUG     runs it under every schedule and both landings, and prints a line for each: ok, WRONG, ERROR
+//   emulator_planted BUG     runs it under every schedule and both landings; prints a line for each: ok, WRONG, ERROR
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -13,8 +13,8 @@
 namespace furrow::emulated {
 namespace {
 
-// Threads of a block, floats of `in` and `out`. Newer TSan runtimes (clang 14, GCC 13) tell 255 threads apart: in blocks of
-// 256 the bugs of asynchronous copies go unseen.
+// Threads of a block, floats of `in` and `out`. Newer TSan runtimes (clang 14, GCC 13) tell 255 threads apart: in
+// blocks of 256 the bugs of asynchronous copies go unseen.
 constexpr int kSize = 128;
 using Kernel = void (*)(float* out, const float* in);
 int me() { return static_cast<int>(threadIdx.x); }
@@ -232,25 +232,35 @@ const Bug* find(std::string_view name) {
   const auto back = [](int t) { return static_cast<float>(kSize - t); };
   const auto back_in_warp = [](int t) { return static_cast<float>(t / 32 * 32 + 32 - t % 32); };
   static const Bug bugs[] = {
-      {"reversed", reversed, back}, {"reversed_in_warp", reversed_in_warp, back_in_warp},
+      {"reversed", reversed, back},
+      {"reversed_in_warp", reversed_in_warp, back_in_warp},
       {"no_barrier", no_barrier, back},
       {"no_second_barrier", no_second_barrier, [](int t) { return 3.0f * static_cast<float>((t + 1) % kSize + 1); }},
       {"no_syncwarp", no_syncwarp, back_in_warp},
       {"blocks_write_one_address", blocks_write_one_address, same, 4},
-      {"sum_without_atomic", sum_without_atomic, [](int t) { return t < 8 ? 16.0f * static_cast<float>(t) + 976 : 0.0f; }},
+      {"sum_without_atomic", sum_without_atomic,
+       [](int t) { return t < 8 ? 16.0f * static_cast<float>(t) + 976 : 0.0f; }},
       {"global_without_barrier", global_without_barrier, same},
       {"divergent_barrier", divergent_barrier, back},
       {"barrier_in_a_branch", barrier_in_a_branch, [](int t) { return static_cast<float>((t ^ 1) + 1); }},
-      {"early_exit", early_exit, same}, {"shuffle_with_left_lanes", shuffle_with_left_lanes, same},
-      {"divergent_shuffle", divergent_shuffle, same}, {"shuffle_outside_mask", shuffle_outside_mask, same},
+      {"early_exit", early_exit, same},
+      {"shuffle_with_left_lanes", shuffle_with_left_lanes, same},
+      {"divergent_shuffle", divergent_shuffle, same},
+      {"shuffle_outside_mask", shuffle_outside_mask, same},
       {"shared_overrun_write", shared_overrun_write, [](int t) { return static_cast<float>(t > 0 ? t : 1); }},
-      {"shared_overrun_read", shared_overrun_read, same}, {"row_overrun", row_overrun, same},
+      {"shared_overrun_read", shared_overrun_read, same},
+      {"row_overrun", row_overrun, same},
       {"dynamic_overrun", dynamic_overrun, same, 1, kSize * sizeof(float)},
-      {"global_overrun", global_overrun, same}, {"misaligned_float4", misaligned_float4, same},
-      {"register_array_overrun", register_array_overrun, same}, {"index_overflow", index_overflow, same},
-      {"uninitialised_shared", uninitialised_shared, same}, {"too_much_shared", too_much_shared, same},
-      {"copy_without_wait", copy_without_wait, same}, {"copy_waits_for_wrong_group", copy_waits_for_wrong_group, same},
-      {"copy_without_barrier", copy_without_barrier, same}, {"copy_misaligned", copy_misaligned, same},
+      {"global_overrun", global_overrun, same},
+      {"misaligned_float4", misaligned_float4, same},
+      {"register_array_overrun", register_array_overrun, same},
+      {"index_overflow", index_overflow, same},
+      {"uninitialised_shared", uninitialised_shared, same},
+      {"too_much_shared", too_much_shared, same},
+      {"copy_without_wait", copy_without_wait, same},
+      {"copy_waits_for_wrong_group", copy_waits_for_wrong_group, same},
+      {"copy_without_barrier", copy_without_barrier, same},
+      {"copy_misaligned", copy_misaligned, same},
       {"copy_of_nothing_from_null", copy_of_nothing_from_null, same},
       {"copy_of_nothing_misaligned", copy_of_nothing_misaligned, same},
       {"static_beside_dynamic", static_beside_dynamic, same, 1, 30000},
@@ -270,7 +280,9 @@ void run(const Bug& bug) {
     for (int i = 0; i < kSize && wrong < 0; ++i)
       if (!(out[i] == bug.want(i))) wrong = i;   // NaN is wrong
     if (wrong < 0) std::puts("ok");
-    else std::printf("WRONG at %d: %g, not %g\n", wrong, static_cast<double>(out[wrong]), static_cast<double>(bug.want(wrong)));
+    else
+      std::printf("WRONG at %d: %g, not %g\n", wrong, static_cast<double>(out[wrong]),
+                  static_cast<double>(bug.want(wrong)));
   } catch (const emu::KernelError& error) {
     std::printf("ERROR %s\n", error.what());
   }

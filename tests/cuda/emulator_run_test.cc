@@ -133,8 +133,10 @@ __global__ void indices(Indices* out) {
   const unsigned block = blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z);
   const unsigned thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
   __syncthreads();
-  out[block * blockDim.x * blockDim.y * blockDim.z + thread] = {{threadIdx.x, threadIdx.y, threadIdx.z}, {blockIdx.x, blockIdx.y, blockIdx.z},
-                                                               {gridDim.x, gridDim.y, gridDim.z}, {blockDim.x, blockDim.y, blockDim.z}};
+  out[block * blockDim.x * blockDim.y * blockDim.z + thread] = {{threadIdx.x, threadIdx.y, threadIdx.z},
+                                                                {blockIdx.x, blockIdx.y, blockIdx.z},
+                                                                {gridDim.x, gridDim.y, gridDim.z},
+                                                                {blockDim.x, blockDim.y, blockDim.z}};
 }
 TEST(Runs, EveryIndexOnce) {
   in_all_schedules([] {
@@ -144,8 +146,10 @@ TEST(Runs, EveryIndexOnce) {
     for (unsigned bz = 0; bz < 2; ++bz) for (unsigned by = 0; by < 3; ++by) for (unsigned bx = 0; bx < 2; ++bx)
       for (unsigned tz = 0; tz < 2; ++tz) for (unsigned ty = 0; ty < 3; ++ty) for (unsigned tx = 0; tx < 5; ++tx, ++i) {
         const Indices& x = out[i];
-        EXPECT_TRUE(x.thread[0] == tx && x.thread[1] == ty && x.thread[2] == tz && x.block[0] == bx && x.block[1] == by && x.block[2] == bz);
-        EXPECT_TRUE(x.grid[0] == 2 && x.grid[1] == 3 && x.grid[2] == 2 && x.size[0] == 5 && x.size[1] == 3 && x.size[2] == 2);
+        EXPECT_TRUE(x.thread[0] == tx && x.thread[1] == ty && x.thread[2] == tz && x.block[0] == bx &&
+                    x.block[1] == by && x.block[2] == bz);
+        EXPECT_TRUE(x.grid[0] == 2 && x.grid[1] == 3 && x.grid[2] == 2 && x.size[0] == 5 && x.size[1] == 3 &&
+                    x.size[2] == 2);
       }
   });
 }

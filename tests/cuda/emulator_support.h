@@ -35,7 +35,8 @@ template <class Body> void in_all_schedules(Body body) {
   const KeepOptions keep;
   for (const Order order : {Order::forward, Order::reverse, Order::random, Order::run_ahead})
     for (const Landing landing : {Landing::eager, Landing::lazy}) {
-      SCOPED_TRACE("order " + std::to_string(static_cast<int>(order)) + ", landing " + std::to_string(static_cast<int>(landing)));
+      SCOPED_TRACE("order " + std::to_string(static_cast<int>(order)) + ", landing " +
+                   std::to_string(static_cast<int>(landing)));
       options().order = order;
       options().landing = landing;
       body();

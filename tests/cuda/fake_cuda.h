@@ -52,17 +52,34 @@ inline int drop(void* handle, const char* kind) {
 }
 
 inline const CudaCalls kCalls{
-    .error_string = [](int status) { return status == 700 ? "an illegal memory access was encountered" : "unspecified failure"; },
+    .error_string =
+        [](int status) { return status == 700 ? "an illegal memory access was encountered" : "unspecified failure"; },
     .get_last_error =
         [] {
           const int last = state().last_error;
           if (!state().sticky) state().last_error = kSuccess;
           return last;
         },
-    .driver_version = [](int* version) { *version = state().driver; return static_cast<int>(kSuccess); },
-    .runtime_version = [](int* version) { *version = 13000; return static_cast<int>(kSuccess); },
-    .get_device_count = [](int* count) { *count = state().devices; return state().last_error = state().count_status; },
-    .get_device = [](CudaDevice* device, int) { *device = {"Fake GPU", state().major, 0, 99 * 1024}; return step(); },
+    .driver_version =
+        [](int* version) {
+          *version = state().driver;
+          return static_cast<int>(kSuccess);
+        },
+    .runtime_version =
+        [](int* version) {
+          *version = 13000;
+          return static_cast<int>(kSuccess);
+        },
+    .get_device_count =
+        [](int* count) {
+          *count = state().devices;
+          return state().last_error = state().count_status;
+        },
+    .get_device =
+        [](CudaDevice* device, int) {
+          *device = {"Fake GPU", state().major, 0, 99 * 1024};
+          return step();
+        },
     .set_device = [](int) { return step(); },
     .mem_get_info =
         [](size_t* free, size_t* total) {

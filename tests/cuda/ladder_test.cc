@@ -55,16 +55,20 @@ template <class T> class Case {
     w_ = weights.w;
     b_ = weights.b;
     want_ = Tensor(step.y(), DType::f64);
-    RefBackend(nullptr).conv2d({.x0 = &x_, .w = &w_, .b = &b_, .geometry = step.geometry, .act = Activation::relu}, want_);
+    RefBackend(nullptr).conv2d({.x0 = &x_, .w = &w_, .b = &b_, .geometry = step.geometry, .act = Activation::relu},
+                               want_);
   }
 
   void check(Step step) const {
     const DType type = sizeof(T) == 4 ? DType::f32 : DType::f16;
-    DeviceArray<T> x(pitched<T>(x_, p_.x_pitch)), w(pitched<T>(w_, p_.x_pitch)), y(static_cast<size_t>(p_.x.pixels() * p_.y_pitch));
+    DeviceArray<T> x(pitched<T>(x_, p_.x_pitch)), w(pitched<T>(w_, p_.x_pitch)),
+        y(static_cast<size_t>(p_.x.pixels() * p_.y_pitch));
     const auto bias = b_.values<double>();
     DeviceArray<float> b(std::vector<float>(bias.begin(), bias.end()));
     const auto n = static_cast<int>(p_.x.n), height = static_cast<int>(p_.x.h), width = static_cast<int>(p_.x.w);
-    step({}, {.x = {x.data(), type, n, height, width, static_cast<int>(p_.x.c), p_.x_pitch}, .w = w.data(), .b = b.data(),
+    step({}, {.x = {x.data(), type, n, height, width, static_cast<int>(p_.x.c), p_.x_pitch},
+              .w = w.data(),
+              .b = b.data(),
               .y = {y.data(), type, n, height, width, static_cast<int>(p_.oc), p_.y_pitch}});
     Tensor got(want_.shape(), DType::f64);
     const std::vector<T> values = y.values();
@@ -80,14 +84,16 @@ template <class T> class Case {
   }
 
  private:
-  // float32: sums of K terms in float32 round like a random walk, 4e-8 * sqrt(K) of the largest result. float16: besides,
-  // one rounding of the result, and tensor cores, which cut instead of rounding: up to 2 units for each 16 terms.
+  // float32: sums of K terms in float32 round like a random walk, 4e-8 * sqrt(K) of the largest result. float16:
+  // besides, one rounding of the result, and tensor cores, which cut instead of rounding: up to 2 units for each 16
+  // terms.
   Tolerance tolerance() const {
     const auto k = static_cast<double>(9 * p_.x.c);
     double largest_number = 1e-3;
     for (const double v : want_.values<double>()) if (v > largest_number) largest_number = v;
     if (sizeof(T) == 4) return {.absolute = 4e-8 * std::sqrt(k) * largest_number};
-    return {.absolute = (4e-8 * std::sqrt(k) + 2 * 0x1p-23 * (k / 16 + 9)) * largest_number + 0x1p-25, .relative = 0x1p-11};
+    return {.absolute = (4e-8 * std::sqrt(k) + 2 * 0x1p-23 * (k / 16 + 9)) * largest_number + 0x1p-25,
+            .relative = 0x1p-11};
   }
 
   Problem p_;
@@ -95,14 +101,17 @@ template <class T> class Case {
 };
 
 // Two and more blocks along every axis, pads, batches, channel counts beside every vector, one pixel, one column.
-const Problem kFloatProblems[] = {{{1, 9, 17, 19}, 20, 37, 40}, {{2, 9, 11, 3}, 4, 5, 6}, {{3, 2, 1, 9}, 9, 4, 4}, {{1, 1, 1, 1}, 1, 1, 3}};
-const Problem kHalfProblems[] = {{{1, 9, 17, 33}, 48, 70, 72}, {{2, 9, 11, 3}, 16, 5, 8}, {{3, 2, 1, 16}, 16, 32, 32}, {{1, 1, 1, 1}, 32, 1, 3}};
+const Problem kFloatProblems[] = {
+    {{1, 9, 17, 19}, 20, 37, 40}, {{2, 9, 11, 3}, 4, 5, 6}, {{3, 2, 1, 9}, 9, 4, 4}, {{1, 1, 1, 1}, 1, 1, 3}};
+const Problem kHalfProblems[] = {
+    {{1, 9, 17, 33}, 48, 70, 72}, {{2, 9, 11, 3}, 16, 5, 8}, {{3, 2, 1, 16}, 16, 32, 32}, {{1, 1, 1, 1}, 32, 1, 3}};
 
 template <class T> void check_everywhere(std::span<const Problem> problems, Step step) {
   for (const Problem& p : problems) {
     SCOPED_TRACE(to_string(p.x) + " -> " + std::to_string(p.oc));
     const Case<T> plain(p), with_nan(p, true);
-    if (&p == problems.data()) in_every_schedule([&] { plain.check(step); });   // the rest in one: they differ in shape only
+    if (&p == problems.data())
+      in_every_schedule([&] { plain.check(step); });  // the rest in one: they differ in shape only
     else plain.check(step);
     with_nan.check(step);
   }
@@ -113,12 +122,17 @@ TEST(Ladder, Step2SharedTile) { check_everywhere<float>(kFloatProblems, kernels(
 TEST(Ladder, Step3RegisterTile) { check_everywhere<float>(kFloatProblems, kernels().register_tile); }
 TEST(Ladder, Step4Mma) { check_everywhere<uint16_t>(kHalfProblems, kernels().mma); }
 TEST(Ladder, Step5PipelinedHalo) { check_everywhere<uint16_t>(kHalfProblems, kernels().pipelined_halo); }
-TEST(Ladder, Step5PipelinedHaloUnswizzled) { Case<uint16_t>(kHalfProblems[0]).check(kernels().pipelined_halo_unswizzled); }
+TEST(Ladder, Step5PipelinedHaloUnswizzled) {
+  Case<uint16_t>(kHalfProblems[0]).check(kernels().pipelined_halo_unswizzled);
+}
 
 TEST(Ladder, RefusesPitchesThatTensorCoresCannotRead) {
   uint16_t element = 0;
   const float bias = 0;
-  LadderArgs args{.x = {&element, DType::f16, 1, 1, 1, 8, 8}, .w = &element, .b = &bias, .y = {&element, DType::f16, 1, 1, 1, 1, 1}};
+  LadderArgs args{.x = {&element, DType::f16, 1, 1, 1, 8, 8},
+                  .w = &element,
+                  .b = &bias,
+                  .y = {&element, DType::f16, 1, 1, 1, 1, 1}};
   EXPECT_THROW(kernels().mma({}, args), Error);
   EXPECT_THROW(kernels().naive({}, args), Error);   // another element type
 }
@@ -137,8 +151,8 @@ TEST(Ladder, CountersAreThoseOfThePage) {
     with.check(kernel);
     const emu::Counters c = emu::counters();
     std::ostringstream row;
-    row << "| " << step << " | " << c.blocks << " | " << c.threads << " | " << c.shared_peak << " | " << c.barriers << " | " << c.async_copies << " | "
-        << c.ldmatrix << " | " << c.ldmatrix_conflicts << " | " << c.mma << " |";
+    row << "| " << step << " | " << c.blocks << " | " << c.threads << " | " << c.shared_peak << " | " << c.barriers
+        << " | " << c.async_copies << " | " << c.ldmatrix << " | " << c.ldmatrix_conflicts << " | " << c.mma << " |";
     std::cout << row.str() << "\n";
     EXPECT_NE(page.str().find(row.str()), std::string::npos) << "docs/ladder.md does not say: " << row.str();
   };

@@ -92,7 +92,10 @@ struct Problem {
     if (step.store_y) {
       EXPECT_TRUE(close(result.values(&padding), want, bound != nullptr ? *bound : storage_tolerance(type, want)));
     }
-    if (step.pool) { EXPECT_TRUE(close(pooled.values(&padding), want_pooled, bound != nullptr ? *bound : storage_tolerance(type, want_pooled))); }
+    if (step.pool) {
+      EXPECT_TRUE(close(pooled.values(&padding), want_pooled,
+                        bound != nullptr ? *bound : storage_tolerance(type, want_pooled)));
+    }
     EXPECT_TRUE(padding) << "a channel past c is not zero";
     if (step.head > 0) check_head(logits.values(), probability.values(), mask.values());
   }

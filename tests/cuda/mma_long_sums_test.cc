@@ -61,8 +61,8 @@ TEST(MmaLongSums, WeightGradientLosesNoMoreThanOneRunCan) {
   }
 }
 
-// Positive numbers, as behind a ReLU: every addition is cut, mostly by half a unit. Modelled for one chain: 3.3e-4 (f16)
-// and 1.7e-4 (f32) of the sum; here of a quarter of that length.
+// Positive numbers, as behind a ReLU: every addition is cut, mostly by half a unit. Modelled for one chain: 3.3e-4
+// (f16) and 1.7e-4 (f32) of the sum; here of a quarter of that length.
 TEST(MmaLongSums, WeightGradientOfPositiveNumbers) {
   const emu::KeepOptions keep;
   emu::options().cut_mma = true;
@@ -107,7 +107,8 @@ TEST(MmaLongSums, ForwardLosesNoMoreThanOneRunCan) {
     DType type;
     int kernel, oc;  // either main loop, either shape of block
   };
-  for (const auto& [type, kernel, oc] : {Case{DType::f16, 3, 3}, {DType::f16, 1, 40}, {DType::bf16, 1, 3}, {DType::f32, 1, 3}, {DType::f32, 3, 40}}) {
+  for (const auto& [type, kernel, oc] :
+       {Case{DType::f16, 3, 3}, {DType::f16, 1, 40}, {DType::bf16, 1, 3}, {DType::f32, 1, 3}, {DType::f32, 3, 40}}) {
     SCOPED_TRACE(std::string(name(type)) + ", kernel " + std::to_string(kernel));
     const int64_t channels = 2 * 640 * depth(type) / (kernel * kernel);
     Tensor x = filled({1, kernel, kernel, channels}, tiny(type)), w = filled({oc, kernel, kernel, channels}, kSecond);
@@ -137,7 +138,8 @@ TEST(MmaLongSums, AgreeWithTheReferenceInEverySchedule) {
   DeviceImage source(DType::f32, x);
   in_every_schedule([&] {
     DeviceImage y(DType::f32, step.y());
-    c.weights = packed.data(), c.x[0] = source.image(), c.pad_h = c.pad_w = 0, c.out_h = 2, c.out_w = 9, c.y = y.image();
+    c.weights = packed.data(), c.x[0] = source.image(), c.pad_h = c.pad_w = 0, c.out_h = 2, c.out_w = 9,
+    c.y = y.image();
     KERNELS_UNDER_TEST(mma_conv_kernels).conv({}, c);
     // Two runs, sqrt(K) of rounded additions each: far below what a wrong run would leave.
     EXPECT_TRUE(close(y.values(), want, {.absolute = 4e-8 * std::sqrt(4640.0) * largest(want)}));
@@ -148,7 +150,8 @@ TEST(MmaLongSums, OfTransposedConvolutions) {
   const Shape shape{1, 1, 3, 4640};
   const int oc = 5;
   const Tensor x = rounded(cases::random_values(shape, 1), DType::f32),
-               w = rounded(cases::random_weights(cases::upconv(shape, oc), 3).w, DType::f32), b = filled({1, 1, 1, oc}, 0);
+               w = rounded(cases::random_weights(cases::upconv(shape, oc), 3).w, DType::f32),
+               b = filled({1, 1, 1, oc}, 0);
   Tensor want({1, 2, 6, oc}, DType::f64);
   RefBackend(nullptr).upconv2x2(x, w, &b, want);
   MmaUpconv c;

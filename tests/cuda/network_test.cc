@@ -23,10 +23,11 @@ struct Bound {
 };
 // Float32 sums and, but in fp32, operands rounded by half a unit in the last of 11, 11 or 8 bits (tf32, fp16, bf16); 18
 // layers add it up to 4.0e-7, 4.0e-4, 4.0e-4 and 3.6e-3 (docs/accuracy.md). Two to five times that is allowed.
-constexpr Bound kBounds[] = {{Precision::fp32, 2e-6}, {Precision::tf32, 2e-3}, {Precision::fp16, 2e-3}, {Precision::bf16, 1e-2}};
+constexpr Bound kBounds[] = {
+    {Precision::fp32, 2e-6}, {Precision::tf32, 2e-3}, {Precision::fp16, 2e-3}, {Precision::bf16, 1e-2}};
 
-// Two plans of one back-end in turn, each run with an input of its own: a replay (on a GPU the third run of a plan on) that
-// computed nothing, or with another plan's buffers, would give an earlier answer.
+// Two plans of one back-end in turn, each run with an input of its own: a replay (on a GPU the third run of a plan on)
+// that computed nothing, or with another plan's buffers, would give an earlier answer.
 TEST(CudaPlan, OfAUNetIsThePlanOnRef) {
   auto ref = ref_backend();
   const Shape shapes[] = {{1, 32, 48, 3}, {2, 17, 45, 3}};
@@ -59,7 +60,8 @@ TEST(CudaPlan, TraceNamesTheKernelsDeviceAndPrecisionOfEveryStep) {
     ASSERT_EQ(trace.records().size(), plan.steps().size());
     const std::string how = (gpu::testing_on_gpu() ? "cuda " : "emulated ") + std::string(name(precision));
     for (size_t i = 1; i < trace.records().size(); ++i)
-      EXPECT_EQ(trace.records()[i].algorithm.rfind(how, 0), 0u) << trace.records()[i].where << ": " << trace.records()[i].algorithm;
+      EXPECT_EQ(trace.records()[i].algorithm.rfind(how, 0), 0u)
+          << trace.records()[i].where << ": " << trace.records()[i].algorithm;
     if (!gpu::testing_on_gpu()) {
       EXPECT_GE(emu::counters().launches, plan.steps().size()) << "a step that launched nothing";
     }
@@ -84,8 +86,9 @@ TEST(CudaPlan, ManyClassesAndOneChannelToo) {
   }
 }
 
-// Gradients of a training step: 40 reductions deep, batch norm included. Each rounds by 4e-8 * sqrt(K) of its largest value
-// and the next multiplies that by its condition; 2e-4 of the largest gradient of each parameter is what float32 leaves.
+// Gradients of a training step: 40 reductions deep, batch norm included. Each rounds by 4e-8 * sqrt(K) of its largest
+// value and the next multiplies that by its condition; 2e-4 of the largest gradient of each parameter is what float32
+// leaves.
 TEST(CudaTape, GradientsAreThoseOfRef) {
   for (const bool bilinear : {false, true}) {
     const Architecture a{.base = 2, .bilinear = bilinear};
@@ -102,7 +105,11 @@ TEST(CudaTape, GradientsAreThoseOfRef) {
       const Tensor& gradient = want.grad(*wanted[i].parameter);
       if (gradient.empty()) continue;
       // A bias before a batch norm has no gradient but rounding.
-      if (double size = 0; [&] { for (double v : gradient.values<double>()) size = std::max(size, std::abs(v)); return size; }() < 1e-9) continue;
+      if (double size = 0; [&] {
+            for (double v : gradient.values<double>()) size = std::max(size, std::abs(v));
+            return size;
+          }() < 1e-9)
+        continue;
       EXPECT_LT(relative_error(got.grad(*found[i].parameter), gradient), 2e-4) << wanted[i].key << bilinear;
       ++compared;
     }

@@ -35,20 +35,30 @@ io::Image random_image(int64_t width, int64_t height, int channels, uint64_t see
 
 // One axis's weights in device memory.
 struct DeviceAxis {
-  explicit DeviceAxis(const io::AxisWeights& w) : first(w.first), count(w.count), weights(w.weights), stride(w.stride) {}
+  explicit DeviceAxis(const io::AxisWeights& w)
+      : first(w.first), count(w.count), weights(w.weights), stride(w.stride) {}
   ResizeAxis axis() { return {first.data(), count.data(), weights.data(), stride}; }
   DeviceArray<int32_t> first, count, weights;
   int stride;
 };
 
-std::vector<uint8_t> device_resize(const io::Image& image, const io::Box& box, int width, int height, io::Filter filter, bool premultiply = false) {
+std::vector<uint8_t> device_resize(const io::Image& image, const io::Box& box, int width, int height, io::Filter filter,
+                                   bool premultiply = false) {
   const io::AxisWeights rows = io::axis_weights(image.height, box.y0, box.y1, height, filter);
   DeviceAxis across(io::axis_weights(image.width, box.x0, box.x1, width, filter)), down(rows);
   DeviceArray<uint8_t> from(image.pixels), to(static_cast<size_t>(width * height * image.channels));
-  PictureResizeArgs args{.from = from.data(), .width = static_cast<int>(image.width), .height = static_cast<int>(image.height),
-                  .channels = image.channels, .to = to.data(), .to_width = width, .to_height = height,
-                  .columns = across.axis(), .rows = down.axis(), .first_row = rows.first.front(),
-                  .row_count = rows.first.back() + rows.count.back() - rows.first.front(), .premultiply = premultiply};
+  PictureResizeArgs args{.from = from.data(),
+                         .width = static_cast<int>(image.width),
+                         .height = static_cast<int>(image.height),
+                         .channels = image.channels,
+                         .to = to.data(),
+                         .to_width = width,
+                         .to_height = height,
+                         .columns = across.axis(),
+                         .rows = down.axis(),
+                         .first_row = rows.first.front(),
+                         .row_count = rows.first.back() + rows.count.back() - rows.first.front(),
+                         .premultiply = premultiply};
   DeviceArray<uint8_t> workspace(resize_workspace_bytes(args));
   args.workspace = workspace.data();
   kernels().resize({}, args);
@@ -66,9 +76,11 @@ TEST(PictureResize, GivesTheBytesOfTheCpu) {
     for (const Case& c : cases)
       for (const int channels : {1, 3})
         for (const io::Filter filter : {io::Filter::nearest, io::Filter::bilinear, io::Filter::lanczos}) {
-          SCOPED_TRACE(::testing::Message() << c.w << "x" << c.h << "x" << channels << " -> " << c.to_w << "x" << c.to_h << ", filter " << static_cast<int>(filter));
+          SCOPED_TRACE(::testing::Message() << c.w << "x" << c.h << "x" << channels << " -> " << c.to_w << "x" << c.to_h
+                                            << ", filter " << static_cast<int>(filter));
           const io::Image image = random_image(c.w, c.h, channels, 5);
-          EXPECT_EQ(device_resize(image, c.box, c.to_w, c.to_h, filter), io::resize(image, c.box, c.to_w, c.to_h, filter).pixels);
+          EXPECT_EQ(device_resize(image, c.box, c.to_w, c.to_h, filter),
+                    io::resize(image, c.box, c.to_w, c.to_h, filter).pixels);
         }
   });
 }
@@ -123,7 +135,8 @@ TEST(PictureResize, MultipliesAndDividesByAlphaAsPillowDoes) {
 // Pixels outside the photo, pixels whose label is dropped, a map of the photo's size and one of 512 x 512, both ways
 // round, into images with and without pad channels.
 template <class T> void check_normalise(DType type, int pitch, bool mirrored, int64_t label_side) {
-  SCOPED_TRACE(::testing::Message() << name(type) << ", pitch " << pitch << (mirrored ? ", mirrored" : "") << ", labels " << label_side);
+  SCOPED_TRACE(::testing::Message() << name(type) << ", pitch " << pitch << (mirrored ? ", mirrored" : "")
+                                    << ", labels " << label_side);
   const int64_t photo_side = 60, width = 37, height = 19;
   const ModelInfo info{.normalisation = Normalisation::imagenet};
   io::Image rgb = random_image(width, height, 3, 3);
@@ -147,10 +160,24 @@ template <class T> void check_normalise(DType type, int pitch, bool mirrored, in
     for (size_t i = 0; i < 768; ++i) table[i % 3 * 256 + i / 3] = values.values<float>()[i];
   }
   DeviceArray<float> device_table(table);
-  NormaliseArgs args{.from = from.data(), .width = static_cast<int>(width), .height = static_cast<int>(height), .table = device_table.data(), .mirrored = mirrored};
-  args.kept = {.labels = labels.data(), .label_w = static_cast<int>(label_side), .label_h = static_cast<int>(label_side),
-               .photo_w = photo_side, .photo_h = photo_side, .crop_x = grid.crop.x, .crop_y = grid.crop.y, .crop_w = grid.crop.side_w,
-               .crop_h = grid.crop.side_h, .columns = grid.columns, .rows = grid.rows, .x0 = x0, .y0 = y0};
+  NormaliseArgs args{.from = from.data(),
+                     .width = static_cast<int>(width),
+                     .height = static_cast<int>(height),
+                     .table = device_table.data(),
+                     .mirrored = mirrored};
+  args.kept = {.labels = labels.data(),
+               .label_w = static_cast<int>(label_side),
+               .label_h = static_cast<int>(label_side),
+               .photo_w = photo_side,
+               .photo_h = photo_side,
+               .crop_x = grid.crop.x,
+               .crop_y = grid.crop.y,
+               .crop_w = grid.crop.side_w,
+               .crop_h = grid.crop.side_h,
+               .columns = grid.columns,
+               .rows = grid.rows,
+               .x0 = x0,
+               .y0 = y0};
   for (const int label : kept_labels) args.kept.kept[label / 32] |= 1u << label % 32;
   args.to = {to.data(), type, 1, static_cast<int>(height), static_cast<int>(width), 3, pitch};
   kernels().normalise({}, args);
@@ -164,7 +191,9 @@ template <class T> void check_normalise(DType type, int pitch, bool mirrored, in
       const float value = c < 3 ? want.values<float>()[static_cast<size_t>(3 * i + c)] : 0.0f;
       const T got_here = got[static_cast<size_t>(i * pitch + c)];
       if constexpr (sizeof(T) == 4) ASSERT_EQ(got_here, value) << "pixel " << i << ", channel " << c;
-      else ASSERT_EQ(got_here, type == DType::f16 ? f32_to_f16(value) : f32_to_bf16(value)) << "pixel " << i << ", channel " << c;
+      else
+        ASSERT_EQ(got_here, type == DType::f16 ? f32_to_f16(value) : f32_to_bf16(value))
+            << "pixel " << i << ", channel " << c;
     }
 }
 
@@ -186,24 +215,32 @@ TEST(PictureNormalise, CopiesGrayAndDropsAlpha) {
   for (const int channels : {1, 4}) {
     DeviceArray<uint8_t> from(channels == 1 ? gray : rgba);
     DeviceArray<float> to(3 * 35);
-    kernels().normalise({}, {.from = from.data(), .width = 7, .height = 5, .channels = channels, .table = device_table.data(),
+    kernels().normalise({}, {.from = from.data(),
+                             .width = 7,
+                             .height = 5,
+                             .channels = channels,
+                             .table = device_table.data(),
                              .to = {to.data(), DType::f32, 1, 5, 7, 3, 3}});
     const auto got = to.values();
     for (size_t i = 0; i < got.size(); ++i) {
       const int v = channels == 1 ? gray[i / 3] : rgba[i / 3 * 4 + i % 3];
-      ASSERT_EQ(got[i], static_cast<float>(i % 3 * 256 + static_cast<size_t>(v))) << channels << " channels, value " << i;
+      ASSERT_EQ(got[i], static_cast<float>(i % 3 * 256 + static_cast<size_t>(v)))
+          << channels << " channels, value " << i;
     }
   }
 }
 
-// Logits over the whole range of the sigmoid, the values at which its rounding is most delicate, and every bound itself.
+// Logits over the whole range of the sigmoid, the values at which its rounding is most delicate, and every bound
+// itself.
 Tensor difficult_logits(int64_t pixels, int64_t classes) {
   Tensor z = cases::random_values({1, 1, pixels, classes}, 4, DType::f32);
-  const float special[] = {0.0f, -0.0f, 8.9e-8f, -8.9e-8f, INFINITY, -INFINITY, NAN, 1e-30f, 88.0f, -88.0f, -104.0f, 17.0f, 5.545177f};
+  const float special[] = {0.0f,   -0.0f, 8.9e-8f, -8.9e-8f, INFINITY, -INFINITY, NAN,
+                           1e-30f, 88.0f, -88.0f,  -104.0f,  17.0f,    5.545177f};
   const auto bounds = logit_bounds();
   const auto values = z.values<float>();
   for (size_t i = 1; i < values.size(); i += 2) values[i] = bounds[i / 2 % 255];
-  for (size_t i = 0; i < values.size(); i += 2) values[i] = i % 6 == 0 ? special[i / 6 % std::size(special)] : 9 * values[i];
+  for (size_t i = 0; i < values.size(); i += 2)
+    values[i] = i % 6 == 0 ? special[i / 6 % std::size(special)] : 9 * values[i];
   return z;
 }
 
@@ -221,7 +258,8 @@ TEST(PictureScores, ThresholdAndProbabilityAreTheCpus) {
       const int64_t pixels = 701;
       const Tensor logits = difficult_logits(pixels, classes);
       const std::vector<float> p = cpu_probability(logits);
-      DeviceArray<float> values(std::vector<float>(logits.values<float>().begin(), logits.values<float>().end())), planes(p);
+      DeviceArray<float> values(std::vector<float>(logits.values<float>().begin(), logits.values<float>().end())),
+          planes(p);
       DeviceArray<uint8_t> out(static_cast<size_t>(pixels));
       const ScoresArgs scores{values.data(), pixels, static_cast<int>(classes)};
       for (const double t : {-1.0, 0.0, 0.1, 0.3, 0.5, 0.5 + 1e-12, 0.9, 0.9999999, 1.0}) {
@@ -233,7 +271,8 @@ TEST(PictureScores, ThresholdAndProbabilityAreTheCpus) {
         EXPECT_EQ(out.values(), want) << "probabilities, threshold " << t;
       }
       std::vector<uint8_t> want(p.size());   // as RegionResult writes SegmentResult::probability
-      for (size_t i = 0; i < p.size(); ++i) want[i] = p[i] > 0 ? static_cast<uint8_t>(std::min(p[i], 1.0f) * 255.0f + 0.5f) : 0;
+      for (size_t i = 0; i < p.size(); ++i)
+        want[i] = p[i] > 0 ? static_cast<uint8_t>(std::min(p[i], 1.0f) * 255.0f + 0.5f) : 0;
       kernels().probability({}, {scores, device_bounds.data(), out.data()});
       EXPECT_EQ(out.values(), want) << classes << " classes";
     }

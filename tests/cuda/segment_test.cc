@@ -41,7 +41,8 @@ SegmentResult segment(const std::string& on, std::optional<std::string> precisio
 }
 
 Tensor logits(const std::string& on, int64_t size) {
-  const std::unique_ptr<Backend> backend = make_backend(choose_device(on).device, nullptr, {.precision = Precision::fp32});
+  const std::unique_ptr<Backend> backend =
+      make_backend(choose_device(on).device, nullptr, {.precision = Precision::fp32});
   const Shape shape{1, size, size, 3};
   Tensor input(shape, backend->dtype());
   normalise(io::resize(portrait().image, size, size, io::Filter::lanczos), mini_model()->info(), false, input);
@@ -106,7 +107,8 @@ TEST(CudaSegment, OutputsBeyondFp16AreComputedAgainInBf16) {
   SegmentOptions options;
   options.crop = CropMode::none;
   const io::Image photo = test::pattern(64, 64);
-  const SegmentResult want = Segmenter(model, {"cpu"}, options).run(photo), got = Segmenter(model, {device()}, options).run(photo);
+  const SegmentResult want = Segmenter(model, {"cpu"}, options).run(photo),
+                      got = Segmenter(model, {device()}, options).run(photo);
   ASSERT_EQ(got.notes.size(), 1u);
   EXPECT_NE(got.notes[0].find("bf16"), std::string::npos);
   EXPECT_GE(overlap(got, want), 0.99);   // bf16 keeps 8 bits of the red byte that decides

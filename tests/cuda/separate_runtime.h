@@ -1,10 +1,11 @@
-// A device whose memory is not the host's, without a GPU: the emulator's kernels behind a Runtime that says emulated() is
-// false, and breaks a test where a GPU would compute garbage, crash or refuse.
+// A device whose memory is not the host's, without a GPU: the emulator's kernels behind a Runtime that says emulated()
+// is false, and breaks a test where a GPU would compute garbage, crash or refuse.
 //
-// Device memory is a region of its own that host code cannot touch: it is accessible only while the device works. Work is
-// queued and happens at synchronize(), as late as a GPU may do it. Launches are looked at: every pointer in a kernel's
-// arguments must lie in device memory that is allocated, and the stream must belong to the device that the calling thread
-// uses. What is forbidden while a CUDA stream records is forbidden here; a recording keeps the launches, arguments and all.
+// Device memory is a region of its own that host code cannot touch: it is accessible only while the device works. Work
+// is queued and happens at synchronize(), as late as a GPU may do it. Launches are looked at: every pointer in a
+// kernel's arguments must lie in device memory that is allocated, and the stream must belong to the device that the
+// calling thread uses. What is forbidden while a CUDA stream records is forbidden here; a recording keeps the launches,
+// arguments and all.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -174,7 +175,8 @@ class SeparateRuntime : public Runtime {
       uintptr_t word = 0;
       std::memcpy(&word, static_cast<const std::byte*>(arguments) + at, sizeof word);
       if (!is_address(word) || runtime->holds(reinterpret_cast<const void*>(word), 1)) continue;
-      ADD_FAILURE() << "a kernel is given " << (runtime->in_region(reinterpret_cast<const void*>(word)) ? "released" : "host")
+      ADD_FAILURE() << "a kernel is given "
+                    << (runtime->in_region(reinterpret_cast<const void*>(word)) ? "released" : "host")
                     << " memory at byte " << at << " of its arguments";
       return;
     }
@@ -215,7 +217,8 @@ class SeparateRuntime : public Runtime {
   };
   void protect(int access) { EXPECT_EQ(mprotect(base_, (top_ + kPage - 1) / kPage * kPage, access), 0); }
 
-  // Mapped memory of this process? Below lie pairs of small integers (and AddressSanitizer's shadow), above nothing does.
+  // Mapped memory of this process? Below lie pairs of small integers (and AddressSanitizer's shadow), above nothing
+  // does.
   static bool is_address(uintptr_t word) {
     if (word < uintptr_t{0x5000} << 32 || word >= uintptr_t{1} << 47) return false;
     return msync(reinterpret_cast<void*>(word / kPage * kPage), 1, MS_ASYNC) == 0 || errno != ENOMEM;
@@ -285,26 +288,43 @@ inline const KernelApi& separate_kernels() {
   using R = ResampleKernels;
   using L = LossKernels;
   using O = OptimKernels;
-  static const C conv{Separate<&C::pack>::launch, Separate<&C::forward>::launch, Separate<&C::grad_input>::launch,
-                      Separate<&C::grad_weight>::launch, Separate<&C::pack_upconv>::launch, Separate<&C::upconv>::launch,
-                      Separate<&C::upconv_grad_input>::launch, Separate<&C::upconv_grad_weight>::launch};
+  static const C conv{Separate<&C::pack>::launch,
+                      Separate<&C::forward>::launch,
+                      Separate<&C::grad_input>::launch,
+                      Separate<&C::grad_weight>::launch,
+                      Separate<&C::pack_upconv>::launch,
+                      Separate<&C::upconv>::launch,
+                      Separate<&C::upconv_grad_input>::launch,
+                      Separate<&C::upconv_grad_weight>::launch};
   static const M mma_conv{Separate<&M::conv>::launch, Separate<&M::pack>::launch, Separate<&M::upconv>::launch,
                           Separate<&M::pack_upconv>::launch};
   static const B batch_norm{Separate<&B::stats>::launch, Separate<&B::apply>::launch, Separate<&B::grad_reduce>::launch,
                             Separate<&B::grad_apply>::launch};
-  static const E elementwise{Separate<&E::relu>::launch, Separate<&E::relu_grad>::launch, Separate<&E::sigmoid>::launch,
-                             Separate<&E::sigmoid_grad>::launch, Separate<&E::add>::launch, Separate<&E::add_relu>::launch,
-                             Separate<&E::fill>::launch, Separate<&E::convert>::launch, Separate<&E::gate>::launch,
-                             Separate<&E::gate_grad>::launch, Separate<&E::combine>::launch, Separate<&E::dropout>::launch};
-  static const R resample{Separate<&R::pool2x2>::launch, Separate<&R::pool2x2_grad>::launch, Separate<&R::pool3x3>::launch,
-                          Separate<&R::pool3x3_grad>::launch, Separate<&R::resize>::launch, Separate<&R::resize_grad>::launch,
-                          Separate<&R::pad>::launch, Separate<&R::global_mean>::launch, Separate<&R::global_mean_grad>::launch};
-  static const L loss{.dice_focal = Separate<&L::dice_focal>::launch, .cross_entropy = Separate<&L::cross_entropy>::launch,
+  static const E elementwise{
+      Separate<&E::relu>::launch,         Separate<&E::relu_grad>::launch, Separate<&E::sigmoid>::launch,
+      Separate<&E::sigmoid_grad>::launch, Separate<&E::add>::launch,       Separate<&E::add_relu>::launch,
+      Separate<&E::fill>::launch,         Separate<&E::convert>::launch,   Separate<&E::gate>::launch,
+      Separate<&E::gate_grad>::launch,    Separate<&E::combine>::launch,   Separate<&E::dropout>::launch};
+  static const R resample{
+      Separate<&R::pool2x2>::launch,      Separate<&R::pool2x2_grad>::launch, Separate<&R::pool3x3>::launch,
+      Separate<&R::pool3x3_grad>::launch, Separate<&R::resize>::launch,       Separate<&R::resize_grad>::launch,
+      Separate<&R::pad>::launch,          Separate<&R::global_mean>::launch,  Separate<&R::global_mean_grad>::launch};
+  static const L loss{.dice_focal = Separate<&L::dice_focal>::launch,
+                      .cross_entropy = Separate<&L::cross_entropy>::launch,
                       .soft_dice = Separate<&L::soft_dice>::launch};
   static const O optim{Separate<&O::prepare>::launch, Separate<&O::adamw>::launch, Separate<&O::sgd>::launch};
-  static const KernelApi api{.name = "separate", .conv = &conv, .mma_conv = &mma_conv, .mma_conv_grad = nullptr,
-                             .batch_norm = &batch_norm, .elementwise = &elementwise, .resample = &resample, .loss = &loss,
-                             .metrics = nullptr, .optim = &optim, .picture = nullptr, .ladder = nullptr};
+  static const KernelApi api{.name = "separate",
+                             .conv = &conv,
+                             .mma_conv = &mma_conv,
+                             .mma_conv_grad = nullptr,
+                             .batch_norm = &batch_norm,
+                             .elementwise = &elementwise,
+                             .resample = &resample,
+                             .loss = &loss,
+                             .metrics = nullptr,
+                             .optim = &optim,
+                             .picture = nullptr,
+                             .ladder = nullptr};
   return api;
 }
 

@@ -1,5 +1,5 @@
-// CudaBackend on a device whose memory is not the host's (separate_runtime.h): staging, pinned copies, recording, arenas
-// and threads, which the emulator alone never meets.
+// CudaBackend on a device whose memory is not the host's (separate_runtime.h): staging, pinned copies, recording,
+// arenas and threads, which the emulator alone never meets.
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -37,7 +37,8 @@ struct Bound {
   Precision precision;
   double error;
 };
-constexpr Bound kBounds[] = {{Precision::fp32, 2e-5}, {Precision::tf32, 5e-3}, {Precision::fp16, 5e-3}, {Precision::bf16, 4e-2}};
+constexpr Bound kBounds[] = {
+    {Precision::fp32, 2e-5}, {Precision::tf32, 5e-3}, {Precision::fp16, 5e-3}, {Precision::bf16, 4e-2}};
 
 // Inputs of two sizes and what the reference makes of them. Every run has its own input.
 struct Runs {
@@ -75,7 +76,8 @@ struct Runs {
 TEST_F(SeparateDevice, PlansRunRecordAndReplayInEveryPrecision) {
   for (const bool bilinear : {false, true}) {
     // 40 classes: too many for a fused head, so the last step reorders what the device computed.
-    const Runs runs({.base = 4, .classes = bilinear ? 1 : 40, .bilinear = bilinear}, {{1, 16, 32, 3}, {2, 17, 21, 3}}, {0, 0, 1, 0, 1, 1, 0});
+    const Runs runs({.base = 4, .classes = bilinear ? 1 : 40, .bilinear = bilinear}, {{1, 16, 32, 3}, {2, 17, 21, 3}},
+                    {0, 0, 1, 0, 1, 1, 0});
     for (const auto& [precision, bound] : kBounds) {
       const Device device(precision);
       EXPECT_LT(runs.error(*device.backend), bound) << name(precision) << bilinear;
@@ -127,11 +129,12 @@ TEST_F(SeparateDevice, GradientsThroughTheTapeAreThoseOfRef) {
   EXPECT_GT(compared, 50);
 }
 
-// Tensors of an eager operation: some in an arena of the device, some in host memory. Channels are multiples of 4, so that
-// an fp32 image that place() writes is dense.
+// Tensors of an eager operation: some in an arena of the device, some in host memory. Channels are multiples of 4, so
+// that an fp32 image that place() writes is dense.
 class Mixed {
  public:
-  Mixed(Backend& backend, unsigned on_device) : backend_(backend), on_device_(on_device), arena_(backend.reserve(1 << 20)) {}
+  Mixed(Backend& backend, unsigned on_device)
+      : backend_(backend), on_device_(on_device), arena_(backend.reserve(1 << 20)) {}
 
   // The next tensor, holding the values; it lies on the device where its bit of the mask is set.
   Tensor& next(const Tensor& values) {
@@ -157,27 +160,31 @@ class Mixed {
   std::vector<std::unique_ptr<Tensor>> tensors_;
 };
 
-// float32 on sums of at most 9 * 12 products (4e-8 * sqrt(K) of the largest) and a division by a standard deviation near
-// 0.6: 2e-6 leaves room for both.
+// float32 on sums of at most 9 * 12 products (4e-8 * sqrt(K) of the largest) and a division by a standard deviation
+// near 0.6: 2e-6 leaves room for both.
 constexpr double kEager = 2e-6;
 
 // The reference's answers, in double.
 struct Exact {
   RefBackend backend{nullptr};
-  Tensor conv{Shape{2, 5, 6, 8}, DType::f64}, dw{Shape{8, 3, 3, 12}, DType::f64}, normalised{Shape{2, 5, 6, 8}, DType::f64},
-      mean{Shape{1, 1, 1, 8}, DType::f64}, rstd{Shape{1, 1, 1, 8}, DType::f64}, running;
+  Tensor conv{Shape{2, 5, 6, 8}, DType::f64}, dw{Shape{8, 3, 3, 12}, DType::f64},
+      normalised{Shape{2, 5, 6, 8}, DType::f64}, mean{Shape{1, 1, 1, 8}, DType::f64},
+      rstd{Shape{1, 1, 1, 8}, DType::f64}, running;
 };
 
 TEST_F(SeparateDevice, EagerTensorsMayLieOnEitherSide) {
   const Shape vector{1, 1, 1, 8};
-  const Tensor x0 = random_tensor({2, 5, 6, 4}, 1), x1 = random_tensor({2, 5, 6, 8}, 2), w = random_tensor({8, 3, 3, 12}, 3),
-               b = random_tensor(vector, 4), gamma = random_tensor(vector, 5), running = random_tensor(vector, 6, 0.5, 1.5);
+  const Tensor x0 = random_tensor({2, 5, 6, 4}, 1), x1 = random_tensor({2, 5, 6, 8}, 2),
+               w = random_tensor({8, 3, 3, 12}, 3), b = random_tensor(vector, 4), gamma = random_tensor(vector, 5),
+               running = random_tensor(vector, 6, 0.5, 1.5);
   Exact want;
   want.backend.conv2d({.x0 = &x0, .x1 = &x1, .w = &w, .b = &b, .geometry = {3, 3, 1, 1}}, want.conv);
   for (size_t i = 0; i < want.dw.values<double>().size(); ++i) want.dw.values<double>()[i] = w.values<double>()[i];
-  want.backend.conv2d_grad_weight({.x0 = &x0, .x1 = &x1, .dy = &want.conv, .geometry = {3, 3, 1, 1}}, want.dw, nullptr, Grad::accumulate);
+  want.backend.conv2d_grad_weight({.x0 = &x0, .x1 = &x1, .dy = &want.conv, .geometry = {3, 3, 1, 1}}, want.dw, nullptr,
+                                  Grad::accumulate);
   Tensor mean = running.to(DType::f64), var = running.to(DType::f64);
-  want.backend.batch_norm_train(x1, gamma, b, {.running_mean = &mean, .running_var = &var}, want.normalised, want.mean, want.rstd);
+  want.backend.batch_norm_train(x1, gamma, b, {.running_mean = &mean, .running_var = &var}, want.normalised, want.mean,
+                                want.rstd);
 
   const Device device(Precision::fp32), other(Precision::fp32);
   const Tensor nothing(Shape{2, 5, 6, 8}, DType::f32), no_vector(vector, DType::f32);
@@ -195,16 +202,19 @@ TEST_F(SeparateDevice, EagerTensorsMayLieOnEitherSide) {
       backend.conv2d({.x0 = &a, .x1 = &c, .w = &weights, .b = &bias, .geometry = {3, 3, 1, 1}}, y);
       expect_close(t.value(y), want.conv, "conv2d");
       other.runtime->use();
-      backend.conv2d_grad_weight({.x0 = &a, .x1 = &c, .dy = &y, .geometry = {3, 3, 1, 1}}, dw, nullptr, Grad::accumulate);
+      backend.conv2d_grad_weight({.x0 = &a, .x1 = &c, .dy = &y, .geometry = {3, 3, 1, 1}}, dw, nullptr,
+                                 Grad::accumulate);
       expect_close(t.value(dw), want.dw, "conv2d_grad_weight");
     }
     {
       Mixed t(backend, mask);
       const Tensor &x = t.next(x1), &scale = t.next(gamma);
-      Tensor &y = t.next(nothing), &saved = t.next(no_vector), &running_mean = t.next(running), &running_var = t.next(running);
+      Tensor &y = t.next(nothing), &saved = t.next(no_vector), &running_mean = t.next(running),
+             &running_var = t.next(running);
       Tensor rstd = no_vector;
       other.runtime->use();
-      backend.batch_norm_train(x, scale, b.to(DType::f32), {.running_mean = &running_mean, .running_var = &running_var}, y, saved, rstd);
+      backend.batch_norm_train(x, scale, b.to(DType::f32), {.running_mean = &running_mean, .running_var = &running_var},
+                               y, saved, rstd);
       expect_close(t.value(y), want.normalised, "batch_norm_train");
       expect_close(t.value(saved), want.mean, "saved mean");
       expect_close(t.value(running_mean), mean, "running mean");
@@ -269,7 +279,8 @@ TEST_F(SeparateDevice, EveryPlannedCallChoosesItsDevice) {
   Mixed t(backend, 3);
   Tensor &in = t.next(x), &out = t.next(Tensor(Shape{1, 3, 3, 4}, DType::f32));
   Arena arena = backend.reserve(1 << 16);
-  const Placed from{arena.take(backend.placed_bytes(x.shape())), x.shape()}, to{arena.take(backend.placed_bytes(out.shape())), out.shape()};
+  const Placed from{arena.take(backend.placed_bytes(x.shape())), x.shape()},
+      to{arena.take(backend.placed_bytes(out.shape())), out.shape()};
   other.runtime->use();
   backend.place(in, from);
   other.runtime->use();
@@ -307,8 +318,8 @@ TEST_F(SeparateDevice, AFailedRecordingCostsNoResults) {
   EXPECT_THROW(runs.error(lost), DeviceLost);
 }
 
-// Training on a device apart: parameters, gradients, moments and activations lie there. The same bits as where the device's
-// memory is the host's: the same kernels on the same numbers, wherever those come from.
+// Training on a device apart: parameters, gradients, moments and activations lie there. The same bits as where the
+// device's memory is the host's: the same kernels on the same numbers, wherever those come from.
 TEST_F(SeparateDevice, TrainsInItsOwnMemory) {
   const auto emulated = make_backend({DeviceKind::cpu_emulated, 0}, nullptr, {.precision = Precision::fp32});
   const Device device(Precision::fp32);
@@ -317,12 +328,14 @@ TEST_F(SeparateDevice, TrainsInItsOwnMemory) {
   for (Backend* backend : {emulated.get(), static_cast<Backend*>(device.backend.get())}) {
     const auto network = random_network({.base = 2, .dropout = 0.2}, 5, DType::f32);
     freeze(*network, std::vector<std::string>{"down4"}, FrozenStatistics::fixed);
-    TrainStep train(*network, *backend, {.loss = loss_of(dice_focal_form("L6")), .weight_decay = 0.01, .max_norm = 1, .seed = 2});
+    TrainStep train(*network, *backend,
+                    {.loss = loss_of(dice_focal_form("L6")), .weight_decay = 0.01, .max_norm = 1, .seed = 2});
     Tensor marks = random_tensor({2, 19, 22, 1}, 7);
     for (double& value : marks.values<double>()) value = value > 0.6;
     const MicroBatch parts[] = {{random_tensor({2, 19, 22, 3}, 6).to(DType::f32), marks.to(DType::f32)},
                                 {random_tensor({2, 19, 22, 3}, 8).to(DType::f32), marks.to(DType::f32)}};
-    for (int step = 0; step < 2; ++step) losses.push_back(train.run(parts, 1e-2).loss.total);   // by way of the host, then not
+    for (int step = 0; step < 2; ++step)
+      losses.push_back(train.run(parts, 1e-2).loss.total);  // by way of the host, then not
     Tensor copy = train.parameters().zeros();   // a moment through a checkpoint
     train.parameters().take(train.parameters().named(train.moment(1), "v."), "v.", copy);
     moments.push_back(train.parameters().named(copy, "v."));

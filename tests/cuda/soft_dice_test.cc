@@ -50,7 +50,8 @@ void expect_soft_dice(const SoftDice& form, const Tensor& z, const Tensor& label
 
 std::vector<SoftDice> every_form() {
   std::vector<SoftDice> forms;
-  for (const char* name : {"L0", "L0_class_mean", "soft_dice", "foreground_dice"}) forms.push_back(soft_dice_form(name));
+  for (const char* name : {"L0", "L0_class_mean", "soft_dice", "foreground_dice"})
+    forms.push_back(soft_dice_form(name));
   for (SoftDice form : {soft_dice_form("foreground_dice"), soft_dice_form("L0")}) {
     form.over_batch = false;
     form.eps = 0.5;

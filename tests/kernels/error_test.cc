@@ -10,7 +10,8 @@ namespace {
 TEST(Error, PrintsFilePlaceReasonLimitAndHintOnOneLine) {
   Error error = Error(ErrorCode::limit, "too many entries").at(12).in("data/0").limit(3, 9).hint("repack it");
   error.set_file("a\nb.pth");
-  EXPECT_EQ(error.line(), "error[limit]: a\\x0ab.pth: at byte 12 (data/0): too many entries; limit 3, found 9; repack it");
+  EXPECT_EQ(error.line(),
+            "error[limit]: a\\x0ab.pth: at byte 12 (data/0): too many entries; limit 3, found 9; repack it");
 }
 
 TEST(Error, KeepsTheInnermostFileName) {

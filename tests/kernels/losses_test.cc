@@ -273,7 +273,8 @@ TEST(SoftDice, OfTwoClassesIsTheDiceOfOneChannel) {
     t.values<double>()[i] = labels.values<int32_t>()[i];
   }
   for (const bool over_batch : {false, true}) {
-    const SoftDiceValue two = ref::soft_dice({.entropy_weight = 0, .first_class = 1, .over_batch = over_batch}, z, labels, &dz2);
+    const SoftDiceValue two =
+        ref::soft_dice({.entropy_weight = 0, .first_class = 1, .over_batch = over_batch}, z, labels, &dz2);
     const DiceFocalValue one = ref::dice_focal({.focal_weight = 0, .dice_over_batch = over_batch}, difference, t, &dz1);
     EXPECT_NEAR(two.dice, one.dice, 1e-14);
     for (size_t i = 0; i < 40; ++i) {

@@ -91,7 +91,9 @@ TEST(Arena, HandsOutAlignedMemoryAndRefusesMore) {
   EXPECT_EQ(arena.capacity(), 1024u);
   Tensor a = arena.take({1, 2, 2, 3}, DType::f32);
   Tensor b = arena.take({1, 2, 2, 3}, DType::f32);
-  EXPECT_EQ(reinterpret_cast<std::byte*>(b.values<float>().data()) - reinterpret_cast<std::byte*>(a.values<float>().data()), 256);
+  EXPECT_EQ(
+      reinterpret_cast<std::byte*>(b.values<float>().data()) - reinterpret_cast<std::byte*>(a.values<float>().data()),
+      256);
   EXPECT_THROW(arena.take(1024), Error);
   arena.reset();
   EXPECT_EQ(arena.used(), 0u);

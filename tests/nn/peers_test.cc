@@ -103,6 +103,75 @@ INSTANTIATE_TEST_SUITE_P(Devices, ManyProcesses,
                                                                       : "emulated";
                          });
 
+// The bottleneck of a picture of 16 pixels: only together do the processes have a variance.
+TEST(SharedBatchNorm, OneValueOfEachProcessIsEnough) {
+  const Tensor all = random_tensor({2, 1, 1, 3}, 1), gradients = random_tensor({2, 1, 1, 3}, 2);
+  struct Outcome {
+    std::vector<double> y, dx, running_mean, running_var;
+  };
+  const auto normalised = [&](Backend& backend, const Tensor& x, const Tensor& dy, Peers* peers) {
+    const DType type = backend.dtype();
+    const Shape vector{1, 1, 1, 3};
+    const Tensor gamma = random_tensor(vector, 3).to(type), beta = random_tensor(vector, 4).to(type);
+    Tensor y(x.shape(), type), dx(x.shape(), type), mean(vector, type), rstd(vector, type), running_mean(vector, type),
+        running_var(vector, type);
+    backend.batch_norm_train(x.to(type), gamma, beta,
+                             {.running_mean = &running_mean, .running_var = &running_var, .shared = {.peers = peers}},
+                             y, mean, rstd);
+    if (peers == nullptr)
+      backend.batch_norm_grad(x.to(type), gamma, mean, rstd, false, dy.to(type), &dx, nullptr, nullptr,
+                              Grad::overwrite);
+    else
+      backend.batch_norm_grad_shared({.peers = peers}, x.to(type), gamma, mean, rstd, dy.to(type), &dx, nullptr,
+                                     nullptr, Grad::overwrite);
+    const auto values = [](const Tensor& t) {
+      const Tensor wide = t.to(DType::f64);
+      return std::vector<double>(wide.values<double>().begin(), wide.values<double>().end());
+    };
+    return Outcome{values(y), values(dx), values(running_mean), values(running_var)};
+  };
+  const Outcome expected = normalised(*make_backend({DeviceKind::ref, 0}, nullptr, {}), all, gradients, nullptr);
+  for (const DeviceKind kind : {DeviceKind::ref, DeviceKind::cpu, DeviceKind::cpu_emulated}) {
+    // Float32 rounds values of size 1 to 6e-8; dx is a small difference of such products, times rstd, here below 20.
+    const double tolerance = kind == DeviceKind::ref ? 1e-14 : 1e-5;
+    Meeting meeting(2);
+    std::vector<std::thread> processes;
+    for (int rank = 0; rank < 2; ++rank)
+      processes.emplace_back([&, rank] {
+        ThreadPeers peers(meeting, rank);
+        const auto backend = make_backend({kind, 0}, nullptr, {});
+        const Outcome own = normalised(*backend, images(all, rank, 1), images(gradients, rank, 1), &peers);
+        for (size_t c = 0; c < 3; ++c) {
+          const size_t at = static_cast<size_t>(rank) * 3 + c;
+          EXPECT_NEAR(own.y[c], expected.y[at], tolerance) << backend->name();
+          EXPECT_NEAR(own.dx[c], expected.dx[at], tolerance) << backend->name();
+          EXPECT_NEAR(own.running_mean[c], expected.running_mean[c], tolerance) << backend->name();
+          EXPECT_NEAR(own.running_var[c], expected.running_var[c], tolerance) << backend->name();
+        }
+      });
+    for (std::thread& process : processes) process.join();
+  }
+}
+
+TEST(SharedBatchNorm, OneValueOfAllProcessesIsNot) {
+  for (const DeviceKind kind : {DeviceKind::ref, DeviceKind::cpu, DeviceKind::cpu_emulated}) {
+    Meeting meeting(2);
+    std::vector<std::thread> processes;
+    for (int rank = 0; rank < 2; ++rank)
+      processes.emplace_back([&, rank] {
+        ThreadPeers peers(meeting, rank);
+        const auto backend = make_backend({kind, 0}, nullptr, {});
+        const DType type = backend->dtype();
+        const Shape vector{1, 1, 1, 3};
+        const Tensor x = random_tensor(vector, 1).to(type);
+        Tensor y(vector, type), mean(vector, type), rstd(vector, type);
+        const BatchNormTrain options{.shared = {.peers = &peers, .absent = rank == 1}};
+        EXPECT_THROW(backend->batch_norm_train(x, x, x, options, y, mean, rstd), Error) << backend->name();
+      });
+    for (std::thread& process : processes) process.join();
+  }
+}
+
 TEST(SharedMoments, AreThoseOfAllValues) {
   // 1, 2, 6 in one process, none in the second, 9 in the third: mean 4.5, squares 12.25 + 6.25 + 2.25 + 20.25.
   Meeting meeting(3);

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
+
 #include "nn/freeze.h"
 #include "tests/nn/small_batch.h"
 
@@ -13,17 +15,17 @@ namespace {
 // The gradients of a tape with a step's memory are those of a tape without, bit for bit, at every step; and the values
 // before: memory that comes undefined, is used again and overwritten in place, and ReLUs that are forgotten and
 // computed again, change nothing.
-void expect_those_of_a_tape_alone(Backend& backend, const Architecture& a, bool frozen) {
+void expect_those_of_a_tape_alone(Backend& backend, const Architecture& a, std::optional<FrozenStatistics> frozen) {
   const DType type = backend.dtype();
   const auto network = random_network(a, 1, type);
-  if (frozen) freeze(*network, std::vector<std::string>{"inc", "down1"}, FrozenStatistics::fixed);
+  if (frozen) freeze(*network, std::vector<std::string>{"inc", "down1"}, *frozen);
   auto batch = batch_of(2, 7);
   batch[0] = {batch[0].x.to(type), batch[0].target.to(type)};
   TrainStep train(*network, backend, {.loss = loss_of(DiceFocal{}), .seed = 3});
   for (uint64_t step = 0; step < 3; ++step) {
     const auto copy = build(a);
     copy->load(network->state(), type);
-    if (frozen) freeze(*copy, std::vector<std::string>{"inc", "down1"}, FrozenStatistics::fixed);
+    if (frozen) freeze(*copy, std::vector<std::string>{"inc", "down1"}, *frozen);
     Tape tape(backend, Mode::training);
     tape.set_draws({.seed = 3, .step = step});
     const Var z = copy->forward(tape, tape.input(batch[0].x));
@@ -52,11 +54,21 @@ void expect_those_of_a_tape_alone(Backend& backend, const Architecture& a, bool 
 TEST(TrainStep, GradientsAreThoseOfATapeAlone) {
   ThreadPool pool(2);
   const auto ref = ref_backend(&pool), cpu = make_backend({DeviceKind::cpu, 0}, &pool);
+  struct Case {
+    double dropout;
+    std::optional<FrozenStatistics> frozen;
+  };
   for (Backend* backend : {ref.get(), cpu.get()})
     for (const bool bilinear : {false, true})
-      for (const double dropout : {0.0, 0.2})
-        expect_those_of_a_tape_alone(*backend, {.base = 2, .bilinear = bilinear, .dropout = dropout},
-                                     dropout == 0 && bilinear);
+      for (const Case& c :
+           {Case{0, {}}, Case{0.2, {}}, Case{0.2, FrozenStatistics::fixed}, Case{0.2, FrozenStatistics::moving}})
+        expect_those_of_a_tape_alone(*backend, {.base = 2, .bilinear = bilinear, .dropout = c.dropout}, c.frozen);
+}
+
+TEST(TrainStep, GradientsAreThoseOfATapeAloneOnTheCudaKernels) {
+  const auto backend = make_backend({DeviceKind::cpu_emulated, 0}, nullptr, {.precision = Precision::fp32});
+  expect_those_of_a_tape_alone(*backend, {.base = 1}, {});
+  expect_those_of_a_tape_alone(*backend, {.base = 1, .bilinear = true, .dropout = 0.2}, FrozenStatistics::fixed);
 }
 
 // A batch in parts is the batch, where nothing looks across images: with the statistics of batch norms frozen.

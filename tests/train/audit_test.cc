@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <stdexcept>
 
 #include "io/safetensors.h"
 #include "tests/train/temporary_folder.h"
@@ -168,7 +169,23 @@ TEST(Audit, RefusesWhatIsNoDump) {
   EXPECT_NE(with("optimiser.kind", "lion").find("no optimiser is called lion"), std::string::npos);
   EXPECT_NE(with("loss.gama", "2").find("loss.gama: did you mean loss.gamma?"), std::string::npos);
 
+  EXPECT_EQ(with("optimiser.max_norm", "0"),
+            "error[unsupported]: in optimiser.max_norm: PyTorch's clip_grad_norm_() with 0 makes every gradient 0; "
+            "leave it out where gradients are not clipped");
+  EXPECT_EQ(with("optimiser.max_norm", "-1"), "error[malformed]: in optimiser.max_norm: out of range: -1");
+
   io::Checkpoint file = dump_file();
+  for (const auto& [value, line] : {std::pair{"0.5", "not a whole number: 0.5"},
+                                    {"-100.5", "not a whole number: -100.5"},
+                                    {"3e9", "out of range: 3e9"},
+                                    {"nan", "not a number: nan"}}) {
+    file.metadata = dump_file().metadata;
+    std::erase_if(file.metadata, [](const auto& entry) { return entry.first.starts_with("loss."); });
+    file.metadata["loss.kind"] = "cross_entropy";
+    file.metadata["loss.ignore_index"] = value;
+    EXPECT_EQ(refusal(file).line(), std::string("error[malformed]: in loss.ignore_index: ") + line);
+  }
+  file = dump_file();
   file.metadata.erase("optimiser.eps");
   EXPECT_NE(refusal(file).line().find("in optimiser.eps: the dump does not say it"), std::string::npos);
   file = dump_file();
@@ -190,31 +207,72 @@ TEST(Audit, RefusesWhatIsNoDump) {
   EXPECT_NE(refusal(file).line().find("step10 is kept, and losses has 9 steps"), std::string::npos);
 }
 
-// A shift that brings one unit of the first ReLU to 1e-9 above zero, where float32's rounding decides: of a few such
-// units it takes the other side of some.
-TEST(AuditBranches, FindsTheUnitThatRoundingDecides) {
-  const io::Checkpoint weights = io::read_checkpoint(kFolder + "weights.pth");
-  const AuditDump dump = audit_dump_of(dump_file());
-  const auto shifted = [&](double by) {
-    io::Checkpoint file = weights;
+// A network whose first ReLU has one input that is zero but for rounding.
+class AuditBranches : public ::testing::Test {
+ protected:
+  AuditBranches() {
+    const auto network = build({.base = 2});
+    network->load(shifted(100), DType::f64);  // leaves no input below zero, so that the ReLU shows them all
+    Tape tape(*exact_, Mode::training);
+    network->forward(tape, tape.input(dump_.input));
+    const auto relu = std::ranges::find(tape.nodes(), OpKind::relu, &Node::op);
+    if (relu == tape.nodes().end()) throw std::logic_error("a network without a ReLU");
+    inputs_.assign(relu->value.values<double>().begin(), relu->value.values<double>().end());
+  }
+
+  // Weights with which the input of this unit is `at`.
+  NamedTensors with_unit_at(size_t unit, double at) const { return shifted(100 - inputs_[unit] + at); }
+
+  // What a program of float32 would keep of the first step.
+  AuditDump float32_dump(const NamedTensors& weights) const {
+    AuditDump out = dump_;
+    const auto network = build({.base = 2}), keys = build({.base = 2});
+    network->load(weights, DType::f64);
+    keys->initialise(0, DType::f64);
+    TrainStep step(*network, *exact_, out.options);
+    const MicroBatch batch{out.input, out.target};
+    out.losses = {static_cast<double>(static_cast<float>(step.accumulate({&batch, 1}).total))};
+    const Tensor gradients = step.parameters().on_host(step.parameters().gradients());
+    const std::vector<Module::Keyed> keyed = keys->parameters();
+    for (const FlatParameters::Entry& entry : step.parameters().entries())
+      std::ranges::find(keyed, entry.key, &Module::Keyed::key)->parameter->value =
+          FlatParameters::window(gradients, entry);
+    for (const NamedTensor& own : keys->state())
+      if (const auto to = std::ranges::find(out.gradients, own.name, &NamedTensor::name); to != out.gradients.end())
+        set_float32(*to, own.to<double>());
+    out.states.clear();
+    out.narrow = true;
+    return out;
+  }
+  static void set_float32(NamedTensor& t, const std::vector<double>& values) {
+    auto owner = std::make_shared<std::vector<float>>(values.begin(), values.end());
+    t.dtype = DType::f32;
+    t.bytes = std::as_bytes(std::span(*owner));
+    t.owner = owner;
+  }
+
+  const io::Checkpoint weights_ = io::read_checkpoint(kFolder + "weights.pth");
+  const AuditDump dump_ = audit_dump_of(dump_file());
+  const std::unique_ptr<Backend> exact_ = make_backend({DeviceKind::ref, 0}, nullptr),
+                                 cpu_ = make_backend({DeviceKind::cpu, 0}, nullptr);
+
+ private:
+  NamedTensors shifted(double by) const {
+    io::Checkpoint file = weights_;
     NamedTensor& t = find(file, "inc.double_conv.1.bias");
     std::vector<double> values = t.to<double>();
     for (double& v : values) v += by;
     set(t, values);
     return file.tensors;
-  };
-  const auto exact = make_backend({DeviceKind::ref, 0}, nullptr), cpu = make_backend({DeviceKind::cpu, 0}, nullptr);
-  // All of the ReLU's inputs, by a shift that leaves none below zero.
-  const auto network = build({.base = 2});
-  network->load(shifted(100), DType::f64);
-  Tape tape(*exact, Mode::training);
-  network->forward(tape, tape.input(dump.input));
-  const auto relu = std::ranges::find(tape.nodes(), OpKind::relu, &Node::op);
-  ASSERT_NE(relu, tape.nodes().end());
+  }
+  std::vector<double> inputs_;
+};
+
+// 1e-9 above zero float32's rounding decides: of a few such units it takes the other side of some.
+TEST_F(AuditBranches, FindsTheUnitThatRoundingDecides) {
   int found = 0;
   for (size_t unit = 0; unit < 16; ++unit) {
-    const Branches branches =
-        other_branches(shifted(100 - relu->value.values<double>()[unit] + 1e-9), dump.input, *cpu);
+    const Branches branches = other_branches(with_unit_at(unit, 1e-9), dump_.input, *cpu_, Rounded::here);
     if (branches.layers.empty() || branches.layers[0].where != "inc.double_conv.2") continue;
     ++found;
     EXPECT_EQ(branches.layers[0].op, "relu");
@@ -225,7 +283,41 @@ TEST(AuditBranches, FindsTheUnitThatRoundingDecides) {
   }
   EXPECT_GE(found, 1);
   EXPECT_LE(found, 16);
-  EXPECT_TRUE(other_branches(weights.tensors, dump.input, *exact).layers.empty());
+  EXPECT_TRUE(other_branches(weights_.tensors, dump_.input, *exact_, Rounded::here).layers.empty());
+}
+
+// 1e-9 below zero instead is what float32 cannot tell from it: the gradients are those of a float32 program that took
+// the other side.
+TEST_F(AuditBranches, MayHaveBeenTakenByAFloat32Dump) {
+  int found = 0;
+  for (size_t unit = 0; unit < 16; ++unit) {
+    const NamedTensors ours = with_unit_at(unit, 1e-9);
+    AuditDump dump = float32_dump(with_unit_at(unit, -1e-9));
+    const Audit a = audit_backward(ours, dump, *exact_);
+    EXPECT_EQ(first_of(a), "") << unit;
+    if (a.branches.layers.empty()) continue;  // it moves no gradient far
+    ++found;
+    EXPECT_EQ(a.branches.layers[0].where, "inc.double_conv.2");
+    EXPECT_LE(a.branches.layers[0].units, 8);
+    EXPECT_GT(std::ranges::count(a.rows, AuditVerdict::other_branch, &AuditRow::verdict), 0);
+    // What does not lie before that unit is judged as ever.
+    NamedTensor& t = *std::ranges::find(dump.gradients, "outc.conv.weight", &NamedTensor::name);
+    std::vector<double> values = t.to<double>();
+    for (double& v : values) v *= 1.01;
+    set_float32(t, values);
+    EXPECT_EQ(first_of(audit_backward(ours, dump, *exact_)), "gradient 1 outc.conv.weight");
+  }
+  EXPECT_GE(found, 1);
+}
+
+TEST_F(AuditBranches, AFloat32DumpOfNoSuchUnitIsJudged) {
+  AuditDump dump = float32_dump(weights_.tensors);
+  EXPECT_EQ(first_of(audit_backward(weights_.tensors, dump, *exact_)), "");
+  NamedTensor& t = *std::ranges::find(dump.gradients, "inc.double_conv.0.weight", &NamedTensor::name);
+  std::vector<double> values = t.to<double>();
+  for (double& v : values) v *= 1.01;
+  set_float32(t, values);
+  EXPECT_EQ(first_of(audit_backward(weights_.tensors, dump, *exact_)), "gradient 1 inc.double_conv.0.weight");
 }
 
 // Cut anywhere, the file is refused by name or holds all that was read; a safetensors dump reads as a .pth does.

@@ -146,6 +146,7 @@ std::shared_ptr<const NcclLibrary> open_nccl() {
   symbols.find(api.unique_id, "ncclGetUniqueId");
   symbols.find(api.init_rank, "ncclCommInitRank");
   symbols.find(api.destroy, "ncclCommDestroy");
+  symbols.find(api.abort, "ncclCommAbort");
   symbols.find(api.async_error, "ncclCommGetAsyncError");
   symbols.find(api.all_gather, "ncclAllGather");
   return library;

@@ -16,7 +16,8 @@ struct Api {
   const char* (*error_string)(int result);                          // ncclGetErrorString
   int (*unique_id)(UniqueId* id);                                   // ncclGetUniqueId
   int (*init_rank)(void** comm, int ranks, UniqueId id, int rank);  // ncclCommInitRank, on the current GPU
-  int (*destroy)(void* comm);                                       // ncclCommDestroy
+  int (*destroy)(void* comm);                                       // ncclCommDestroy: waits for the other ranks
+  int (*abort)(void* comm);                                         // ncclCommAbort: waits for nobody
   int (*async_error)(void* comm, int* result);                      // ncclCommGetAsyncError
   int (*all_gather)(const void* own, void* all, size_t count, int type, void* comm, void* stream);  // ncclAllGather
 };

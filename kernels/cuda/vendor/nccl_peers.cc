@@ -30,7 +30,16 @@ NcclPeers::NcclPeers(CudaBackend& backend, Peers& host, std::shared_ptr<const Nc
 }
 
 NcclPeers::~NcclPeers() {
-  if (comm_ != nullptr) library_->api.destroy(comm_);
+  // To destroy is collective, and while an error is on its way the others are elsewhere.
+  if (std::uncaught_exceptions() > exceptions_)
+    abort();
+  else if (comm_ != nullptr)
+    library_->api.destroy(comm_);
+}
+
+void NcclPeers::abort() {
+  if (comm_ != nullptr) library_->api.abort(comm_);
+  comm_ = nullptr;
 }
 
 void NcclPeers::check(int result, const char* what) const {
@@ -41,6 +50,16 @@ void NcclPeers::check(int result, const char* what) const {
 
 void NcclPeers::sum(Backend& backend, Tensor& t) {
   require(&backend == &backend_ && t.dtype() == DType::f32, "NcclPeers: a float32 tensor of its own back-end");
+  if (comm_ == nullptr) throw Error(ErrorCode::device, "NCCL was given up after an error");
+  try {
+    gather_and_add(t);
+  } catch (...) {
+    abort();  // now: a gather that waits for the others keeps the GPU, and whoever frees its memory, waiting too
+    throw;
+  }
+}
+
+void NcclPeers::gather_and_add(Tensor& t) {
   const int64_t elements = t.shape().elements(), ranks = host_.size(), piece = std::min(kPiece, elements);
   if (ranks == 1 || elements == 0) return;
   const auto bytes = static_cast<size_t>((ranks + 1) * piece) * sizeof(float) + 2 * Arena::kAlignment;
@@ -74,8 +93,9 @@ namespace furrow {
 
 std::unique_ptr<Peers> peers_by_nccl(Backend& backend, Peers& host) {
   auto* cuda = dynamic_cast<gpu::CudaBackend*>(&backend);
-  if (cuda == nullptr)
-    throw Error(ErrorCode::usage, "NCCL joins GPUs, and this is device " + backend.name()).hint("--parallel mpi");
+  if (cuda == nullptr || cuda->in_host_memory())  // the emulator's memory is nothing that NCCL can read
+    throw Error(ErrorCode::usage, "--parallel nccl joins GPUs, and this is device " + backend.name())
+        .hint("--parallel mpi goes with every device");
   return std::make_unique<gpu::NcclPeers>(*cuda, host, gpu::open_nccl());
 }
 

@@ -1,8 +1,10 @@
 // NcclPeers: processes with a GPU each, whose gradients go from GPU to GPU by NCCL.
 //
-// Not verified: no machine with two GPUs has run it. The tests hold it against a fake library on the emulator.
+// Not verified: no machine with two GPUs has run it. The tests hold it against a fake library on the emulator, with
+// which peers_by_nccl() refuses to join a real one.
 #pragma once
 
+#include <exception>
 #include <memory>
 
 #include "kernels/cuda/cuda_backend.h"
@@ -16,6 +18,7 @@ class NcclPeers : public Peers {
   // all small sums, which are wanted on the host. Every process makes one at the same time. ErrorCode::device where
   // NCCL refuses.
   NcclPeers(CudaBackend& backend, Peers& host, std::shared_ptr<const NcclLibrary> library);
+  // Waits for the other processes to do the same, but for nobody where an error is on its way or a sum has failed.
   ~NcclPeers() override;
   NcclPeers(const NcclPeers&) = delete;
   NcclPeers& operator=(const NcclPeers&) = delete;
@@ -30,12 +33,15 @@ class NcclPeers : public Peers {
   static constexpr int64_t kPiece = int64_t{1} << 22;
 
  private:
+  void gather_and_add(Tensor& t);
+  void abort();  // waits for nobody
   void check(int result, const char* what) const;
 
   CudaBackend& backend_;
   Peers& host_;
   std::shared_ptr<const NcclLibrary> library_;
-  void* comm_ = nullptr;
+  void* comm_ = nullptr;                         // null after abort()
+  int exceptions_ = std::uncaught_exceptions();  // when this was made
   Arena memory_;
 };
 

@@ -9,12 +9,12 @@
 namespace furrow::gpu {
 
 const std::vector<ConformanceCase>& conformance_cases() {
-  // sum, emulator: it adds K + 1 terms in fp32, each rounded by 2^-24 of a partial sum that is at most the magnitudes: 17
-  // or 9 times 2^-24. sum, GPU: tensor cores align the terms of each step of 8 or 16 to the largest and cut them off below
-  // 2^-24 of it (Fasi et al., "Numerical behavior of NVIDIA tensor cores", 2021), so each term may lose 2^-23: 17 * 2^-23,
-  // and the emulator's own error on top.
-  // ulp, emulator: the C library's functions are within 1 ulp, the model is exact. ulp, GPU: CUDA C++ Programming Guide,
-  // "Mathematical Functions": expf 2, logf 1, log1pf 1, powf 4 ulp, and the C library's 1 on top.
+  // sum, emulator: it adds K + 1 terms in fp32, each rounded by 2^-24 of a partial sum that is at most the magnitudes:
+  // 17 or 9 times 2^-24. sum, GPU: tensor cores align the terms of each step of 8 or 16 to the largest and cut them off
+  // below 2^-24 of it (Fasi et al., "Numerical behavior of NVIDIA tensor cores", 2021), so each term may lose 2^-23:
+  // 17 times 2^-23, and the emulator's own error on top.
+  // ulp, emulator: the C library's functions are within 1 ulp, the model is exact. ulp, GPU: CUDA C++ Programming
+  // Guide, "Mathematical Functions": expf 2, logf 1, log1pf 1, powf 4 ulp, and the C library's 1 on top.
   constexpr double kEmulated16 = 17 * 0x1p-24, kDevice16 = 17 * 0x1p-23 + kEmulated16;
   constexpr double kEmulated8 = 9 * 0x1p-24, kDevice8 = 9 * 0x1p-23 + kEmulated8;
   static const std::vector<ConformanceCase> cases{
@@ -70,14 +70,16 @@ struct Random {
   uint32_t word() { return static_cast<uint32_t>(next() >> 32); }
   // sign, an exponent in [low, high], any fraction: bits of a float
   uint32_t real(int low, int high) {
-    const uint32_t exponent = static_cast<uint32_t>(low + 127) + static_cast<uint32_t>(next() >> 40) % static_cast<uint32_t>(high - low + 1);
+    const uint32_t exponent =
+        static_cast<uint32_t>(low + 127) + static_cast<uint32_t>(next() >> 40) % static_cast<uint32_t>(high - low + 1);
     return (word() & 0x80000000u) | exponent << 23 | (word() & 0x7FFFFFu);
   }
 };
 
-constexpr uint32_t kSpecial[] = {0x00000000, 0x80000000, 0x00000001, 0x80000001, 0x007FFFFF, 0x00800000, 0x7F7FFFFF, 0xFF7FFFFF, 0x7F800000,
-                                 0xFF800000, 0x7FC00000, 0xFFC12345, 0x7F812345, 0x3F800000, 0xBF800000, 0x477FE000, 0x477FEFFF, 0x477FF000,
-                                 0x33000000, 0x33000001, 0x387FE000, 0x38801000, 0x38803000, 0x3F801000, 0x3F802FFF, 0x7F7FF000, 0x3F808000, 0x3F818000};
+constexpr uint32_t kSpecial[] = {0x00000000, 0x80000000, 0x00000001, 0x80000001, 0x007FFFFF, 0x00800000, 0x7F7FFFFF,
+                                 0xFF7FFFFF, 0x7F800000, 0xFF800000, 0x7FC00000, 0xFFC12345, 0x7F812345, 0x3F800000,
+                                 0xBF800000, 0x477FE000, 0x477FEFFF, 0x477FF000, 0x33000000, 0x33000001, 0x387FE000,
+                                 0x38801000, 0x38803000, 0x3F801000, 0x3F802FFF, 0x7F7FF000, 0x3F808000, 0x3F818000};
 
 // Operands of an mma as float bits, by the sample's kind. Of the type's own precision, so that packing rounds nothing.
 uint32_t operand(Random& random, Word word, int kind) {
@@ -85,12 +87,15 @@ uint32_t operand(Random& random, Word word, int kind) {
   switch (kind) {
     case 0: return random.real(-3, 3) & keep;
     case 1: return (word == Word::mma_f16 ? random.real(12, 15) : random.real(40, 55)) & keep;             // large
-    case 2: {                                                                                                // denormals of the type
-      if (word == Word::mma_f16) return std::bit_cast<uint32_t>(static_cast<float>(random.word() % 1024) * 0x1p-24f) | (random.word() & 0x80000000u);
+    case 2: {  // denormals of the type
+      if (word == Word::mma_f16)
+        return std::bit_cast<uint32_t>(static_cast<float>(random.word() % 1024) * 0x1p-24f) |
+               (random.word() & 0x80000000u);
       return random.word() & 0x807FFFFFu & keep;
     }
-    case 3: return random.word() % 4 == 0 ? random.real(0, 8) & keep : 0;                                     // sparse: positions show
-    case 4: return random.word() % 64 == 0 ? (random.word() % 2 ? 0x7F800000u : 0x7FC00000u) : random.real(-2, 2) & keep;
+    case 3: return random.word() % 4 == 0 ? random.real(0, 8) & keep : 0;  // sparse: positions show
+    case 4:
+      return random.word() % 64 == 0 ? (random.word() % 2 ? 0x7F800000u : 0x7FC00000u) : random.real(-2, 2) & keep;
     default: return random.real(-14, 8) & keep;
   }
 }
@@ -133,16 +138,29 @@ std::vector<uint32_t> inputs(const ConformanceCase& c) {
           else if (s == 1) word = random.word() % 2 ? 0x80FF7F00u : 0xFF80007Fu;            // the ends of both ranges
           break;
         case Word::ldmatrix_x4: case Word::ldmatrix_x4_trans: case Word::ldmatrix_x2:
-          if (i >= 128) word = s == 0 ? static_cast<uint32_t>(i - 128) : (static_cast<uint32_t>(i - 128) * 11 + 5) % 32;   // a permutation
+          if (i >= 128)
+            word = s == 0 ? static_cast<uint32_t>(i - 128)
+                          : (static_cast<uint32_t>(i - 128) * 11 + 5) % 32;  // a permutation
           break;
         case Word::cp_async_16: if (i >= 256) word &= 1; break;
         case Word::cp_async_4: if (i >= 64) word &= 1; break;
         case Word::shuffle_index: if (i >= 32 && s == 0) word = static_cast<uint32_t>(i * 7) % 32; break;
-        case Word::from_f16: word = s == 0 ? static_cast<uint32_t>(i) : s == 1 ? 0x7BF0u + static_cast<uint32_t>(i) : word & 0xFFFFu; break;
-        case Word::from_bf16: word = s == 0 ? static_cast<uint32_t>(i) : s == 1 ? 0x7F70u + static_cast<uint32_t>(i) : word & 0xFFFFu; break;
-        case Word::to_tf32: case Word::to_bf16: case Word::expf: case Word::logf: case Word::log1pf: case Word::powf: case Word::to_f16:
+        case Word::from_f16:
+          word = s == 0 ? static_cast<uint32_t>(i) : s == 1 ? 0x7BF0u + static_cast<uint32_t>(i) : word & 0xFFFFu;
+          break;
+        case Word::from_bf16:
+          word = s == 0 ? static_cast<uint32_t>(i) : s == 1 ? 0x7F70u + static_cast<uint32_t>(i) : word & 0xFFFFu;
+          break;
+        case Word::to_tf32:
+        case Word::to_bf16:
+        case Word::expf:
+        case Word::logf:
+        case Word::log1pf:
+        case Word::powf:
+        case Word::to_f16:
         case Word::exact_math:
-          if (i < static_cast<int>(std::size(kSpecial)) * 2 && s == 0) word = i % 2 ? random.real(-3, 3) : kSpecial[i / 2];
+          if (i < static_cast<int>(std::size(kSpecial)) * 2 && s == 0)
+            word = i % 2 ? random.real(-3, 3) : kSpecial[i / 2];
           else if (i < static_cast<int>(std::size(kSpecial)) && s == 1) word = kSpecial[i];
           else if (s == 2 && c.word == Word::to_f16) word = random.real(-26, -13);          // half's subnormals
           else if (s == 3) word = (random.word() & 0xFFFFF000u) + 0x1000u * (random.word() % 2);   // ties
@@ -184,7 +202,8 @@ Difference compare(const ConformanceCase& c, const std::vector<uint32_t>& in, co
       case Agreement::bits: off = g == w ? 0 : kInfinite; break;
       case Agreement::value: {
         const uint32_t infinity = c.word == Word::to_f16 ? 0x7C00u : 0x7F80u;
-        const bool nans = halves(c.word) ? (g & 0x7FFFu) > infinity && (w & 0x7FFFu) > infinity : is_nan(g) && is_nan(w);
+        const bool nans =
+            halves(c.word) ? (g & 0x7FFFu) > infinity && (w & 0x7FFFu) > infinity : is_nan(g) && is_nan(w);
         // Which of +0 and -0 is the smaller is left open by C's fmin and fmax.
         const bool zeros = c.word == Word::exact_math && (at % 6 == 2 || at % 6 == 3) && ((g | w) & 0x7FFFFFFFu) == 0;
         off = g == w || nans || zeros ? 0 : kInfinite;
@@ -192,7 +211,8 @@ Difference compare(const ConformanceCase& c, const std::vector<uint32_t>& in, co
       }
       case Agreement::ulp:
         if (is_nan(g) || is_nan(w)) off = is_nan(g) && is_nan(w) ? 0 : kInfinite;
-        else if (std::fabs(decode_float(g)) >= kSmallest || std::fabs(decode_float(w)) >= kSmallest) off = static_cast<double>(std::llabs(rank(g) - rank(w)));
+        else if (std::fabs(decode_float(g)) >= kSmallest || std::fabs(decode_float(w)) >= kSmallest)
+          off = static_cast<double>(std::llabs(rank(g) - rank(w)));
         break;
       case Agreement::sum: {
         const double a = decode_float(g), b = decode_float(w);

@@ -32,8 +32,8 @@ const ConformanceCase* find_case(const std::string& name);
 // pseudo-random ones.
 std::vector<uint32_t> inputs(const ConformanceCase& c);
 
-// What one sample must give, from the PTX and CUDA documentation, without the emulator. For Agreement::sum also the sum of
-// the magnitudes that each output word adds up.
+// What one sample must give, from the PTX and CUDA documentation, without the emulator. For Agreement::sum also the sum
+// of the magnitudes that each output word adds up.
 struct Modelled {
   std::vector<uint32_t> words;
   std::vector<double> magnitudes;

@@ -70,8 +70,8 @@ template <Word kWord> __global__ void __launch_bounds__(32) ldmatrix_kernel(cons
   for (int i = 0; i < kOut; ++i) out[i] = r[i];
 }
 
-// In: 2 groups of 32 pieces, then which of the 64 are valid. Out: the first group as it stands when at most one group is
-// under way, then both when none is.
+// In: 2 groups of 32 pieces, then which of the 64 are valid. Out: the first group as it stands when at most one group
+// is under way, then both when none is.
 template <int kPiece> __global__ void __launch_bounds__(32) cp_async_kernel(const uint32_t* in, uint32_t* out) {
   SHARED_ARRAY(uint32_t, pieces, [64 * kPiece]);
   const int lane = static_cast<int>(threadIdx.x);
@@ -102,15 +102,17 @@ template <Word kWord> __global__ void __launch_bounds__(32) shuffle_kernel(const
   for (int width = 2; width <= 32; width *= 2)
     for (int by = 0; by < width; ++by, ++row) {
       uint32_t got;
-      if constexpr (kWord == Word::shuffle_index) got = __shfl_sync(~0u, value, static_cast<int>(in[32 + lane]) + by, width);
+      if constexpr (kWord == Word::shuffle_index)
+        got = __shfl_sync(~0u, value, static_cast<int>(in[32 + lane]) + by, width);
       else if constexpr (kWord == Word::shuffle_up) got = __shfl_up_sync(~0u, value, static_cast<unsigned>(by), width);
-      else if constexpr (kWord == Word::shuffle_down) got = __shfl_down_sync(~0u, value, static_cast<unsigned>(by), width);
+      else if constexpr (kWord == Word::shuffle_down)
+        got = __shfl_down_sync(~0u, value, static_cast<unsigned>(by), width);
       else got = __shfl_xor_sync(~0u, value, by, width);
       out[row * 32 + lane] = got;
     }
 }
-// 64-bit and floating-point values. In: two words for each lane. Out: the pair of lane^1 as unsigned long long, the first
-// word of lane^2 as a float.
+// 64-bit and floating-point values. In: two words for each lane. Out: the pair of lane^1 as unsigned long long, the
+// first word of lane^2 as a float.
 __global__ void __launch_bounds__(32) shuffle_64_kernel(const uint32_t* in, uint32_t* out) {
   const int lane = static_cast<int>(threadIdx.x);
   in += blockIdx.x * 64 + lane * 2;
@@ -122,8 +124,8 @@ __global__ void __launch_bounds__(32) shuffle_64_kernel(const uint32_t* in, uint
   out[2] = as_bits(__shfl_xor_sync(~0u, as_float(in[0]), 2));
 }
 
-// In: a word for each lane; its lowest bit is the predicate. Out: for each lane the ballot of the warp, of its half, and
-// the number of bits of the word.
+// In: a word for each lane; its lowest bit is the predicate. Out: for each lane the ballot of the warp, of its half,
+// and the number of bits of the word.
 __global__ void __launch_bounds__(32) ballot_kernel(const uint32_t* in, uint32_t* out) {
   const int lane = static_cast<int>(threadIdx.x);
   const uint32_t value = in[blockIdx.x * 32 + lane];
@@ -177,8 +179,8 @@ __global__ void __launch_bounds__(64) exact_math_kernel(const uint32_t* in, uint
   out[5] = (isnan(x) ? 1u : 0u) | (isfinite(x) ? 2u : 0u) | (x < y ? 4u : 0u);
 }
 
-// In: a word for each of 64 threads. Out: their sum as unsigned, as int, as unsigned long long (two words), their maxima as
-// unsigned and as int.
+// In: a word for each of 64 threads. Out: their sum as unsigned, as int, as unsigned long long (two words), their
+// maxima as unsigned and as int.
 __global__ void __launch_bounds__(64) atomics_kernel(const uint32_t* in, uint32_t* out) {
   SHARED_ARRAY(unsigned long long, wide, [1]);
   SHARED_ARRAY(int, signed_words, [2]);
@@ -206,7 +208,8 @@ __global__ void __launch_bounds__(64) atomics_kernel(const uint32_t* in, uint32_
   }
 }
 
-template <class Kernel> void launch(gpu::Stream stream, int samples, int threads, Kernel kernel, const uint32_t* in, uint32_t* out) {
+template <class Kernel>
+void launch(gpu::Stream stream, int samples, int threads, Kernel kernel, const uint32_t* in, uint32_t* out) {
   LAUNCH(stream, static_cast<unsigned>(samples), static_cast<unsigned>(threads), 0, kernel, in, out);
 }
 

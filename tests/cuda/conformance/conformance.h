@@ -1,5 +1,5 @@
-// The conformance kernels: each runs one word of kernels/cuda/simt.h on raw 32-bit words, so that the emulator and a GPU can
-// be compared on the same inputs.
+// The conformance kernels: each runs one word of kernels/cuda/simt.h on raw 32-bit words, so that the emulator and a
+// GPU can be compared on the same inputs.
 //
 // A sample is one block: it reads in_words(word) words and writes out_words(word). What the words mean stands with each
 // kernel (conformance.cu) and, written a second time from the PTX documentation alone, with each model (models.cc).
@@ -23,7 +23,8 @@ enum class Word : uint32_t {
 };
 constexpr int kWords = static_cast<int>(Word::atomics) + 1;
 
-// Widths of shuffles and their arguments in the order of the output: every width, and for each the arguments 0..width-1.
+// Widths of shuffles and their arguments in the order of the output: every width, and for each the arguments
+// 0..width-1.
 constexpr int kShuffleWidths[] = {2, 4, 8, 16, 32};
 constexpr int kShuffles = 2 + 4 + 8 + 16 + 32;
 

@@ -1,5 +1,5 @@
-// Every word of kernels/cuda/simt.h on the device under test against an independent model, in every schedule; stored answers
-// of real GPUs against the emulator; and that neither comparison lets a wrong answer pass.
+// Every word of kernels/cuda/simt.h on the device under test against an independent model, in every schedule; stored
+// answers of real GPUs against the emulator; and that neither comparison lets a wrong answer pass.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -44,13 +44,17 @@ TEST_P(Conformance, TheComparisonSeesAWrongLaneAndAWrongBit) {
   std::rotate(shifted.begin(), shifted.begin() + 1, shifted.end());
   EXPECT_GT(compare(c, in, shifted, want, c.device).different, 0);
   std::vector<uint32_t> nan = want;
-  const size_t finite = static_cast<size_t>(std::find_if(nan.begin(), nan.end(), [](uint32_t w) { return (w & 0x7FFFu) < 0x7C00u && (w & 0x7FFFFFFFu) < 0x7F800000u; }) - nan.begin());
+  const size_t finite = static_cast<size_t>(
+      std::find_if(nan.begin(), nan.end(),
+                   [](uint32_t w) { return (w & 0x7FFFu) < 0x7C00u && (w & 0x7FFFFFFFu) < 0x7F800000u; }) -
+      nan.begin());
   ASSERT_LT(finite, nan.size());
   nan[finite] = c.word == Word::to_f16 || c.word == Word::to_bf16 ? 0x7FFFu : 0x7FC00000u;
   EXPECT_EQ(compare(c, in, nan, want, c.device).different, 1);
 }
 
-INSTANTIATE_TEST_SUITE_P(Words, Conformance, ::testing::ValuesIn(conformance_cases()), [](const auto& tested) { return std::string(tested.param.name); });
+INSTANTIATE_TEST_SUITE_P(Words, Conformance, ::testing::ValuesIn(conformance_cases()),
+                         [](const auto& tested) { return std::string(tested.param.name); });
 
 TEST(ConformanceFile, RoundTripsReplaysAndIsNotBelievedWhenDamaged) {
   const std::unique_ptr<Runtime> emulator = make_emulated_runtime();
@@ -71,7 +75,8 @@ TEST(ConformanceFile, RoundTripsReplaysAndIsNotBelievedWhenDamaged) {
     }
   back.cases[0].name = "unknown";
   EXPECT_THROW(replay(back, *emulator), Error);
-  for (const size_t cut : {size_t{0}, size_t{4}, size_t{19}, bytes.size() / 2, bytes.size() - 1}) EXPECT_THROW(parse(bytes.substr(0, cut)), Error) << cut;
+  for (const size_t cut : {size_t{0}, size_t{4}, size_t{19}, bytes.size() / 2, bytes.size() - 1})
+    EXPECT_THROW(parse(bytes.substr(0, cut)), Error) << cut;
   bytes[bytes.size() / 3] ^= 1;
   EXPECT_THROW(parse(bytes), Error);
 }
@@ -86,7 +91,9 @@ TEST(ConformanceFile, TheEmulatorAnswersAsStoredGpusDid) {
       std::ifstream file(entry.path(), std::ios::binary);
       EXPECT_TRUE(replay(parse({std::istreambuf_iterator<char>(file), {}}), *make_emulated_runtime())) << entry.path();
     }
-  if (files == 0) GTEST_SKIP() << "no answers of a GPU are stored yet (tests/data/conformance/*.bin): that the emulator agrees with the hardware is unproven";
+  if (files == 0)
+    GTEST_SKIP() << "no answers of a GPU are stored yet (tests/data/conformance/*.bin): that the emulator agrees with "
+                    "the hardware is unproven";
 }
 
 }  // namespace

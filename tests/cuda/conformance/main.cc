@@ -19,9 +19,13 @@ int run(int argc, char** argv) {
   std::string device = "cpu-emulated", write, stored;
   for (int i = 1; i < argc; ++i) {
     const std::string option = argv[i];
-    std::string* const value = option == "--device" ? &device : option == "--write" ? &write : option == "--replay" ? &stored : nullptr;
+    std::string* const value = option == "--device"   ? &device
+                               : option == "--write"  ? &write
+                               : option == "--replay" ? &stored
+                                                      : nullptr;
     if (value == nullptr || i + 1 >= argc)
-      throw Error(ErrorCode::usage, "usage: furrow_conformance [--device cuda|cpu-emulated] --write FILE | --replay FILE");
+      throw Error(ErrorCode::usage,
+                  "usage: furrow_conformance [--device cuda|cpu-emulated] --write FILE | --replay FILE");
     *value = argv[++i];
   }
   if (write.empty() == stored.empty()) throw Error(ErrorCode::usage, "give one of --write FILE and --replay FILE");
@@ -48,7 +52,8 @@ int run(int argc, char** argv) {
   const std::string bytes = serialise(run_cases(*runtime, *kernels));
   std::ofstream file(write, std::ios::binary | std::ios::trunc);
   if (!(file << bytes) || !file.flush()) throw Error(ErrorCode::io, "cannot write").file(write);
-  std::printf("%s: %zu cases on %s, %zu bytes\n", write.c_str(), conformance_cases().size(), runtime->name().c_str(), bytes.size());
+  std::printf("%s: %zu cases on %s, %zu bytes\n", write.c_str(), conformance_cases().size(), runtime->name().c_str(),
+              bytes.size());
   return 0;
 }
 

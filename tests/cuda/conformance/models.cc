@@ -1,5 +1,5 @@
-// What each word gives, written from the PTX ISA ("Matrix Fragments for mma", "ldmatrix", "cp.async", "shfl.sync") and the
-// CUDA C++ Programming Guide, on doubles and plain loops. Knows nothing of kernels/emu or kernels/half.h.
+// What each word gives, written from the PTX ISA ("Matrix Fragments for mma", "ldmatrix", "cp.async", "shfl.sync") and
+// the CUDA C++ Programming Guide, on doubles and plain loops. Knows nothing of kernels/emu or kernels/half.h.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -14,7 +14,8 @@ double decode_brain(uint16_t bits) { return decode_float(static_cast<uint32_t>(b
 double decode_half(uint16_t bits) {
   const int exponent = bits >> 10 & 31, fraction = bits & 1023;
   const double sign = bits & 0x8000 ? -1 : 1;
-  if (exponent == 31) return fraction ? std::numeric_limits<double>::quiet_NaN() : sign * std::numeric_limits<double>::infinity();
+  if (exponent == 31)
+    return fraction ? std::numeric_limits<double>::quiet_NaN() : sign * std::numeric_limits<double>::infinity();
   return sign * (exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25));
 }
 
@@ -27,7 +28,8 @@ uint32_t bits_of(float value) { return std::bit_cast<uint32_t>(value); }
 double rounded(double value, int fraction, int lowest, int largest, bool away) {
   if (value == 0 || !std::isfinite(value)) return value;
   const int exponent = std::max(std::ilogb(value), lowest);
-  const double unit = std::ldexp(1, exponent - fraction), scaled = std::fabs(value) / unit, down = std::floor(scaled), rest = scaled - down;
+  const double unit = std::ldexp(1, exponent - fraction), scaled = std::fabs(value) / unit, down = std::floor(scaled),
+               rest = scaled - down;
   const bool up = rest > 0.5 || (rest == 0.5 && (away || std::fmod(down, 2) == 1));
   const double result = (down + (up ? 1 : 0)) * unit;
   return std::copysign(result >= std::ldexp(1, largest + 1) ? std::numeric_limits<double>::infinity() : result, value);
@@ -39,15 +41,17 @@ uint32_t encode_half(double value) {
   if (std::isinf(value)) return sign | 0x7C00;
   if (value < 0x1p-14) return sign | static_cast<uint32_t>(std::ldexp(value, 24));
   const int exponent = std::ilogb(value);
-  return sign | static_cast<uint32_t>(exponent + 15) << 10 | (static_cast<uint32_t>(std::ldexp(value, 10 - exponent)) & 1023);
+  return sign | static_cast<uint32_t>(exponent + 15) << 10 |
+         (static_cast<uint32_t>(std::ldexp(value, 10 - exponent)) & 1023);
 }
 
-// Element (row, column) of A and (row, column) of B, C, D by the tables of "Matrix Fragments": which lane and register hold
-// it, and which part of the register.
+// Element (row, column) of A and (row, column) of B, C, D by the tables of "Matrix Fragments": which lane and register
+// hold it, and which part of the register.
 struct Place {
   int lane, word, part;
 };
-Place place_a(int row, int k, int per_word, int k_size) {   // registers step first over rows +8, then over the upper half of K
+// Registers step first over rows +8, then over the upper half of K.
+Place place_a(int row, int k, int per_word, int k_size) {
   const int half = k / (k_size / 2), inside = k % (k_size / 2);
   return {(row % 8) * 4 + inside / per_word, row / 8 + 2 * half, inside % per_word};
 }
@@ -59,7 +63,12 @@ Place place_d(int row, int column) { return {(row % 8) * 4 + column / 2, 6 + col
 
 Modelled multiply(Word word, const uint32_t* in) {
   const bool bytes = word == Word::mma_s8 || word == Word::mma_u8s8;
-  const int k_size = word == Word::mma_tf32 ? 8 : bytes ? 32 : 16, per_word = word == Word::mma_tf32 ? 1 : bytes ? 4 : 2;
+  const int k_size = word == Word::mma_tf32 ? 8
+                     : bytes                ? 32
+                                            : 16,
+            per_word = word == Word::mma_tf32 ? 1
+                       : bytes                ? 4
+                                              : 2;
   const auto number = [&](Place p, bool left) -> double {
     const uint32_t register_word = in[p.lane * 10 + p.word];
     if (word == Word::mma_tf32) return decode_float(register_word);
@@ -77,7 +86,8 @@ Modelled multiply(Word word, const uint32_t* in) {
       const uint32_t before = in[d.lane * 10 + d.word];
       double sum = bytes ? static_cast<int32_t>(before) : decode_float(before), magnitude = std::fabs(sum);
       for (int k = 0; k < k_size; ++k) {
-        const double product = number(place_a(row, k, per_word, k_size), true) * number(place_b(k, column, per_word, k_size), false);
+        const double product =
+            number(place_a(row, k, per_word, k_size), true) * number(place_b(k, column, per_word, k_size), false);
         sum += product;
         magnitude += std::fabs(product);
       }
@@ -99,7 +109,8 @@ void load_matrices(Word word, const uint32_t* in, uint32_t* out) {
     for (int m = 0; m < matrices; ++m) {
       const int line = lane / 4, first = 2 * (lane % 4);
       const bool trans = word == Word::ldmatrix_x4_trans;
-      out[lane * matrices + m] = trans ? element(m, first, line) | element(m, first + 1, line) << 16 : element(m, line, first) | element(m, line, first + 1) << 16;
+      out[lane * matrices + m] = trans ? element(m, first, line) | element(m, first + 1, line) << 16
+                                       : element(m, line, first) | element(m, line, first + 1) << 16;
     }
 }
 
@@ -114,7 +125,8 @@ void shuffle(Word word, const uint32_t* in, uint32_t* out) {
       for (int lane = 0; lane < 32; ++lane) {
         const int first = lane / width * width, place = lane % width;
         int from = place;   // out of the segment: the lane's own value
-        if (word == Word::shuffle_index) from = static_cast<int>((in[32 + lane] + static_cast<uint32_t>(by)) % static_cast<uint32_t>(width));
+        if (word == Word::shuffle_index)
+          from = static_cast<int>((in[32 + lane] + static_cast<uint32_t>(by)) % static_cast<uint32_t>(width));
         if (word == Word::shuffle_up && place >= by) from = place - by;
         if (word == Word::shuffle_down && place + by < width) from = place + by;
         if (word == Word::shuffle_xor) from = place ^ by;
@@ -154,8 +166,9 @@ void atomics(const uint32_t* in, uint32_t* out) {
     most = std::max(most, in[i]);
     signed_most = std::max(signed_most, static_cast<int32_t>(in[i]));
   }
-  const uint32_t all[] = {sum, static_cast<uint32_t>(signed_sum), static_cast<uint32_t>(wide), static_cast<uint32_t>(wide >> 32), most,
-                          static_cast<uint32_t>(signed_most)};
+  const uint32_t all[] = {
+      sum,  static_cast<uint32_t>(signed_sum), static_cast<uint32_t>(wide), static_cast<uint32_t>(wide >> 32),
+      most, static_cast<uint32_t>(signed_most)};
   std::copy(std::begin(all), std::end(all), out);
 }
 
@@ -165,11 +178,18 @@ Modelled model(const ConformanceCase& c, const uint32_t* in) {
   Modelled result{std::vector<uint32_t>(static_cast<size_t>(c.out_words)), {}};
   uint32_t* out = result.words.data();
   switch (c.word) {
-    case Word::mma_f16: case Word::mma_bf16: case Word::mma_tf32: case Word::mma_s8: case Word::mma_u8s8: return multiply(c.word, in);
+    case Word::mma_f16:
+    case Word::mma_bf16:
+    case Word::mma_tf32:
+    case Word::mma_s8:
+    case Word::mma_u8s8: return multiply(c.word, in);
     case Word::ldmatrix_x4: case Word::ldmatrix_x4_trans: case Word::ldmatrix_x2: load_matrices(c.word, in, out); break;
     case Word::cp_async_16: copy_pieces(4, in, out); break;
     case Word::cp_async_4: copy_pieces(1, in, out); break;
-    case Word::shuffle_index: case Word::shuffle_up: case Word::shuffle_down: case Word::shuffle_xor: shuffle(c.word, in, out); break;
+    case Word::shuffle_index:
+    case Word::shuffle_up:
+    case Word::shuffle_down:
+    case Word::shuffle_xor: shuffle(c.word, in, out); break;
     case Word::shuffle_64:
       for (int lane = 0; lane < 32; ++lane, out += 3) {
         out[0] = in[2 * (lane ^ 1)];
@@ -194,7 +214,8 @@ Modelled model(const ConformanceCase& c, const uint32_t* in) {
       break;
     }
     case Word::to_tf32:
-      for (int i = 0; i < 128; ++i) out[i] = bits_of(static_cast<float>(rounded(decode_float(in[i]), 10, -126, 127, true)));
+      for (int i = 0; i < 128; ++i)
+        out[i] = bits_of(static_cast<float>(rounded(decode_float(in[i]), 10, -126, 127, true)));
       break;
     case Word::from_f16:
       for (int i = 0; i < 128; ++i) out[i] = bits_of(static_cast<float>(decode_half(static_cast<uint16_t>(in[i]))));
@@ -206,7 +227,8 @@ Modelled model(const ConformanceCase& c, const uint32_t* in) {
       for (int i = 0; i < 128; ++i) out[i] = encode_half(rounded(decode_float(in[i]), 10, -14, 15, false));
       break;
     case Word::to_bf16:
-      for (int i = 0; i < 128; ++i) out[i] = bits_of(static_cast<float>(rounded(decode_float(in[i]), 7, -126, 127, false))) >> 16;
+      for (int i = 0; i < 128; ++i)
+        out[i] = bits_of(static_cast<float>(rounded(decode_float(in[i]), 7, -126, 127, false))) >> 16;
       break;
     case Word::expf: case Word::logf: case Word::log1pf: case Word::powf:
       for (int i = 0; i < 128; ++i) out[i] = bits_of(static_cast<float>(exact_function(c.word, in, i)));

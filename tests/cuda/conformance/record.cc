@@ -8,7 +8,8 @@
 
 namespace furrow::gpu {
 
-std::vector<uint32_t> run_case(Runtime& runtime, const ConformanceKernels& kernels, const ConformanceCase& c, const std::vector<uint32_t>& in) {
+std::vector<uint32_t> run_case(Runtime& runtime, const ConformanceKernels& kernels, const ConformanceCase& c,
+                               const std::vector<uint32_t>& in) {
   const int samples = static_cast<int>(in.size() / static_cast<size_t>(c.in_words));
   std::vector<uint32_t> out(static_cast<size_t>(c.out_words) * samples);
   struct Memory {
@@ -16,9 +17,11 @@ std::vector<uint32_t> run_case(Runtime& runtime, const ConformanceKernels& kerne
     void* data;
     ~Memory() { runtime.release(data); }
   };
-  const Memory device_in{runtime, runtime.allocate(in.size() * 4)}, device_out{runtime, runtime.allocate(out.size() * 4)};
+  const Memory device_in{runtime, runtime.allocate(in.size() * 4)},
+      device_out{runtime, runtime.allocate(out.size() * 4)};
   runtime.upload({}, device_in.data, in.data(), in.size() * 4);
-  kernels.run({}, c.word, static_cast<const uint32_t*>(device_in.data), static_cast<uint32_t*>(device_out.data), samples);
+  kernels.run({}, c.word, static_cast<const uint32_t*>(device_in.data), static_cast<uint32_t*>(device_out.data),
+              samples);
   runtime.download({}, out.data(), device_out.data, out.size() * 4);
   runtime.synchronize({});
   return out;
@@ -107,7 +110,8 @@ std::string serialise(const Answers& answers) {
 }
 
 Answers parse(const std::string& bytes) {
-  if (bytes.size() < 20 || bytes.compare(0, 4, "FCF1") != 0) throw Error(ErrorCode::malformed, "not a conformance file");
+  if (bytes.size() < 20 || bytes.compare(0, 4, "FCF1") != 0)
+    throw Error(ErrorCode::malformed, "not a conformance file");
   const size_t end = bytes.size() - 8;
   uint64_t stored = 0;
   for (size_t i = 0; i < 8; ++i) stored |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[end + i])) << 8 * i;
@@ -122,7 +126,8 @@ Answers parse(const std::string& bytes) {
     a.in_words = static_cast<int>(reader.number());
     a.out_words = static_cast<int>(reader.number());
     a.samples = static_cast<int>(reader.number());
-    if (a.in_words <= 0 || a.out_words <= 0 || a.samples <= 0 || a.in_words > 1 << 16 || a.out_words > 1 << 16 || a.samples > 1 << 16)
+    if (a.in_words <= 0 || a.out_words <= 0 || a.samples <= 0 || a.in_words > 1 << 16 || a.out_words > 1 << 16 ||
+        a.samples > 1 << 16)
       throw Error(ErrorCode::malformed, "a size in the conformance file is out of range");
     a.in = reader.words(static_cast<uint64_t>(a.in_words) * static_cast<uint64_t>(a.samples));
     a.out = reader.words(static_cast<uint64_t>(a.out_words) * static_cast<uint64_t>(a.samples));
@@ -133,15 +138,17 @@ Answers parse(const std::string& bytes) {
 }
 
 bool replay(const Answers& stored, Runtime& emulator) {
-  std::printf("emulator against %s\n%-32s %8s %10s %12s %12s\n", stored.device.c_str(), "case", "words", "different", "worst", "allowed");
+  std::printf("emulator against %s\n%-32s %8s %10s %12s %12s\n", stored.device.c_str(), "case", "words", "different",
+              "worst", "allowed");
   bool agree = true;
   for (const Answer& a : stored.cases) {
     const ConformanceCase* c = find_case(a.name);
     if (c == nullptr || c->in_words != a.in_words || c->out_words != a.out_words)
       throw Error(ErrorCode::malformed, "the conformance file holds a case this program does not know").in(a.name);
-    const Difference d = compare(*c, a.in, run_case(emulator, emulated::conformance_kernels, *c, a.in), a.out, c->device);
-    std::printf("%-32s %8lld %10lld %12.3g %12.3g%s%s\n", c->name, static_cast<long long>(d.words), static_cast<long long>(d.different), d.worst, c->device,
-                d.different > 0 ? "  " : "", d.first.c_str());
+    const Difference d =
+        compare(*c, a.in, run_case(emulator, emulated::conformance_kernels, *c, a.in), a.out, c->device);
+    std::printf("%-32s %8lld %10lld %12.3g %12.3g%s%s\n", c->name, static_cast<long long>(d.words),
+                static_cast<long long>(d.different), d.worst, c->device, d.different > 0 ? "  " : "", d.first.c_str());
     agree = agree && d.different == 0;
   }
   return agree;

@@ -7,7 +7,8 @@
 
 int main() {
   using std::string_view;
-  const bool emulated = furrow::emulated::api.name == string_view("emulated") && furrow::gpu::make_emulated_runtime()->emulated();
+  const bool emulated =
+      furrow::emulated::api.name == string_view("emulated") && furrow::gpu::make_emulated_runtime()->emulated();
 #if defined(FURROW_HAVE_CUDA)
   const bool device = furrow::cuda::api.name == string_view("cuda");
   std::puts("tables: emulated and cuda");

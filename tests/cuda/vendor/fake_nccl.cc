@@ -1,5 +1,7 @@
 // NCCL without GPUs: ranks are threads of one process, and their device memory is the emulator's.
+#include <chrono>
 #include <condition_variable>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -21,13 +23,15 @@ struct Group {
   std::condition_variable turned;
   int ranks = 0, arrived = 0, turn = 0;
   std::vector<const void*> own;
-  void meet(std::unique_lock<std::mutex>& lock) {
+  // All ranks come, or the program ends: the real library would wait for ever.
+  void meet(std::unique_lock<std::mutex>& lock, const char* where) {
     const int mine = turn;
     if (++arrived == ranks) {
       arrived = 0, ++turn;
       turned.notify_all();
-    } else {
-      turned.wait(lock, [&] { return turn != mine; });
+    } else if (!turned.wait_for(lock, std::chrono::seconds(20), [&] { return turn != mine; })) {
+      std::fprintf(stderr, "fake NCCL: %s waits for a rank that does not come\n", where);
+      std::abort();
     }
   }
 };
@@ -64,7 +68,14 @@ EXPORT int ncclCommInitRank(void** comm, int ranks, UniqueId id, int rank) {
   *comm = new Comm{group, rank};
   return 0;
 }
+// Collective where ranks share a machine, like the real one.
 EXPORT int ncclCommDestroy(void* comm) {
+  const std::unique_ptr<Comm> own(static_cast<Comm*>(comm));
+  std::unique_lock lock(own->group->mutex);
+  own->group->meet(lock, "ncclCommDestroy");
+  return 0;
+}
+EXPORT int ncclCommAbort(void* comm) {
   delete static_cast<Comm*>(comm);
   return 0;
 }
@@ -77,9 +88,9 @@ EXPORT int ncclAllGather(const void* own, void* all, size_t count, int type, voi
   const auto& [group, rank] = *static_cast<Comm*>(comm);
   std::unique_lock lock(group->mutex);
   group->own[static_cast<size_t>(rank)] = own;
-  group->meet(lock);
+  group->meet(lock, "ncclAllGather");
   for (size_t r = 0; r < group->own.size(); ++r)
     std::memcpy(static_cast<float*>(all) + r * count, group->own[r], count * sizeof(float));
-  group->meet(lock);
+  group->meet(lock, "ncclAllGather");
   return 0;
 }

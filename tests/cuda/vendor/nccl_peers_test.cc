@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <future>
+#include <stdexcept>
 #include <thread>
 
 #include "kernels/device.h"
@@ -81,6 +83,48 @@ TEST_F(NcclPeersTest, FailuresNameTheFunction) {
             << error.line();
       }
     });
+  }
+}
+
+// The fake ends the program where a rank waits in ncclCommDestroy for another that does not come.
+TEST_F(NcclPeersTest, AnErrorOfOneRankWaitsForNoOther) {
+  for (const bool caught_inside : {false, true}) {
+    std::promise<void> gone;
+    run(2, [&gone, caught_inside](CudaBackend& backend, Peers& host) {
+      try {
+        NcclPeers peers(backend, host, open_nccl());
+        host.gather({}, {});  // both have theirs
+        if (host.rank() == 0) {
+          gone.get_future().wait();
+          throw std::runtime_error("as the launcher ends what is left");
+        }
+        if (!caught_inside) throw std::runtime_error("of this rank alone");
+        setenv("FURROW_FAKE_NCCL_FAILS", "ncclAllGather", 1);
+        Arena arena = backend.reserve(4096);
+        Tensor t = arena.take({1, 1, 1, 16}, DType::f32);
+        EXPECT_THROW(peers.sum(backend, t), Error);
+        unsetenv("FURROW_FAKE_NCCL_FAILS");
+        EXPECT_THROW(peers.sum(backend, t), Error) << "it is over";
+      } catch (const std::runtime_error&) {}
+      if (host.rank() == 1) gone.set_value();
+    });
+  }
+}
+
+// Which this class can serve with the fake alone: the real NCCL cannot read the emulator's memory.
+TEST_F(NcclPeersTest, TheProgramDoesNotOfferItToADeviceThatIsNoGpu) {
+  Meeting meeting(1);
+  ThreadPeers host(meeting, 0);
+  for (const DeviceKind kind : {DeviceKind::cpu_emulated, DeviceKind::cpu, DeviceKind::ref}) {
+    const auto backend = make_backend({kind, 0}, nullptr, {});
+    try {
+      peers_by_nccl(*backend, host);
+      ADD_FAILURE() << backend->name();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::usage);
+      EXPECT_NE(error.line().find("--parallel nccl joins GPUs"), std::string::npos) << error.line();
+      EXPECT_NE(error.line().find("--parallel mpi"), std::string::npos) << error.line();
+    }
   }
 }
 
