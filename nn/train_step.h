@@ -42,6 +42,7 @@ struct TrainOptions {
   Decayed decayed = Decayed::all;
   double max_norm = 0;  // the whole gradient is scaled down to this L2 norm; 0: it is not
   LossScaling scaling;  // for half-precision gradients; the default leaves the scale at OptimState::loss_scale
+  float loss_scale = 1;  // the first
   uint64_t seed = 0;    // of dropouts
   // Processes that make the same calls, each with its part of every micro-batch: losses, batch norms and gradients are
   // those of the whole, and so are the new parameters, the same bits in each. The loss must be a mean over images or

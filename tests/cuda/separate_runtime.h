@@ -257,6 +257,7 @@ class SeparateRuntime : public Runtime {
 template <class Family> const Family& emulated_family();
 template <> inline const ConvKernels& emulated_family() { return *emulated::api.conv; }
 template <> inline const MmaConvKernels& emulated_family() { return *emulated::api.mma_conv; }
+template <> inline const MmaConvGradKernels& emulated_family() { return *emulated::api.mma_conv_grad; }
 template <> inline const BatchNormKernels& emulated_family() { return *emulated::api.batch_norm; }
 template <> inline const ElementwiseKernels& emulated_family() { return *emulated::api.elementwise; }
 template <> inline const ResampleKernels& emulated_family() { return *emulated::api.resample; }
@@ -280,6 +281,7 @@ template <class Family, class Args, void (*Family::*Entry)(Stream, const Args&)>
 inline const KernelApi& separate_kernels() {
   using C = ConvKernels;
   using M = MmaConvKernels;
+  using G = MmaConvGradKernels;
   using B = BatchNormKernels;
   using E = ElementwiseKernels;
   using R = ResampleKernels;
@@ -290,6 +292,7 @@ inline const KernelApi& separate_kernels() {
                       Separate<&C::upconv_grad_input>::launch, Separate<&C::upconv_grad_weight>::launch};
   static const M mma_conv{Separate<&M::conv>::launch, Separate<&M::pack>::launch, Separate<&M::upconv>::launch,
                           Separate<&M::pack_upconv>::launch};
+  static const G mma_conv_grad{Separate<&G::weight>::launch, Separate<&G::bias>::launch};
   static const B batch_norm{Separate<&B::stats>::launch, Separate<&B::apply>::launch, Separate<&B::grad_reduce>::launch,
                             Separate<&B::grad_apply>::launch};
   static const E elementwise{Separate<&E::relu>::launch, Separate<&E::relu_grad>::launch, Separate<&E::sigmoid>::launch,
@@ -302,7 +305,7 @@ inline const KernelApi& separate_kernels() {
   static const L loss{.dice_focal = Separate<&L::dice_focal>::launch, .cross_entropy = Separate<&L::cross_entropy>::launch,
                       .soft_dice = Separate<&L::soft_dice>::launch};
   static const O optim{Separate<&O::prepare>::launch, Separate<&O::adamw>::launch, Separate<&O::sgd>::launch};
-  static const KernelApi api{.name = "separate", .conv = &conv, .mma_conv = &mma_conv, .mma_conv_grad = nullptr,
+  static const KernelApi api{.name = "separate", .conv = &conv, .mma_conv = &mma_conv, .mma_conv_grad = &mma_conv_grad,
                              .batch_norm = &batch_norm, .elementwise = &elementwise, .resample = &resample, .loss = &loss,
                              .metrics = nullptr, .optim = &optim, .picture = nullptr, .ladder = nullptr};
   return api;
