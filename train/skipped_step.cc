@@ -11,7 +11,8 @@ std::string skipped_step_text(const StepResult& step, float loss_scale) {
   if (step.bad.key.empty()) {
     out += "the gradient";
   } else {
-    out += std::to_string(step.bad.elements) + " of " + std::to_string(step.bad.of) + " elements of the gradient of " + step.bad.key;
+    out += std::to_string(step.bad.elements) + " of " + std::to_string(step.bad.of) + " elements of the gradient of " +
+           step.bad.key;
     if (step.bad.began != step.bad.key) out += ", after that of " + step.bad.began;
   }
   if (loss_scale > 0) {

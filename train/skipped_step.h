@@ -7,10 +7,10 @@
 
 namespace furrow::train {
 
-// Empty where the step was not skipped. Else which gradient is bad, of which parameter the backward pass met it first, whether
-// the loss was bad already, and, unless it is 0, what the loss scale has become:
-//   "27 of 27 elements of the gradient of inc.double_conv.0.weight, after that of up3.conv.double_conv.3.weight (the loss scale
-//   is now 32768)"
+// Empty where the step was not skipped. Else which gradient is bad, of which parameter the backward pass met it first,
+// whether the loss was bad already, and, unless it is 0, what the loss scale has become:
+//   "27 of 27 elements of the gradient of inc.double_conv.0.weight, after that of up3.conv.double_conv.3.weight (the
+//   loss scale is now 32768)"
 std::string skipped_step_text(const StepResult& step, float loss_scale);
 
 }  // namespace furrow::train

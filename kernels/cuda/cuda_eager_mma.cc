@@ -9,9 +9,7 @@ bool on_16_bytes(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 
 
 bool any(const ConstImage& image) { return image && image.pixels() > 0 && image.c > 0; }
 
-size_t bytes_of(const Image& image) {
-  return static_cast<size_t>(image.pixels() * image.pitch) * size_of(image.type);
-}
+size_t bytes_of(const Image& image) { return static_cast<size_t>(image.pixels() * image.pitch) * size_of(image.type); }
 
 // Dense float32, of `like`'s size.
 Image dense(const Image& like, void* data) { return {data, DType::f32, like.n, like.h, like.w, like.c, like.c}; }
@@ -21,9 +19,9 @@ Image dense(const Image& like, void* data) { return {data, DType::f32, like.n, l
 // A dense float32 image in the storage type: a copy in scratch memory, or itself where it is already one.
 struct EagerMma::Operand {
   ConstImage wide;
-  Image image;      // its data only after place()
+  Image image;  // its data only after place()
   bool copied = false;
-  size_t at = 0;    // in scratch memory, where copied
+  size_t at = 0;  // in scratch memory, where copied
 };
 
 // dx[0] and dx[1] (+)= a convolution of dy with weights packed in `order`; either may be empty.
@@ -32,7 +30,7 @@ struct EagerMma::InputGradient {
   const float* w = nullptr;
   MmaWeights order = MmaWeights::flipped;
   int kernel_h = 1, kernel_w = 1, stride = 1, spacing = 1, pad_h = 0, pad_w = 0;
-  int inputs[2] = {0, 0};   // channels of the sources
+  int inputs[2] = {0, 0};  // channels of the sources
   Image dx[2];
   bool accumulate = false;
 };
@@ -89,10 +87,18 @@ bool EagerMma::forward(const ConvForward& c, const float* w) const {
   auto* scratch = static_cast<std::byte*>(staged_.scratch(layout.bytes()));
   for (Operand& source : x) place(source, scratch, true);
   place(y, scratch, false);
-  kernels_.mma_conv->pack(stream_, {.layout = weights, .w = w, .oc = c.oc, .ic = c.x0.c + c.x1.c, .packed = scratch + packed});
-  kernels_.mma_conv->conv(stream_, {.layout = weights, .weights = scratch + packed, .bias = c.bias,
-                                    .x = {x[0].image, x[1].image}, .pad_h = pad, .pad_w = pad,
-                                    .relu = c.act == Activation::relu, .out_h = c.y.h, .out_w = c.y.w, .y = y.image});
+  kernels_.mma_conv->pack(stream_,
+                          {.layout = weights, .w = w, .oc = c.oc, .ic = c.x0.c + c.x1.c, .packed = scratch + packed});
+  kernels_.mma_conv->conv(stream_, {.layout = weights,
+                                    .weights = scratch + packed,
+                                    .bias = c.bias,
+                                    .x = {x[0].image, x[1].image},
+                                    .pad_h = pad,
+                                    .pad_w = pad,
+                                    .relu = c.act == Activation::relu,
+                                    .out_h = c.y.h,
+                                    .out_w = c.y.w,
+                                    .y = y.image});
   if (y.copied) kernels_.elementwise->convert(stream_, {.x = y.image, .y = c.y});
   return true;
 }
@@ -135,10 +141,22 @@ bool EagerMma::input_gradient(const InputGradient& g) const {
   place(dy, scratch, true);
   for (Part& part : parts) {
     place(part.dx, scratch, false);
-    kernels_.mma_conv->pack(stream_, {.layout = part.weights, .w = g.w, .oc = g.dy.c, .ic = g.inputs[0] + g.inputs[1],
-                                      .order = g.order, .first_ic = part.first, .packed = scratch + part.packed});
-    MmaConv conv{.layout = part.weights, .weights = scratch + part.packed, .x = {dy.image, {}}, .x_spacing = g.spacing,
-                 .pad_h = g.pad_h, .pad_w = g.pad_w, .out_h = part.to.h, .out_w = part.to.w, .y = part.dx.image};
+    kernels_.mma_conv->pack(stream_, {.layout = part.weights,
+                                      .w = g.w,
+                                      .oc = g.dy.c,
+                                      .ic = g.inputs[0] + g.inputs[1],
+                                      .order = g.order,
+                                      .first_ic = part.first,
+                                      .packed = scratch + part.packed});
+    MmaConv conv{.layout = part.weights,
+                 .weights = scratch + part.packed,
+                 .x = {dy.image, {}},
+                 .x_spacing = g.spacing,
+                 .pad_h = g.pad_h,
+                 .pad_w = g.pad_w,
+                 .out_h = part.to.h,
+                 .out_w = part.to.w,
+                 .y = part.dx.image};
     if (!part.dx.copied && g.accumulate) conv.residual = part.dx.image;
     kernels_.mma_conv->conv(stream_, conv);
     if (!part.dx.copied) continue;
@@ -161,21 +179,37 @@ bool EagerMma::grad_input(const ConvGradInput& c) const {
   if (!takes(c.geometry, c.dy.c)) return false;
   const auto kernel_h = static_cast<int>(c.geometry.kernel_h), kernel_w = static_cast<int>(c.geometry.kernel_w),
              pad = static_cast<int>(c.geometry.pad);
-  return input_gradient({.dy = c.dy, .w = c.w, .order = MmaWeights::flipped, .kernel_h = kernel_h, .kernel_w = kernel_w,
-                         .stride = 1, .spacing = static_cast<int>(c.geometry.stride), .pad_h = kernel_h - 1 - pad,
-                         .pad_w = kernel_w - 1 - pad, .inputs = {c.inputs0, c.inputs1}, .dx = {c.dx0, c.dx1},
+  return input_gradient({.dy = c.dy,
+                         .w = c.w,
+                         .order = MmaWeights::flipped,
+                         .kernel_h = kernel_h,
+                         .kernel_w = kernel_w,
+                         .stride = 1,
+                         .spacing = static_cast<int>(c.geometry.stride),
+                         .pad_h = kernel_h - 1 - pad,
+                         .pad_w = kernel_w - 1 - pad,
+                         .inputs = {c.inputs0, c.inputs1},
+                         .dx = {c.dx0, c.dx1},
                          .accumulate = c.accumulate});
 }
 
 bool EagerMma::upconv_grad_input(const UpconvGradInput& c) const {
   if (!narrow_) return false;
-  return input_gradient({.dy = c.dy, .w = c.w, .order = MmaWeights::transposed, .kernel_h = 2, .kernel_w = 2, .stride = 2,
-                         .inputs = {c.dx.c, 0}, .dx = {c.dx, {}}, .accumulate = c.accumulate});
+  return input_gradient({.dy = c.dy,
+                         .w = c.w,
+                         .order = MmaWeights::transposed,
+                         .kernel_h = 2,
+                         .kernel_w = 2,
+                         .stride = 2,
+                         .inputs = {c.dx.c, 0},
+                         .dx = {c.dx, {}},
+                         .accumulate = c.accumulate});
 }
 
 // `g` with images in float32 and without workspace.
 bool EagerMma::weight_gradient(MmaConvGradWeight g, const ConstImage& bias_dy, float* db) const {
-  if (!any(g.x[0]) || !any(g.dy) || mma_grad_weight_shared_bytes(storage_, g.kernel_w, g.stride) > granted_) return false;
+  if (!any(g.x[0]) || !any(g.dy) || mma_grad_weight_shared_bytes(storage_, g.kernel_w, g.stride) > granted_)
+    return false;
   ScratchLayout layout;
   Operand x[2] = {operand(g.x[0], layout), operand(g.x[1], layout)}, dy = operand(g.dy, layout);
   g.x[0] = x[0].image, g.x[1] = x[1].image, g.dy = dy.image;
@@ -187,16 +221,23 @@ bool EagerMma::weight_gradient(MmaConvGradWeight g, const ConstImage& bias_dy, f
   g.x[0] = x[0].image, g.x[1] = x[1].image, g.dy = dy.image, g.workspace = scratch + work;
   kernels_.mma_conv_grad->weight(stream_, g);
   if (db != nullptr)
-    kernels_.mma_conv_grad->bias(stream_, {.dy = bias_dy, .db = db, .accumulate = g.accumulate, .workspace = scratch + work});
+    kernels_.mma_conv_grad->bias(stream_,
+                                 {.dy = bias_dy, .db = db, .accumulate = g.accumulate, .workspace = scratch + work});
   return true;
 }
 
 bool EagerMma::grad_weight(const ConvGradWeight& c) const {
   if (!takes(c.geometry, c.dy.c)) return false;
   const auto pad = static_cast<int>(c.geometry.pad);
-  return weight_gradient({.x = {c.x0, c.x1}, .dy = c.dy, .kernel_h = static_cast<int>(c.geometry.kernel_h),
-                          .kernel_w = static_cast<int>(c.geometry.kernel_w), .stride = static_cast<int>(c.geometry.stride),
-                          .pad_h = pad, .pad_w = pad, .dw = c.dw, .accumulate = c.accumulate},
+  return weight_gradient({.x = {c.x0, c.x1},
+                          .dy = c.dy,
+                          .kernel_h = static_cast<int>(c.geometry.kernel_h),
+                          .kernel_w = static_cast<int>(c.geometry.kernel_w),
+                          .stride = static_cast<int>(c.geometry.stride),
+                          .pad_h = pad,
+                          .pad_w = pad,
+                          .dw = c.dw,
+                          .accumulate = c.accumulate},
                          c.dy, c.db);
 }
 
@@ -211,15 +252,24 @@ bool EagerMma::upconv(const UpconvForward& c, const float* w) const {
   place(x, scratch, true);
   place(y, scratch, false);
   kernels_.mma_conv->pack_upconv(stream_, {.layout = weights, .w = w, .packed = scratch + packed});
-  kernels_.mma_conv->upconv(stream_, {.layout = weights, .weights = scratch + packed, .bias = c.bias, .x = x.image, .y = y.image});
+  kernels_.mma_conv->upconv(
+      stream_, {.layout = weights, .weights = scratch + packed, .bias = c.bias, .x = x.image, .y = y.image});
   if (y.copied) kernels_.elementwise->convert(stream_, {.x = y.image, .y = c.y});
   return true;
 }
 
 bool EagerMma::upconv_grad_weight(const UpconvGradWeight& c) const {
   if (!narrow_) return false;
-  return weight_gradient({.x = {c.dy, {}}, .dy = c.x, .kernel_h = 2, .kernel_w = 2, .stride = 2, .pad_h = 0, .pad_w = 0,
-                          .dw = c.dw, .exchanged = true, .accumulate = c.accumulate},
+  return weight_gradient({.x = {c.dy, {}},
+                          .dy = c.x,
+                          .kernel_h = 2,
+                          .kernel_w = 2,
+                          .stride = 2,
+                          .pad_h = 0,
+                          .pad_w = 0,
+                          .dw = c.dw,
+                          .exchanged = true,
+                          .accumulate = c.accumulate},
                          c.dy, c.db);
 }
 

@@ -8,14 +8,16 @@
 namespace furrow::gpu {
 
 struct Launches {
-  int conv = 0, conv_grad_input = 0, conv_grad_weight = 0, upconv = 0, upconv_grad_input = 0, upconv_grad_weight = 0;  // fp32
+  int conv = 0, conv_grad_input = 0, conv_grad_weight = 0, upconv = 0, upconv_grad_input = 0,
+      upconv_grad_weight = 0;  // fp32
   int mma_conv = 0, mma_upconv = 0, mma_grad_weight = 0, mma_grad_bias = 0;
   friend bool operator==(const Launches&, const Launches&) = default;
   friend std::ostream& operator<<(std::ostream& out, const Launches& l) {
-    return out << "fp32: " << l.conv << " convolutions, gradients of " << l.conv_grad_input << " inputs, " << l.conv_grad_weight
-               << " weights, " << l.upconv << " transposed, gradients of " << l.upconv_grad_input << " inputs, "
-               << l.upconv_grad_weight << " weights; tensor cores: " << l.mma_conv << ", transposed " << l.mma_upconv
-               << ", gradients of " << l.mma_grad_weight << " weights, " << l.mma_grad_bias << " biases";
+    return out << "fp32: " << l.conv << " convolutions, gradients of " << l.conv_grad_input << " inputs, "
+               << l.conv_grad_weight << " weights, " << l.upconv << " transposed, gradients of " << l.upconv_grad_input
+               << " inputs, " << l.upconv_grad_weight << " weights; tensor cores: " << l.mma_conv << ", transposed "
+               << l.mma_upconv << ", gradients of " << l.mma_grad_weight << " weights, " << l.mma_grad_bias
+               << " biases";
   }
 };
 inline Launches& counted() {
@@ -23,8 +25,10 @@ inline Launches& counted() {
   return launches;
 }
 
-template <auto Family, auto Entry, auto Counter> struct CountedEntry;
-template <class F, const F* KernelApi::*Family, class Args, void (*F::*Entry)(Stream, const Args&), int Launches::*Counter>
+template <auto Family, auto Entry, auto Counter>
+struct CountedEntry;
+template <class F, const F* KernelApi::*Family, class Args, void (*F::*Entry)(Stream, const Args&),
+          int Launches::*Counter>
 struct CountedEntry<Family, Entry, Counter> {
   static void launch(Stream stream, const Args& args) {
     ++(counted().*Counter);

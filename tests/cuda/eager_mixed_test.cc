@@ -55,16 +55,21 @@ struct Problem {
   Results on(Backend& backend, Grad mode) const {
     const DType type = backend.dtype();
     const auto as = [&](const Tensor& t) { return t.empty() ? Tensor() : t.to(type); };
-    const auto start = [&](const Tensor& t) { return mode == Grad::accumulate ? t.to(type) : nothing(t.shape(), type); };
+    const auto start = [&](const Tensor& t) {
+      return mode == Grad::accumulate ? t.to(type) : nothing(t.shape(), type);
+    };
     const Tensor x0 = as(x[0]), x1 = as(x[1]), weights = as(w), bias = as(b), gradient = as(dy);
     const Tensor* second = two ? &x1 : nullptr;
     Results out;
     out.y = nothing(step.y(), type);
-    backend.conv2d({.x0 = &x0, .x1 = second, .w = &weights, .b = &bias, .geometry = step.geometry, .act = step.act}, out.y);
+    backend.conv2d({.x0 = &x0, .x1 = second, .w = &weights, .b = &bias, .geometry = step.geometry, .act = step.act},
+                   out.y);
     for (int i = 0; i < (two ? 2 : 1); ++i) out.dx[i] = start(old[i]);
-    backend.conv2d_grad_input({.dy = &gradient, .w = &weights, .geometry = step.geometry}, &out.dx[0], two ? &out.dx[1] : nullptr, mode);
+    backend.conv2d_grad_input({.dy = &gradient, .w = &weights, .geometry = step.geometry}, &out.dx[0],
+                              two ? &out.dx[1] : nullptr, mode);
     out.dw = start(old_w), out.db = start(old_b);
-    backend.conv2d_grad_weight({.x0 = &x0, .x1 = second, .dy = &gradient, .geometry = step.geometry}, out.dw, &out.db, mode);
+    backend.conv2d_grad_weight({.x0 = &x0, .x1 = second, .dy = &gradient, .geometry = step.geometry}, out.dw, &out.db,
+                               mode);
     return out;
   }
 };
@@ -87,8 +92,8 @@ ConvStep strided(Shape x, int64_t oc, int64_t kernel, int64_t stride, int64_t pa
   return with_pad(conv(x, oc, kernel, stride), pad);
 }
 
-// Channels beside every vector width, odd sizes, strides whose last row or column no output reads, two sources, borders that
-// see nothing but zeros, and 1x1 with more channels than a head has.
+// Channels beside every vector width, odd sizes, strides whose last row or column no output reads, two sources, borders
+// that see nothing but zeros, and 1x1 with more channels than a head has.
 std::vector<ConvStep> ragged() {
   return {conv({2, 9, 17, 3}, 65),
           conv({1, 9, 33, 17}, 70, 20, 3, 1),
@@ -112,7 +117,8 @@ TEST(EagerMixed, ConvolutionsAndTheirGradientsAreThoseOfRef) {
       const Problem::Results want = p.on(ref, mode);
       for (const auto& [precision, error] : kBounds) {
         if (mode == Grad::accumulate && precision == Precision::bf16) continue;  // fp16's way
-        SCOPED_TRACE(problem(step) + " " + std::string(name(precision)) + (mode == Grad::accumulate ? " accumulate" : ""));
+        SCOPED_TRACE(problem(step) + " " + std::string(name(precision)) +
+                     (mode == Grad::accumulate ? " accumulate" : ""));
         expect_close(p.on(*narrow_backend(precision), mode), want, error, step.y().pixels());
       }
       if (HasFailure()) return;
@@ -128,7 +134,11 @@ TEST(EagerMixed, NoScheduleMatters) {
     const Problem::Results want = p.on(*backend, Grad::accumulate);
     in_every_schedule([&] {
       const Problem::Results got = p.on(*backend, Grad::accumulate);
-      for (const auto& [a, b] : {std::pair{&got.y, &want.y}, {&got.dx[0], &want.dx[0]}, {&got.dx[1], &want.dx[1]}, {&got.dw, &want.dw}, {&got.db, &want.db}})
+      for (const auto& [a, b] : {std::pair{&got.y, &want.y},
+                                 {&got.dx[0], &want.dx[0]},
+                                 {&got.dx[1], &want.dx[1]},
+                                 {&got.dw, &want.dw},
+                                 {&got.db, &want.db}})
         EXPECT_TRUE(same_bits(*a, *b));
     });
   }
@@ -141,8 +151,11 @@ UpResults upconv_on(Backend& backend, const Shape& x_shape, int64_t oc, Grad mod
   const DType type = backend.dtype();
   const UpconvStep step = upconv(x_shape, oc);
   const StepWeights weights = random_weights(step, 3);
-  const Tensor x = random_values(x_shape, 7).to(type), w = weights.w.to(type), b = weights.b.to(type), dy = random_values(step.y, 5).to(type);
-  const auto start = [&](const Shape& shape, uint64_t seed) { return mode == Grad::accumulate ? random_values(shape, seed).to(type) : nothing(shape, type); };
+  const Tensor x = random_values(x_shape, 7).to(type), w = weights.w.to(type), b = weights.b.to(type),
+               dy = random_values(step.y, 5).to(type);
+  const auto start = [&](const Shape& shape, uint64_t seed) {
+    return mode == Grad::accumulate ? random_values(shape, seed).to(type) : nothing(shape, type);
+  };
   UpResults out{nothing(step.y, type), start(x_shape, 11), start(w.shape(), 12), start(b.shape(), 13)};
   backend.upconv2x2(x, w, &b, out.y);
   backend.upconv2x2_grad_input(dy, w, out.dx, mode);
@@ -152,7 +165,8 @@ UpResults upconv_on(Backend& backend, const Shape& x_shape, int64_t oc, Grad mod
 
 TEST(EagerMixed, TransposedConvolutionsAreThoseOfRef) {
   RefBackend ref(nullptr);
-  for (const auto& [shape, oc] : {std::pair<Shape, int64_t>{{2, 5, 3, 17}, 9}, {{1, 4, 9, 40}, 70}, {{1, 1, 7, 4}, 8}, {{3, 6, 5, 1}, 1}})
+  for (const auto& [shape, oc] :
+       {std::pair<Shape, int64_t>{{2, 5, 3, 17}, 9}, {{1, 4, 9, 40}, 70}, {{1, 1, 7, 4}, 8}, {{3, 6, 5, 1}, 1}})
     for (const Grad mode : {Grad::overwrite, Grad::accumulate}) {
       const UpResults want = upconv_on(ref, shape, oc, mode);
       for (const auto& [precision, error] : kBounds) {
@@ -200,13 +214,20 @@ TEST_F(Counted, TensorCoresComputeWhatTheyTake) {
     EXPECT_EQ(launches(bound.precision, [&](Backend& b) { plain.on(b, Grad::overwrite); }),
               (Launches{.mma_conv = 2, .mma_grad_weight = 1, .mma_grad_bias = 1}));
     EXPECT_EQ(launches(bound.precision, [&](Backend& b) { two.on(b, Grad::accumulate); }),
-              (Launches{.mma_conv = 3, .mma_grad_weight = 1, .mma_grad_bias = 1})) << "a gradient for each source";
-    EXPECT_EQ(launches(bound.precision, [&](Backend& b) { upconv_on(b, {1, 3, 4, 5}, 6, Grad::overwrite); }),
+              (Launches{.mma_conv = 3, .mma_grad_weight = 1, .mma_grad_bias = 1}))
+        << "a gradient for each source";
+    EXPECT_EQ(launches(bound.precision,
+                       [&](Backend& b) {
+                         upconv_on(b, {1, 3, 4, 5}, 6, Grad::overwrite);
+                       }),
               (Launches{.mma_conv = 1, .mma_upconv = 1, .mma_grad_weight = 1, .mma_grad_bias = 1}));
   }
   EXPECT_EQ(launches(Precision::fp32, [&](Backend& b) { two.on(b, Grad::overwrite); }),
             (Launches{.conv = 1, .conv_grad_input = 1, .conv_grad_weight = 1}));
-  EXPECT_EQ(launches(Precision::fp32, [&](Backend& b) { upconv_on(b, {1, 3, 4, 5}, 6, Grad::overwrite); }),
+  EXPECT_EQ(launches(Precision::fp32,
+                     [&](Backend& b) {
+                       upconv_on(b, {1, 3, 4, 5}, 6, Grad::overwrite);
+                     }),
             (Launches{.upconv = 1, .upconv_grad_input = 1, .upconv_grad_weight = 1}));
 }
 
@@ -248,7 +269,8 @@ TEST_F(Counted, WhatDoesNotFitSharedMemoryStaysInFloat32) {
     const Problem::Results got = p.on(backend, Grad::overwrite);
     const bool fits = granted >= narrow_rows;
     EXPECT_TRUE(close(got.y, want.y, {.absolute = (fits ? 2e-3 : float_sum_error(360)) * largest(want.y)}));
-    EXPECT_EQ(static_cast<bool>(close(got.y, want.y, rounding(want.y, 360))), !fits) << "another precision than expected";
+    EXPECT_EQ(static_cast<bool>(close(got.y, want.y, rounding(want.y, 360))), !fits)
+        << "another precision than expected";
     EXPECT_TRUE(close(got.dw, want.dw, {.absolute = 2e-3 * largest(want.dw)}));
   }
 }

@@ -1,4 +1,5 @@
-// Training in mixed precision, on the emulated CUDA kernels: the loss scale, what is said of steps that are left out, going on.
+// Training in mixed precision, on the emulated CUDA kernels: the loss scale, what is said of steps that are left out,
+// going on.
 #include <cmath>
 #include <fstream>
 #include <iterator>
@@ -16,8 +17,8 @@ using train::TrainJob;
 
 class MixedTraining : public TinyRun {
  protected:
-  // Four steps on two pictures of 16 x 16: the emulator takes a second for each. At a loss scale of 2^27 gradients overflow;
-  // one good step doubles it, so that it stays where some do and some do not.
+  // Four steps on two pictures of 16 x 16: the emulator takes a second for each. At a loss scale of 2^27 gradients
+  // overflow; one good step doubles it, so that it stays where some do and some do not.
   TrainJob mixed(const std::string& run) const {
     TrainJob out = job(run);
     out.options.device = "cpu-emulated";
@@ -96,7 +97,8 @@ TEST_F(MixedTraining, IsOfTheCudaKernelsAlone) {
       ADD_FAILURE() << device;
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::unsupported);
-      EXPECT_NE(error.line().find("mixed precision needs device cuda, and this is " + std::string(device)), std::string::npos);
+      EXPECT_NE(error.line().find("mixed precision needs device cuda, and this is " + std::string(device)),
+                std::string::npos);
     }
   }
 }
@@ -111,7 +113,8 @@ TEST(SkippedStep, SaysWhereItBegan) {
   step.bad.began = "b.weight";
   step.loss.total = NAN;
   EXPECT_EQ(train::skipped_step_text(step, 16384),
-            "the loss, and 2 of 3 elements of the gradient of a.weight, after that of b.weight (the loss scale is now 16384)");
+            "the loss, and 2 of 3 elements of the gradient of a.weight, after that of b.weight (the loss scale is now "
+            "16384)");
 }
 
 }  // namespace
