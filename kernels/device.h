@@ -30,8 +30,9 @@ ChosenDevice choose_device(std::string_view name);
 // One line per device name: usable or why not.
 std::vector<std::string> describe_devices();
 
-// Arithmetic of planned inference on the CUDA kernels. fp32: float32 throughout. tf32: float32 storage, operands of
-// multiplications rounded to 10 bits of fraction. bf16, fp16: 16-bit storage and operands. Sums are float32 in all four.
+// Arithmetic of planned inference and of training's convolutions on the CUDA kernels. fp32: float32 throughout. tf32:
+// float32 storage, operands of multiplications rounded to 10 bits of fraction. bf16, fp16: 16-bit operands, and storage (of
+// training: none, tensors are float32 between operations). Sums are float32 in all four.
 enum class Precision : uint8_t { fp32, tf32, bf16, fp16 };
 std::string_view name(Precision precision);                    // "fp32"
 std::optional<Precision> precision_of(std::string_view name);  // empty: not one of the four

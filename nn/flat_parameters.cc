@@ -144,13 +144,16 @@ void FlatParameters::take(const NamedTensors& from, const std::string& prefix, T
 
 NonFinite first_non_finite(const FlatParameters& parameters) {
   const Tensor gradients = parameters.on_host(parameters.gradients());
+  NonFinite out;
   for (const FlatParameters::Entry& entry : parameters.entries()) {
     const Tensor gradient = FlatParameters::window(gradients, entry);
     const int64_t bad =
         gradient.dtype() == DType::f64 ? count_non_finite<double>(gradient) : count_non_finite<float>(gradient);
-    if (bad > 0) return {entry.key, bad, entry.count};
+    if (bad == 0) continue;
+    if (out.key.empty()) out = {entry.key, bad, entry.count, {}};
+    out.began = entry.key;
   }
-  return {};
+  return out;
 }
 
 }  // namespace furrow

@@ -82,10 +82,13 @@ class FlatParameters {
   Tensor own_;  // the network's: values_, or its twin in the host's memory
 };
 // The key of the first parameter, in their order, whose gradient holds an infinity or NaN, and how many such elements
-// it has; empty where there is none. For saying why OptimState::skip was set.
+// it has; empty where there is none. For saying why OptimState::skip was set. `began`: the key of the last such
+// parameter, whose gradient the backward pass, which goes from the end of the network to its beginning, computed before
+// the others: where a half-precision gradient overflows, the layers before it are all NaN.
 struct NonFinite {
   std::string key;
   int64_t elements = 0, of = 0;
+  std::string began;
 };
 NonFinite first_non_finite(const FlatParameters& parameters);
 

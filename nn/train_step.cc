@@ -78,6 +78,7 @@ TrainStep::TrainStep(const Network& network, Backend& backend, TrainOptions opti
       tape_(backend, Mode::training, &memory_),
       segments_(parameters_.segments(options_.weight_decay, options_.decayed)) {
   require(options_.loss != nullptr, "TrainStep: no loss");
+  state_.loss_scale = options_.loss_scale;
   const auto* sgd = std::get_if<Sgd>(&options_.optimiser);
   if (sgd == nullptr || sgd->momentum != 0) moments_[0] = parameters_.zeros();
   if (sgd == nullptr) moments_[1] = parameters_.zeros();

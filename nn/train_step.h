@@ -40,9 +40,10 @@ struct TrainOptions {
   std::variant<AdamW, Sgd> optimiser = AdamW{};
   double weight_decay = 0;
   Decayed decayed = Decayed::all;
-  double max_norm = 0;  // the whole gradient is scaled down to this L2 norm; 0: it is not
-  LossScaling scaling;  // for half-precision gradients; the default leaves the scale at OptimState::loss_scale
-  uint64_t seed = 0;    // of dropouts
+  double max_norm = 0;   // the whole gradient is scaled down to this L2 norm; 0: it is not
+  LossScaling scaling;   // for half-precision gradients; the default leaves the scale at OptimState::loss_scale
+  float loss_scale = 1;  // the first
+  uint64_t seed = 0;     // of dropouts
   // Processes that make the same calls, each with its part of every micro-batch: losses, batch norms and gradients are
   // those of the whole, and so are the new parameters, the same bits in each. The loss must be a mean over images or
   // weights: not one that sums a Dice over the batch or pairs its images. Null: this process alone.

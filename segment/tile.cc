@@ -44,7 +44,8 @@ std::vector<double> weight_sums(int64_t length, const std::vector<int64_t>& star
 // Rows of weighted sums of a picture, window by window; rows that no later window touches are handed out and forgotten.
 class ScoreBand {
  public:
-  ScoreBand(int64_t width, int64_t window) : width_(width), window_(window), sums_(static_cast<size_t>(width * window)) {}
+  ScoreBand(int64_t width, int64_t window)
+      : width_(width), window_(window), sums_(static_cast<size_t>(width * window)) {}
 
   // Adds row y of the picture: values[i] * shares[i] * row_share from column `left` on.
   void add(int64_t y, int64_t left, std::span<const float> values, std::span<const double> shares, double row_share) {

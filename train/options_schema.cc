@@ -174,7 +174,7 @@ void add_run(ConfigSchema& s, TrainOptions& o) {
       "device", kDevices, "what computes", [&o] { return index_of(kDevices, o.device); },
       [&o](size_t i) { o.device = kDevices[i]; });
   s.choice("precision", &o.precision, {"float32", "mixed"},
-           "mixed: half precision where the device has it, with a loss scale");
+           "mixed: convolutions multiply in fp16, with a loss scale; device cuda");
   s.number("loss_scale", &o.loss_scale, {.low = 1, .high = 4294967296.0}, "", "mixed: the first");
   s.count("loss_scale_interval", &o.loss_scale_interval, 0, 1'000'000'000, "updates",
           "mixed: good ones before the scale doubles; 0 keeps it");

@@ -36,10 +36,10 @@ std::unique_ptr<Backend> open_backend(const TrainOptions& o, ThreadPool* pool, s
   device = name_of(chosen.device.kind);
   if (o.device == "auto") notes.push_back("device " + device + ": " + chosen.reason);
   BackendOptions options;
-  // Only the CUDA kernels know another precision; what they keep in 16 bits is theirs to say.
-  if (o.precision == Precision::float32 &&
-      (chosen.device.kind == DeviceKind::cuda || chosen.device.kind == DeviceKind::cpu_emulated))
-    options.precision = furrow::Precision::fp32;
+  // Only the CUDA kernels know another precision; what they compute in 16 bits is theirs to say (cuda_eager_mma.h). Mixed
+  // is fp16 and not bf16, for that is what the loss scale of the configuration is for.
+  if (chosen.device.kind == DeviceKind::cuda || chosen.device.kind == DeviceKind::cpu_emulated)
+    options.precision = o.precision == Precision::mixed ? furrow::Precision::fp16 : furrow::Precision::fp32;
   if (o.precision == Precision::mixed &&
       (chosen.device.kind == DeviceKind::cpu || chosen.device.kind == DeviceKind::ref))
     throw Error(ErrorCode::unsupported, "mixed precision needs device cuda, and this is " + device).in("precision");
@@ -122,7 +122,6 @@ Session::Session(const TrainJob& job, const Snapshot* from)
   in_step.peers = peers;
   step = std::make_unique<TrainStep>(*network, *backend, std::move(in_step));
   if (options.average_decay > 0) average = std::make_unique<WeightAverage>(*network, options.average_decay);
-  if (options.precision == Precision::mixed) step->state().loss_scale = static_cast<float>(options.loss_scale);
   schedule = make_schedule(options, steps_per_epoch());
 }
 

@@ -199,7 +199,10 @@ furrow::TrainOptions step_options(const TrainOptions& o, LossFunction loss) {
   out.weight_decay = o.weight_decay;
   out.decayed = o.decay_on == DecayOn::all ? Decayed::all : Decayed::weights;
   out.max_norm = o.gradient_clipping;
-  if (o.precision == Precision::mixed) out.scaling.interval = static_cast<int32_t>(o.loss_scale_interval);
+  if (o.precision == Precision::mixed) {
+    out.scaling.interval = static_cast<int32_t>(o.loss_scale_interval);
+    out.loss_scale = static_cast<float>(o.loss_scale);
+  }
   out.seed = static_cast<uint64_t>(o.seed);
   return out;
 }

@@ -14,6 +14,7 @@
 #include "train/run_folder.h"
 #include "train/run_log.h"
 #include "train/session.h"
+#include "train/skipped_step.h"
 #include "train/team.h"
 
 namespace furrow::train {
@@ -136,11 +137,8 @@ class Run {
   }
 
   void not_finite(const StepResult& step) {
-    std::string where;
-    if (step.skipped)
-      where = step.bad.key.empty() ? "the gradient"
-                                   : std::to_string(step.bad.elements) + " of " + std::to_string(step.bad.of) +
-                                         " elements of the gradient of " + step.bad.key;
+    const bool scaled = job_.options.precision == Precision::mixed;
+    const std::string where = skipped_step_text(step, scaled ? session_.step->state().loss_scale : 0);
     log_.warning(session_.watch.not_finite(session_.position.step, where));
     skipped_in_a_row_ = step.skipped ? skipped_in_a_row_ + 1 : 0;
     if (skipped_in_a_row_ < kMostSkipped) return;

@@ -30,7 +30,7 @@ class CudaBackend : public Backend {
 
   // -- eager operations: dense float32 tensors in device memory (an arena of reserve()) or in host memory. Host tensors
   //    are copied to the device and back for each operation, except on the emulator, where both are the same memory.
-  // cuda_eager_conv.cc
+  // cuda_eager_conv.cc: fp32; cuda_eager_mma.cc: the other precisions
   void conv2d(const Conv2d& op, Tensor& y) override;
   void conv2d_grad_input(const Conv2dGradInput& op, Tensor* dx0, Tensor* dx1, Grad mode) override;
   void conv2d_grad_weight(const Conv2dGradWeight& op, Tensor& dw, Tensor* db, Grad mode) override;
@@ -93,6 +93,7 @@ class CudaBackend : public Backend {
   void batch_norm_train_shared(const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormTrain& options, Tensor& y,
                                Tensor& saved_mean, Tensor& saved_rstd);
   friend class Staged;
+  friend class EagerMma;
   bool on_device(const void* memory) const;   // inside an arena of reserve()
   // Memory for the time until the next call of the same slot; grows, never shrinks. The pinned ones are the host's, and
   // what crosses to or from the device passes through them, so that copies run beside other streams' work.

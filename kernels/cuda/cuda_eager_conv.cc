@@ -1,5 +1,6 @@
-// Eager convolutions, float32: weights are packed on the device before each call, for training changes them each step.
-#include "kernels/cuda/staged.h"
+// Eager convolutions: weights are packed on the device before each call, for training changes them each step. What
+// EagerMma takes is computed there, the rest here, in fp32.
+#include "kernels/cuda/cuda_eager_mma.h"
 
 namespace furrow::gpu {
 namespace {
@@ -25,12 +26,14 @@ void CudaBackend::conv2d(const Conv2d& op, Tensor& y) {
   require(!x1 || (x1.n == x0.n && x1.h == x0.h && x1.w == x0.w), "conv2d: sources of different size");
   require(y.shape() == result_shape(op.x0->shape(), op.geometry, ws.n), "conv2d: shape of y");
   check_bias(op.b, ws.n);
+  const int oc = w.n;
+  ConvForward args{.x0 = x0, .x1 = x1, .oc = oc, .geometry = op.geometry, .bias = floats(b), .act = op.act, .y = staged.out(y)};
+  if (EagerMma(*this, staged).forward(args, floats(w))) return staged.done();
   const ConvTiling tiling = conv_tiling(ws.h, ws.w, op.geometry.stride);
   auto* packed = static_cast<float*>(staged.scratch(sizeof(float) * conv_packed_floats(tiling, ws.n, taps(op.geometry), x0.c, x1.c)));
-  const int oc = w.n;
   kernels_.conv->pack(stream_, {.w = floats(w), .packed = packed, .oc = oc, .inputs0 = x0.c, .inputs1 = x1.c, .geometry = op.geometry});
-  kernels_.conv->forward(stream_, {.x0 = x0, .x1 = x1, .oc = oc, .geometry = op.geometry, .weights = packed,
-                                   .bias = floats(b), .act = op.act, .y = staged.out(y)});
+  args.weights = packed;
+  kernels_.conv->forward(stream_, args);
   staged.done();
 }
 
@@ -45,10 +48,12 @@ void CudaBackend::conv2d_grad_input(const Conv2dGradInput& op, Tensor* dx0, Tens
   require(inputs0 >= 0 && inputs1 >= 0 && (dx1 == nullptr || d1.c == inputs1), "conv2d_grad_input: channels of dx");
   for (const Tensor* dx : {dx0, dx1})
     require(dx == nullptr || result_shape(dx->shape(), op.geometry, w.n) == op.dy->shape(), "conv2d_grad_input: shape of dx");
+  ConvGradInput args{.dy = dy, .w = floats(w), .inputs0 = inputs0, .inputs1 = inputs1, .geometry = op.geometry,
+                     .dx0 = d0, .dx1 = d1, .accumulate = accumulate};
+  if (EagerMma(*this, staged).grad_input(args)) return staged.done();
   const size_t scratch = conv_grad_input_scratch(op.geometry, w.n, inputs0, inputs1);
-  kernels_.conv->grad_input(stream_, {.dy = dy, .w = floats(w), .inputs0 = inputs0, .inputs1 = inputs1, .geometry = op.geometry,
-                                      .dx0 = d0, .dx1 = d1, .accumulate = accumulate,
-                                      .scratch = static_cast<float*>(staged.scratch(scratch * sizeof(float)))});
+  args.scratch = static_cast<float*>(staged.scratch(scratch * sizeof(float)));
+  kernels_.conv->grad_input(stream_, args);
   staged.done();
 }
 
@@ -60,11 +65,12 @@ void CudaBackend::conv2d_grad_weight(const Conv2dGradWeight& op, Tensor& dw, Ten
   require(dw.shape() == Shape{dy.c, op.geometry.kernel_h, op.geometry.kernel_w, x0.c + x1.c}, "conv2d_grad_weight: shape of dw");
   require(op.dy->shape() == result_shape(op.x0->shape(), op.geometry, dy.c), "conv2d_grad_weight: shape of dy");
   check_bias(db, dy.c);
+  ConvGradWeight args{.x0 = x0, .x1 = x1, .dy = dy, .geometry = op.geometry, .dw = floats(staged.out(dw, accumulate)),
+                      .db = floats(staged.out(db, accumulate)), .accumulate = accumulate};
+  if (EagerMma(*this, staged).grad_weight(args)) return staged.done();
   const size_t scratch = conv_grad_weight_scratch(dy.pixels(), dy.c, taps(op.geometry), x0.c + x1.c);
-  kernels_.conv->grad_weight(stream_, {.x0 = x0, .x1 = x1, .dy = dy, .geometry = op.geometry,
-                                       .dw = floats(staged.out(dw, accumulate)), .db = floats(staged.out(db, accumulate)),
-                                       .accumulate = accumulate,
-                                       .scratch = static_cast<float*>(staged.scratch(scratch * sizeof(float)))});
+  args.scratch = static_cast<float*>(staged.scratch(scratch * sizeof(float)));
+  kernels_.conv->grad_weight(stream_, args);
   staged.done();
 }
 
@@ -74,9 +80,12 @@ void CudaBackend::upconv2x2(const Tensor& x, const Tensor& w, const Tensor* b, T
   check_bias(b, ws.n);
   Staged staged(*this);
   const ConstImage xi = staged.in(x), wi = staged.in(w), bi = staged.in(b);
+  UpconvForward args{.x = xi, .bias = floats(bi), .y = staged.out(y)};
+  if (EagerMma(*this, staged).upconv(args, floats(wi))) return staged.done();
   auto* packed = static_cast<float*>(staged.scratch(sizeof(float) * conv_packed_floats(kUpconvTiling, ws.n, 4, ws.c, 0)));
   kernels_.conv->pack_upconv(stream_, {.w = floats(wi), .packed = packed, .oc = wi.n, .ic = wi.c});
-  kernels_.conv->upconv(stream_, {.x = xi, .weights = packed, .bias = floats(bi), .y = staged.out(y)});
+  args.weights = packed;
+  kernels_.conv->upconv(stream_, args);
   staged.done();
 }
 
@@ -85,10 +94,11 @@ void CudaBackend::upconv2x2_grad_input(const Tensor& dy, const Tensor& w, Tensor
   require(ws == Shape{dy.shape().c, 2, 2, ds.c} && dy.shape() == Shape{ds.n, 2 * ds.h, 2 * ds.w, ws.n}, "upconv2x2_grad_input: shapes");
   Staged staged(*this);
   const bool accumulate = mode == Grad::accumulate;
+  UpconvGradInput args{.dy = staged.in(dy), .w = floats(staged.in(w)), .dx = staged.out(dx, accumulate), .accumulate = accumulate};
+  if (EagerMma(*this, staged).upconv_grad_input(args)) return staged.done();
   const size_t scratch = conv_packed_floats(kUpconvTiling, ds.c, 4, ws.n, 0);
-  kernels_.conv->upconv_grad_input(stream_, {.dy = staged.in(dy), .w = floats(staged.in(w)), .dx = staged.out(dx, accumulate),
-                                             .accumulate = accumulate,
-                                             .scratch = static_cast<float*>(staged.scratch(scratch * sizeof(float)))});
+  args.scratch = static_cast<float*>(staged.scratch(scratch * sizeof(float)));
+  kernels_.conv->upconv_grad_input(stream_, args);
   staged.done();
 }
 
@@ -98,10 +108,12 @@ void CudaBackend::upconv2x2_grad_weight(const Tensor& x, const Tensor& dy, Tenso
   check_bias(db, ds.c);
   Staged staged(*this);
   const bool accumulate = mode == Grad::accumulate;
+  UpconvGradWeight args{.x = staged.in(x), .dy = staged.in(dy), .dw = floats(staged.out(dw, accumulate)),
+                        .db = floats(staged.out(db, accumulate)), .accumulate = accumulate};
+  if (EagerMma(*this, staged).upconv_grad_weight(args)) return staged.done();
   const size_t scratch = upconv_grad_weight_scratch(xs.pixels(), ds.c, xs.c);
-  kernels_.conv->upconv_grad_weight(stream_, {.x = staged.in(x), .dy = staged.in(dy), .dw = floats(staged.out(dw, accumulate)),
-                                              .db = floats(staged.out(db, accumulate)), .accumulate = accumulate,
-                                              .scratch = static_cast<float*>(staged.scratch(scratch * sizeof(float)))});
+  args.scratch = static_cast<float*>(staged.scratch(scratch * sizeof(float)));
+  kernels_.conv->upconv_grad_weight(stream_, args);
   staged.done();
 }
 

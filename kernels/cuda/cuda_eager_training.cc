@@ -5,20 +5,6 @@
 namespace furrow::gpu {
 namespace {
 
-// Values beside each other in one block of scratch memory, each on 16 bytes.
-class Layout {
- public:
-  size_t add(size_t bytes) {
-    const size_t at = bytes_;
-    bytes_ += (bytes + 15) / 16 * 16;
-    return at;
-  }
-  size_t bytes() const { return bytes_; }
-
- private:
-  size_t bytes_ = 0;
-};
-
 void flat(const Tensor& t, int64_t count) {
   require(t.shape() == Shape{1, 1, 1, count}, "optimiser: buffers of one length");
 }
@@ -29,7 +15,7 @@ DiceFocalValue CudaBackend::dice_focal(const DiceFocal& form, const Tensor& z, c
   const Shape& s = z.shape();
   require(s.c == 1 && t.shape() == s && (dz == nullptr || dz->shape() == s), "dice_focal: shapes");
   Staged staged(*this);
-  Layout layout;
+  ScratchLayout layout;
   const size_t value = layout.add(sizeof(DiceFocalValue)), work = layout.add(dice_focal_workspace(s.n, s.h, s.w));
   auto* scratch = static_cast<std::byte*>(staged.scratch(layout.bytes()));
   kernels_.loss->dice_focal(stream_, {.form = form,
@@ -52,7 +38,7 @@ CrossEntropyValue CudaBackend::cross_entropy(const CrossEntropy& form, const Ten
   const std::vector<float>& weights = form.class_weights;
   require(weights.empty() || static_cast<int64_t>(weights.size()) == s.c, "cross_entropy: a weight per class");
   Staged staged(*this);
-  Layout layout;
+  ScratchLayout layout;
   const size_t value = layout.add(sizeof(CrossEntropyValue)), work = layout.add(cross_entropy_workspace(s.n, s.h, s.w));
   auto* scratch = static_cast<std::byte*>(staged.scratch(layout.bytes()));
   const void* weights_there = weights.empty() ? nullptr : staged.in_bytes(weights.data(), weights.size() * sizeof(float));
@@ -77,7 +63,7 @@ SoftDiceValue CudaBackend::soft_dice(const SoftDice& form, const Tensor& z, cons
   const std::vector<float>& weights = form.entropy.class_weights;
   require(weights.empty() || static_cast<int64_t>(weights.size()) == s.c, "soft_dice: a weight per class");
   Staged staged(*this);
-  Layout layout;
+  ScratchLayout layout;
   const size_t value = layout.add(sizeof(SoftDiceValue)), work = layout.add(soft_dice_workspace(s.n, s.h, s.w, s.c));
   auto* scratch = static_cast<std::byte*>(staged.scratch(layout.bytes()));
   const void* weights_there = weights.empty() ? nullptr : staged.in_bytes(weights.data(), weights.size() * sizeof(float));
@@ -108,7 +94,7 @@ double CudaBackend::squared_error(const Tensor& z, const Tensor& t, Tensor* dz) 
   const int64_t count = z.shape().elements();
   require(count > 0 && t.shape() == z.shape() && (dz == nullptr || dz->shape() == z.shape()), "squared_error: shapes");
   Staged staged(*this);
-  Layout layout;
+  ScratchLayout layout;
   const size_t state = layout.add(sizeof(OptimState)), work = layout.add(optim_workspace(count)),
                kept = layout.add(dz == nullptr ? z.bytes() : 0);
   auto* scratch = static_cast<std::byte*>(staged.scratch(layout.bytes()));

@@ -104,9 +104,9 @@ MmaConvLayout CudaBackend::mma_layout(const ConvStep& s) const {
   }
   const int head = separate_head(s, precision_) ? 0 : to_int(s.head);
   const size_t granted = runtime_->shared_limit();
-  for (const int longest_row : {64, 32})
-    if (const MmaConvLayout l = mma_conv_layout(shape, longest_row); mma_conv_shared_bytes(l, head) <= granted) return l;
-  const size_t wanted = mma_conv_shared_bytes(mma_conv_layout(shape, 32), head);
+  const MmaConvLayout layout = mma_conv_layout_within(shape, head, granted);
+  const size_t wanted = mma_conv_shared_bytes(layout, head);
+  if (wanted <= granted) return layout;
   throw Error(ErrorCode::unsupported,
               "a " + std::to_string(shape.kernel_h) + "x" + std::to_string(shape.kernel_w) + " convolution of stride " +
                   std::to_string(shape.stride) + ", " + std::to_string(s.x[0].c + s.x[1].c) + " to " + std::to_string(s.oc) +

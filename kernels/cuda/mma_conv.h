@@ -95,6 +95,12 @@ constexpr size_t mma_conv_shared_bytes(const MmaConvLayout& l, int head_channels
   return mma_conv_tile_bytes(l) + mma_conv_run_sums_bytes(l) +
          sizeof(float) * static_cast<size_t>(head_channels * (l.block_oc / 32) * kMmaRows * l.block_columns);
 }
+// The layout with the longest rows that a device granting `granted` bytes can run; of 32-byte rows where it can run
+// none.
+constexpr MmaConvLayout mma_conv_layout_within(const MmaConvShape& s, int head_channels, size_t granted) {
+  const MmaConvLayout l = mma_conv_layout(s, 64);
+  return mma_conv_shared_bytes(l, head_channels) <= granted ? l : mma_conv_layout(s, 32);
+}
 
 // float64 weights {OC,KH,KW,C0+C1} (StepWeights::w) into layout.bytes() bytes of host memory.
 void pack_mma_conv(const MmaConvLayout& layout, const Tensor& w, void* packed);

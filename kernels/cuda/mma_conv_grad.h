@@ -53,6 +53,12 @@ constexpr MmaGradSplit mma_grad_weight_split(const MmaConvGradWeight& g) {
       sizeof(float) * static_cast<size_t>(split.parts) * static_cast<size_t>(g.dy.c * ic * g.kernel_h * g.kernel_w);
   return split;
 }
+// Dynamic shared memory of a launch, bytes: three tiles of pixels under way. A device that grants less cannot run the
+// shape.
+constexpr size_t mma_grad_weight_shared_bytes(DType type, int kernel_w, int stride) {
+  const int columns = 15 * stride + (kernel_w == 1 ? 1 : 3), x_columns = (columns + stride - 1) / stride * stride;
+  return 3 * static_cast<size_t>((type == DType::f32 ? 2 : 4) * (16 + x_columns) * 64) * (type == DType::f32 ? 4 : 2);
+}
 
 // db[c] (+)= sum over all pixels of dy[.,c].
 struct MmaGradBias {

@@ -223,13 +223,12 @@ void launch_weight(gpu::Stream stream, const gpu::MmaConvGradWeight& g, const gp
   p.tiles_x = (g.dy.w + kColumns - 1) / kColumns, p.tiles_y = (g.dy.h + kRows<T> - 1) / kRows<T>;
   p.parts = split.parts, p.tiles = split.tiles, p.tiles_per_part = split.tiles_per_part,
   p.partial = static_cast<float*>(g.workspace);
-  const int taps = g.kernel_w == 1 ? 1 : 3, columns = (kColumns - 1) * g.stride + taps;
+  const int taps = g.kernel_w == 1 ? 1 : 3;
   p.groups_w = (g.kernel_w + taps - 1) / taps;
   const int64_t blocks = static_cast<int64_t>((p.oc + kTile - 1) / kTile) * (p.x[0].tiles + p.x[1].tiles) * p.groups_w *
                          p.kernel_h * p.parts;
   require(blocks <= 0x7fffffff, "mma_conv_grad_weight: the gradient is too large for one launch");
-  const int x_columns = (columns + g.stride - 1) / g.stride * g.stride;
-  const size_t shared = 3 * static_cast<size_t>(kRows<T> * (kColumns + x_columns) * PixelRows<T>::kBytes);
+  const size_t shared = gpu::mma_grad_weight_shared_bytes(g.dy.type, g.kernel_w, g.stride);
   if (blocks == 0) {
     // no pixels: the sum of no parts
   } else if (taps == 1)

@@ -11,6 +11,21 @@ namespace furrow::gpu {
 inline const float* floats(const ConstImage& image) { return static_cast<const float*>(image.data); }
 inline float* floats(const Image& image) { return static_cast<float*>(image.data); }
 
+// Values beside each other in one block of scratch memory, each on 16 bytes: first all are added, then the block is borrowed,
+// once, for a second call of scratch() may move it.
+class ScratchLayout {
+ public:
+  size_t add(size_t bytes) {   // where they begin
+    const size_t at = bytes_;
+    bytes_ += (bytes + 15) / 16 * 16;
+    return at;
+  }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  size_t bytes_ = 0;
+};
+
 // Tensors that lie in device memory are used where they are. Others are copied there first, and the written ones back when
 // the operation is done: slow, correct, and never the case on the emulator. Ends with `done()`.
 class Staged {

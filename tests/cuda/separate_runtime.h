@@ -260,6 +260,7 @@ class SeparateRuntime : public Runtime {
 template <class Family> const Family& emulated_family();
 template <> inline const ConvKernels& emulated_family() { return *emulated::api.conv; }
 template <> inline const MmaConvKernels& emulated_family() { return *emulated::api.mma_conv; }
+template <> inline const MmaConvGradKernels& emulated_family() { return *emulated::api.mma_conv_grad; }
 template <> inline const BatchNormKernels& emulated_family() { return *emulated::api.batch_norm; }
 template <> inline const ElementwiseKernels& emulated_family() { return *emulated::api.elementwise; }
 template <> inline const ResampleKernels& emulated_family() { return *emulated::api.resample; }
@@ -283,6 +284,7 @@ template <class Family, class Args, void (*Family::*Entry)(Stream, const Args&)>
 inline const KernelApi& separate_kernels() {
   using C = ConvKernels;
   using M = MmaConvKernels;
+  using G = MmaConvGradKernels;
   using B = BatchNormKernels;
   using E = ElementwiseKernels;
   using R = ResampleKernels;
@@ -298,6 +300,7 @@ inline const KernelApi& separate_kernels() {
                       Separate<&C::upconv_grad_weight>::launch};
   static const M mma_conv{Separate<&M::conv>::launch, Separate<&M::pack>::launch, Separate<&M::upconv>::launch,
                           Separate<&M::pack_upconv>::launch};
+  static const G mma_conv_grad{Separate<&G::weight>::launch, Separate<&G::bias>::launch};
   static const B batch_norm{Separate<&B::stats>::launch, Separate<&B::apply>::launch, Separate<&B::grad_reduce>::launch,
                             Separate<&B::grad_apply>::launch};
   static const E elementwise{
@@ -316,7 +319,7 @@ inline const KernelApi& separate_kernels() {
   static const KernelApi api{.name = "separate",
                              .conv = &conv,
                              .mma_conv = &mma_conv,
-                             .mma_conv_grad = nullptr,
+                             .mma_conv_grad = &mma_conv_grad,
                              .batch_norm = &batch_norm,
                              .elementwise = &elementwise,
                              .resample = &resample,

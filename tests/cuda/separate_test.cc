@@ -354,5 +354,28 @@ TEST_F(SeparateDevice, TrainsInItsOwnMemory) {
     EXPECT_TRUE(std::ranges::equal(moments[0][i].bytes, moments[1][i].bytes)) << moments[0][i].name;
 }
 
+// The same in fp16, whose copies and packed weights lie in the device's scratch memory.
+TEST_F(SeparateDevice, TrainsInMixedPrecisionInItsOwnMemory) {
+  const auto emulated = make_backend({DeviceKind::cpu_emulated, 0}, nullptr, {.precision = Precision::fp16});
+  const Device device(Precision::fp16);
+  Tensor marks = random_tensor({2, 16, 16, 1}, 7);
+  for (double& value : marks.values<double>()) value = value > 0.6;
+  const MicroBatch batch{random_tensor({2, 16, 16, 3}, 6).to(DType::f32), marks.to(DType::f32)};
+  std::vector<NamedTensors> states;
+  std::vector<double> losses;
+  for (Backend* backend : {emulated.get(), static_cast<Backend*>(device.backend.get())}) {
+    const auto network = random_network({.base = 1}, 5, DType::f32);
+    TrainStep train(*network, *backend, {.loss = loss_of(dice_focal_form("L6")), .scaling = {.interval = 2000}, .loss_scale = 65536});
+    const StepResult result = train.run({&batch, 1}, 1e-2);
+    EXPECT_FALSE(result.skipped);
+    losses.push_back(result.loss.total);
+    train.parameters().publish();
+    states.push_back(network->state());
+  }
+  EXPECT_EQ(losses[0], losses[1]);
+  for (size_t i = 0; i < states[0].size(); ++i)
+    EXPECT_TRUE(std::ranges::equal(states[0][i].bytes, states[1][i].bytes)) << states[0][i].name;
+}
+
 }  // namespace
 }  // namespace furrow::gpu

@@ -135,6 +135,7 @@ TEST(TrainStep, NamesTheFirstBadTensorInOrder) {
   EXPECT_EQ(first_non_finite(flat).key, "outc.conv.bias");
   spoil("up1.up.weight", NAN);
   EXPECT_EQ(first_non_finite(flat).key, "up1.up.weight");
+  EXPECT_EQ(first_non_finite(flat).began, "outc.conv.bias");
   EXPECT_EQ(first_non_finite(flat).elements, 1);
 }
 
