@@ -10,6 +10,7 @@
 #include "io/sha256.h"
 #include "parallel/communicator.h"
 #include "parallel/launch.h"
+#include "train/memory_estimate.h"
 
 namespace furrow::train {
 namespace {
@@ -120,12 +121,15 @@ Session::Session(const TrainJob& job, const Snapshot* from)
     nccl = peers_by_nccl(*backend, *peers);
     peers = nccl.get();
   }
+  schedule = make_schedule(options, steps_per_epoch());
+}
+
+void Session::make_step() {
   furrow::TrainOptions in_step = step_options(options, loss);
   in_step.peers = peers;
   step = std::make_unique<TrainStep>(*network, *backend, std::move(in_step));
   if (options.average_decay > 0) average = std::make_unique<WeightAverage>(*network, options.average_decay);
   if (options.precision == Precision::mixed) step->state().loss_scale = static_cast<float>(options.loss_scale);
-  schedule = make_schedule(options, steps_per_epoch());
 }
 
 data::LoaderOptions Session::loader_options() const {
@@ -178,6 +182,7 @@ std::string run_json(const Session& s, const TrainJob& job, const SessionTimes& 
   out["progress"] = {{"epochs", result.epochs}, {"of", o.epochs}, {"steps", result.steps}};
   out["best"] = {{"epoch", result.best_epoch}};
   if (result.best_epoch > 0) out["best"]["score"] = result.best_score;
+  out["memory"] = {{"foretold_bytes", s.memory_foretold}, {"peak_bytes", peak_memory()}};
   const double waited = times.step_seconds > 0 ? times.waited_seconds / times.step_seconds : 0;
   out["timing"] = {{"seconds", times.earlier_seconds + times.seconds},
                    {"seconds_per_step", times.steps > 0 ? times.step_seconds / static_cast<double>(times.steps) : 0},
