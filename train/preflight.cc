@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 
 #include "data/pairs_header.h"
 #include "nn/freeze.h"
@@ -44,15 +45,18 @@ uint64_t sample_bytes(const TrainOptions& o) {
 
 constexpr size_t kSearched = 50;  // examples that are looked at: more cost time
 
-// A thread that loads an example holds a photo in three channels, and the file or the planes it is decoded from, which
-// have at most as many bytes. The largest photo of the first examples counts.
+// A thread that loads an example holds a photo's file, what that unpacks to and the pixels made of it, both of three
+// bytes a pixel. The largest of the first examples counts.
 uint64_t decoding_bytes(const Data& data, int threads) {
-  int64_t pixels = 0;
+  uint64_t most = 0;
   for (size_t i = 0; i < std::min(kSearched, data.train.size()); ++i) {
-    const auto header = data::read_picture_header(data.pairing.pairs[static_cast<size_t>(data.train[i])].image);
-    pixels = std::max(pixels, header.width * header.height);
+    const std::string& file = data.pairing.pairs[static_cast<size_t>(data.train[i])].image;
+    const data::PictureHeader header = data::read_picture_header(file);
+    std::error_code error;
+    const uintmax_t bytes = std::filesystem::file_size(file, error);
+    most = std::max<uint64_t>(most, (error ? 0 : bytes) + static_cast<uint64_t>(header.width * header.height) * 6);
   }
-  return static_cast<uint64_t>(std::max(threads, 1)) * static_cast<uint64_t>(pixels) * 6;
+  return static_cast<uint64_t>(std::max(threads, 1)) * most;
 }
 
 MemoryQuestion memory_question(const TrainOptions& o, const Data& data, const Network& network, int64_t processes,

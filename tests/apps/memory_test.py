@@ -23,14 +23,15 @@ NO_MPI = "" if MPIRUN and (pathlib.Path(FURROW).parent / "furrow-mpi.so").exists
 LAUNCH = ["--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "--mca", "btl", "self,vader"]
 
 # Each is most in another phase: activations of a batch; a validation's plan of whole pictures where training sees
-# crops; a checkpoint with its average where nothing is validated; and what the others have not: another optimiser,
-# another way up, gathered micro-batches, one thread.
+# crops; a checkpoint with its average where nothing is validated; what decodes photos much larger than the network's
+# pictures; and what the others have not: another optimiser, another way up, micro-batches, one thread.
 RUNS = {
     "a step": {"size": 128, "batch_size": 4},
     "a validation": {"size": 256, "crop": 64, "model.base": 8, "model.upsampling": "bilinear", "optimiser.name": "sgd", "threads": 1},
     "a checkpoint": {"model.base": 32, "batch_size": 1, "val_percent": 0, "average_decay": 0.99, "epochs": 1},
     "micro-batches": {"size": 128, "batch_size": 1, "accumulate": 3, "model.base": 8, "optimiser.name": "sgd",
                       "optimiser.momentum": 0},
+    "large photos": {"photos": 1000, "batch_size": 1, "model.base": 8},
 }
 # The issue's. Not more: the program's pages that a run reads last, what the allocator keeps of small blocks, and huge
 # pages at the ends of blocks come to some MiB, and these runs have only 50 to 250.

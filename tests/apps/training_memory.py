@@ -39,9 +39,10 @@ def run(furrow: str, folder: pathlib.Path, settings: dict, timeout: float = 300)
     """Trains in `folder`. foretold, peak: bytes, of the pre-flight and of the process at its end; said: the line;
     seconds: of processor time."""
     settings = {**PLAIN, **settings}
-    pictures = folder / f"pictures{settings['size']}"
+    side = settings.pop("photos", settings["size"] + 30)  # of the photos in their files, pixels
+    pictures = folder / f"pictures{side}"
     if not pictures.exists():
-        make_pictures(pictures, settings["size"] + 30)
+        make_pictures(pictures, side)
     shutil.rmtree(pictures / "run", ignore_errors=True)
     words = [furrow, "train", "--images", "images", "--masks", "masks", "-o", "run", "--device", "cpu"]
     for key, value in settings.items():
