@@ -19,7 +19,7 @@ VARIATIONS = {
     "sgd without momentum": {"optimiser.name": "sgd", "optimiser.momentum": 0},
     "average": {"average_decay": 0.99},
     "dropout": {"model.dropout": 0.2},
-    "accumulate 3": {"accumulate": 3, "batch_size": 1},
+    "three micro-batches of 1": {"accumulate": 3, "batch_size": 1},
     "crop 64": {"crop": 64},
     "no validation": {"val_percent": 0},
     "no cache": {"cache_mib": 0},
