@@ -26,7 +26,7 @@ VARIATIONS = {
     "one thread": {"threads": 1},
     "photos of 1000 x 1000": {"photos": 1000},
     "classes": {"loss.form": "ce", "model.classes": 2},
-    "encoder frozen": {"model.freeze": "[inc., down1., down2., down3., down4.]"},
+    "encoder frozen": {"model.freeze": "[inc, down1, down2, down3, down4]"},
 }
 
 
