@@ -1,5 +1,7 @@
 #include "apps/train_job.h"
 
+#include <malloc.h>
+
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -80,11 +82,16 @@ Json to_json(const train::Preflight& check) {
               {"validation", check.val},        {"test", check.test},   {"empty_masks", check.empty_masks}};
   out["prevalence"] = check.prevalence ? Json(*check.prevalence) : Json(nullptr);
   out["memory_bytes"] = {{"total", check.memory.total()},
-                         {"activations", check.memory.activations},
+                         {"process", check.memory.process},
                          {"parameters", check.memory.parameters},
-                         {"checkpoints_or_validation", check.memory.extra},
+                         {"scratch", check.memory.scratch},
                          {"data", check.memory.data},
-                         {"process", check.memory.process}};
+                         {"activations", check.memory.activations},
+                         {"validation", check.memory.validation},
+                         {"checkpoint", check.memory.checkpoint},
+                         {"trial", check.memory.trial},
+                         {"needed", check.memory_needed()}};
+  if (check.memory_free != UINT64_MAX) out["memory_bytes"]["free"] = check.memory_free;
   out["disk_bytes"] = {{"needed", check.disk_needed}, {"free", check.disk_free}};
   if (!check.overfit_id.empty())
     out["one_picture"] = {
@@ -158,6 +165,7 @@ int run_alone_or_together(const TrainWords& words, const io::Limits& limits, con
     job.run = words.resume;
   else
     job.run = words.out.empty() ? free_run(job.options.run_dir) : words.out;
+  job.launched = words.parallel != "none";
   if (words.check) return check(job, common);
   if (!words.preview.empty()) {
     const int64_t pictures = train::write_preview(job, words.preview);
@@ -198,9 +206,20 @@ std::unique_ptr<parallel::Communicator> join(const TrainWords& words, const cli:
   together.abort_all(cli::report(error, common));
 }
 
+// Blocks of this size and more go back to the system when they are freed. Left alone, glibc raises the limit to the
+// largest block that was ever freed, up to 32 MiB, and keeps the holes in its heap: memory that nobody uses, and that
+// no one can foretell.
+void return_freed_memory() {
+#ifdef M_MMAP_THRESHOLD
+  constexpr int kBytes = 128 << 10;  // where glibc begins
+  mallopt(M_MMAP_THRESHOLD, kBytes);
+#endif
+}
+
 }  // namespace
 
 int run_train(const TrainWords& words, const io::Limits& limits, const cli::Common& common) {
+  return_freed_memory();
   if (words.check || !words.preview.empty()) {  // work for one
     const auto launch = parallel::launched();
     return launch && launch->rank != 0 ? 0 : run_alone_or_together(words, limits, common, nullptr);

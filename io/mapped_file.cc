@@ -41,7 +41,7 @@ std::shared_ptr<MappedFile> MappedFile::open(const std::string& path, Access acc
   file->modified_s_ = info.st_mtim.tv_sec;
   file->modified_ns_ = info.st_mtim.tv_nsec;
   if (file->size_ == 0) return file;
-  const bool copy = access == Access::copy;
+  const bool copy = file->copy_ = access == Access::copy;
   void* data = ::mmap(nullptr, file->size_, copy ? PROT_READ | PROT_WRITE : PROT_READ,
                       copy ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_PRIVATE, copy ? -1 : file->fd_, 0);
   if (data == MAP_FAILED) refuse(path, std::string("cannot map: ") + std::strerror(errno));
@@ -63,6 +63,15 @@ void MappedFile::fill(std::byte* to) const {
 MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
   if (fd_ >= 0) ::close(fd_);
+}
+
+void MappedFile::forget(std::span<const std::byte> part) const {
+  if (copy_ || part.empty()) return;
+  static const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  require(part.data() >= data_ && part.data() + part.size() <= data_ + size_, "MappedFile::forget: other bytes");
+  const size_t begin = static_cast<size_t>(part.data() - data_) / page * page;
+  const auto end = static_cast<size_t>(part.data() + part.size() - data_);
+  ::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);  // advice: it may be refused
 }
 
 void MappedFile::check_unchanged() const {

@@ -26,6 +26,10 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
 
+  // These bytes of the file, which lie in bytes(), are not read again soon: their pages need not stay in this process's
+  // memory, and are read anew where they are. Nothing happens to a copy.
+  void forget(std::span<const std::byte> part) const;
+
   // Throws ErrorCode::io ("changed while it was read") where size or modification time differ from those at open().
   void check_unchanged() const;
 
@@ -34,6 +38,7 @@ class MappedFile {
   void fill(std::byte* to) const;
   std::string path_;
   int fd_ = -1;
+  bool copy_ = false;
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
   int64_t modified_s_ = 0, modified_ns_ = 0;

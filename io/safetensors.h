@@ -17,8 +17,9 @@ namespace furrow::io {
 // Reads `bytes`, which `owner` keeps alive; tensors point into it, in the header's order. Fills `tensors`, `metadata`
 // and `container`. Refused: what the format's specification refuses (holes, overlaps, trailing bytes, a shape that
 // does not give the byte range, duplicate names), a header that does not begin with '{', and limits exceeded.
+// look_at_values: whether a note says which tensors hold NaN or infinity; without, no element is read.
 Checkpoint read_safetensors(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
-                            const Limits& limits = {});
+                            const Limits& limits = {}, bool look_at_values = true);
 
 // Writes `tensors` atomically (io/atomic_file.h). The same input gives the same bytes: header in the order given,
 // padded with spaces to a multiple of 8; data ordered by falling element size, so that every tensor is aligned to its

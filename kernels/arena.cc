@@ -3,6 +3,9 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <string>
 
 namespace furrow {
 namespace {
@@ -10,6 +13,12 @@ namespace {
 constexpr size_t kHugePage = size_t{2} << 20;
 
 size_t round_up(size_t value, size_t step) { return (value + step - 1) / step * step; }
+
+bool huge_pages_granted() {
+  std::ifstream file("/sys/kernel/mm/transparent_hugepage/enabled");  // "always [madvise] never"
+  const std::string modes{std::istreambuf_iterator<char>(file), {}};
+  return !modes.empty() && modes.find("[never]") == std::string::npos;
+}
 
 }  // namespace
 
@@ -24,6 +33,11 @@ Arena::Arena(size_t bytes) : capacity_(round_up(std::max<size_t>(bytes, 1), kAli
   madvise(base, mapped, MADV_HUGEPAGE);
   auto* start = reinterpret_cast<std::byte*>(round_up(reinterpret_cast<uintptr_t>(base), kHugePage));
   block_ = std::shared_ptr<void>(start, [base, mapped](void*) { munmap(base, mapped); });
+}
+
+size_t Arena::resident_bytes(size_t bytes) {
+  static const size_t page = huge_pages_granted() ? kHugePage : size_t{4096};
+  return round_up(bytes, page);
 }
 
 std::byte* Arena::take(size_t bytes) {

@@ -17,6 +17,9 @@ class Arena {
   Arena() = default;
   // Reserves `bytes`; throws ErrorCode::limit naming the size where the system has not that much.
   explicit Arena(size_t bytes);
+  // Bytes that an arena of `bytes` takes of the system once all of it has been touched: whole huge pages where the
+  // kernel grants them (it says so in /sys/kernel/mm/transparent_hugepage/enabled), else whole pages.
+  static size_t resident_bytes(size_t bytes);
   // `bytes` of memory that somebody else reserved, on a device perhaps, aligned to kAlignment.
   Arena(std::shared_ptr<void> block, size_t bytes) : block_(std::move(block)), capacity_(bytes) {}
 

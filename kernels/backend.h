@@ -166,6 +166,10 @@ class Backend {
   // Every element becomes 0, or `factor` times itself. The base class serves tensors in the host's memory, f32 and f64.
   virtual void zero(Tensor& t);
   virtual void scale(Tensor& t, double factor);
+  // Bytes of memory of its own that eager operations work in and the back-end keeps, after the operations that `calls`
+  // asks of the back-end it is given: convolutions, their gradients without biases, dice_focal with a gradient. Nothing
+  // is computed, and the tensors need no elements: Tensor(shape, dtype(), nullptr, nullptr). The base class has none: 0.
+  virtual size_t scratch_bytes(const std::function<void(Backend&)>& /*calls*/) const { return 0; }
   // Waits until everything asked for has been computed; throws ErrorCode::device where it could not be.
   virtual void finish() {}
   // Records what `work` asks of this back-end, without computing it. Null where that cannot be done.

@@ -146,11 +146,12 @@ struct Plan::Builder {
     for (ValueId in : node.in) read(in, at);
     const std::string key = node.modules.front()->path() + "|" + info.op + "|" + info.algorithm;
     add(Action::run, step, std::move(info));
-    if (!node.w.empty())
+    if (!node.w.empty() && plan.weights_ != nullptr)
       plan.steps_.back().packed = plan.weights_->get(key, [&] { return backend.prepare(step, folded_weights(node)); });
   }
 
-  void build() {
+  // Returns where the blocks lie, and how many bytes that and the workspace take.
+  std::pair<BlockPlacement, size_t> lay_out() {
     add_reorder(Action::place, graph.input);
     write(graph.input, 0);
     for (const GraphNode& node : graph.nodes) add_node(node);
@@ -160,10 +161,16 @@ struct Plan::Builder {
       dense_output = open(dense_bytes(graph.output), at);
       add_reorder(Action::unplace, graph.output);
     }
-    const BlockPlacement placement = place_blocks(blocks, kAlignment);
+    BlockPlacement placement = place_blocks(blocks, kAlignment);
+    const size_t bytes = (Checked(placement.bytes) + round_up(plan.workspace_bytes_)).size();
+    return {std::move(placement), bytes};
+  }
+
+  void build() {
+    const auto [placement, bytes] = lay_out();
     plan.activation_bytes_ = placement.bytes;
     plan.activation_bound_ = live_bytes_bound(blocks, kAlignment);
-    plan.arena_ = backend.reserve((Checked(placement.bytes) + round_up(plan.workspace_bytes_)).size());
+    plan.arena_ = backend.reserve(bytes);
     connect(placement);
   }
 
@@ -203,6 +210,18 @@ Plan::Plan(const Network& network, Backend& backend, const Shape& input, PlanOpt
       input_(input),
       weights_(options.weights != nullptr ? options.weights : std::make_shared<PackedWeights>()) {
   Builder{*this, backend, optimise(graph_of(network, input), options)}.build();
+}
+
+PlanSize plan_size(const Network& network, Backend& backend, const Shape& input) {
+  Plan shapes(backend, input);  // without weights: none are packed
+  Plan::Builder builder{shapes, backend, optimise(graph_of(network, input), {})};
+  PlanSize out{.arena = builder.lay_out().second};
+  for (const GraphNode& node : builder.graph.nodes) {
+    const auto elements = static_cast<size_t>(node.w.shape().elements() + node.head_w.shape().elements());
+    out.packed += elements * size_of(backend.dtype());
+    out.packing = std::max(out.packing, out.packed + elements * sizeof(double));
+  }
+  return out;
 }
 
 void Plan::compute(size_t step) {

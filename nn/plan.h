@@ -17,6 +17,8 @@
 
 namespace furrow {
 
+struct PlanSize;
+
 // Packed weights of one network on one back-end, shared by its plans: a second size or batch neither folds nor packs
 // again. Two steps share an entry where module, operation and algorithm agree, so Packed may depend on nothing else of
 // the step. Must not outlive a change of the network's values. Thread-safe.
@@ -78,6 +80,8 @@ class Plan {
     StepBuffers buffers;  // place fills y; unplace reads x[0]
   };
   struct Builder;
+  friend PlanSize plan_size(const Network& network, Backend& backend, const Shape& input);
+  Plan(Backend& backend, const Shape& input) : backend_(&backend), input_(input) {}
   void compute(size_t step);
   void compute_all();
 
@@ -94,5 +98,14 @@ class Plan {
   std::vector<StepInfo> infos_;  // parallel to steps_
   size_t activation_bytes_ = 0, activation_bound_ = 0, workspace_bytes_ = 0;
 };
+
+// What a plan will take, from shapes alone. `arena`: activations and workspace. `packed`: the weights, at one element
+// of the back-end's type each, without what a back-end pads them with. `packing`: the most while they are packed, one
+// convolution after the other, each in float64 beside them while batch norm is folded in; the arena comes after that.
+struct PlanSize {
+  size_t arena = 0, packed = 0, packing = 0;
+};
+// Errors: those of Plan, but for want of memory.
+PlanSize plan_size(const Network& network, Backend& backend, const Shape& input);
 
 }  // namespace furrow

@@ -64,6 +64,13 @@ void StepMemory::give_back(Tensor& t) {
   t = Tensor();
 }
 
+void StepMemory::release() {
+  backend_->finish();  // work that still uses the block
+  free_.assign(1, {0, SIZE_MAX});
+  outside_.clear();
+  arena_ = Arena();
+}
+
 void StepMemory::reset() {
   free_.assign(1, {0, SIZE_MAX});
   outside_.clear();

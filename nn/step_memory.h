@@ -23,6 +23,9 @@ class StepMemory : public TapeMemory {
   // any more. Throws ErrorCode::limit or ErrorCode::device where there is not that much memory.
   void reset();
 
+  // The block goes back to where it came from until the next reset(). Tensors taken before must not be used any more.
+  void release();
+
   // The next reset() reserves `bytes` at least: what a first step will need, so that it is not left to the heap, which
   // would keep it beside the block.
   void expect(size_t bytes) { expected_ = bytes; }

@@ -13,4 +13,8 @@ namespace furrow {
 // forward(). shared: of a process that shares its batch norms with others, where no ReLU is forgotten.
 uint64_t step_peak(const Network& network, const Shape& input, DType type, bool shared = false);
 
+// Bytes that `backend` will keep for its operations to work in (Backend::scratch_bytes()) after such a step, by any of
+// the losses: packed weights, gathered inputs and partial sums of the largest convolution.
+uint64_t step_scratch(const Network& network, const Shape& input, const Backend& backend);
+
 }  // namespace furrow

@@ -163,6 +163,11 @@ StepResult TrainStep::update(const LossValue& loss, double lr) {
   return result;
 }
 
+void TrainStep::release_memory() {
+  tape_.clear();
+  memory_.release();
+}
+
 StepResult TrainStep::run(std::span<const MicroBatch> batch, double lr, int64_t first_image) {
   return update(accumulate(batch, first_image), lr);
 }

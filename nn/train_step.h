@@ -92,6 +92,8 @@ class TrainStep {
   // AdamW: both moments. SGD with momentum: the first is its buffer, the second empty. Layout of parameters().
   Tensor& moment(int which) { return moments_[which]; }
   const Tensor& moment(int which) const { return moments_[which]; }
+  // Gives the memory of the steps back until the next one: for what comes between them and wants memory of its own.
+  void release_memory();
   size_t memory_bytes() const { return memory_.peak_bytes(); }  // activations and their gradients, largest step so far
 
  private:

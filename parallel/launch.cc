@@ -1,5 +1,6 @@
 #include "parallel/launch.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <string_view>
@@ -18,12 +19,13 @@ std::optional<int> number(const char* variable) {
 }
 
 struct Launcher {
-  const char *by, *rank, *size, *local;
+  const char *by, *rank, *size, *local, *local_size;
 };
 constexpr Launcher kLaunchers[] = {
-    {"Open MPI", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"},
-    {"PMI", "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID"},
-    {"Slurm", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"},
+    {"Open MPI", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK",
+     "OMPI_COMM_WORLD_LOCAL_SIZE"},
+    {"PMI", "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"},
+    {"Slurm", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE"},
 };
 
 }  // namespace
@@ -32,7 +34,8 @@ std::optional<Launch> launched() {
   for (const Launcher& launcher : kLaunchers) {
     const auto rank = number(launcher.rank), size = number(launcher.size);
     if (!rank || !size || *size < 2 || *rank < 0 || *rank >= *size) continue;
-    return Launch{*rank, *size, number(launcher.local).value_or(*rank), launcher.by};
+    const int here = number(launcher.local_size).value_or(*size);
+    return Launch{*rank, *size, number(launcher.local).value_or(*rank), launcher.by, std::clamp(here, 1, *size)};
   }
   return std::nullopt;
 }

@@ -10,6 +10,7 @@ struct Launch {
   int rank = 0, size = 1;
   int local_rank = 0;  // among the processes of this machine; the rank where the launcher does not say
   std::string by;      // "Open MPI", "PMI", "Slurm"
+  int local_size = 1;  // processes of this machine; all of them where the launcher does not say
 };
 
 // By OMPI_COMM_WORLD_RANK and _SIZE (Open MPI's mpirun), PMI_RANK and PMI_SIZE (MPICH's, and srun --mpi=pmi2),

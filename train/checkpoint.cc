@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <functional>
 #include <memory>
 
 #include "io/atomic_file.h"
@@ -64,7 +65,11 @@ int64_t first_bad(const NamedTensor& tensor) {
 
 }  // namespace
 
-Snapshot read_snapshot(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const io::Limits& limits) {
+namespace {
+
+// `summed` is told of each tensor whose sum has been checked.
+Snapshot read_checked(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const io::Limits& limits,
+                      const std::function<void(std::span<const std::byte>)>& summed) {
   Seal seal;
   if (bytes.size() < sizeof seal)
     throw Error(ErrorCode::checksum, std::to_string(bytes.size()) + " bytes are no checkpoint: the file is cut");
@@ -82,18 +87,25 @@ Snapshot read_snapshot(std::span<const std::byte> bytes, std::shared_ptr<const v
   if (seal.header_bytes > seal_at || io::crc32c(bytes.first(seal.header_bytes)) != seal.header_crc)
     damaged("header", 0);
 
-  io::Checkpoint file = io::read_safetensors(bytes, std::move(owner), limits);
+  io::Checkpoint file = io::read_safetensors(bytes, std::move(owner), limits, false);
   Snapshot out;
   for (NamedTensor& tensor : file.tensors) {
     if (tensor.name == kSeal) continue;
     const auto sum = file.metadata.find(std::string(kSum) + tensor.name);
     if (sum == file.metadata.end() || sum->second != sum_text(tensor.bytes))
       damaged(tensor.name, static_cast<uint64_t>(tensor.bytes.data() - bytes.data()));
+    if (summed) summed(tensor.bytes);
     out.tensors.push_back(std::move(tensor));
   }
   for (auto& [key, value] : file.metadata)
     if (!key.starts_with(kSum)) out.values.emplace(key, std::move(value));
   return out;
+}
+
+}  // namespace
+
+Snapshot read_snapshot(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const io::Limits& limits) {
+  return read_checked(bytes, std::move(owner), limits, nullptr);
 }
 
 std::string exact_text(double value) {
@@ -149,7 +161,8 @@ void write_snapshot(const std::string& path, const Snapshot& snapshot) {
 Snapshot read_snapshot(const std::string& path, const io::Limits& limits) {
   return with_file(path, [&] {
     const auto file = io::MappedFile::open(path);
-    Snapshot out = read_snapshot(file->bytes(), file, limits);
+    // An export needs a third of it: what has been summed does not stay in memory.
+    Snapshot out = read_checked(file->bytes(), file, limits, [&](auto part) { file->forget(part); });
     file->check_unchanged();
     return out;
   });

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 
+#include "data/pairs_header.h"
 #include "nn/freeze.h"
+#include "nn/step_peak.h"
 #include "train/run_folder.h"
 
 namespace furrow::train {
@@ -40,10 +43,45 @@ uint64_t sample_bytes(const TrainOptions& o) {
   return static_cast<uint64_t>(o.size * o.size * channels);
 }
 
+constexpr size_t kSearched = 50;  // examples that are looked at: more cost time
+
+// A thread that loads an example holds a photo's file, what that unpacks to and the pixels made of it, both of three
+// bytes a pixel. The largest of the first examples counts.
+uint64_t decoding_bytes(const Data& data, int threads) {
+  uint64_t most = 0;
+  for (size_t i = 0; i < std::min(kSearched, data.train.size()); ++i) {
+    const std::string& file = data.pairing.pairs[static_cast<size_t>(data.train[i])].image;
+    const data::PictureHeader header = data::read_picture_header(file);
+    std::error_code error;
+    const uintmax_t bytes = std::filesystem::file_size(file, error);
+    most = std::max<uint64_t>(most, (error ? 0 : bytes) + static_cast<uint64_t>(header.width * header.height) * 6);
+  }
+  return static_cast<uint64_t>(std::max(threads, 1)) * most;
+}
+
+MemoryQuestion memory_question(const TrainOptions& o, const Data& data, const Network& network, int64_t processes,
+                               int loader_threads) {
+  const int64_t channels = network.architecture().in_channels, side = training_side(o);
+  MemoryQuestion out{.input = {o.batch_size, side, side, channels}};
+  out.processes = processes;
+  out.averaged = o.average_decay > 0;
+  out.labelled = o.labelled();
+  out.moments = o.optimiser == Optimiser::adamw ? 2 : (o.momentum != 0 ? 1 : 0);
+  out.accumulate = o.accumulate;
+  out.prefetch = loader_options(o, false, loader_threads).prefetch;
+  const auto examples = static_cast<int64_t>(data.val.size());
+  if (examples > 0) out.validated = Shape{std::min(o.batch_size, examples), o.size, o.size, channels};
+  out.drawn = o.overlays > 0;
+  out.cache_bytes = std::min(static_cast<uint64_t>(o.cache_mib) << 20,
+                             static_cast<uint64_t>(data.train.size() + data.val.size()) * sample_bytes(o));
+  out.decoding_bytes = decoding_bytes(data, loader_threads);
+  return out;
+}
+
 }  // namespace
 
-Preflight preflight_counts(const TrainOptions& o, const Data& data, const Network& network, DType type, bool shared,
-                           int loader_threads, const std::string& run) {
+Preflight preflight_counts(const TrainOptions& o, const Data& data, const Network& network, Backend& backend,
+                           const Processes& processes, int loader_threads, const std::string& run) {
   Preflight out;
   out.pairs = data.set->size();
   out.train = static_cast<int64_t>(data.train.size());
@@ -52,25 +90,17 @@ Preflight preflight_counts(const TrainOptions& o, const Data& data, const Networ
   out.empty_masks = data.pairing.empty_masks;
   out.prevalence = prevalence(data.pairing, o.mask_mode);
 
-  const int64_t channels = network.architecture().in_channels, side = training_side(o);
-  MemoryQuestion question{.input = {o.batch_size, side, side, channels}, .type = type};
-  question.shared = shared;
-  question.averaged = o.average_decay > 0;
-  question.moments = o.optimiser == Optimiser::adamw ? 2 : (o.momentum != 0 ? 1 : 0);
-  if (!data.val.empty()) question.validated = Shape{o.batch_size, o.size, o.size, channels};
-  const data::LoaderOptions loader = loader_options(o, false, loader_threads);
-  const uint64_t batch = static_cast<uint64_t>(o.batch_size * side * side * (channels + 1)) * sizeof(float);
-  question.loader_bytes = batch * static_cast<uint64_t>(loader.prefetch + o.accumulate);
-  question.cache_bytes =
-      std::min(static_cast<uint64_t>(o.cache_mib) << 20, static_cast<uint64_t>(out.train + out.val) * sample_bytes(o));
-  out.memory = estimate_memory(network, question);
+  const MemoryQuestion question = memory_question(o, data, network, processes.all, loader_threads);
+  out.memory = estimate_memory(network, backend, question);
+  out.neighbours = processes.here - 1;
   out.memory_free = available_memory();
 
   uint64_t model = 0;
   for (const Module::Keyed& keyed : network.parameters())
     model += static_cast<uint64_t>(keyed.parameter->shape().elements());
   // Last, previous, best and the one being written; two exports in float32.
-  out.disk_needed = 4 * model * static_cast<uint64_t>(1 + question.moments) * size_of(type) + 2 * model * sizeof(float);
+  out.disk_needed =
+      4 * model * static_cast<uint64_t>(1 + question.moments) * size_of(backend.dtype()) + 2 * model * sizeof(float);
   out.disk_free = free_bytes(run);
 
   if (out.prevalence && *out.prevalence == 0) out.warnings.push_back("every mask is empty: there is nothing to learn");
@@ -85,7 +115,6 @@ Preflight preflight_counts(const TrainOptions& o, const Data& data, const Networ
 
 void preflight_overfit(const TrainOptions& o, const Data& data, const Network& network, Backend& backend,
                        const LossFunction& loss, Preflight& into) {
-  constexpr size_t kSearched = 50;
   // As large as training's pictures, and otherwise unchanged.
   TrainOptions plain = o;
   plain.augment_recipe = "none";
@@ -109,20 +138,31 @@ void preflight_overfit(const TrainOptions& o, const Data& data, const Network& n
   const MicroBatch one{convert ? batch.image.to(type) : batch.image,
                        convert && batch.target.dtype() == DType::f32 ? batch.target.to(type) : batch.target};
 
-  const std::unique_ptr<Network> copy = build(network.architecture());
-  copy->load(network.state(), type);
-  if (!o.freeze.empty())
-    freeze(*copy, o.freeze, o.freeze_statistics ? FrozenStatistics::fixed : FrozenStatistics::moving);
-  TrainStep step(*copy, backend, step_options(o, loss));
   into.overfit_id = data.set->id(item);
-  for (int i = 0; i <= kOverfitSteps; ++i) {
-    const double value = step.run({&one, 1}, o.learning_rate).loss.total;
-    if (i == 0) into.loss_before = into.loss_after = value;
-    into.loss_after = std::min(into.loss_after, value);
+  {
+    const std::unique_ptr<Network> copy = build(network.architecture());
+    copy->load(network.state(), type);
+    if (!o.freeze.empty())
+      freeze(*copy, o.freeze, o.freeze_statistics ? FrozenStatistics::fixed : FrozenStatistics::moving);
+    TrainStep step(*copy, backend, step_options(o, loss));
+    for (int i = 0; i <= kOverfitSteps; ++i) {
+      const double value = step.run({&one, 1}, o.learning_rate).loss.total;
+      if (i == 0) into.loss_before = into.loss_after = value;
+      into.loss_after = std::min(into.loss_after, value);
+    }
   }
-  // This step's buffers go with it, those of the run are counted already; the kernels' scratch stays.
-  const uint64_t own = step.memory_bytes() + 2 * into.memory.parameters, now = resident_memory();
-  into.memory.process = now - std::min(now, own);
+  // What is left: the program, the network's values, the kernels' scratch, and what has been decoded.
+  const uint64_t scratch = step_scratch(network, one.x.shape(), backend), values = trained_bytes(network, type);
+  const uint64_t counted = values + (scratch > 0 ? Arena::resident_bytes(scratch) : 0) + data.set->cached_bytes();
+  into.memory_held = resident_memory();
+  into.memory_free = available_memory();  // at the same moment
+  into.memory.process = into.memory_held - std::min(into.memory_held, counted);
+}
+
+uint64_t Preflight::memory_needed() const {
+  const uint64_t more = memory.total() - std::min(memory.total(), memory_held),
+                 others = memory.follower() - std::min(memory.follower(), memory_held);
+  return more + static_cast<uint64_t>(neighbours) * others;
 }
 
 std::string Preflight::text() const {
@@ -131,10 +171,14 @@ std::string Preflight::text() const {
   if (prevalence)
     out +=
         "targets: " + short_number(100 * *prevalence) + " % wrinkle, " + std::to_string(empty_masks) + " empty masks\n";
-  out += "memory: about " + mib(memory.total()) + " (" + mib(memory.activations) + " activations, " +
-         mib(memory.parameters) + " parameters and optimiser, " + mib(memory.extra) + " checkpoints or validation, " +
-         mib(memory.data) + " data, " + mib(memory.process) + " program and kernels)";
-  out += memory_free == UINT64_MAX ? "\n" : ", " + mib(memory_free) + " free\n";
+  out += "memory: about " + mib(memory.total()) + " at most: " + mib(memory.process) + " program, " +
+         mib(memory.parameters) + " parameters and optimiser, " + mib(memory.scratch) + " kernels, " +
+         mib(memory.data) + " data, and in turn " + mib(memory.activations) + " a step, " + mib(memory.validation) +
+         " a validation, " + mib(memory.checkpoint) + " a checkpoint";
+  if (neighbours > 0)
+    out += "; with " + std::to_string(neighbours) + " more processes on this machine " + mib(memory_needed()) +
+           " yet to come";
+  out += memory_free == UINT64_MAX ? "\n" : "; " + mib(memory_free) + " free\n";
   out += "disk: about " + mib(disk_needed) + ", " + mib(disk_free) + " free\n";
   if (!overfit_id.empty())
     out += "one picture (" + printable(overfit_id, 60) + "), " + std::to_string(kOverfitSteps) + " steps: loss " +
@@ -143,10 +187,13 @@ std::string Preflight::text() const {
 }
 
 void Preflight::require_ready() const {
-  if (memory.total() - memory.process > memory_free)
-    throw Error(ErrorCode::limit,
-                "the run needs about " + mib(memory.total()) + " of memory, and " + mib(memory_free) + " are free")
+  if (memory_needed() > memory_free) {
+    const std::string together =
+        neighbours > 0 ? " in its " + std::to_string(neighbours + 1) + " processes on this machine" : "";
+    throw Error(ErrorCode::limit, "the run needs about " + mib(memory_needed()) + " more memory" + together + ", and " +
+                                      mib(memory_free) + " are free")
         .hint("a smaller batch_size with accumulate, or a smaller size or cache; preflight: false runs anyway");
+  }
   if (disk_needed > disk_free)
     throw Error(ErrorCode::io,
                 "the run needs about " + mib(disk_needed) + " of disk space, and " + mib(disk_free) + " are free");

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
+#include <optional>
 
 #include "losses/metrics.h"
 #include "losses/metrics_curve.h"
@@ -39,22 +39,21 @@ std::vector<float> read(const Tensor& z, Reading reading) {
 
 double value(const Rates& rates, Rate rate) { return rates[static_cast<size_t>(rate)].value_or(0); }
 
-// The plans of a validation: one per size of batch, sharing their packed weights.
+// The plan of a validation; another size of batch, as the last one may have, takes its place and its packed weights.
 class Plans {
  public:
   Plans(const Network& network, Backend& backend) : network_(network), backend_(backend) {}
   Tensor run(const Tensor& image) {
-    const Shape& s = image.shape();
-    std::unique_ptr<Plan>& plan = plans_[{s.n, s.h, s.w}];
-    if (!plan) plan = std::make_unique<Plan>(network_, backend_, s, PlanOptions{.weights = weights_});
-    return plan->run(image);
+    if (plan_ && plan_->input_shape() != image.shape()) plan_.reset();  // before there is a second
+    if (!plan_) plan_.emplace(network_, backend_, image.shape(), PlanOptions{.weights = weights_});
+    return plan_->run(image);
   }
 
  private:
   const Network& network_;
   Backend& backend_;
   std::shared_ptr<PackedWeights> weights_ = std::make_shared<PackedWeights>();
-  std::map<std::array<int64_t, 3>, std::unique_ptr<Plan>> plans_;
+  std::optional<Plan> plan_;
 };
 
 // What is added up over the batches.

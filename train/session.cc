@@ -11,6 +11,7 @@
 #include "parallel/communicator.h"
 #include "parallel/launch.h"
 #include "train/gpu_of_process.h"
+#include "train/memory_estimate.h"
 #include "train/team.h"
 
 namespace furrow::train {
@@ -113,16 +114,19 @@ Session::Session(const TrainJob& job, const Snapshot* from)
     network = make_network(same, backend->dtype(), limits, notes);
     network->load(model_tensors(*from), backend->dtype());
   }
-  if (peers != nullptr) Team(*job.together).agree(*this, job);  // before anything that all of them have to do together
+  if (peers != nullptr) here = Team(*job.together).agree(*this, job);  // before all else that they do together
   if (peers != nullptr && job.nccl) {
     nccl = peers_by_nccl(*backend, *peers);
     peers = nccl.get();
   }
+  schedule = make_schedule(options, steps_per_epoch());
+}
+
+void Session::make_step() {
   furrow::TrainOptions in_step = step_options(options, loss);
   in_step.peers = peers;
   step = std::make_unique<TrainStep>(*network, *backend, std::move(in_step));
   if (options.average_decay > 0) average = std::make_unique<WeightAverage>(*network, options.average_decay);
-  schedule = make_schedule(options, steps_per_epoch());
 }
 
 data::LoaderOptions Session::loader_options() const {
@@ -175,6 +179,7 @@ std::string run_json(const Session& s, const TrainJob& job, const SessionTimes& 
   out["progress"] = {{"epochs", result.epochs}, {"of", o.epochs}, {"steps", result.steps}};
   out["best"] = {{"epoch", result.best_epoch}};
   if (result.best_epoch > 0) out["best"]["score"] = result.best_score;
+  out["memory"] = {{"foretold_bytes", s.memory_foretold}, {"peak_bytes", peak_memory()}};
   const double waited = times.step_seconds > 0 ? times.waited_seconds / times.step_seconds : 0;
   out["timing"] = {{"seconds", times.earlier_seconds + times.seconds},
                    {"seconds_per_step", times.steps > 0 ? times.step_seconds / static_cast<double>(times.steps) : 0},

@@ -19,6 +19,9 @@ namespace furrow::train {
 struct Session {
   // `from`: the checkpoint to go on from, or null. Processes that train together must agree (Team::agree).
   Session(const TrainJob& job, const Snapshot* from);
+  // `step` and `average`, which are null before: after the pre-flight, which has a step of its own, so that the two are
+  // never there together.
+  void make_step();
 
   const TrainOptions& options;
   const io::Limits& limits;
@@ -28,6 +31,7 @@ struct Session {
   ThreadPool pool;
   std::string device;  // in words
   std::unique_ptr<Backend> backend;
+  int64_t here = 1;             // of the processes: those on this one's machine
   std::unique_ptr<Peers> nccl;  // what `peers` then is
   Data data;
   int loader_threads;
@@ -41,6 +45,7 @@ struct Session {
   Position position;
   Interval interval;
   int64_t best_epoch = 0;
+  uint64_t memory_foretold = 0;  // bytes, by the pre-flight; 0 where there was none
 
   // Of training: this process's part of every batch.
   data::LoaderOptions loader_options() const;

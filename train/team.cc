@@ -1,6 +1,10 @@
 #include "train/team.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <array>
+#include <fstream>
 #include <string_view>
 
 #include "io/crc32c.h"
@@ -44,9 +48,17 @@ std::string examples(const Data& data) {
   return out;
 }
 
+std::string this_machine() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string name;
+  if (std::getline(file, name) && !name.empty()) return name;
+  char host[256] = {};
+  return ::gethostname(host, sizeof host - 1) == 0 ? host : "";
+}
+
 }  // namespace
 
-void Team::agree(const Session& session, const TrainJob& job) {
+int64_t Team::agree(const Session& session, const TrainJob& job) {
   constexpr std::array<const char*, 5> kWhat = {"version of the program", "configuration", "list of examples",
                                                 "back-end or instruction set", "way of exchange (--parallel)"};
   const std::array<double, 5> own = {digest(job.version), digest(alike(session.options)),
@@ -61,6 +73,10 @@ void Team::agree(const Session& session, const TrainJob& job) {
                                               " than process 0")
         .hint("all processes need the same files, options and program; FURROW_ISA fixes the instruction set");
   }
+  const double machine = digest(this_machine());
+  std::vector<double> machines(static_cast<size_t>(all_.size()));
+  all_.gather(std::span(&machine, 1), machines);
+  return std::ranges::count(machines, machine);
 }
 
 void Team::share(Session& session) {
@@ -118,6 +134,7 @@ TrainResult follow(const TrainJob& job) {
   Session session(own, nullptr);
   if (job.hooks.note && !session.own_note.empty()) job.hooks.note(session.own_note);
   Team team(*job.together);
+  session.make_step();
   team.share(session);
   data::Loader loader(*session.data.set, session.data.train, session.loader_options(), augmentation(own.options, false),
                       {static_cast<uint32_t>(session.position.epoch), session.position.batch});

@@ -16,8 +16,10 @@ class Team {
   // -- every process
   // Refuses, in every process, what would make them compute different things: ErrorCode::configuration naming the rank
   // whose configuration (but for threads and device), examples, back-end, version or way of exchange is not rank 0's.
-  // The first thing that they do together: of the session it needs back-end and data.
-  void agree(const Session& session, const TrainJob& job);
+  // The first thing that they do together: of the session it needs back-end and data. Returns how many of the processes
+  // run on this one's machine, itself among them: those of one boot of one kernel, whatever containers and host names
+  // they have.
+  int64_t agree(const Session& session, const TrainJob& job);
   // Network, optimiser and position of rank 0.
   void share(Session& session);
   // What each process has to say after a step, summed; interrupted where one of them is.

@@ -8,6 +8,7 @@
 
 #include "io/atomic_file.h"
 #include "io/png_write.h"
+#include "parallel/launch.h"
 #include "train/export.h"
 #include "train/overlays.h"
 #include "train/report.h"
@@ -190,6 +191,7 @@ class Run {
   std::optional<Scores> measure() {
     const TrainOptions& o = job_.options;
     const auto epoch = static_cast<uint32_t>(session_.position.epoch);
+    session_.step->release_memory();
     data::Loader loader(*session_.data.set, session_.data.val, loader_options(o, true, session_.loader_threads),
                         augmentation(o, true), {epoch, 0});
     session_.step->parameters().publish();
@@ -230,6 +232,7 @@ class Run {
 
   // One failure is passed over: the checkpoint before is still there, and the disk may have room again.
   void save(bool best = false) {
+    session_.step->release_memory();
     try {
       const Snapshot now = snapshot();
       store_.save(now);
@@ -261,6 +264,7 @@ class Run {
     const TrainOptions& o = job_.options;
     fill_result();
     const bool has_best = session_.best_epoch > 0;
+    session_.step->release_memory();
     std::optional<Snapshot> best;
     if (has_best) {
       try {
@@ -305,9 +309,9 @@ class Run {
   bool save_failed_ = false, unsaved_ = true;
 };
 
-Preflight preflight_of(Session& session, const TrainJob& job) {
-  Preflight out = preflight_counts(job.options, session.data, *session.network, session.backend->dtype(),
-                                   session.peers != nullptr, session.loader_threads, job.run);
+Preflight preflight_of(Session& session, const TrainJob& job, const Processes& processes) {
+  Preflight out = preflight_counts(job.options, session.data, *session.network, *session.backend, processes,
+                                   session.loader_threads, job.run);
   preflight_overfit(job.options, session.data, *session.network, *session.backend, session.loss, out);
   return out;
 }
@@ -331,11 +335,14 @@ TrainResult start(const TrainJob& job) {
   refuse_existing_run(job.run);  // before the work of looking at the data; RunFolder asks again
   Session session(job, nullptr);
   note(job, session);
+  const Processes processes{.all = session.processes(), .here = session.here};
   if (job.options.preflight) {
-    const Preflight check = preflight_of(session, job);
+    const Preflight check = preflight_of(session, job, processes);
     note(job, check);
     check.require_ready();
+    session.memory_foretold = check.memory.total();
   }
+  session.make_step();
   RunFolder folder(job.run, RunFolder::Start::fresh);
   CheckpointStore store(folder.checkpoints());
   return Run(job, folder, store, session, nullptr).run(true);
@@ -344,11 +351,14 @@ TrainResult start(const TrainJob& job) {
 TrainResult resume(const TrainJob& job) {
   RunFolder folder(job.run, RunFolder::Start::resume);
   CheckpointStore store(folder.checkpoints());
-  const CheckpointStore::Found found = store.newest(job.limits);
+  CheckpointStore::Found found = store.newest(job.limits);
   for (const std::string& warning : found.warnings) note(job, warning);
   Session session(job, &found.snapshot);
   note(job, session);
-  return with_file(found.path, [&] { return Run(job, folder, store, session, &found.snapshot); }).run(false);
+  session.make_step();
+  Run run = with_file(found.path, [&] { return Run(job, folder, store, session, &found.snapshot); });
+  found.snapshot = {};  // and with it the mapped file
+  return run.run(false);
 }
 
 }  // namespace
@@ -360,7 +370,10 @@ TrainResult train(const TrainJob& job) {
 
 Preflight preflight(const TrainJob& job) {
   Session session(job, nullptr);
-  return preflight_of(session, job);
+  Processes processes;  // what a launcher says, since nobody else is there to ask
+  if (const auto launch = parallel::launched(); launch && job.launched)
+    processes = {.all = launch->size, .here = launch->local_size};
+  return preflight_of(session, job, processes);
 }
 
 std::string saved_config(const std::string& run, const io::Limits& limits) {

@@ -42,6 +42,8 @@ struct TrainJob {
   // validates and writes (of the others each notes what is of it alone); batches of the configuration are each one's.
   parallel::Communicator* together = nullptr;
   bool nccl = false;  // gradients go from GPU to GPU
+  // preflight(): the run will be one of all processes that a launcher has started with this one.
+  bool launched = false;
 };
 
 struct TrainResult {

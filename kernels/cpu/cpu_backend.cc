@@ -71,4 +71,11 @@ void CpuBackend::run(const Step& step, const Packed* packed, const StepBuffers& 
   run_pool(machine_, std::get<PoolStep>(step), buffers);
 }
 
+size_t CpuBackend::scratch_bytes(const std::function<void(Backend&)>& calls) const {
+  CpuBackend twin(isa_, pool_);
+  twin.scratch_.count_only();
+  calls(twin);
+  return twin.scratch_.most_bytes();
+}
+
 }  // namespace furrow::cpu

@@ -1,6 +1,7 @@
 // Device `cpu`: native float32 kernels for inference and training, AVX-512, AVX2 or portable chosen at run time.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -77,6 +78,8 @@ class CpuBackend : public Backend {
   size_t workspace_bytes(const Step& step) const override;
   std::unique_ptr<Packed> prepare(const Step& step, const StepWeights& weights) override;
   void run(const Step& step, const Packed* packed, const StepBuffers& buffers) override;
+  size_t scratch_bytes(const std::function<void(Backend&)>& calls) const override;
+  size_t scratch_held() const { return scratch_.held_bytes(); }  // what eager operations have come to so far
 
  private:
   void batch_norm_grad_of(const Shared& shared, const Tensor& x, const Tensor& gamma, const Tensor& mean,

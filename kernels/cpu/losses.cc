@@ -62,6 +62,7 @@ Spread spread_of(const float* row, int64_t channels) {
 DiceFocalValue CpuBackend::dice_focal(const DiceFocal& form, const Tensor& z, const Tensor& t, Tensor* dz) {
   const Shape& s = z.shape();
   require(s.c == 1 && s.elements() > 0 && t.shape() == s && (dz == nullptr || dz->shape() == s), "dice_focal: shapes");
+  if (scratch_.counts(s.elements())) return {};
   const int64_t images = s.n, pixels = s.h * s.w, blocks = ceil_div(pixels, kLossPixels);
   const float *output = in(z), *target = in(t);
   const std::vector<float> mean = form.batch_broadcast ? mean_targets(target, images, pixels) : std::vector<float>();

@@ -46,7 +46,9 @@ void store_rows(const TapConv& op, int64_t panel, int64_t begin, int64_t end, co
 void run(const Machine& m, Scratch& scratch, const TapConv& op) {
   if (op.in.rows() == 0 || op.out.empty()) return;  // a batch of no images
   const TapSchedule s(op);
-  Scratch::Use use(scratch, s.packed_floats() + thread_count(m) * s.worker_floats());
+  const int64_t floats = s.packed_floats() + thread_count(m) * s.worker_floats();
+  if (scratch.counts(floats)) return;
+  Scratch::Use use(scratch, floats);
   float* packed = use.take(s.packed_floats());
   float* workers = use.take(thread_count(m) * s.worker_floats());
   for_tasks(m.pool, s.result_panels, [&](int64_t panel, int) { op.pack(panel, packed + panel * s.k * kPanel); });

@@ -87,6 +87,7 @@ void transform_back(const float (&u)[kWinogradMatrices][kPanel], float (&g)[9][k
 
 void run(const Machine& m, Scratch& scratch, const WeightGrad& op) {
   const WeightGradSchedule s(1, op.left.rows(), op.left.columns(), op.right.panels());
+  if (scratch.counts(s.result_floats() + s.segment_floats())) return;
   Scratch::Use use(scratch, s.result_floats() + s.segment_floats());
   float* result = use.take(s.result_floats());
   float* memory = use.take(s.segment_floats());
@@ -110,6 +111,7 @@ void run(const Machine& m, Scratch& scratch, const WinogradWeightGrad& op) {
   const std::vector<ChannelPanel> rights =
       channel_panels(op.x[0]->shape().c, op.x[1] != nullptr ? op.x[1]->shape().c : 0);
   const WeightGradSchedule s(kWinogradMatrices, grid.tiles(), w.n, static_cast<int64_t>(rights.size()));
+  if (scratch.counts(s.result_floats() + s.segment_floats())) return;
   Scratch::Use use(scratch, s.result_floats() + s.segment_floats());
   float* result = use.take(s.result_floats());
   float* memory = use.take(s.segment_floats());

@@ -43,7 +43,9 @@ class WinogradRun {
         s_(op, grid_, static_cast<int64_t>(sources_.size())) {}
 
   void run(Scratch& scratch) const {
-    Scratch::Use use(scratch, s_.packed_floats() + thread_count(m_) * s_.worker_floats());
+    const int64_t floats = s_.packed_floats() + thread_count(m_) * s_.worker_floats();
+    if (scratch.counts(floats)) return;
+    Scratch::Use use(scratch, floats);
     float* packed = use.take(s_.packed_floats());
     float* workers = use.take(thread_count(m_) * s_.worker_floats());
     for_tasks(m_.pool, s_.result_panels,

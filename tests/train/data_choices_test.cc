@@ -93,7 +93,7 @@ TEST_F(DataChoices, ThePreflightTriesACropThatHasAWrinkle) {
   const train::Preflight large = train::preflight(whole);
   EXPECT_LT(check.memory.activations, large.memory.activations);
   EXPECT_LT(check.memory.data, large.memory.data);
-  EXPECT_EQ(check.memory.extra, large.memory.extra);  // validation is the same
+  EXPECT_EQ(check.memory.validation, large.memory.validation);  // validation is the same
 }
 
 }  // namespace
