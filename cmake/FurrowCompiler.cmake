@@ -65,9 +65,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
 endif()
 set(furrow_glue $<$<CONFIG:Release>:-Os> ${furrow_false_alarms})
 
-# furrow_unite(TARGET): with FURROW_UNITY, the sources of a target are one compilation (files with flags of their own stay
-# alone), which reads their headers and instantiates their templates once. Their anonymous namespaces are one then: names
-# in them differ within a library.
+# furrow_unite(TARGET): with FURROW_UNITY, the sources of a target are one compilation (files with flags of their own
+# stay alone), which reads their headers and instantiates their templates once. Their anonymous namespaces are one then:
+# names in them differ within a library.
 function(furrow_unite target)
   if(FURROW_UNITY)
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
@@ -77,8 +77,8 @@ function(furrow_unite target)
 endfunction()
 
 # furrow_library(NAME [INTERNAL] SOURCES ... LOOPS ... LINKS ... PRIVATE_LINKS ...): one folder's library. SOURCES are
-# glue; LOOPS do loop over pixels, weights or bytes, and are objects of their own with their own flags. PRIVATE_LINKS are
-# packages that users of the library need not know. INTERNAL libraries are not installed.
+# glue; LOOPS do loop over pixels, weights or bytes, and are objects of their own with their own flags. PRIVATE_LINKS
+# are packages that users of the library need not know. INTERNAL libraries are not installed.
 function(furrow_library name)
   cmake_parse_arguments(ARG "INTERNAL" "" "SOURCES;LOOPS;LINKS;PRIVATE_LINKS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})

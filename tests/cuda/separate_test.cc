@@ -365,7 +365,9 @@ TEST_F(SeparateDevice, TrainsInMixedPrecisionInItsOwnMemory) {
   std::vector<double> losses;
   for (Backend* backend : {emulated.get(), static_cast<Backend*>(device.backend.get())}) {
     const auto network = random_network({.base = 1}, 5, DType::f32);
-    TrainStep train(*network, *backend, {.loss = loss_of(dice_focal_form("L6")), .scaling = {.interval = 2000}, .loss_scale = 65536});
+    TrainStep train(
+        *network, *backend,
+        {.loss = loss_of(dice_focal_form("L6")), .scaling = {.interval = 2000}, .loss_scale = 65536});
     const StepResult result = train.run({&batch, 1}, 1e-2);
     EXPECT_FALSE(result.skipped);
     losses.push_back(result.loss.total);
