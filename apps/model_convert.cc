@@ -105,7 +105,9 @@ std::map<std::string, std::string> native_metadata(const ConvertOptions& options
   if (info.name.empty()) info.name = printable(fs::path(options.in).stem().string());
   if (options.texture && architecture.in_channels != 4)
     throw Error(ErrorCode::usage, "--texture: the network takes no texture map (" + architecture.text() + ")")
-        .file(options.in);
+        .file(options.in)
+        .hint("leave it out");
+  if (architecture.in_channels != 4) info.texture.reset();  // a mistake of the file's: Furrow would refuse the copy
   const auto metadata = with_options(to_metadata(info), options);
   try {
     return to_metadata(from_metadata(metadata));

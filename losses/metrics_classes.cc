@@ -29,18 +29,26 @@ void ConfusionMatrix::add(const ConfusionMatrix& other) {
 
 PixelCounts ConfusionMatrix::one_against_rest(int k) const {
   PixelCounts c;
-  for (int truth = 0; truth < classes_; ++truth)
-    for (int predicted = 0; predicted < classes_; ++predicted)
-      (predicted == k ? (truth == k ? c.tp : c.fp) : (truth == k ? c.fn : c.tn)) += at(truth, predicted);
+  PixelCount all = 0;
+  for (const PixelCount count : counts_) all += count;
+  c.tp = at(k, k);
+  for (int other = 0; other < classes_; ++other) {
+    if (other == k) continue;
+    c.fp += at(other, k);
+    c.fn += at(k, other);
+  }
+  c.tn = all - c.tp - c.fp - c.fn;
   return c;
 }
 
 std::vector<std::optional<double>> class_iou(const ConfusionMatrix& matrix) {
   std::vector<std::optional<double>> values;
   for (int k = 0; k < matrix.classes(); ++k) {
-    const PixelCounts c = matrix.one_against_rest(k);
-    const PixelCount all = c.tp + c.fp + c.fn;
-    values.push_back(all == 0 ? std::optional<double>() : static_cast<double>(c.tp) / static_cast<double>(all));
+    const PixelCount both = matrix.at(k, k);
+    PixelCount either = both;
+    for (int other = 0; other < matrix.classes(); ++other)
+      if (other != k) either += matrix.at(other, k) + matrix.at(k, other);
+    values.push_back(either == 0 ? std::optional<double>() : static_cast<double>(both) / static_cast<double>(either));
   }
   return values;
 }

@@ -3,8 +3,9 @@
 
     scripts/check_unity.py [--build DIR]        DIR: default build/unity
 
-Nothing but syntax is checked, which takes a quarter of the time of that build: what can fail is a name that two anonymous
-namespaces of a library share. Exit status 1 and the compiler's words where one does.
+Checked is what scripts/run.sh builds: neither device cuda nor cpu-emulated, whose files the sanitizer builds unite.
+Nothing but syntax is checked, which takes a quarter of the time of that build: what can fail is a name that two
+anonymous namespaces of a library share. Exit status 1 and the compiler's words where one does.
 """
 import argparse
 import concurrent.futures

@@ -37,7 +37,7 @@ jobs=$(nproc)
 [ "$setup" = no ] || stage "packages" scripts/setup.sh --for test --yes
 
 export CTEST_OUTPUT_ON_FAILURE=1
-stage "release: configure" cmake --preset release -DFURROW_WERROR=ON -DFURROW_CUDA=AUTO -DFURROW_PCH=TESTS
+stage "release: configure" cmake --preset release -DFURROW_WERROR=ON -DFURROW_CUDA=AUTO -DFURROW_PCH=TESTS -DFURROW_UNITY=OFF
 stage "release: build" cmake --build --preset release
 stage "release: tests" ctest --test-dir build/release -j "$jobs" --timeout 300 --no-tests=error
 # The release build has compiled the kernels with nvcc too, where there is one (FURROW_CUDA=AUTO).

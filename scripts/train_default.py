@@ -5,8 +5,8 @@
 
 Per fold k, WORK/foldk is a run of examples/configs/furrow-mini.yaml on the other folds; a run that was interrupted goes
 on. Its last checkpoint holds two candidates: the weights as the recipe ends (`recipe`), and their moving average
-(`average`). Both are measured by `furrow evaluate` on the fold's own pictures, at the recipe's threshold, and counts are
-added over folds. --all also trains WORK/all on every picture. Prints a table and writes WORK/folds.json. A fold takes
+(`average`). Both are measured by `furrow evaluate` on the fold's own pictures, at the recipe's threshold, and counts
+are added over folds. --all also trains WORK/all on every picture. Prints a table and writes WORK/folds.json. A fold takes
 about an hour on two processors.
 """
 import argparse
@@ -24,18 +24,23 @@ PARTS = {"recipe": "model", "average": "average"}   # of a checkpoint
 
 def train(furrow, run, words):
     """A run that is finished stays, one that was interrupted goes on, and any other begins."""
-    if not (run / "model.safetensors").exists():
-        command = [furrow, "train", "--config", CONFIG, "-o", run, *words]
-    elif finished(run):
+    words, said = [str(word) for word in words], run.with_suffix(".json")
+    if said.exists() and json.loads(said.read_text()) != words:
+        sys.exit(f"train_default: {run} was begun with other settings (see {said})")
+    if finished(run):
         return
-    else:
-        command = [furrow, "train", "--resume", run]
-    subprocess.run(command, check=True)
+    run.parent.mkdir(parents=True, exist_ok=True)
+    said.write_text(json.dumps(words))
+    begun = any((run / "checkpoints" / name).exists() for name in ("last.safetensors", "previous.safetensors"))
+    command = ["--resume", run] if begun else ["--config", CONFIG, "-o", run, *words]
+    status = subprocess.run([furrow, "train", *command]).returncode
     if not finished(run):
-        sys.exit(f"train_default: {run} was interrupted; run this again")
+        sys.exit(f"train_default: {run} ended with status {status}; run this again to go on")
 
 
 def finished(run):
+    if not (run / "model.safetensors").exists():
+        return False
     progress = json.loads((run / "run.json").read_text())["progress"]
     return progress["epochs"] == progress["of"]
 
@@ -92,6 +97,7 @@ def main():
     data = ["--images", arguments.images, "--masks", arguments.masks]
     changed = [word for change in arguments.set for word in ("--set", change)]
 
+    arguments.work.mkdir(parents=True, exist_ok=True)
     counts, rows = {part: [] for part in PARTS}, []
     for fold in (int(word) for word in arguments.folds.split(",") if word):
         run = arguments.work / f"fold{fold}"

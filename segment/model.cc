@@ -43,7 +43,8 @@ constexpr const char* kUnknownTexture =
 void refuse_texture(const ModelInfo& info) {
   if (info.texture)
     throw Error(ErrorCode::malformed, "the metadata tells of texture maps, the network takes none")
-        .in("furrow.texture");
+        .in("furrow.texture")
+        .hint("furrow model convert writes the file without it");
 }
 
 // What a checkpoint says about itself, completed by what was found.

@@ -68,8 +68,10 @@ MemoryEstimate estimate_memory(const Network& network, Backend& backend, const M
   out.data = q.cache_bytes + q.decoding_bytes + static_cast<uint64_t>(q.prefetch) * batch_bytes(q.input, sizeof(float));
   out.activations = steps_memory(q.input) + target_bytes(q.input, q.labelled) +
                     static_cast<uint64_t>(q.accumulate) * batch_bytes(q.input, size_of(type));
-  if (shared)  // what Communicator::sum() works in
-    out.activations += 2 * static_cast<uint64_t>(q.processes) * parallel::Communicator::kPiece * size_of(type);
+  if (shared) {  // what Communicator::sum() works in: twice a piece of equal parts, and one part
+    const auto processes = static_cast<uint64_t>(q.processes), part = parallel::Communicator::kPiece / processes + 1;
+    out.activations += (2 * processes + 1) * part * size_of(type);
+  }
   if (q.validated) out.validation = validation_bytes(network, backend, q);
   out.checkpoint = q.averaged ? 2 * all : all;
   // A copy of the network is tried while there are neither the run's own buffers nor an average.

@@ -33,7 +33,7 @@ constexpr Names kVersion1 = {"/memory.limit_in_bytes", "/memory.usage_in_bytes",
 uint64_t left_in(const std::string& group, const Names& names) {
   const uint64_t most = number_in(group + names.most, ""), used = number_in(group + names.used, "");
   if (most == UINT64_MAX || used == UINT64_MAX) return UINT64_MAX;
-  // Pages of files can be given up: they are no obstacle.
+  // Pages of files that have not been used for a while are given up first: they are no obstacle.
   const uint64_t files = number_in(group + "/memory.stat", names.files);
   const uint64_t held = used - std::min(used, files == UINT64_MAX ? 0 : files);
   return most - std::min(most, held);

@@ -43,10 +43,11 @@ uint64_t sample_bytes(const TrainOptions& o) {
   return static_cast<uint64_t>(o.size * o.size * channels);
 }
 
+constexpr int kMostLeftOut = 40;  // of steps: 2^32, the largest loss scale, is 1 after 32
 constexpr size_t kSearched = 50;  // examples that are looked at: more cost time
 
 // A thread that loads an example holds a photo's file, what that unpacks to and the pixels made of it, both of three
-// bytes a pixel. The largest of the first examples counts.
+// bytes a pixel. The largest of the first examples counts; what has more pixels than may be decoded is refused there.
 uint64_t decoding_bytes(const Data& data, int threads) {
   uint64_t most = 0;
   for (size_t i = 0; i < std::min(kSearched, data.train.size()); ++i) {
@@ -54,7 +55,9 @@ uint64_t decoding_bytes(const Data& data, int threads) {
     const data::PictureHeader header = data::read_picture_header(file);
     std::error_code error;
     const uintmax_t bytes = std::filesystem::file_size(file, error);
-    most = std::max<uint64_t>(most, (error ? 0 : bytes) + static_cast<uint64_t>(header.width * header.height) * 6);
+    const uint64_t pixels = std::min(static_cast<uint64_t>(header.width) * static_cast<uint64_t>(header.height),
+                                     io::Limits().picture_pixels);
+    most = std::max<uint64_t>(most, (error ? 0 : bytes) + 6 * pixels);
   }
   return static_cast<uint64_t>(std::max(threads, 1)) * most;
 }
@@ -145,10 +148,13 @@ void preflight_overfit(const TrainOptions& o, const Data& data, const Network& n
     if (!o.freeze.empty())
       freeze(*copy, o.freeze, o.freeze_statistics ? FrozenStatistics::fixed : FrozenStatistics::moving);
     TrainStep step(*copy, backend, step_options(o, loss));
-    for (int i = 0; i <= kOverfitSteps; ++i) {
-      const double value = step.run({&one, 1}, o.learning_rate).loss.total;
+    // A step that overflows with its loss scale is left out and halves it: it does not count, but there is an end.
+    for (int i = 0, left_out = 0; i <= kOverfitSteps; ++i) {
+      const StepResult result = step.run({&one, 1}, o.learning_rate);
+      const double value = result.loss.total;
       if (i == 0) into.loss_before = into.loss_after = value;
       into.loss_after = std::min(into.loss_after, value);
+      if (result.skipped && o.precision == Precision::mixed && ++left_out <= kMostLeftOut) i = std::max(i - 1, 0);
     }
   }
   // What is left: the program, the network's values, the kernels' scratch, and what has been decoded.
@@ -202,7 +208,8 @@ void Preflight::require_ready() const {
     throw Error(ErrorCode::configuration, "the loss of one picture (" + printable(overfit_id, 60) +
                                               ") does not fall in " + std::to_string(kOverfitSteps) + " steps: " +
                                               short_number(loss_before) + " -> " + short_number(loss_after))
-        .hint("learning_rate too large or 0, or everything that matters is frozen; preflight: false runs anyway");
+        .hint("learning_rate too large or 0, or everything that matters is frozen, or no loss_scale is small enough; "
+              "preflight: false runs anyway");
 }
 
 }  // namespace furrow::train

@@ -43,7 +43,9 @@ std::unique_ptr<Backend> open_backend(const TrainOptions& o, ThreadPool* pool, s
     options.precision = o.precision == Precision::mixed ? furrow::Precision::fp16 : furrow::Precision::fp32;
   if (o.precision == Precision::mixed &&
       (chosen.device.kind == DeviceKind::cpu || chosen.device.kind == DeviceKind::ref))
-    throw Error(ErrorCode::unsupported, "mixed precision needs device cuda, and this is " + device).in("precision");
+    throw Error(ErrorCode::unsupported, "mixed precision needs device cuda, and this is " + device)
+        .in("precision")
+        .hint("precision: float32; device cpu-emulated computes it too, slowly");
   return make_backend(chosen.device, pool, options);
 }
 
@@ -179,7 +181,8 @@ std::string run_json(const Session& s, const TrainJob& job, const SessionTimes& 
   out["progress"] = {{"epochs", result.epochs}, {"of", o.epochs}, {"steps", result.steps}};
   out["best"] = {{"epoch", result.best_epoch}};
   if (result.best_epoch > 0) out["best"]["score"] = result.best_score;
-  out["memory"] = {{"foretold_bytes", s.memory_foretold}, {"peak_bytes", peak_memory()}};
+  out["memory"] = {{"foretold_bytes", s.memory_foretold > 0 ? Json(s.memory_foretold) : Json(nullptr)},
+                   {"peak_bytes", std::max(s.memory_before, peak_memory())}};
   const double waited = times.step_seconds > 0 ? times.waited_seconds / times.step_seconds : 0;
   out["timing"] = {{"seconds", times.earlier_seconds + times.seconds},
                    {"seconds_per_step", times.steps > 0 ? times.step_seconds / static_cast<double>(times.steps) : 0},
@@ -187,10 +190,30 @@ std::string run_json(const Session& s, const TrainJob& job, const SessionTimes& 
   return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-double earlier_seconds(const std::string& path) {
+namespace {
+
+// Null where the file is none.
+Json earlier_run(const std::string& path) {
   std::ifstream in(path);
   const std::string text{std::istreambuf_iterator<char>(in), {}};
-  const Json parsed = Json::parse(text, nullptr, false);
+  return Json::parse(text, nullptr, false);
+}
+
+}  // namespace
+
+void Session::remember_memory(const std::string& path) {
+  const Json parsed = earlier_run(path);
+  if (!parsed.is_object() || !parsed.contains("memory")) return;
+  const auto take = [&](const char* key, uint64_t& to) {
+    const Json& memory = parsed["memory"];
+    if (memory.is_object() && memory.contains(key) && memory[key].is_number_unsigned()) to = memory[key].get<uint64_t>();
+  };
+  take("foretold_bytes", memory_foretold);
+  take("peak_bytes", memory_before);
+}
+
+double earlier_seconds(const std::string& path) {
+  const Json parsed = earlier_run(path);
   if (!parsed.is_object() || !parsed.contains("timing")) return 0;
   const Json& timing = parsed["timing"];
   return timing.is_object() && timing.contains("seconds") && timing["seconds"].is_number()

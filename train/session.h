@@ -45,7 +45,10 @@ struct Session {
   Position position;
   Interval interval;
   int64_t best_epoch = 0;
-  uint64_t memory_foretold = 0;  // bytes, by the pre-flight; 0 where there was none
+  // Bytes: by the pre-flight, 0 where there was none; and the most of the run's earlier sessions.
+  uint64_t memory_foretold = 0, memory_before = 0;
+  // Both from the run.json of those sessions; they stay as they are where it does not say.
+  void remember_memory(const std::string& run_json);
 
   // Of training: this process's part of every batch.
   data::LoaderOptions loader_options() const;

@@ -134,6 +134,7 @@ TrainResult follow(const TrainJob& job) {
   Session session(own, nullptr);
   if (job.hooks.note && !session.own_note.empty()) job.hooks.note(session.own_note);
   Team team(*job.together);
+  job.together->barrier();  // until process 0 has measured what memory is free
   session.make_step();
   team.share(session);
   data::Loader loader(*session.data.set, session.data.train, session.loader_options(), augmentation(own.options, false),

@@ -145,7 +145,7 @@ class Run {
     if (skipped_in_a_row_ < kMostSkipped) return;
     throw Error(ErrorCode::malformed,
                 std::to_string(kMostSkipped) + " steps in a row gave no finite gradient; the last one: " + where)
-        .hint("a lower learning rate, gradient clipping, or float32; the checkpoints are from before");
+        .hint("a lower learning rate or loss_scale, gradient clipping, or float32; the checkpoints are from before");
   }
 
   void log_interval() {
@@ -342,6 +342,7 @@ TrainResult start(const TrainJob& job) {
     check.require_ready();
     session.memory_foretold = check.memory.total();
   }
+  if (job.together != nullptr) job.together->barrier();  // others must not take their memory while it is measured here
   session.make_step();
   RunFolder folder(job.run, RunFolder::Start::fresh);
   CheckpointStore store(folder.checkpoints());
@@ -355,6 +356,8 @@ TrainResult resume(const TrainJob& job) {
   for (const std::string& warning : found.warnings) note(job, warning);
   Session session(job, &found.snapshot);
   note(job, session);
+  session.remember_memory(folder.file("run.json"));
+  if (job.together != nullptr) job.together->barrier();
   session.make_step();
   Run run = with_file(found.path, [&] { return Run(job, folder, store, session, &found.snapshot); });
   found.snapshot = {};  // and with it the mapped file

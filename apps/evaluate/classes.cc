@@ -81,7 +81,8 @@ class ClassModel {
   std::vector<double> values(const Prepared& picture, bool mirrored) {
     const Tensor logits = network_.logits(picture, mirrored).to(DType::f64);
     const auto z = logits.values<double>();
-    if (std::ranges::any_of(z, [](double v) { return std::isnan(v); })) network_.refuse_output();
+    // Infinities are refused too: what softmax makes of one is no number.
+    if (!std::ranges::all_of(z, [](double v) { return std::isfinite(v); })) network_.refuse_output();
     return {z.begin(), z.end()};
   }
 
@@ -133,9 +134,11 @@ ClassMaps compare(const EvaluateJob& job, const Setup& setup, const data::MaskTa
   input.photo = io::read_picture(pair.image, io::Background::drop, job.limits).image;
   input.truth = class_map(pair.mask, input.photo, job, table, "mask");
   if (!job.labels.empty()) input.labels = io::read_labels(labels_path(job, pair.id), job.limits);
+  const KeptPixels kept = with_file(job.labels.empty() ? "" : labels_path(job, pair.id), [&] {
+    return KeptPixels(input.labels ? &*input.labels : nullptr, kept_labels(job, setup), input.photo.width,
+                      input.photo.height);
+  });
   return with_file(pair.image, [&] {
-    const KeptPixels kept(input.labels ? &*input.labels : nullptr, kept_labels(job, setup), input.photo.width,
-                          input.photo.height);
     if (model != nullptr) return model->run(input, kept);
     return on_photo(input, kept, class_map(prediction_path(job, pair.id), input.photo, job, table, "prediction"));
   });
@@ -224,7 +227,8 @@ int run_evaluate_classes(const EvaluateJob& job, const cli::Common& common) {
   if (setup.model != nullptr) {
     if (setup.model->classes() != table.classes())
       throw Error(ErrorCode::usage, "--mask-classes has " + std::to_string(table.classes()) + " classes, the model " +
-                                        std::to_string(setup.model->classes()));
+                                        std::to_string(setup.model->classes()))
+          .hint("classes are counted from 0; furrow model show tells the model's");
     model.emplace(setup.model, job);
   }
   ClassesRecord record = new_record(job, table.classes(), setup, model ? model->device() : "");
@@ -249,7 +253,8 @@ int run_evaluate_classes(const EvaluateJob& job, const cli::Common& common) {
 int merge_evaluate_classes(const EvaluateJob& job, const cli::Common& common, const std::vector<std::string>& files) {
   if (job.sweep || !job.write_threshold.empty())
     throw Error(ErrorCode::usage, std::string(job.sweep ? "--sweep" : "--write-threshold") +
-                                      ": shards of several classes have no threshold");
+                                      ": shards of several classes have no threshold")
+        .hint("leave it out");
   EvaluateJob merged = job;
   merged.mask_rule.kind = data::MaskKind::classes;
   refuse_overwriting(merged);

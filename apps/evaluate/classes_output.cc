@@ -222,7 +222,7 @@ std::string classes_report_html(const ClassesRecord& record, const ClassesSummar
   out += "</table>\n<h2>Classes</h2>\n<table>" +
          table_row({"class", "mask values", "IoU", "F1", "precision", "recall"}, "th");
   const auto cells = [&](const std::string& name, const std::string& values, const Rates& rates) {
-    std::vector<std::string> list = {name, values};
+    std::vector<std::string> list = {name, html_text(values)};
     for (const Rate rate : kShown) list.push_back(short_number(get(rates, rate)));
     return table_row(list);
   };

@@ -32,12 +32,16 @@ ClassRow read_class_row(const Json& json, size_t classes, size_t fields) {
   row.id = text(member(json, "id"));
   const Json& size = list(json, "size", 2);
   if (size.size() != 2) broken("a row of the wrong length");
-  row.width = static_cast<int64_t>(whole(size[0]));
-  row.height = static_cast<int64_t>(whole(size[1]));
+  constexpr PixelCount kLongestSide = PixelCount{1} << 20;
+  row.width = static_cast<int64_t>(whole(size[0], kLongestSide));
+  row.height = static_cast<int64_t>(whole(size[1], kLongestSide));
+  PixelCount left = static_cast<PixelCount>(row.width) * static_cast<PixelCount>(row.height);
   for (const Json& cell : list(json, "counts", classes * classes)) {
     if (!cell.is_array() || cell.size() != 3) broken("a count of the wrong length");
     row.counts.push_back(
-        {static_cast<int>(whole(cell[0], classes - 1)), static_cast<int>(whole(cell[1], classes - 1)), whole(cell[2])});
+        {static_cast<int>(whole(cell[0], classes - 1)), static_cast<int>(whole(cell[1], classes - 1)),
+         whole(cell[2], left)});  // no more than the picture has
+    left -= row.counts.back().pixels;
   }
   row.attributes = read_attributes(json, fields);
   return row;
@@ -130,6 +134,10 @@ ClassesRecord merge_records(std::vector<ClassesRecord> shards) {
     std::ranges::move(shards[i].rows, std::back_inserter(all.rows));
     std::ranges::move(shards[i].failures, std::back_inserter(all.failures));
   }
+  std::vector<std::string> ids;
+  for (const ClassRow& row : all.rows) ids.push_back(row.id);
+  for (const Failure& failure : all.failures) ids.push_back(failure.id);
+  check_pictures(all.settings, std::move(ids));
   all.shard = all.shards = 1;
   all.contents.clear();
   sort_rows(all);

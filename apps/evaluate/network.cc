@@ -58,7 +58,7 @@ Tensor NetworkRunner::logits(const Prepared& picture, bool mirrored) {
 }
 
 void NetworkRunner::refuse_output() const {
-  throw Error(ErrorCode::malformed, "the network's output is not a number somewhere")
+  throw Error(ErrorCode::malformed, "the network's output is not finite somewhere")
       .hint(precision_ == Precision::fp16 ? "try --precision bf16" : "its weights may be broken: furrow model show");
 }
 

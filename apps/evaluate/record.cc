@@ -101,7 +101,17 @@ void check_complete(const std::vector<int>& present, int shards) {
   for (int i = 1; i <= shards && missing.size() < 100; ++i)
     if (!there.contains(i)) missing += (missing.empty() ? "" : ", ") + std::to_string(i);
   throw Error(ErrorCode::usage,
-              std::to_string(present.size()) + " of " + std::to_string(shards) + " shards: missing " + missing);
+              std::to_string(present.size()) + " of " + std::to_string(shards) + " shards: missing " + missing)
+      .hint("run those too, then merge again");
+}
+
+void check_pictures(const Settings& settings, std::vector<std::string> ids) {
+  std::ranges::sort(ids);
+  if (const auto twice = std::ranges::adjacent_find(ids); twice != ids.end())
+    throw Error(ErrorCode::usage, "the shards hold " + *twice + " twice").hint("run them again with the same pairs");
+  if (const std::string pairs = setting(settings, "pairs"); pairs != std::to_string(ids.size()))
+    throw Error(ErrorCode::usage, "the shards hold " + std::to_string(ids.size()) + " of " + printable(pairs) + " pairs")
+        .hint("a file of an unfinished shard, .part.json, is none: run that shard again");
 }
 
 Record merge_records(std::vector<Record> shards) {
@@ -124,6 +134,10 @@ Record merge_records(std::vector<Record> shards) {
         candidates.push_back(picture);
     for (const OverlayPicture& picture : candidates) whole.overlays.add(picture);
   }
+  std::vector<std::string> ids;
+  for (const PictureRow& row : whole.rows) ids.push_back(row.id);
+  for (const Failure& failure : whole.failures) ids.push_back(failure.id);
+  check_pictures(whole.settings, std::move(ids));
   whole.shard = whole.shards = 1;
   whole.contents.clear();
   sort_rows(whole);

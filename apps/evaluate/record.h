@@ -91,6 +91,9 @@ inline constexpr uint64_t kRecordBytes = uint64_t{256} << 20;
 // missing.
 void check_settings(int shard_a, int shards_a, const Settings& a, int shard_b, int shards_b, const Settings& b);
 void check_complete(const std::vector<int>& present, int shards);
+// `ids` of all shards, counted or failed. ErrorCode::usage where one stands twice, or they are not all pairs of the
+// settings.
+void check_pictures(const Settings& settings, std::vector<std::string> ids);
 
 // Adds shards to the record of the whole: rows by id. ErrorCode::usage where they are not all shards of one evaluation:
 // other settings (named), a shard twice or missing.

@@ -90,9 +90,10 @@ std::string rule_text(const data::MaskRule& rule) {
 }
 
 std::string compared_on(const EvaluateJob& job, const Setup& setup) {
-  if (setup.model == nullptr || job.at == CompareAt::photo) return "the photos' pixels";
+  if (setup.model == nullptr) return "the photos' pixels";
   const std::string side = std::to_string(job.size.value_or(setup.model->info().size));
-  return side + "x" + side + " model pixels";
+  const std::string model = side + "x" + side + " model pixels";
+  return job.at == CompareAt::photo ? "the photos' pixels, from " + model : model;
 }
 
 }  // namespace

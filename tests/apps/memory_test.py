@@ -31,7 +31,8 @@ RUNS = {
     "a checkpoint": {"model.base": 32, "batch_size": 1, "val_percent": 0, "average_decay": 0.99, "epochs": 1},
     "micro-batches": {"size": 128, "batch_size": 1, "accumulate": 3, "model.base": 8, "optimiser.name": "sgd",
                       "optimiser.momentum": 0},
-    "large photos": {"photos": 1000, "batch_size": 1, "model.base": 8},
+    # One thread decodes: of several it depends on chance how many do so while memory is fullest.
+    "large photos": {"photos": 1000, "batch_size": 1, "model.base": 8, "threads": 1},
 }
 # The issue's. Not more: the program's pages that a run reads last, what the allocator keeps of small blocks, and huge
 # pages at the ends of blocks come to some MiB, and these runs have only 50 to 250.

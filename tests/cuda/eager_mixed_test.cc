@@ -271,7 +271,12 @@ TEST_F(Counted, WhatDoesNotFitSharedMemoryStaysInFloat32) {
     EXPECT_TRUE(close(got.y, want.y, {.absolute = (fits ? 2e-3 : float_sum_error(360)) * largest(want.y)}));
     EXPECT_EQ(static_cast<bool>(close(got.y, want.y, rounding(want.y, 360))), !fits)
         << "another precision than expected";
+    EXPECT_TRUE(close(got.dx[0], want.dx[0], {.absolute = 2e-3 * largest(want.dx[0])}));
+    EXPECT_EQ(static_cast<bool>(close(got.dx[0], want.dx[0], rounding(want.dx[0], 72 * 9))), !fits)
+        << "another precision of dx than expected";
     EXPECT_TRUE(close(got.dw, want.dw, {.absolute = 2e-3 * largest(want.dw)}));
+    EXPECT_EQ(static_cast<bool>(close(got.dw, want.dw, rounding(want.dw, 42))), granted < enough)
+        << "another precision of dw than expected";
   }
 }
 

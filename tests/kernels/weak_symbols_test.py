@@ -3,14 +3,14 @@
 A template or inline function compiled in several objects is a weak symbol, of which the linker keeps any one. If that
 one was compiled with AVX flags, the program dies on a CPU without them. So these objects may define no weak symbol.
 
-usage: weak_symbols_test.py NM OBJECT...
+usage: weak_symbols_test.py NM COUNT OBJECT...      COUNT: how many objects there must be
 """
 import subprocess
 import sys
 
-nm, objects = sys.argv[1], sys.argv[2:]
-if len(objects) < 1:
-    sys.exit("no object files given")
+nm, count, objects = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+if len(objects) != count:
+    sys.exit(f"{len(objects)} object files given, not {count}: {objects}")
 bad = []
 for path in objects:
     listing = subprocess.run([nm, "--demangle", path], check=True, capture_output=True, text=True).stdout

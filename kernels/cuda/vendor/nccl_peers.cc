@@ -50,7 +50,9 @@ void NcclPeers::check(int result, const char* what) const {
 
 void NcclPeers::sum(Backend& backend, Tensor& t) {
   require(&backend == &backend_ && t.dtype() == DType::f32, "NcclPeers: a float32 tensor of its own back-end");
-  if (comm_ == nullptr) throw Error(ErrorCode::device, "NCCL was given up after an error");
+  if (comm_ == nullptr)
+    throw Error(ErrorCode::device, "--parallel nccl: NCCL was given up after an error")
+        .hint("--parallel mpi sums through the hosts' memory");
   try {
     gather_and_add(t);
   } catch (...) {
