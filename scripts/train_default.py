@@ -6,8 +6,8 @@
 Per fold k, WORK/foldk is a run of examples/configs/furrow-mini.yaml on the other folds; a run that was interrupted goes
 on. Its last checkpoint holds two candidates: the weights as the recipe ends (`recipe`), and their moving average
 (`average`). Both are measured by `furrow evaluate` on the fold's own pictures, at the recipe's threshold, and counts
-are added over folds. --all also trains WORK/all on every picture. Prints a table and writes WORK/folds.json. A fold takes
-about an hour on two processors.
+are added over folds. --all also trains WORK/all on every picture. Prints a table and writes WORK/folds.json. A fold
+takes about an hour on two processors.
 """
 import argparse
 import json

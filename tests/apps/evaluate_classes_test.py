@@ -119,6 +119,8 @@ class Classes(Evaluation):
         parts = [f"parts/shard-{i}-of-3.json" for i in (1, 2, 3)]
         self.refused(merge(*parts[:2]), 2, "2 of 3 shards: missing 3")
         self.refused(merge(*parts, parts[0]), 2, "shard 1/3 is named twice")
+        self.put("unfinished.json", json.dumps(part).encode())
+        self.refused(merge(parts[0], "unfinished.json", parts[2]), 2, "the shards hold 4 of 5 pairs")
         self.assertEqual(self.run_furrow(*words, "-o", "other", "--shard", "2/3", "--seed", "9").returncode, 0)
         self.refused(merge(parts[0], "other/shard-2-of-3.json", parts[2]), 2, "seed is 0 in one and 9 in the other")
         self.refused(self.run_furrow("evaluate", "--merge", "parts", "-o", "no", "--sweep"), 2, "--sweep")
@@ -129,7 +131,7 @@ class Classes(Evaluation):
         self.refused(self.run_furrow(*words, "-o", "lines", "--shard", "1/3"), 2, "exists already")
         self.refused(self.run_furrow("evaluate", "photos", "masks", "--predictions", "found", "-o", "parts", "--shard", "1/3"), 2, "exists already")
         text = (self.folder / parts[1]).read_text()
-        for bad in (text[:-9], text.replace('"counts":[[0', '"counts":[[4'), text.replace('"counts":[[0,0,', '"counts":[[0,0,-'), text.replace('"shard":2', '"shard":4'),
+        for bad in (text[:-9], text.replace('"counts":[[0,0,', '"counts":[[0,0,9'), text.replace('"counts":[[0', '"counts":[[4'), text.replace('"counts":[[0,0,', '"counts":[[0,0,-'), text.replace('"shard":2', '"shard":4'),
                     text.replace('"attributes":["b"]', '"attributes":[]'), text.replace('"size":[24,', '"size":[')):
             self.assertNotEqual(bad, text)
             self.put("bad.json", bad.encode())

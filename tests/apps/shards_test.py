@@ -201,6 +201,12 @@ class Evaluate(Shards):
         for name in ("evaluate.json", "per_image.csv", "groups.csv", "report.html"):
             self.assertEqual((self.folder / "one" / name).read_bytes(), (self.folder / "sum" / name).read_bytes(), name)
 
+    def test_sizes_of_the_network_are_not_mixed(self):
+        for shard, size in (("1/2", "32"), ("2/2", "64")):
+            words = [size if word == "96" else word for word in self.words("parts", "--at", "photo", "--shard", shard)]
+            self.ok(*words)
+        self.refused(self.run_furrow("evaluate", "--merge", "parts", "-o", "sum"), 2, "compared on", "64x64 model pixels")
+
     def test_a_part_of_something_else_counts_for_nothing(self):
         self.ok(*self.words("parts", "--shard", "2/2"))
         finished = self.folder / "parts/shard-2-of-2.json"
