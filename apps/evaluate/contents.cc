@@ -33,8 +33,11 @@ std::string sums_of(const EvaluateJob& job, const data::PairFiles& pair) {
 
 std::string prediction_path(const EvaluateJob& job, const std::string& id) {
   const std::string base = job.predictions + "/" + id;
-  if (job.mask_rule.kind == data::MaskKind::classes) return base + ".png";
   std::error_code error;
+  if (job.mask_rule.kind == data::MaskKind::classes) {
+    if (fs::exists(base + ".png", error)) return base + ".png";
+    throw Error(ErrorCode::io, "no prediction").file(base + ".png").hint("of several classes predictions are NAME.png");
+  }
   for (const char* ending : {".png", ".prob.png", ".mask.png"})
     if (fs::exists(base + ending, error)) return base + ending;
   throw Error(ErrorCode::io, "no prediction")
@@ -50,9 +53,9 @@ std::string contents_sha256(const EvaluateJob& job, const std::vector<data::Pair
   parallel_for(pool, static_cast<int64_t>(pairs.size()),
                [&](int64_t i, int) { sums[static_cast<size_t>(i)] = sums_of(job, pairs[static_cast<size_t>(i)]); });
   io::Sha256 whole;
-  // Texts are told apart by a byte that none of them holds.
-  const auto add = [&](const std::string& text) {
-    whole.update(std::as_bytes(std::span(text.c_str(), text.size() + 1)));
+  const auto add = [&](const std::string& text) {  // with its length, so that no two lists of texts are alike
+    const std::string whole_text = std::to_string(text.size()) + ":" + text;
+    whole.update(std::as_bytes(std::span(whole_text)));
   };
   for (size_t i = 0; i < pairs.size(); ++i) {
     add(pairs[i].id);
