@@ -88,7 +88,9 @@ TextureInput parse_texture(std::string_view key, std::string_view text) {
   const size_t space = std::min(text.find(' '), text.size());
   const auto* recipe =
       std::ranges::find(kTextures, text.substr(0, space), &std::pair<std::string_view, io::TextureRecipe>::first);
-  if (recipe == kTextures.end()) throw unknown_value(key, text, "closest, authors or authors-inverse, then a sigma, then perhaps masked: closest 5 masked");
+  if (recipe == kTextures.end())
+    throw unknown_value(key, text,
+                        "closest, authors or authors-inverse, then a sigma, then perhaps masked: closest 5 masked");
   TextureInput out{.recipe = recipe->second, .sigma = 0, .masked = text.ends_with(kMasked)};
   if (out.masked) text.remove_suffix(kMasked.size());
   out.sigma = number<double>(key, text.substr(std::min(space + 1, text.size())), 0.0, 100.0, "(0, 100]");
