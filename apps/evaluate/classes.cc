@@ -7,6 +7,7 @@
 #include "apps/cli/signals.h"
 #include "apps/evaluate/contents.h"
 #include "apps/evaluate/groups.h"
+#include "apps/evaluate/merge.h"
 #include "apps/evaluate/network.h"
 #include "apps/evaluate/results.h"
 #include "apps/evaluate/setup.h"
@@ -184,15 +185,7 @@ ClassesRecord new_record(const EvaluateJob& job, int classes, const Setup& setup
 bool count_all(const EvaluateJob& job, const Setup& setup, const data::MaskTable& table, const cli::Common& common,
                ClassModel* model, ClassesRecord& record) {
   PartKeeper keeper(job);
-  if (keeper.restore([&](const std::string& path) {
-        ClassesRecord found = read_classes_record(path);
-        if (!same_shard(found, record) || found.contents != record.contents) return false;
-        record = std::move(found);
-        return true;
-      }))
-    cli::note(common, "goes on after " + std::to_string(record.rows.size() + record.failures.size()) + " of " +
-                          std::to_string(setup.pairs.size()) + " pictures");
-  const size_t first = record.rows.size() + record.failures.size();  // pictures come in order, each to one of the two
+  const size_t first = go_on(keeper, common, setup.pairs.size(), read_classes_record, record);
   cli::Progress progress(static_cast<int64_t>(setup.pairs.size()), "pictures", !common.quiet && !common.json);
   for (size_t i = first; i < setup.pairs.size(); ++i) {
     const data::PairFiles& pair = setup.pairs[i];

@@ -1,10 +1,10 @@
 #include "apps/evaluate/classes_record.h"
 
 #include <algorithm>
-#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "apps/evaluate/merge.h"
 #include "apps/evaluate/record_values.h"
 #include "data/strict_json.h"
 #include "kernels/error.h"
@@ -66,7 +66,7 @@ ClassesRecord parse_classes(const Json& json) {
   return record;
 }
 
-void check_same(const ClassesRecord& a, const ClassesRecord& b) {
+void check_same_classes(const ClassesRecord& a, const ClassesRecord& b) {
   check_settings(a.shard, a.shards, a.settings, b.shard, b.shards, b.settings);
   // The settings say all of this in words; only a file that something else wrote can differ in it alone.
   if (a.values != b.values || a.by != b.by || a.resamples != b.resamples || a.seed != b.seed)
@@ -124,24 +124,7 @@ bool same_shard(const ClassesRecord& a, const ClassesRecord& b) {
 }
 
 ClassesRecord merge_records(std::vector<ClassesRecord> shards) {
-  require(!shards.empty(), "merge_records: shards");
-  std::ranges::sort(shards, {}, &ClassesRecord::shard);
-  std::vector<int> present;
-  for (const ClassesRecord& shard : shards) check_same(shards.front(), shard), present.push_back(shard.shard);
-  check_complete(present, shards.front().shards);
-  ClassesRecord all = std::move(shards.front());
-  for (size_t i = 1; i < shards.size(); ++i) {
-    std::ranges::move(shards[i].rows, std::back_inserter(all.rows));
-    std::ranges::move(shards[i].failures, std::back_inserter(all.failures));
-  }
-  std::vector<std::string> ids;
-  for (const ClassRow& row : all.rows) ids.push_back(row.id);
-  for (const Failure& failure : all.failures) ids.push_back(failure.id);
-  check_pictures(all.settings, std::move(ids));
-  all.shard = all.shards = 1;
-  all.contents.clear();
-  sort_rows(all);
-  return all;
+  return merge_shards(std::move(shards), check_same_classes, [](ClassesRecord&, const ClassesRecord&) {});
 }
 
 void sort_rows(ClassesRecord& record) {

@@ -10,6 +10,7 @@
 #include "apps/evaluate/classes.h"
 #include "apps/evaluate/contents.h"
 #include "apps/evaluate/groups.h"
+#include "apps/evaluate/merge.h"
 #include "apps/evaluate/overlay.h"
 #include "apps/evaluate/predict.h"
 #include "apps/evaluate/record.h"
@@ -108,15 +109,7 @@ class Counter {
 // False where a signal ended it.
 bool count_all(const EvaluateJob& job, const Setup& setup, const cli::Common& common, Record& record) {
   PartKeeper keeper(job);
-  if (keeper.restore([&](const std::string& path) {
-        Record found = read_record(path);
-        if (!same_shard(found, record) || found.contents != record.contents) return false;
-        record = std::move(found);
-        return true;
-      }))
-    cli::note(common, "goes on after " + std::to_string(record.rows.size() + record.failures.size()) + " of " +
-                          std::to_string(setup.pairs.size()) + " pictures");
-  const size_t first = record.rows.size() + record.failures.size();  // pictures come in order, each to one of the two
+  const size_t first = go_on(keeper, common, setup.pairs.size(), read_record, record);
   const data::MaskTable table(job.mask_rule);
   cli::Progress progress(static_cast<int64_t>(setup.pairs.size()), "pictures", !common.quiet && !common.json);
   Counter counter(job, setup, record);

@@ -6,6 +6,7 @@
 #include <set>
 #include <tuple>
 
+#include "apps/evaluate/merge.h"
 #include "kernels/error.h"
 #include "losses/metrics.h"
 
@@ -115,16 +116,7 @@ void check_pictures(const Settings& settings, std::vector<std::string> ids) {
 }
 
 Record merge_records(std::vector<Record> shards) {
-  require(!shards.empty(), "merge_records: shards");
-  std::ranges::sort(shards, {}, &Record::shard);
-  std::vector<int> present;
-  for (const Record& shard : shards) check_same(shards.front(), shard), present.push_back(shard.shard);
-  check_complete(present, shards.front().shards);
-  Record whole = std::move(shards.front());
-  for (size_t i = 1; i < shards.size(); ++i) {
-    Record& part = shards[i];
-    std::ranges::move(part.rows, std::back_inserter(whole.rows));
-    std::ranges::move(part.failures, std::back_inserter(whole.failures));
+  return merge_shards(std::move(shards), check_same, [](Record& whole, const Record& part) {
     whole.histogram.add(part.histogram);
     whole.sweep.add(part.sweep);
     // A picture may stand in both lists of its shard; once is enough.
@@ -133,15 +125,7 @@ Record merge_records(std::vector<Record> shards) {
       if (std::ranges::find(candidates, picture.id, &OverlayPicture::id) == candidates.end())
         candidates.push_back(picture);
     for (const OverlayPicture& picture : candidates) whole.overlays.add(picture);
-  }
-  std::vector<std::string> ids;
-  for (const PictureRow& row : whole.rows) ids.push_back(row.id);
-  for (const Failure& failure : whole.failures) ids.push_back(failure.id);
-  check_pictures(whole.settings, std::move(ids));
-  whole.shard = whole.shards = 1;
-  whole.contents.clear();
-  sort_rows(whole);
-  return whole;
+  });
 }
 
 }  // namespace furrow::apps
