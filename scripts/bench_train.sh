@@ -9,6 +9,8 @@
 # and one without. Furrow reserves a step's memory itself and runs without.
 #
 #   BASE=16      channels of the first level: 64 (default) or 16
+#   SPIN=yes     PyTorch's waiting threads spin, its default: fair to its wall clock, and unfair in processor time.
+#                Without it they sleep (OMP_WAIT_POLICY=PASSIVE)
 #   BENCH=FILE   another furrow_bench
 #   OUT=FILE     where the numbers go as JSON; default bench/results/train-baseBASE.json
 set -euo pipefail
@@ -20,7 +22,8 @@ bench=${BENCH:-build/release/bench/furrow_bench} base=${BASE:-64}
 [ -x "$bench" ] || { echo "$bench: build it with -DFURROW_BUILD_BENCH=ON" >&2; exit 1; }
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-export PYTHONDONTWRITEBYTECODE=1 OMP_WAIT_POLICY=PASSIVE  # threads that spin would count as processor time
+export PYTHONDONTWRITEBYTECODE=1
+[ "${SPIN:-no}" = yes ] || export OMP_WAIT_POLICY=PASSIVE  # threads that spin would count as processor time
 keep=(env MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_MMAP_THRESHOLD_=100000000000)
 common=(bench/peers/torch_train.py --threads 2 --base "$base")
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What takes hours: fuzzing with a budget, a long folder, broken kernels. Prints a table; commit it as docs/soak.md.
+# What takes hours: fuzzing with a budget, a long folder, killed trainings, data sets under sanitizers, broken kernels.
+# Prints a table; commit it as docs/soak.md.
 #   scripts/soak.sh [--minutes N] [--targets "zip png_walk"] [--no-setup]
 # N: minutes of fuzzing per target (default 60), as many targets at once as there are processors; by default all.
 set -euo pipefail
@@ -12,7 +13,7 @@ while [ $# -gt 0 ]; do
     --minutes) minutes=${2:?--minutes needs a number}; shift 2 ;;
     --targets) targets=${2:?--targets needs names}; shift 2 ;;
     --no-setup) setup=no; shift ;;
-    -h|--help) sed -n '2,4s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "soak.sh: unknown argument '$1' (see --help)" >&2; exit 2 ;;
   esac
 done
@@ -87,6 +88,16 @@ if python3 tests/apps/train_test.py build/release/apps/furrow build/release/test
   --kill-points "$kills" >"$log" 2>&1
 then result=$(grep 'resumed bit for bit' "$log"); else result="**$(tail -n 1 "$log")**"; failed=1; fi
 echo "| training killed with SIGKILL | $kills moments | $result |"
+
+# Readers and the loader's threads, which scripts/test.sh runs without sanitizers.
+for sanitizer in asan tsan; do
+  log=$work/$sanitizer.log
+  cmake --preset "$sanitizer" -DFURROW_BUILD_APPS=OFF -DFURROW_CUDA=OFF -DFURROW_PCH=TESTS -DFURROW_UNITY=ON >/dev/null
+  cmake --build --preset "$sanitizer" --target build_datasets_tests >/dev/null
+  if ctest --test-dir "build/$sanitizer" -j "$(nproc)" -L '^datasets$' --timeout 600 --no-tests=error >"$log" 2>&1
+  then result="no finding"; else result="**FINDING**"; failed=1; fi
+  echo "| data sets, $sanitizer | $(sed -nE 's/^.*tests passed.* out of ([0-9]+)$/\1/p' "$log") tests | $result |"
+done
 
 # The real kernels, broken one line at a time: their tests must fail each time.
 cmake --build --preset release --target cuda_mma_conv_test cuda_conv_test >/dev/null

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands: installs packages, builds with warnings as errors, runs all tests,
-# then the sanitizer builds of kernels, io, metrics and data sets, then the install tree with a program built against it.
+# then the sanitizer builds of kernels, io and losses, then the install tree with a program built against it.
+# The sanitizer builds of the data sets are in scripts/soak.sh.
 #   scripts/test.sh [--no-setup] [--fast]        --fast: release build and tests only
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -11,7 +12,7 @@ for argument in "$@"; do
   case "$argument" in
     --no-setup) setup=no ;;
     --fast) fast=yes ;;
-    -h|--help) sed -n '2,4s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "test.sh: unknown argument '$argument' (see --help)" >&2; exit 2 ;;
   esac
 done
@@ -51,13 +52,13 @@ if [ "$fast" = no ]; then
   stage "asan: configure" cmake --preset asan -DFURROW_WERROR=ON -DFURROW_BUILD_APPS=OFF -DFURROW_CUDA=OFF \
     -DFURROW_PCH=TESTS -DFURROW_UNITY=ON
   stage "asan: build" cmake --build --preset asan --target \
-    build_kernels_tests build_cuda_tests build_containers_tests build_pictures_tests build_losses_tests build_datasets_tests
-  stage "asan: tests" ctest --test-dir build/asan -j "$jobs" -L '^(kernels|cuda|containers|pictures|losses|datasets)$' --timeout 600 --no-tests=error
+    build_kernels_tests build_cuda_tests build_containers_tests build_pictures_tests build_losses_tests
+  stage "asan: tests" ctest --test-dir build/asan -j "$jobs" -L '^(kernels|cuda|containers|pictures|losses)$' --timeout 600 --no-tests=error
   stage "tsan: configure" cmake --preset tsan -DFURROW_WERROR=ON -DFURROW_BUILD_APPS=OFF -DFURROW_CUDA=OFF \
     -DFURROW_PCH=TESTS -DFURROW_UNITY=ON
-  stage "tsan: build" cmake --build --preset tsan --target build_kernels_tests build_cuda_tests build_datasets_tests
+  stage "tsan: build" cmake --build --preset tsan --target build_kernels_tests build_cuda_tests
   # Races are looked for, not digits: the tests below hold many numbers to float64 on one path that others take as well.
-  stage "tsan: tests" ctest --test-dir build/tsan -j "$jobs" -L '^(kernels|cuda|datasets)$' --timeout 600 --no-tests=error \
+  stage "tsan: tests" ctest --test-dir build/tsan -j "$jobs" -L '^(kernels|cuda)$' --timeout 600 --no-tests=error \
     -E 'CloseToFloat64|IsCloseToRefOnRaggedShapes/portable|EqualsRefWhereSumsAreExact|EveryLogitAgainstEveryMask|MmaLongSums'
   stage "the sources of a library as one" scripts/check_unity.py
   stage "install tree and a program built from it" scripts/check_install.sh build/release
