@@ -80,6 +80,7 @@ data::MaskRule class_rule(const EvaluateWords& words) {
       throw Error(ErrorCode::usage, "--mask-classes " + printable(words.mask_classes) + ": not a map").hint(kHint);
     rule.classes.emplace_back(byte(entry.substr(0, colon), 255), byte(entry.substr(colon + 1), 254));
   }
+  std::ranges::sort(rule.classes);  // the same map in another order is the same evaluation
   try {
     data::MaskTable check(rule);
   } catch (const Error& error) {

@@ -248,6 +248,9 @@ int merge_evaluate_classes(const EvaluateJob& job, const cli::Common& common, co
     throw Error(ErrorCode::usage, std::string(job.sweep ? "--sweep" : "--write-threshold") +
                                       ": shards of several classes have no threshold")
         .hint("leave it out");
+  if (!job.weights.empty())
+    throw Error(ErrorCode::usage, "--weights: a merge runs no model, and no threshold is chosen for one here")
+        .hint("leave it out");
   EvaluateJob merged = job;
   merged.mask_rule.kind = data::MaskKind::classes;
   refuse_overwriting(merged);

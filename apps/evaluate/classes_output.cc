@@ -1,5 +1,4 @@
 // The texts that an evaluation of several classes becomes.
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "apps/evaluate/classes.h"
@@ -169,17 +168,12 @@ namespace {
 
 std::string groups_text(const ClassesSummary& summary) {
   std::string out, field;
-  char text[200];
   for (const ClassGroup& group : summary.groups) {
     if (group.field != field)
-      std::snprintf(text, sizeof text, "\n%-23.23s %-9s %-9s %s\n", group.field.c_str(), "pictures", "mean IoU",
-                    "accuracy"),
-          out += text;
+      out += "\n" + padded(group.field, 24) + padded("pictures", 10) + padded("mean IoU", 10) + "accuracy\n";
     field = group.field;
-    std::snprintf(text, sizeof text, "  %-21.21s %-9zu %-9s %s\n", group.bin.c_str(), group.set.pictures,
-                  short_number(mean_iou(group.set.matrix)).c_str(),
-                  short_number(pixel_accuracy(group.set.matrix)).c_str());
-    out += text;
+    out += padded("  " + group.bin, 24) + padded(std::to_string(group.set.pictures), 10) +
+           padded(short_number(mean_iou(group.set.matrix)), 10) + short_number(pixel_accuracy(group.set.matrix)) + "\n";
   }
   return out;
 }
@@ -189,15 +183,13 @@ std::string groups_text(const ClassesSummary& summary) {
 std::string classes_text(const ClassesRecord& record, const ClassesSummary& summary) {
   const ConfusionMatrix& matrix = summary.all.matrix;
   const Rates mean = mean_class_rates(matrix);
-  char text[160];
   std::string out = std::to_string(record.rows.size()) + (record.rows.size() == 1 ? " picture" : " pictures") + ", " +
                     setting(record.settings, "compared on") + ", " + setting(record.settings, "source") + "\n\n";
   out += "class  mask values   IoU     F1      precision  recall\n";
   const auto add = [&](const std::string& name, const std::string& values, const Rates& rates) {
-    std::snprintf(text, sizeof text, "%-6s %-12.12s  %-6s  %-6s  %-9s  %s\n", name.c_str(), values.c_str(),
-                  short_number(get(rates, Rate::iou)).c_str(), short_number(get(rates, Rate::f1)).c_str(),
-                  short_number(get(rates, Rate::precision)).c_str(), short_number(get(rates, Rate::recall)).c_str());
-    out += text;
+    out += padded(name, 7) + padded(values, 14) + padded(short_number(get(rates, Rate::iou)), 8) +
+           padded(short_number(get(rates, Rate::f1)), 8) + padded(short_number(get(rates, Rate::precision)), 11) +
+           short_number(get(rates, Rate::recall)) + "\n";
   };
   const std::vector<Rates> rates = class_rates(matrix);
   for (size_t k = 0; k < rates.size(); ++k) add(std::to_string(k), record.values[k], rates[k]);

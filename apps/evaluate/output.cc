@@ -82,11 +82,6 @@ std::string interval_cells(const Measured& measured) {
   return "," + cell(measured.value) + "," + end(false) + "," + end(true);
 }
 
-std::string padded(std::string text, size_t width) {
-  text.resize(std::max(width, text.size()), ' ');
-  return text;
-}
-
 std::string line(const std::string& label, const std::string& pooled, const std::string& mean) {
   std::string text = padded(label, 18) + padded(pooled, 30) + mean;
   text.erase(text.find_last_not_of(' ') + 1);

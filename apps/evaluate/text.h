@@ -1,6 +1,7 @@
 // Numbers and names as an evaluation writes them.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <string>
@@ -32,6 +33,12 @@ inline std::string shown_name(std::string_view name, size_t most) {
   if (whole.size() <= most) return whole;
   const std::string sum = io::sha256_hex(std::as_bytes(std::span(name.data(), name.size()))).substr(0, 12);
   return printable(whole, most - 16) + "#" + sum;
+}
+
+// A cell of a table in plain text: filled up to `width`, and never cut, so that two names that differ stay two.
+inline std::string padded(std::string text, size_t width) {
+  text.resize(std::max(width, text.size()), ' ');
+  return text;
 }
 
 }  // namespace furrow::apps

@@ -90,6 +90,13 @@ class Classes(Evaluation):
         self.assertIn(b"20 to < 30", result.stdout)
         self.refused(self.run_furrow(*words, "--attributes", "table.csv", "--by", "agee", "-o", "no"), 2, "agee", "age")
 
+    def test_names_of_groups_are_not_cut(self):
+        names = ["of a kind that has a long name, the first", "of a kind that has a long name, the second"]
+        self.put("table.csv", ("id,kind\n" + "".join(f'{n},"{names[n % 2]}"\n' for n in range(5))).encode())
+        result = self.run_furrow(*self.put_kinds(), "--attributes", "table.csv", "--by", "kind", "-o", "out", "--bootstrap", "0")
+        for name in names:
+            self.assertIn(f"  {name}".encode(), result.stdout)
+
     def test_shards_add_up_to_the_whole(self):
         words = self.put_kinds()
         self.put("table.csv", b"id,kind\n0,a\n1,b\n2,a\n4,b\n")
@@ -115,6 +122,11 @@ class Classes(Evaluation):
         again = self.run_furrow(*words, "-o", "parts", "--shard", "2/3")
         self.assertIn(b"goes on after 1 of 2 pictures", again.stderr)
         self.assertEqual(finished.read_bytes(), before)
+        # The same map in another order is the same evaluation.
+        other = [",".join(reversed(word.split(","))) if word == CODING else word for word in words]
+        self.assertNotEqual(other, words)
+        again = self.run_furrow(*other, "-o", "parts", "--shard", "2/3")
+        self.assertIn(b"finished before", again.stderr)
         merge = lambda *files: self.run_furrow("evaluate", "--merge", ",".join(files), "-o", "no")
         parts = [f"parts/shard-{i}-of-3.json" for i in (1, 2, 3)]
         self.refused(merge(*parts[:2]), 2, "2 of 3 shards: missing 3")
@@ -124,6 +136,7 @@ class Classes(Evaluation):
         self.assertEqual(self.run_furrow(*words, "-o", "other", "--shard", "2/3", "--seed", "9").returncode, 0)
         self.refused(merge(parts[0], "other/shard-2-of-3.json", parts[2]), 2, "seed is 0 in one and 9 in the other")
         self.refused(self.run_furrow("evaluate", "--merge", "parts", "-o", "no", "--sweep"), 2, "--sweep")
+        self.refused(self.run_furrow("evaluate", "--merge", "parts", "-o", "no", "--weights", "w.pth"), 2, "--weights", "runs no model")
         # Shards of wrinkles and of several classes are of different kinds.
         self.assertEqual(self.run_furrow("evaluate", "photos", "masks", "--predictions", "found", "-o", "lines", "--shard", "1/3").returncode, 0)
         self.refused(merge("lines/shard-1-of-3.json", *parts[1:]), 5, "another schema")
