@@ -31,7 +31,8 @@ add_custom_command(OUTPUT ${notices}
   COMMAND ${CMAKE_COMMAND} -DOUT=${notices} -P ${PROJECT_SOURCE_DIR}/cmake/notices.cmake
   DEPENDS ${PROJECT_SOURCE_DIR}/cmake/notices.cmake VERBATIM)
 add_custom_target(furrow_notices ALL DEPENDS ${notices})
-install(FILES LICENSE CHANGELOG.md ${notices} weights/README.md weights/furrow-mini.md
+install(FILES LICENSE CHANGELOG.md ${notices} weights/README.md weights/furrow-mini-2.md weights/furrow-mini.md
+        weights/furrow-public-domain.md
         DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/furrow)
 if(FURROW_BUILD_APPS)
   install(TARGETS furrow RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
