@@ -3,7 +3,8 @@
 // Every one of them, transposed or not, is a TapConv: outputs on a grid, each the sum over some taps of an input on a
 // grid; a gradient with respect to the input is one again, with rows and columns of the weights exchanged. 3x3
 // convolutions of stride 1 with enough channels take Winograd's way instead (winograd.cc), which multiplies 2.25 times
-// less. Gradients with respect to weights are products summed over positions (weight_grad.cc).
+// less. Gradients with respect to weights are products summed over positions (weight_grad.cc). Sums of fewer than 49
+// terms are added up in double (kernels/short_sums.h).
 //
 // Work is split by shape alone and no two tasks add to the same value, so bits do not depend on the number of threads.
 #pragma once
