@@ -158,8 +158,7 @@ void CpuBackend::conv2d_grad_weight(const Conv2dGradWeight& op, Tensor& dw, Tens
   require(w.c == x.c + second_channels(op.x1, x),
           "conv2d_grad_weight: the weight's input channels are not the sources'");
   check_geometry(op.geometry, x, w, out);
-  // Winograd's transforms round before and after the sum, which a short one has no room for.
-  if (winograd_fits(op.geometry, w.c, w.n) && !is_short_sum(out.pixels())) {
+  if (winograd_grad_fits(op.geometry, w.c, w.n, out)) {
     const WinogradWeightGrad grad{.x = {op.x0, op.x1}, .dy = op.dy, .pad = op.geometry.pad, .dw = &dw, .mode = mode};
     cpu::run(machine_, scratch_, grad);
   } else {

@@ -1,5 +1,5 @@
-// Sums of 1 to 49 terms on every function that short sums (kernels/short_sums.h) are added up in, which the tests of
-// `cpu` and of the CUDA kernels share.
+// Sums of 1 to 49 terms, and some longer ones, on every function that short sums (kernels/short_sums.h) are added up
+// in, which the tests of `cpu` and of the CUDA kernels share.
 #pragma once
 
 #include <functional>
@@ -26,7 +26,8 @@ struct Case {
   bool accumulates = true;
 };
 
-// A sum of K = kernel_h * kernel_w * (c0 + c1) terms. 3x3 has tiles of its own on a GPU, the other kernels not.
+// A sum of K = kernel_h * kernel_w * (c0 + c1) terms. 3x3 and 7x7 have tiles of their own on a GPU, other kernels not.
+// The longer ones are those that have no second level of float32 unless they are given one.
 struct Window {
   int64_t K;
   ConvGeometry geometry;
@@ -35,7 +36,9 @@ struct Window {
 inline const Window kWindows[] = {
     {1, {1, 1, 1, 0}, 1, 0},   {2, {1, 1, 1, 0}, 1, 1},   {3, {1, 1, 1, 0}, 3, 0},  {9, {3, 3, 1, 1}, 1, 0},
     {15, {1, 5, 1, 2}, 2, 1},  {27, {3, 3, 1, 1}, 3, 0},  {27, {3, 3, 2, 1}, 1, 2}, {48, {2, 3, 3, 1}, 8, 0},
-    {48, {1, 1, 1, 0}, 9, 39}, {49, {1, 1, 1, 0}, 49, 0},
+    {48, {1, 1, 1, 0}, 9, 39}, {49, {1, 1, 1, 0}, 49, 0}, {49, {7, 7, 1, 3}, 1, 0}, {50, {5, 5, 1, 2}, 2, 0},
+    {54, {3, 3, 1, 1}, 6, 0},  {72, {3, 3, 1, 1}, 8, 0},  {81, {3, 3, 2, 1}, 8, 1}, {98, {7, 7, 1, 3}, 2, 0},
+    {147, {7, 7, 2, 3}, 3, 0},
 };
 
 inline std::string text(const Window& w) {
@@ -125,8 +128,9 @@ inline void add_grad_inputs(std::vector<Case>& cases, int64_t results) {
 
 // Weight and bias gradients over few positions: many weights, then many biases.
 inline void add_grad_weights(std::vector<Case>& cases, int64_t results) {
-  const std::map<int64_t, Shape> positions{{1, {1, 1, 1, 0}},  {2, {2, 1, 1, 0}},  {3, {1, 1, 3, 0}}, {9, {1, 3, 3, 0}},
-                                           {15, {1, 5, 3, 0}}, {27, {3, 3, 3, 0}}, {48, {2, 4, 6, 0}}};
+  const std::map<int64_t, Shape> positions{{1, {1, 1, 1, 0}},  {2, {2, 1, 1, 0}},  {3, {1, 1, 3, 0}},
+                                           {9, {1, 3, 3, 0}},  {15, {1, 5, 3, 0}}, {27, {3, 3, 3, 0}},
+                                           {48, {2, 4, 6, 0}}, {49, {1, 7, 7, 0}}, {60, {2, 5, 6, 0}}};
   for (const auto& [K, p] : positions)
     for (const bool biases : {false, true}) {
       const int64_t kernel = biases ? 1 : 3, outputs = biases ? results / 4 : 64;
