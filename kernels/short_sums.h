@@ -6,8 +6,8 @@
 // the result alone takes up to 2^-24 = 6.0e-8 of it, which is the whole bound of K = 2 and more than that of K = 1;
 // every addition before it may take as much again, and up to K = 48 the largest errors of float32 chains were measured
 // to be up to 1.9 times the bound. So short sums add exact products in double, bias and what is already there included,
-// and round once: no float32 result can be nearer. (Without a gain over 2^-24 for K = 1 and 2, which docs/accuracy.md
-// states.)
+// and round once: no float32 result can be nearer. For K = 1 and 2 that is 2^-24 of the result, and the bound there.
+// docs/accuracy.md has the measurements.
 //
 // They cost twice as much or more, and hardly any of a network's work is short: its first layer (27 terms), heads of
 // few channels and what goes back through them, transposed convolutions from few channels, gradients of weights over
