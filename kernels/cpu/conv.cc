@@ -8,6 +8,9 @@ namespace {
 
 constexpr int64_t kBlock = BlockedLayout::kWide;
 
+// Terms of a sum.
+int64_t terms(const ConvStep& s) { return s.geometry.kernel_h * s.geometry.kernel_w * (s.x[0].c + s.x[1].c); }
+
 // The split of a step. A task is `rows` output rows (even, so that a pooling window never straddles two tasks) of
 // `task_blocks` output blocks; inside it, blocks are the outer loop, so the weights of a block are read from the
 // second-level cache for all its rows but the first. Few wide rows or many narrow ones: about 256 pixels.
@@ -50,6 +53,8 @@ class ConvRun {
         b_(buffers),
         s_(step),
         three_taps_(step.geometry.kernel_w == 3 && step.geometry.stride == 1 && step.geometry.pad <= 1),
+        conv3_(is_short_sum(terms(step)) ? m.rows->conv_short : m.rows->conv3),
+        conv_(is_short_sum(terms(step)) ? m.rows->conv_short : m.rows->conv),
         pools_(step.pool && s_.pooled.floats() > 0 && s_.pooled.shape.pixels() > 0) {
     Tensor head = buffers.head;
     if (step.head > 0) head_ = head.values<float>().data();
@@ -100,7 +105,7 @@ class ConvRun {
     r.bias = packed_.b.values<float>().data() + block * kBlock;
     r.kernel_h = g.kernel_h, r.kernel_w = g.kernel_w, r.stride = g.stride, r.relu = step_.act == Activation::relu;
     r.lanes = std::min(kBlock, step_.oc - block * kBlock);
-    r.part = part_of(g.kernel_h * g.kernel_w * (step_.x[0].c + step_.x[1].c));
+    r.part = part_of(terms(step_));
     r.kh_begin = std::clamp<int64_t>(-top, 0, g.kernel_h),
     r.kh_end = std::clamp<int64_t>(ih - top, r.kh_begin, g.kernel_h);
     for (int i = 0; i < 2; ++i) {
@@ -109,13 +114,13 @@ class ConvRun {
       const int64_t row = r.kh_begin < r.kh_end ? top + r.kh_begin : 0;
       r.source[i] = {floats(b_.x[i]) + x.row(n, 0, row), x.row_stride, x.block_stride, x.lanes, x.shape.c};
     }
-    if (three_taps_) return tile(r, 0, width, y, m_.rows->conv3);
+    if (three_taps_) return tile(r, 0, width, y, conv3_);
     const int64_t inner_begin = std::clamp<int64_t>(ceil_div(std::max<int64_t>(g.pad - 1, 0), g.stride), 0, width);
     const int64_t last = iw + g.pad - g.kernel_w + 1;  // o * stride may be at most this
     const int64_t inner_end = last < 0 ? inner_begin : std::clamp(last / g.stride + 1, inner_begin, width);
-    for (int64_t o = 0; o < inner_begin; ++o) tile(r, o, o + 1, y, m_.rows->conv);
-    tile(r, inner_begin, inner_end, y, m_.rows->conv);
-    for (int64_t o = inner_end; o < width; ++o) tile(r, o, o + 1, y, m_.rows->conv);
+    for (int64_t o = 0; o < inner_begin; ++o) tile(r, o, o + 1, y, conv_);
+    tile(r, inner_begin, inner_end, y, conv_);
+    for (int64_t o = inner_end; o < width; ++o) tile(r, o, o + 1, y, conv_);
   }
 
   // Outputs [begin, end); a single output has its taps clipped to the image.
@@ -161,7 +166,7 @@ class ConvRun {
       r.w = packed_.head_w.values<float>().data() + k * step_.oc;
       r.bias = packed_.head_b.values<float>().data() + k;
       r.lanes = std::min(kBlock, step_.head - k);
-      m_.rows->conv(r);
+      is_short_sum(step_.oc) ? m_.rows->conv_short(r) : m_.rows->conv(r);
       for (int64_t w = 0; w < s.w; ++w)
         for (int64_t i = 0; i < r.lanes; ++i) out[w * step_.head + k + i] = scratch[w * kBlock + i];
     }
@@ -172,7 +177,10 @@ class ConvRun {
   const PackedWeights& packed_;
   const StepBuffers& b_;
   ConvSchedule s_;
-  bool three_taps_, pools_;
+  bool three_taps_;
+  void (*conv3_)(const ConvRow&);
+  void (*conv_)(const ConvRow&);
+  bool pools_;
   float* head_ = nullptr;  // the head's tensor
 };
 
@@ -263,9 +271,10 @@ void run_conv(const Machine& m, const ConvStep& step, const PackedWeights& packe
 
 std::string conv_algorithm(const Machine& m, const ConvStep& step) {
   check_conv(step);
-  const bool tiled = step.geometry.stride <= 2;
-  return std::string("direct ") + m.rows->isa + " nChw16c " + std::to_string(tiled ? m.rows->conv_tile : 1) + "x" +
-         std::to_string(m.rows->lanes);
+  const bool tiled = step.geometry.stride <= 2, in_double = is_short_sum(terms(step));
+  const int tile = in_double ? m.rows->short_tile : tiled ? m.rows->conv_tile : 1;
+  return std::string("direct ") + m.rows->isa + " nChw16c " + std::to_string(tile) + "x" +
+         std::to_string(m.rows->lanes) + (in_double ? " in double" : "");
 }
 
 }  // namespace furrow::cpu

@@ -9,7 +9,7 @@ namespace {
 
 struct Vec {
   using T = __m256;
-  static constexpr int kLanes = 8, kTile = 10, kRows = 6;
+  static constexpr int kLanes = 8, kTile = 10, kRows = 6, kShort = 6;
   static T load(const float* p) { return _mm256_loadu_ps(p); }
   static void store(float* p, T v) { _mm256_storeu_ps(p, v); }
   static T broadcast(const float* p) { return _mm256_broadcast_ss(p); }
@@ -23,6 +23,10 @@ struct Vec {
   using Wide = __m256d;  // half the lanes in double
   static Wide lower(T v) { return _mm256_cvtps_pd(_mm256_castps256_ps128(v)); }
   static Wide upper(T v) { return _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1)); }
+  static Wide widen(const float* p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
+  static Wide wide(const float* p) { return _mm256_cvtps_pd(_mm_broadcast_ss(p)); }
+  static Wide wide_fma(Wide a, Wide b, Wide c) { return _mm256_fmadd_pd(a, b, c); }
+  static T narrow(Wide a, Wide b) { return _mm256_set_m128(_mm256_cvtpd_ps(b), _mm256_cvtpd_ps(a)); }
 };
 
 }  // namespace
@@ -30,11 +34,13 @@ struct Vec {
 
 #include "kernels/cpu/loss_rows.h"
 #include "kernels/cpu/other_rows.h"
+#include "kernels/cpu/short_rows.h"
 #include "kernels/cpu/tile_rows.h"
 
 namespace furrow::cpu {
 
-const RowKernels kAvx2Rows{"avx2", Vec::kLanes, Vec::kTile, conv3_row, conv_row, upconv_row, pool_row};
+const RowKernels kAvx2Rows{"avx2",   Vec::kLanes, Vec::kTile, Vec::kShort, conv3_row,
+                           conv_row, upconv_row,  short_row,  pool_row};
 const TileKernels kAvx2Tiles{"avx2",          Vec::kRows,        2 * Vec::kLanes, multiply, multiply_transposed,
                              winograd_source, winograd_gradient, winograd_result};
 const LossKernels kAvx2Losses{"avx2", dice_focal_run, dice_focal_gradient, exponentials_of_minus,

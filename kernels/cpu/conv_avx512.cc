@@ -10,7 +10,7 @@ namespace {
 
 struct Vec {
   using T = __m512;
-  static constexpr int kLanes = 16, kTile = 24, kRows = 12;
+  static constexpr int kLanes = 16, kTile = 24, kRows = 12, kShort = 8;
   static T load(const float* p) { return _mm512_loadu_ps(p); }
   static void store(float* p, T v) { _mm512_storeu_ps(p, v); }
   static T broadcast(const float* p) { return _mm512_set1_ps(*p); }
@@ -32,6 +32,14 @@ struct Vec {
   }
   static Wide lower(T v) { return half(v, 0); }
   static Wide upper(T v) { return half(v, 1); }
+  static Wide widen(const float* p) { return _mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(p)); }
+  static Wide wide(const float* p) { return _mm512_maskz_cvtps_pd(0xff, _mm256_broadcast_ss(p)); }
+  static Wide wide_fma(Wide a, Wide b, Wide c) { return _mm512_fmadd_pd(a, b, c); }
+  static T narrow(Wide a, Wide b) {
+    const __m256d lower = _mm256_castps_pd(_mm512_maskz_cvtpd_ps(0xff, a)),
+                  upper = _mm256_castps_pd(_mm512_maskz_cvtpd_ps(0xff, b));
+    return _mm512_castpd_ps(_mm512_maskz_insertf64x4(0xff, _mm512_castpd256_pd512(lower), upper, 1));
+  }
 };
 
 }  // namespace
@@ -39,11 +47,13 @@ struct Vec {
 
 #include "kernels/cpu/loss_rows.h"
 #include "kernels/cpu/other_rows.h"
+#include "kernels/cpu/short_rows.h"
 #include "kernels/cpu/tile_rows.h"
 
 namespace furrow::cpu {
 
-const RowKernels kAvx512Rows{"avx512", Vec::kLanes, Vec::kTile, conv3_row, conv_row, upconv_row, pool_row};
+const RowKernels kAvx512Rows{"avx512", Vec::kLanes, Vec::kTile, Vec::kShort, conv3_row,
+                             conv_row, upconv_row,  short_row,  pool_row};
 const TileKernels kAvx512Tiles{"avx512",        Vec::kRows,        2 * Vec::kLanes, multiply, multiply_transposed,
                                winograd_source, winograd_gradient, winograd_result};
 const LossKernels kAvx512Losses{"avx512", dice_focal_run, dice_focal_gradient, exponentials_of_minus,

@@ -43,9 +43,12 @@ void CpuBackend::unplace(const Placed& from, Tensor& dense) {
 std::string CpuBackend::algorithm(const Step& step) const {
   const std::string layout = std::string(" ") + machine_.rows->isa + " nChw16c";
   if (const auto* conv = std::get_if<ConvStep>(&step)) return conv_algorithm(machine_, *conv);
-  if (std::holds_alternative<UpconvStep>(step))
-    return "gemm" + layout + " " + std::to_string(machine_.rows->conv_tile / 2) + "x2x" +
-           std::to_string(machine_.rows->lanes);
+  if (const auto* up = std::get_if<UpconvStep>(&step)) {
+    const bool in_double = is_short_sum(up->x.c);
+    const int tile = in_double ? machine_.rows->short_tile : machine_.rows->conv_tile / 2;
+    return "gemm" + layout + " " + std::to_string(tile) + (in_double ? "x1x" : "x2x") +
+           std::to_string(machine_.rows->lanes) + (in_double ? " in double" : "");
+  }
   if (std::holds_alternative<UpsampleStep>(step)) return "bilinear portable nChw16c";
   return "max" + layout;
 }

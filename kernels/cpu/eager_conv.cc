@@ -158,7 +158,7 @@ void CpuBackend::conv2d_grad_weight(const Conv2dGradWeight& op, Tensor& dw, Tens
   require(w.c == x.c + second_channels(op.x1, x),
           "conv2d_grad_weight: the weight's input channels are not the sources'");
   check_geometry(op.geometry, x, w, out);
-  if (winograd_fits(op.geometry, w.c, w.n)) {
+  if (winograd_grad_fits(op.geometry, w.c, w.n, out)) {
     const WinogradWeightGrad grad{.x = {op.x0, op.x1}, .dy = op.dy, .pad = op.geometry.pad, .dw = &dw, .mode = mode};
     cpu::run(machine_, scratch_, grad);
   } else {
@@ -179,7 +179,12 @@ void CpuBackend::grad_bias(const Tensor& dy, Tensor& db, Grad mode) {
   require(db.shape() == Shape{1, 1, 1, channels}, "the gradient of a bias: shape");
   std::vector<double> sums(static_cast<size_t>(channels));
   channel_sums(pool_, dy, sums.data());
-  for (size_t c = 0; c < sums.size(); ++c) store(db.values<float>()[c], static_cast<float>(sums[c]), mode);
+  // Short sums are rounded once, with what they are added to.
+  const bool add = is_short_sum(dy.shape().pixels()) && mode == Grad::accumulate;
+  for (size_t c = 0; c < sums.size(); ++c) {
+    float& to = db.values<float>()[c];
+    store(to, static_cast<float>(add ? sums[c] + static_cast<double>(to) : sums[c]), add ? Grad::overwrite : mode);
+  }
 }
 
 void CpuBackend::upconv2x2(const Tensor& x, const Tensor& w, const Tensor* b, Tensor& y) {

@@ -60,15 +60,16 @@ void Gather::fill(int64_t begin, int64_t end, float* to, int64_t panel) const {
 
 void channel_sums(ThreadPool* pool, const Tensor& x, double* sums) {
   const int64_t pixels = x.shape().pixels(), c = x.shape().c, tasks = ceil_div(pixels, kPanelPixels);
+  const int64_t step = is_short_sum(pixels) ? 1 : kSumPixels;
   const float* from = x.values<float>().data();
   std::vector<double> parts(static_cast<size_t>(tasks * c));
   for_tasks(pool, tasks, [&](int64_t task, int) {
     std::vector<float> block(static_cast<size_t>(c));
     double* part = parts.data() + task * c;
     const int64_t end = std::min((task + 1) * kPanelPixels, pixels);
-    for (int64_t p = task * kPanelPixels; p < end; p += kSumPixels) {
+    for (int64_t p = task * kPanelPixels; p < end; p += step) {
       std::ranges::fill(block, 0.0f);
-      for (int64_t q = p; q < std::min(p + kSumPixels, end); ++q)
+      for (int64_t q = p; q < std::min(p + step, end); ++q)
         for (int64_t i = 0; i < c; ++i) block[static_cast<size_t>(i)] += from[q * c + i];
       for (int64_t i = 0; i < c; ++i) part[i] += static_cast<double>(block[static_cast<size_t>(i)]);
     }

@@ -44,7 +44,8 @@ struct Gather {
   void fill(int64_t begin, int64_t end, float* to, int64_t panel) const;
 };
 
-// Sums over n,h,w of every channel of `x` in double: blocks of fixed size in float32, then in order.
+// Sums over n,h,w of every channel of `x` in double: blocks of fixed size in float32, then in order; short sums
+// (kernels/short_sums.h) in double throughout.
 void channel_sums(ThreadPool* pool, const Tensor& x, double* sums);
 
 inline void store(float& to, float value, Grad mode) { to = mode == Grad::overwrite ? value : to + value; }

@@ -24,21 +24,49 @@ struct TapSchedule {
   int64_t k, result_panels, row_tasks, panels = 0, panel_tasks = 0;
 };
 
-// Results of rows [begin, end), from 16 values a row.
-void store_rows(const TapConv& op, int64_t panel, int64_t begin, int64_t end, const float* from) {
+// Results of rows [begin, end), from 16 values a row that the bias is part of or not.
+void store_rows(const TapConv& op, int64_t panel, int64_t begin, int64_t end, const float* from, const float* bias,
+                Grad mode) {
   const ResultPanel& to = op.out[static_cast<size_t>(panel)];
   const Shape& s = to.y->shape();
   float* y = to.y->values<float>().data();
-  const float* bias = op.bias != nullptr ? op.bias + panel * kPanel : nullptr;
   for (int64_t r = begin; r < end; ++r, from += kPanel) {
     const int64_t n = r / (op.in.grid_h * op.in.grid_w), i = r / op.in.grid_w % op.in.grid_h, j = r % op.in.grid_w;
     float* at = y + ((n * s.h + i * op.step + to.row) * s.w + j * op.step + to.column) * s.c + to.channel;
     for (int64_t lane = 0; lane < to.lanes; ++lane) {
       float value = from[lane] + (bias != nullptr ? bias[lane] : 0.0f);
       if (op.act == Activation::relu) value = value <= 0 ? 0 : value;
-      store(at[lane], value, op.mode);
+      store(at[lane], value, mode);
     }
   }
+}
+
+// What the results are added to, as 16 values a row.
+void load_rows(const TapConv& op, int64_t panel, int64_t begin, int64_t end, float* to) {
+  const ResultPanel& from = op.out[static_cast<size_t>(panel)];
+  const Shape& s = from.y->shape();
+  const float* y = from.y->values<float>().data();
+  for (int64_t r = begin; r < end; ++r, to += kPanel) {
+    const int64_t n = r / (op.in.grid_h * op.in.grid_w), i = r / op.in.grid_w % op.in.grid_h, j = r % op.in.grid_w;
+    const float* at = y + ((n * s.h + i * op.step + from.row) * s.w + j * op.step + from.column) * s.c + from.channel;
+    for (int64_t lane = 0; lane < kPanel; ++lane) to[lane] = lane < from.lanes ? at[lane] : 0;
+  }
+}
+
+// Short sums, in double and rounded once: bias and what is added to are terms of them.
+void run_short(const Machine& m, const TapConv& op, const TapSchedule& s, int64_t panel, int64_t begin, int64_t end,
+               const float* gathered, const float* packed, float* results) {
+  static constexpr float kNoBias[kPanel] = {};
+  ConvRow r;
+  r.source[0] = {gathered, 0, s.kRows * kPanel, kPanel, s.k};
+  r.w = packed;
+  r.bias = op.bias != nullptr ? op.bias + panel * kPanel : kNoBias;
+  r.kernel_h = r.kernel_w = r.kh_end = r.kw_end = 1;
+  r.width = end - begin, r.y = results;
+  r.add_y = op.mode == Grad::accumulate;
+  if (r.add_y) load_rows(op, panel, begin, end, results);
+  m.rows->conv_short(r);
+  store_rows(op, panel, begin, end, results, nullptr, Grad::overwrite);
 }
 
 }  // namespace
@@ -58,6 +86,11 @@ void run(const Machine& m, Scratch& scratch, const TapConv& op) {
     float* gathered = workers + worker * s.worker_floats();
     float* results = gathered + s.gathered_floats();
     op.in.fill(begin, end, gathered, s.kRows * kPanel);
+    if (is_short_sum(s.k)) {
+      for (int64_t panel = first; panel < last; ++panel)
+        run_short(m, op, s, panel, begin, end, gathered, packed + panel * s.k * kPanel, results);
+      return;
+    }
     m.tiles->multiply({.a = gathered,
                        .a_panel = s.kRows * kPanel,
                        .b = packed + first * s.k * kPanel,
@@ -69,7 +102,8 @@ void run(const Machine& m, Scratch& scratch, const TapConv& op) {
                        .depth = s.k,
                        .part = part_of(s.k)});
     for (int64_t panel = first; panel < last; ++panel)
-      store_rows(op, panel, begin, end, results + (panel - first) * s.kRows * kPanel);
+      store_rows(op, panel, begin, end, results + (panel - first) * s.kRows * kPanel,
+                 op.bias != nullptr ? op.bias + panel * kPanel : nullptr, op.mode);
   });
 }
 

@@ -41,6 +41,19 @@ void copy_part(const UpconvStep& s, const BlockedLayout& y, const float* compute
     narrow_row(from, end - begin, row + begin * y.lanes);
 }
 
+// A row of short sums: each column j is a 1x1 convolution into every second pixel.
+void short_row(const RowKernels& rows, const UpconvRow& u) {
+  ConvRow r;
+  r.source[0] = u.source;
+  r.w = u.w, r.bias = u.bias;
+  r.kernel_h = r.kh_end = 1, r.kernel_w = 2;
+  r.width = u.width, r.lanes = u.lanes, r.y_pixel = 2 * kWide;
+  for (int64_t j = 0; j < 2; ++j) {
+    r.kw_begin = j, r.kw_end = j + 1, r.first_column = -j, r.y = u.y + j * kWide;
+    rows.conv_short(r);
+  }
+}
+
 void fill_zero(float* row, int64_t lanes, int64_t begin, int64_t end) {
   if (begin < end) std::fill(row + begin * lanes, row + end * lanes, 0.0f);
 }
@@ -96,9 +109,14 @@ void run_upconv(const Machine& m, const UpconvStep& step, const PackedWeights& p
       }
       const ConvSource source{floats(buffers.x[0]) + s.x.row(n, 0, from / 2), s.x.row_stride, s.x.block_stride,
                               s.x.lanes, step.x.c};
-      m.rows->upconv({source, w + block * packed.block_floats + from % 2 * (packed.block_floats / 2),
-                      bias + block * kWide, part_of(step.x.c), step.x.w, std::min(kWide, step.y.c - block * kWide),
-                      s.aside ? own : row + step.left * kWide});
+      const UpconvRow up{source,
+                         w + block * packed.block_floats + from % 2 * (packed.block_floats / 2),
+                         bias + block * kWide,
+                         part_of(step.x.c),
+                         step.x.w,
+                         std::min(kWide, step.y.c - block * kWide),
+                         s.aside ? own : row + step.left * kWide};
+      is_short_sum(step.x.c) ? short_row(*m.rows, up) : m.rows->upconv(up);
       if (s.aside) copy_part(step, s.y, own, row);
       fill_zero(row, s.y.lanes, 0, std::min(step.left, step.y.w));
       fill_zero(row, s.y.lanes, std::max<int64_t>(step.left + 2 * step.x.w, 0), step.y.w);

@@ -159,6 +159,10 @@ bool winograd_fits(const ConvGeometry& g, int64_t ic, int64_t oc) {
   return g.kernel_h == 3 && g.kernel_w == 3 && g.stride == 1 && ic >= kPanel && oc >= kPanel;
 }
 
+bool winograd_grad_fits(const ConvGeometry& g, int64_t ic, int64_t oc, const Shape& dy) {
+  return winograd_fits(g, ic, oc) && !is_short_sum(TileGrid(dy.n, dy.h, dy.w).tiles());
+}
+
 void winograd_pack(const Tensor& w, const std::vector<ChannelPanel>& in, int64_t oc0, int64_t lanes, float* to,
                    int64_t stride) {
   float g[9][kPanel], u[kWinogradMatrices][kPanel];

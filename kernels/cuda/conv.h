@@ -1,5 +1,5 @@
 // Convolution in fp32 without tensor cores: forward with its fused epilogues, gradients, and the 2x2 transposed
-// convolution.
+// convolution. Short sums (kernels/short_sums.h), of a head too, are added up in double and rounded once.
 //
 // One tiled kernel (conv_tile.h) computes every forward pass and input gradient; a second one every weight gradient.
 // All images are DType::f32 with any pitch >= c. Where a tap lies outside the picture its weight is multiplied by a
@@ -16,6 +16,7 @@
 #include "kernels/cuda/image.h"
 #include "kernels/cuda/stream.h"
 #include "kernels/planned.h"
+#include "kernels/short_sums.h"
 
 namespace furrow::gpu {
 
@@ -121,7 +122,7 @@ struct ConvGradWeight {
   float* dw = nullptr;  // dense {oc, kernel_h, kernel_w, inputs0+inputs1}
   float* db = nullptr;  // {oc}, or null
   bool accumulate = false;
-  float* scratch = nullptr;  // conv_grad_weight_scratch floats
+  float* scratch = nullptr;  // conv_grad_weight_scratch floats, on 8 bytes
 };
 // Into how many slices a sum over pixels is cut, where each slice is the work of `tiles` blocks: enough to fill a GPU,
 // of no less than 256 pixels each. Shapes alone decide, so that a result has the same bits in
@@ -134,10 +135,14 @@ constexpr int64_t conv_grad_weight_tiles(int64_t rows, int64_t columns) {
   return (rows + kConvGradTile - 1) / kConvGradTile * ((columns + kConvGradTile - 1) / kConvGradTile);
 }
 constexpr int64_t conv_grad_bias_tiles(int64_t oc) { return (oc + kConvBiasTile - 1) / kConvBiasTile; }
+// The sums over `pixels` of `values` values, a slice each; of short sums, in double.
+constexpr int64_t conv_grad_sums(int64_t pixels, int64_t tiles, int64_t values) {
+  return conv_grad_slices(pixels, tiles) * values * (is_short_sum(pixels) ? 2 : 1);
+}
 // pixels: of dy. The sums of the slices of dw, and after their use those of db.
 constexpr size_t conv_grad_weight_scratch(int64_t pixels, int64_t oc, int64_t taps, int64_t inputs) {
-  const int64_t weight = conv_grad_slices(pixels, conv_grad_weight_tiles(oc, taps * inputs)) * oc * taps * inputs;
-  return static_cast<size_t>(std::max(weight, conv_grad_slices(pixels, conv_grad_bias_tiles(oc)) * oc));
+  const int64_t weight = conv_grad_sums(pixels, conv_grad_weight_tiles(oc, taps * inputs), oc * taps * inputs);
+  return static_cast<size_t>(std::max(weight, conv_grad_sums(pixels, conv_grad_bias_tiles(oc), oc)));
 }
 
 // 2x2 stride-2 transposed convolution laid at (top, left) of y; parts outside y are dropped, the rest of y is zero
@@ -163,12 +168,12 @@ struct UpconvGradWeight {
   float* dw = nullptr;
   float* db = nullptr;
   bool accumulate = false;
-  float* scratch = nullptr;  // upconv_grad_weight_scratch floats
+  float* scratch = nullptr;  // upconv_grad_weight_scratch floats, on 8 bytes
 };
 // pixels: of x.
 constexpr size_t upconv_grad_weight_scratch(int64_t pixels, int64_t oc, int64_t ic) {
-  const int64_t weight = conv_grad_slices(pixels, conv_grad_weight_tiles(ic, 4 * oc)) * ic * 4 * oc;
-  return static_cast<size_t>(std::max(weight, conv_grad_slices(4 * pixels, conv_grad_bias_tiles(oc)) * oc));
+  const int64_t weight = conv_grad_sums(pixels, conv_grad_weight_tiles(ic, 4 * oc), ic * 4 * oc);
+  return static_cast<size_t>(std::max(weight, conv_grad_sums(4 * pixels, conv_grad_bias_tiles(oc), oc)));
 }
 
 struct ConvKernels {

@@ -2,11 +2,14 @@
 //
 // dw is a matrix product: rows are the channels of the gradient's side, columns the pairs (tap, channel) of the
 // gathered side, and the sum runs over pixels. The pixels are cut into slices by a rule that looks at shapes alone;
-// each slice leaves its sums in scratch, and a second kernel adds them in order.
+// each slice leaves its sums in scratch, and a second kernel adds them in order. Real is what sums are added up in:
+// float32 in levels, or, for short sums (kernels/short_sums.h), which are one slice, double; the second kernel then
+// rounds once.
 //   convolution:             rows = dy, gathered side = [x0, x1]
 //   transposed convolution:  rows = x, gathered side = dy with stride 2: dw comes out as {ic,2,2,oc}, which the second
 //                            kernel transposes
 #include "kernels/cuda/conv_tile.h"
+#include "kernels/short_sums.h"
 
 namespace furrow::SIMT_NS {
 
@@ -26,40 +29,50 @@ struct WeightProblem {
   int out_h, out_w, in_h, in_w;    // pixels of the row side and of the gathered side, per picture
   int kernel_h, kernel_w, stride, pad;
   int64_t pixels, slice;  // n*out_h*out_w, and those of one slice
-  float* partial;         // {slices, rows.c, kernel_h*kernel_w*(x[0].c + x[1].c)}
+  void* partial;          // of Real, {slices, rows.c, kernel_h*kernel_w*(x[0].c + x[1].c)}
 };
 
 // Of a thread: rows times columns.
+template <class Real>
 struct Sums {
-  float at[4][8];
+  Real at[4][8];
 };
 
-// total += sum over the staged pixels, summed apart first. rows, columns: at the thread's first row and column.
-SIMT_DEVICE void multiply(const float* rows, const float* columns, Sums& total) {
-  Sums sum{};
+// sum += sum over the staged pixels. rows, columns: at the thread's first row and column.
+template <class Real>
+SIMT_DEVICE void add_products(const float* rows, const float* columns, Sums<Real>& sum) {
   for (int i = 0; i < kPixels; ++i) {
     const float4 row = *reinterpret_cast<const float4*>(rows + i * kRowTile);
     const float4 a = *reinterpret_cast<const float4*>(columns + i * kColumnTile);
     const float4 b = *reinterpret_cast<const float4*>(columns + i * kColumnTile + 4);
-    const float factor[4] = {row.x, row.y, row.z, row.w};
+    const Real factor[4] = {row.x, row.y, row.z, row.w};
     SIMT_UNROLL
     for (int r = 0; r < 4; ++r) {
-      float* to = sum.at[r];
-      to[0] += factor[r] * a.x;
-      to[1] += factor[r] * a.y;
-      to[2] += factor[r] * a.z;
-      to[3] += factor[r] * a.w;
-      to[4] += factor[r] * b.x;
-      to[5] += factor[r] * b.y;
-      to[6] += factor[r] * b.z;
-      to[7] += factor[r] * b.w;
+      Real* to = sum.at[r];
+      to[0] += factor[r] * static_cast<Real>(a.x);
+      to[1] += factor[r] * static_cast<Real>(a.y);
+      to[2] += factor[r] * static_cast<Real>(a.z);
+      to[3] += factor[r] * static_cast<Real>(a.w);
+      to[4] += factor[r] * static_cast<Real>(b.x);
+      to[5] += factor[r] * static_cast<Real>(b.y);
+      to[6] += factor[r] * static_cast<Real>(b.z);
+      to[7] += factor[r] * static_cast<Real>(b.w);
     }
   }
+}
+
+// total += the same, summed apart first.
+SIMT_DEVICE void multiply(const float* rows, const float* columns, Sums<float>& total) {
+  Sums<float> sum{};
+  add_products(rows, columns, sum);
   SIMT_UNROLL
   for (int r = 0; r < 4; ++r) {
     SIMT_UNROLL
     for (int c = 0; c < 8; ++c) total.at[r][c] += sum.at[r][c];
   }
+}
+SIMT_DEVICE void multiply(const float* rows, const float* columns, Sums<double>& total) {
+  add_products(rows, columns, total);
 }
 
 // Where the gathered side is read for one pixel of the row side.
@@ -71,6 +84,7 @@ struct Place {
 // partial[s][r][(kh,kw,ic)] = sum over the pixels p of slice s of rows[p][r] * x[n, oh*S+kh-P, ow*S+kw-P, ic]
 //   grid: x = row tiles * column tiles, y = slices. Block: 128, each thread 4 rows x 8 columns. Static shared: 17 KiB.
 //   Bytes: rows once per 64 columns, x once per 64 rows and tap. Order: pixels, 32 at a time summed apart.
+template <class Real>
 __global__ void __launch_bounds__(kThreads) weight_partial(WeightProblem p) {
   SHARED_ARRAY(float, row_tile, [kPixels][kRowTile]);
   SHARED_ARRAY(float, column_tile, [kPixels][kColumnTile]);
@@ -94,7 +108,7 @@ __global__ void __launch_bounds__(kThreads) weight_partial(WeightProblem p) {
 
   const int my_row = thread / (kColumnTile / 8) * 4, my_column = thread % (kColumnTile / 8) * 8;
   const bool active = first_row + my_row < p.rows.c && first_column + my_column < columns;
-  Sums total{};
+  Sums<Real> total{};
   for (int64_t base = begin; base < end; base += kPixels) {
     if (thread < kPixels) {
       const int64_t pixel = base + thread, picture = pixel / (static_cast<int64_t>(p.out_h) * p.out_w);
@@ -121,32 +135,33 @@ __global__ void __launch_bounds__(kThreads) weight_partial(WeightProblem p) {
     SIMT_UNROLL
     for (int c = 0; c < 8; ++c)
       if (first_row + my_row + r < p.rows.c && first_column + my_column + c < columns)
-        p.partial[(static_cast<int64_t>(blockIdx.y) * p.rows.c + first_row + my_row + r) * columns + first_column +
-                  my_column + c] = total.at[r][c];
+        static_cast<Real*>(p.partial)[(static_cast<int64_t>(blockIdx.y) * p.rows.c + first_row + my_row + r) * columns +
+                                      first_column + my_column + c] = total.at[r][c];
   }
 }
 
 // partial[s][c] = sum over the pixels of slice s of dy[pixel][c].
 //   grid: x = tiles of 32 channels, y = slices; block: 256 = 32 channels x 8, each every eighth pixel, 32 at a time
 //   summed apart; then the eight in order. Static shared: 1 KiB. Bytes: dy once.
+template <class Real>
 __global__ void __launch_bounds__(kBiasThreads)
-    bias_partial(TileProblem::Source dy, int64_t pixels, int64_t slice, float* __restrict__ partial) {
-  SHARED_ARRAY(float, sums, [kBiasLanes][kBiasChannels]);
+    bias_partial(TileProblem::Source dy, int64_t pixels, int64_t slice, Real* __restrict__ partial) {
+  SHARED_ARRAY(Real, sums, [kBiasLanes][kBiasChannels]);
   const int thread = static_cast<int>(threadIdx.x), lane = thread / kBiasChannels;
   const int channel = static_cast<int>(blockIdx.x) * kBiasChannels + thread % kBiasChannels;
   const int64_t begin = static_cast<int64_t>(blockIdx.y) * slice, end = min(begin + slice, pixels);
-  float total = 0;
+  Real total = 0;
   if (channel < dy.c)
     for (int64_t base = begin; base < end; base += 32 * kBiasLanes) {
-      float sum = 0;
+      Real sum = 0;
       for (int64_t pixel = base + lane; pixel < min(base + 32 * kBiasLanes, end); pixel += kBiasLanes)
-        sum += dy.data[pixel * dy.pitch + channel];
+        sum += static_cast<Real>(dy.data[pixel * dy.pitch + channel]);
       total += sum;
     }
   sums[lane][thread % kBiasChannels] = total;
   __syncthreads();
   if (lane == 0 && channel < dy.c) {
-    float sum = 0;
+    Real sum = 0;
     for (const auto& row : sums) sum += row[thread];
     partial[static_cast<int64_t>(blockIdx.y) * dy.c + channel] = sum;
   }
@@ -156,19 +171,21 @@ __global__ void __launch_bounds__(kBiasThreads)
 // partial[s][r][t][c]; 16 slices at a time summed apart.
 //   grid: x = ceil(count/128). Block: 128, one value each. Bytes: partial and out once.
 struct Reduction {
-  const float* partial = nullptr;
+  const void* partial = nullptr;  // of Real
   float* out = nullptr;
   int64_t count = 0;  // rows*taps*channels
   int slices = 0, rows = 0, taps = 1, channels = 1;
   bool transposed = false, accumulate = false;
 };
+template <class Real>
 __global__ void __launch_bounds__(kReduceThreads) add_slices(Reduction p) {
   const int64_t at = static_cast<int64_t>(blockIdx.x) * kReduceThreads + threadIdx.x;
   if (at >= p.count) return;
-  float total = 0;
+  Real total = 0;
   for (int first = 0; first < p.slices; first += 16) {
-    float sum = 0;
-    for (int s = first; s < min(first + 16, p.slices); ++s) sum += p.partial[s * p.count + at];
+    Real sum = 0;
+    for (int s = first; s < min(first + 16, p.slices); ++s)
+      sum += static_cast<const Real*>(p.partial)[s * p.count + at];
     total += sum;
   }
   int64_t to = at;
@@ -176,20 +193,22 @@ __global__ void __launch_bounds__(kReduceThreads) add_slices(Reduction p) {
     const int64_t c = at % p.channels, t = at / p.channels % p.taps, r = at / p.channels / p.taps;
     to = (c * p.taps + t) * p.rows + r;
   }
-  p.out[to] = p.accumulate ? p.out[to] + total : total;
+  p.out[to] = static_cast<float>(p.accumulate ? static_cast<Real>(p.out[to]) + total : total);
 }
 
+template <class Real>
 void reduce(gpu::Stream stream, Reduction r) {
   r.count = static_cast<int64_t>(r.rows) * r.taps * r.channels;
   if (r.count == 0) return;
   const int64_t blocks = ceil_div(r.count, kReduceThreads);
   require(blocks < (int64_t{1} << 31), "conv_grad_weight: more weights than a grid has");
-  LAUNCH(stream, dim3(static_cast<unsigned>(blocks)), dim3(kReduceThreads), 0, add_slices, r);
+  LAUNCH(stream, dim3(static_cast<unsigned>(blocks)), dim3(kReduceThreads), 0, add_slices<Real>, r);
 }
 
 // Slice lengths are multiples of kPixels, so that only the last chunk of all is ragged.
 int64_t slice_length(int64_t pixels, int64_t slices) { return ceil_div(ceil_div(pixels, slices), kPixels) * kPixels; }
 
+template <class Real>
 void weight_gradient(gpu::Stream stream, WeightProblem p, float* dw, bool transposed, bool accumulate, float* scratch) {
   const int channels = p.x[0].c + p.x[1].c, taps = p.kernel_h * p.kernel_w;
   if (p.rows.c == 0 || channels == 0) return;
@@ -200,43 +219,53 @@ void weight_gradient(gpu::Stream stream, WeightProblem p, float* dw, bool transp
   const int64_t slices = gpu::conv_grad_slices(p.pixels, tiles);
   p.slice = slice_length(p.pixels, slices);
   p.partial = scratch;
-  LAUNCH(stream, dim3(static_cast<unsigned>(tiles), static_cast<unsigned>(slices)), dim3(kThreads), 0, weight_partial,
-         p);
-  reduce(stream, {.partial = scratch,
-                  .out = dw,
-                  .count = 0,
-                  .slices = static_cast<int>(slices),
-                  .rows = p.rows.c,
-                  .taps = taps,
-                  .channels = channels,
-                  .transposed = transposed,
-                  .accumulate = accumulate});
+  LAUNCH(stream, dim3(static_cast<unsigned>(tiles), static_cast<unsigned>(slices)), dim3(kThreads), 0,
+         weight_partial<Real>, p);
+  reduce<Real>(stream, {.partial = scratch,
+                        .out = dw,
+                        .count = 0,
+                        .slices = static_cast<int>(slices),
+                        .rows = p.rows.c,
+                        .taps = taps,
+                        .channels = channels,
+                        .transposed = transposed,
+                        .accumulate = accumulate});
 }
 
+template <class Real>
 void bias_gradient(gpu::Stream stream, const gpu::ConstImage& dy, float* db, bool accumulate, float* scratch) {
   if (db == nullptr || dy.c == 0) return;
   const int64_t slices = gpu::conv_grad_slices(dy.pixels(), gpu::conv_grad_bias_tiles(dy.c));
   LAUNCH(stream, dim3(static_cast<unsigned>(gpu::conv_grad_bias_tiles(dy.c)), static_cast<unsigned>(slices)),
-         dim3(kBiasThreads), 0, bias_partial, tile_source(dy, "conv_grad_weight: dy is not float32"), dy.pixels(),
-         slice_length(dy.pixels(), slices), scratch);
-  reduce(stream, {.partial = scratch,
-                  .out = db,
-                  .count = 0,
-                  .slices = static_cast<int>(slices),
-                  .rows = dy.c,
-                  .taps = 1,
-                  .channels = 1,
-                  .transposed = false,
-                  .accumulate = accumulate});
+         dim3(kBiasThreads), 0, bias_partial<Real>, tile_source(dy, "conv_grad_weight: dy is not float32"), dy.pixels(),
+         slice_length(dy.pixels(), slices), reinterpret_cast<Real*>(scratch));
+  reduce<Real>(stream, {.partial = scratch,
+                        .out = db,
+                        .count = 0,
+                        .slices = static_cast<int>(slices),
+                        .rows = dy.c,
+                        .taps = 1,
+                        .channels = 1,
+                        .transposed = false,
+                        .accumulate = accumulate});
+}
+
+// Both, each as short as its sums are.
+void gradients(gpu::Stream stream, const WeightProblem& p, float* dw, bool transposed, const gpu::ConstImage& dy,
+               float* db, bool accumulate, float* scratch) {
+  const auto weights = is_short_sum(p.pixels) ? weight_gradient<double> : weight_gradient<float>;
+  const auto bias = is_short_sum(dy.pixels()) ? bias_gradient<double> : bias_gradient<float>;
+  weights(stream, p, dw, transposed, accumulate, scratch);
+  bias(stream, dy, db, accumulate, scratch);
 }
 
 // Sums over no pixels: dw and db become 0, or stay what they are.
 void gradient_of_no_pixels(gpu::Stream stream, Reduction weights, float* db, int outputs) {
   weights.partial = nullptr, weights.slices = 0;
-  reduce(stream, weights);
+  reduce<float>(stream, weights);
   if (db == nullptr) return;
   weights.out = db, weights.rows = outputs, weights.taps = weights.channels = 1, weights.transposed = false;
-  reduce(stream, weights);
+  reduce<float>(stream, weights);
 }
 
 }  // namespace
@@ -260,8 +289,7 @@ void conv_grad_weight(gpu::Stream stream, const gpu::ConvGradWeight& a) {
   p.kernel_h = static_cast<int>(g.kernel_h), p.kernel_w = static_cast<int>(g.kernel_w);
   p.stride = static_cast<int>(g.stride), p.pad = static_cast<int>(g.pad);
   p.pixels = a.dy.pixels();
-  weight_gradient(stream, p, a.dw, false, a.accumulate, a.scratch);
-  bias_gradient(stream, a.dy, a.db, a.accumulate, a.scratch);
+  gradients(stream, p, a.dw, false, a.dy, a.db, a.accumulate, a.scratch);
 }
 
 void upconv_grad_weight(gpu::Stream stream, const gpu::UpconvGradWeight& a) {
@@ -277,8 +305,7 @@ void upconv_grad_weight(gpu::Stream stream, const gpu::UpconvGradWeight& a) {
   p.out_h = a.x.h, p.out_w = a.x.w, p.in_h = a.dy.h, p.in_w = a.dy.w;
   p.kernel_h = p.kernel_w = p.stride = 2;
   p.pixels = a.x.pixels();
-  weight_gradient(stream, p, a.dw, true, a.accumulate, a.scratch);
-  bias_gradient(stream, a.dy, a.db, a.accumulate, a.scratch);
+  gradients(stream, p, a.dw, true, a.dy, a.db, a.accumulate, a.scratch);
 }
 
 }  // namespace furrow::SIMT_NS

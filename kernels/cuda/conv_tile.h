@@ -34,6 +34,7 @@ struct TileProblem {
   int residual_pitch;
   Target y, pooled;
   gpu::ConvHead head;
+  int apart;  // with a halo, in float32: input channels of a chunk that are summed apart; launch_conv_tile sets it
 };
 
 // Halo tiles only for forward problems whose weights were packed for them.

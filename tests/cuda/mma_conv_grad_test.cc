@@ -175,7 +175,7 @@ TEST(MmaConvGrad, SumsTheBias) {
     for (double& value : want.values<double>()) value = 1;
     for (size_t i = 0; i < dy.values<double>().size(); ++i)
       want.values<double>()[i % static_cast<size_t>(shape.c)] += dy.values<double>()[i];
-    EXPECT_TRUE(close(tensor_of(db.values(), want.shape()), want, rounding(want, shape.pixels())));
+    EXPECT_TRUE(close(tensor_of(db.values(), want.shape()), want, chain_rounding(want, shape.pixels())));
   };
   in_every_schedule([&] { check(DType::f16, {1, 5, 7, 33}); });
   check(DType::f32, {1, 1, 1, 3});

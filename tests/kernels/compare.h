@@ -29,17 +29,21 @@ inline double largest(const Tensor& t) {
 inline Tolerance double_sums(const Tensor& want) { return {.absolute = 1e-13 * std::max(largest(want), 1e-3)}; }
 
 // What a float32 sum of K products errs by, as a part of the terms' size. Rounding errors walk: about 2^-24 * sqrt(K),
-// kept small by summing in two levels. Bound: 4e-8 * sqrt(K), and nothing else from K = 49 on.
-//
-// Shorter sums are one chain and cannot all keep it. K of 1, 2: rounding the result alone takes up to 2^-24 = 6.0e-8 of
-// the largest. Up to 8: the operation before it, a product or a partial sum as large, takes as much again, 1.2e-7.
-// Up to 48: a chain whose partial sums grow evenly to the largest result errs by 1.45e-8 * sqrt(K) of it as a standard
-// deviation (0.42 * 2^-24 a rounding, a third of K full-sized ones), so the bound is 2.8 of those, and hundreds of
-// thousands of results meet 5: measured were 1.9 times the bound, or 4.97 * 2^-24, at most. What such a chain may err
-// by, (K + 1)/2 units for its sums and one for its products, is allowed, up to 5 units of 2^-24.
+// kept small by summing in two levels, and below K = 49 by summing in double and rounding once (kernels/short_sums.h).
+// Bound: 4e-8 * sqrt(K). For K = 1 and 2 that is less than 2^-24 = 6.0e-8 of the result, which is the least that any
+// float32 result may err by, and so the bound; its part over 1 is for the error of the sum in double.
 inline double float_sum_error(int64_t length) {
-  const auto K = static_cast<double>(length);
-  return length < 49 ? std::min((K + 3) / 2, 5.0) * 0x1p-24 : 4e-8 * std::sqrt(K);
+  return std::max(1.0001 * 0x1p-24, 4e-8 * std::sqrt(static_cast<double>(length)));
+}
+
+// The same where short sums too are chains of float32, as gradients of batch norm, interpolation and biases of the
+// tensor-core kernels are. Such a chain errs by up to (K + 1)/2 units of 2^-24 for its sums and one for its products.
+// One whose partial sums grow evenly to the largest result errs by 1.45e-8 * sqrt(K) of it as a standard deviation
+// (0.42 * 2^-24 a rounding, a third of K full-sized ones), so 4e-8 * sqrt(K) is 2.8 of those, and hundreds of thousands
+// of results meet 5: measured were 1.9 times the bound, or 4.97 * 2^-24, at most. 5 units are allowed.
+inline double float_chain_error(int64_t length) {
+  if (length >= 49) return float_sum_error(length);
+  return std::min((static_cast<double>(length) + 3) / 2, 5.0) * 0x1p-24;
 }
 
 // The largest result stands for the terms' size. Where a test has a handful of results, all of them may be near 0 by
@@ -47,6 +51,9 @@ inline double float_sum_error(int64_t length) {
 // terms.
 inline Tolerance rounding(const Tensor& want, int64_t length, double deviation = 0) {
   return {.absolute = float_sum_error(length) * std::max(largest(want), deviation)};
+}
+inline Tolerance chain_rounding(const Tensor& want, int64_t length, double deviation = 0) {
+  return {.absolute = float_chain_error(length) * std::max(largest(want), deviation)};
 }
 
 // "(1,2,3,4)" for an element of an NHWC tensor.

@@ -264,7 +264,7 @@ TEST(CpuGradient, Resampling) {
       check({"upsample_bilinear_grad",
              {random_values(to, 3)},
              {y},
-             float_sum_error(4 * to.h * to.w),  // at most, where y is 1x1
+             float_chain_error(4 * to.h * to.w),  // at most, where y is 1x1
              [](Backend& on, const Tensors& t, Tensors& out, Grad mode) {
                on.upsample_bilinear_grad(t[0], out[0], mode);
              }});
