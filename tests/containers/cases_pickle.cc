@@ -80,7 +80,9 @@ void add_objects(std::vector<Case>& out) {
   unread(22, "Sparse", global("torch._utils", "_rebuild_sparse_tensor"), "sparse");
   unread(23, "Complex", global("torch", "ComplexFloatStorage"), "complex");
   unread(23, "OtherTensor", global("torch._utils", "_rebuild_nested_tensor"), "a kind of tensor that is not read");
-  unread(23, "Untyped", global("torch.storage", "UntypedStorage"), "untyped");
+  unread(23, "Untyped", global("torch.storage", "_UntypedStorage"), "untyped");
+  unread(23, "UInt64", global("torch", "uint64"), "an element type that is not read");
+  unread(23, "Float8", global("torch", "float8_e4m3fn"), "an element type that is not read");
 }
 
 void add_machine(std::vector<Case>& out) {
