@@ -31,11 +31,6 @@ std::string view_of(const PickleStorage& storage) {
   return std::to_string(storage.view_elements) + " elements from " + std::to_string(storage.view_begin);
 }
 
-// Two texts of the pickle, either of which may be absent.
-std::string_view text_or_none(const Pickle& pickle, const PickleValue& value) {
-  return value.kind == PickleKind::text ? pickle.text(value) : std::string_view();
-}
-
 }  // namespace
 
 void check_shape(std::span<const int64_t> dims, std::span<const int64_t> strides, int64_t offset,
@@ -83,7 +78,7 @@ void check_storages(const Pickle& pickle, const PthRecords& records) {
           Checked::from_signed(storage.elements))
         refuse("a view of " + view_of(storage) + ", beyond the storage of " + std::to_string(storage.elements));
     });
-    const std::string_view view_key = text_or_none(pickle, storage.view_key);
+    const std::string_view view_key = pickle.text(storage.view_key);
     const PickleStorage& same = *views.emplace(view_key, &storage).first->second;
     if (pickle.text(same.key) != key || same.view_begin != storage.view_begin ||
         same.view_elements != storage.view_elements)
@@ -105,9 +100,7 @@ Checkpoint assemble_pth(const Pickle& pickle, const std::function<PthClaim(const
       if (tensor.empty) throw malformed("is a Parameter that was never given its values");
       plans.push_back(tensors.check(name, claim(tensor)));
     } catch (const Error& error) {
-      throw Error(error.code(), "tensor " + printable(name) + ": " + error.reason())
-          .at(error.byte().value_or(tensor.at))
-          .in(error.entry().empty() ? pickle.entry() : std::string_view(error.entry()));
+      throw Error(error.code(), "tensor " + printable(name) + ": " + error.reason()).at(tensor.at).in(pickle.entry());
     }
   }
   Checkpoint out;

@@ -60,6 +60,9 @@ void add_damage(StreamTable& t) {
   t.changed(138, "EndianIsText", "neither true nor false", [&](StreamShape& s) {
     s.sys_info = info(dict({{"little_endian", text("yes")}}));
   });
+  t.changed(138, "SysInfoVersionText", "another protocol version", [&](StreamShape& s) {
+    s.sys_info = info(dict({{"protocol_version", text("1001")}}));
+  });
   t.changed(138, "SysInfoIsList", "is no dictionary", [&](StreamShape& s) { s.sys_info = info("]"); });
   t.changed(138, "SysInfoDisagrees", "another protocol version than 1001", [&](StreamShape& s) {
     s.sys_info = info(dict({{"protocol_version", integer(1000)}}));
@@ -118,6 +121,21 @@ void add_stream_views(StreamTable& t) {
            "beyond the storage");
   t.refuse(145, "ViewNegative", stream_of(stream_tensor({2}, {1}, 0, view("v", -1, 3))), "no key, place and size");
   t.refuse(145, "ViewIsNumber", stream_of(stream_tensor({2}, {1}, 0, integer(1))), "no key, place and size");
+  t.refuse(145, "ViewOfTwo", stream_of(stream_tensor({2}, {1}, 0, tuple({text("v"), integer(0)}))),
+           "no key, place and size");
+  t.refuse(145, "ViewKeyNumber", stream_of(stream_tensor({2}, {1}, 0, integers({0, 0, 3}))), "no key, place and size");
+  t.refuse(145, "ViewPlaceText", stream_of(stream_tensor({2}, {1}, 0, tuple({text("v"), text("0"), integer(3)}))),
+           "no key, place and size");
+  t.refuse(145, "ViewSizeText", stream_of(stream_tensor({2}, {1}, 0, tuple({text("v"), integer(0), text("3")}))),
+           "no key, place and size");
+  t.refuse(145, "ViewSizeNegative", stream_of(stream_tensor({2}, {1}, 0, view("v", 0, -3))), "no key, place and size");
+  t.refuse(145, "ViewTwoSizes",
+           two(stream_tensor({2}, {1}, 0, view("v", 1, 2)), stream_tensor({2}, {1}, 0, view("v", 1, 3))),
+           "the view v is said to be 2 elements from 1 and 3 elements from 1");
+  t.refuse(145, "ViewOfTwoStorages",
+           two(stream_tensor({2}, {1}, 0, view("v", 1, 2)),
+               tensor(stream_storage(view("v", 1, 2), "1"), integer(0), integers({2}), integers({1}))),
+           "the view v is said to be");
   t.refuse(145, "OverTheView", stream_of(stream_tensor({3}, {1}, 0, view("v", 1, 2))),
            "tensor w: shape 3 at offset 0 reaches element 2 of a storage of 2");
   t.refuse(145, "ViewTwice",
@@ -153,6 +171,8 @@ void add_good(StreamTable& t) {
            stream_of(call(global("torch._utils", "_rebuild_tensor"),
                           {stream_storage(), integer(0), integers({2, 3}), integers({3, 1})})),
            {w});
+  t.accept(152, "LegacyOddSysInfo",
+           build_stream({.object = good_object(), .sys_info = begin() + "}(" + integer(1) + integer(2) + "u."}), {w});
   // Python 2: text without a type, dictionaries as lists of pairs.
   const std::string w2 = "U\x01w", pairs = list({list({w2, stream_tensor({2, 3}, {3, 1})})});
   t.accept(152, "LegacyPython2",
@@ -180,6 +200,13 @@ void add_pickle(StreamTable& t) {
   t.refuse(36, "LegacyEmptyParameter", stream_of(parameter + ")\x81"), "wrong arguments");
   t.refuse(36, "LegacyStateTooLong", stream_of(stream_tensor({2}, {1}) + tuple({"\x88", "\x88", "N", "N"}) + "b"),
            "a state for a value");
+  t.refuse(36, "LegacyStateOfHooks",
+           stream_of(stream_tensor({2}, {1}) + tuple({"\x88", "\x88", dict({{"a", "N"}})}) + "b"),
+           "a state for a value");
+  t.refuse(36, "LegacyStateNumber", stream_of(stream_tensor({2}, {1}) + tuple({integer(1), "\x88", "N"}) + "b"),
+           "a state for a value");
+  t.refuse(36, "LegacyStateList", stream_of(stream_tensor({2}, {1}) + "]b"), "a state for a value");
+  t.refuse(36, "LegacyStateOfTuple", stream_of(")" + tuple({"\x88", "\x88", "N"}) + "b"), "a state for a value");
   t.refuse(36, "LegacyStateOfText", stream_of(stream_tensor({2}, {1}) + tuple({"\x88", text("x"), "N"}) + "b"),
            "a state for a value");
   t.refuse(

@@ -68,11 +68,20 @@ void add_archive(TarTable& t) {
   t.files(149, "PaxSizeTwice", "gives the size twice",
           [](TarFiles& f) { f.insert(f.begin(), pax("9 size=1\n9 size=1\n")); });
   t.files(149, "PaxSizeText", "a size that is no number", [](TarFiles& f) { f.insert(f.begin(), pax("9 size=x\n")); });
+  t.files(149, "PaxSizeEmpty", "a size that is no number", [](TarFiles& f) { f.insert(f.begin(), pax("8 size=\n")); });
+  t.refuse(149, "PaxAtTheEnd", build_tar({pax("11 mtime=1\n")}, ""), "is cut");
+  t.refuse(149, "CutInThePadding", build_tar({{"a", "x"}}, "").substr(0, 600), "is cut");
+  TarFiles twice = tar_files();
+  twice.insert(twice.begin(), pax("11 size=" + std::to_string(twice[0].content.size()) + "\n"));
+  t.accept(152, "PaxSizeAgrees", build_tar(twice), {{"w", {2, 3}, {0, 1, 2, 3, 4, 5}}});
+  TarFiles many(30, {.name = std::string(20, 'a'), .content = ""});
+  t.refuse(149, "ManyOthers", build_tar(many), "it holds: aaaaaaaaaaaaaaaaaaaa, aaaa");
   t.files(149, "PaxSizeDisagrees", "two sizes of a member differ",
           [](TarFiles& f) { f.insert(f.begin(), pax("9 size=1\n")); });
   t.files(149, "PaxSizeOverflows", "overflows 64 bits",
           [](TarFiles& f) { f[0].size = "0", f.insert(f.begin(), pax("29 size=18446744073709551615\n")); });
-  for (const char* records : {"mtime", "99 mtime=1\n", "11 mtime=1x", "7 mtime\n", "1 mtime=1\n", "x mtime=1\n"})
+  for (const char* records : {"mtime", "99 mtime=1\n", "11 mtime=1x", "7 mtime\n", "1 mtime=1\n", "x mtime=1\n",
+                              "11 mtime:1\n", " mtime=1\n"})
     t.files(149, "PaxNoList", "no list of records", [&](TarFiles& f) { f.insert(f.begin(), pax(records)); });
 }
 
@@ -111,6 +120,10 @@ void add_pickles(TarTable& t) {
           "a state for a value");
   t.shape(36, "ParameterOfFour", {.object = object(empty + tuple({one, "N", "N", "\x88"}) + "b")},
           "a state for a value");
+  t.shape(36, "ParameterWithGradient", {.object = object(empty + tuple({one, one, "N", "\x88", "\x89"}) + "b")},
+          "a state for a value");
+  t.shape(36, "ParameterVolatile", {.object = object(empty + tuple({one, "N", "N", "\x88", "N"}) + "b")},
+          "a state for a value");
   t.shape(36, "ParameterWithHooks",
           {.object = object(empty + tuple({one, "N", dict({{"a", "N"}}), "\x88", "\x89"}) + "b")},
           "a state for a value");
@@ -139,6 +152,10 @@ void add_tensors(TarTable& t) {
   tensors(142, "TypeDiffers", tar_tensor(1, 2, {2}, {1}, 0, "IntTensor"), "another type than its storage");
   tensors(142, "TypeIsStorage", tar_tensor(1, 2, {2}, {1}, 0, "FloatStorage"), "not three parts");
   tensors(142, "NumberOfStorage", tar_tensor(2, 2, {2}, {1}), "the number 2 is given twice");
+  tensors(142, "NumberIsText", begin() + text("1") + integer(2) + global("torch", "FloatTensor") + "\x87.",
+          "not three parts");
+  tensors(142, "TypeIsText", begin() + integer(1) + integer(2) + text("x") + "\x87.", "not three parts");
+  tensors(142, "HeadOfTwo", begin() + integer(1) + integer(2) + "\x86.", "not three parts");
   tensors(142, "HeadIsNumber", pickled(1), "not three parts");
   tensors(142, "StorageIsText", begin() + integer(1) + text("2") + global("torch", "FloatTensor") + "\x87.",
           "has no number");
@@ -169,6 +186,9 @@ void add_tar_storages(TarTable& t) {
   storages(142, "ViewsAreNumber", good + pickled(1), "no list of views");
   storages(142, "BytesBehindStorages", good + none + "xy", "2 bytes follow the end");
   storages(145, "ViewOfThree", good + pickled_views({{3, 2, 0}}), "not four whole numbers");
+  storages(145, "ViewIsNumber", good + begin() + list({integer(3)}) + ".", "not four whole numbers");
+  storages(145, "ViewOfText", good + begin() + list({tuple({integer(3), integer(2), text("0"), integer(1)})}) + ".",
+           "not four whole numbers");
   storages(145, "ViewOfUnknown", good + pickled_views({{3, 9, 0, 1}}), "a view of storage 9");
   storages(145, "ViewOfView", good + pickled_views({{3, 2, 0, 1}, {4, 3, 0, 1}}), "a view of storage 3");
   storages(145, "ViewBeyond", good + pickled_views({{3, 2, 4, 3}}),

@@ -96,6 +96,9 @@ void add_storages(std::vector<Case>& out) {
                      ordered({{"a", tensor()}, {"b", tensor(second, integer(0), integers({1}), integers({1}))}}) + ".");
   };
   bad(87, "TwoTypes", two(storage("IntStorage")), "claimed as 6 x F32 and as 6 x I32");
+  bad(87, "TypedAndUntyped",
+      pth_of(tuple({tensor(storage("ByteStorage", "0", 24), integer(0), integers({6}), integers({1})), untyped})),
+      "claimed as 24 x U8 and as 24 x byte");
   bad(88, "TwoSizes", two(storage("FloatStorage", "0", 5)), "claimed as 6 x F32 and as 5 x F32");
   bad(89, "SecondPickle",
       build_pth(begin() + ordered({{"w", tensor()}}) + "." + begin() + global("os", "system") + "."),
