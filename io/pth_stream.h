@@ -12,6 +12,8 @@
 
 namespace furrow::io {
 
+class Pickle;
+
 // Whether `bytes` begin with the pickled magic number 0x1950a86a20f9469cfc6c.
 bool is_pth_stream(std::string_view bytes);
 
@@ -25,8 +27,7 @@ Checkpoint read_pth_stream(std::span<const std::byte> bytes, std::shared_ptr<con
                            const Limits& limits = {});
 
 // What stream and tar share: the dictionary about the machine that wrote the file. Throws malformed where it is none,
-// unsupported where it states another protocol than `protocol`, or big-endian data.
-class Pickle;
+// where it states another protocol than `protocol`, and unsupported where it states big-endian data.
 void check_sys_info(const Pickle& pickle, int64_t protocol, uint64_t at);
 
 }  // namespace furrow::io
