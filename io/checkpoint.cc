@@ -10,8 +10,11 @@
 #include "io/foreign.h"
 #include "io/mapped_file.h"
 #include "io/pth.h"
+#include "io/pth_stream.h"
+#include "io/pth_tar.h"
 #include "io/safetensors.h"
 #include "io/sha256.h"
+#include "io/tar.h"
 
 namespace furrow::io {
 namespace {
@@ -68,6 +71,8 @@ Checkpoint read_content(std::span<const std::byte> bytes, std::shared_ptr<const 
     open_training_checkpoint(out, bytes);
     return out;
   }
+  if (is_pth_stream(text)) return read_pth_stream(bytes, std::move(owner), limits);
+  if (is_tar(text)) return read_pth_tar(bytes, std::move(owner), limits);
   throw describe_foreign(bytes);
 }
 
@@ -90,8 +95,12 @@ Checkpoint read_checkpoint(const std::string& path, const Limits& limits) {
   return with_file(path, [&] {
     const auto file = MappedFile::open(path);
     const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
-    if (is_zip(text) && path.ends_with(".safetensors"))
-      throw Error(ErrorCode::malformed, "named .safetensors, but it is a zip that may hold a pickle")
+    const char* const pickled = is_zip(text)          ? "it is a zip that may hold a pickle"
+                                : is_pth_stream(text) ? "it is a legacy stream, which is a pickle"
+                                : is_tar(text)        ? "it is a tar that may hold a pickle"
+                                                      : nullptr;
+    if (pickled != nullptr && path.ends_with(".safetensors"))
+      throw Error(ErrorCode::malformed, std::string("named .safetensors, but ") + pickled)
           .at(0)
           .hint("if you trust where it comes from, rename it to .pth");
     Checkpoint out = read_checkpoint(file->bytes(), file, limits);

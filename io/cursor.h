@@ -15,16 +15,19 @@ namespace furrow::io {
 
 static_assert(std::endian::native == std::endian::little, "numbers in files are little-endian and loaded as they lie");
 
-// Reads forward from `at`. A read past the end throws ErrorCode::malformed: "the file ends inside WHAT".
+// Reads forward from `at`. A read past the end throws ErrorCode::malformed: "the file ends inside WHAT", at the byte
+// `origin` + at().
 class Cursor {
  public:
-  Cursor(std::span<const std::byte> bytes, uint64_t at, const char* what) : bytes_(bytes), at_(at), what_(what) {}
+  Cursor(std::span<const std::byte> bytes, uint64_t at, const char* what, uint64_t origin = 0)
+      : bytes_(bytes), at_(at), origin_(origin), what_(what) {}
 
   uint64_t at() const { return at_; }
   uint64_t left() const { return at_ < bytes_.size() ? bytes_.size() - at_ : 0; }
 
   std::span<const std::byte> take(uint64_t count) {
-    if (count > left()) throw Error(ErrorCode::malformed, std::string("the file ends inside ") + what_).at(at_);
+    if (count > left())
+      throw Error(ErrorCode::malformed, std::string("the file ends inside ") + what_).at(origin_ + at_);
     const auto out = bytes_.subspan(static_cast<size_t>(at_), static_cast<size_t>(count));
     at_ += count;
     return out;
@@ -46,7 +49,7 @@ class Cursor {
 
  private:
   std::span<const std::byte> bytes_;
-  uint64_t at_;
+  uint64_t at_, origin_;
   const char* what_;
 };
 

@@ -38,38 +38,7 @@ constexpr std::array kMagic = {
     ForeignMagic{"%PDF"sv, "a PDF document"},
 };
 
-constexpr std::string_view kLegacyMagic = "\x80\x02\x8a\x0al\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."sv;
-
 Error not_a_checkpoint(const std::string& what) { return Error(ErrorCode::malformed, what + ", not a checkpoint"); }
-
-// Length of a tar archive from its headers (POSIX ustar: octal size at 124, blocks of 512); more than `bytes` when cut.
-uint64_t tar_length(std::string_view bytes) {
-  uint64_t at = 0;
-  while (at + 512 <= bytes.size() && bytes.substr(at + 257, 5) == "ustar") {
-    uint64_t size = 0;
-    for (const char c : bytes.substr(at + 124, 11))
-      size = c >= '0' && c <= '7' ? size * 8 + static_cast<uint64_t>(c - '0') : size;
-    at += 512 + (size + 511) / 512 * 512;
-  }
-  return at;
-}
-
-Error describe_tar(std::string_view bytes) {
-  const uint64_t length = tar_length(bytes);
-  const std::string what = "a tar archive: the PyTorch container of 2017";
-  if (length > bytes.size())
-    return Error(ErrorCode::malformed, what + ", and it is cut: " + std::to_string(bytes.size()) + " of at least " +
-                                           std::to_string(length) + " bytes")
-        .at(bytes.size());
-  return Error(ErrorCode::unsupported, what + ", not read here").hint("load and re-save it with a current PyTorch");
-}
-
-Error describe_pickle(std::string_view bytes) {
-  if (bytes.starts_with(kLegacyMagic))
-    return Error(ErrorCode::unsupported, "legacy (pre-1.6) torch stream: not read by this version")
-        .hint("re-save with torch.save(..., _use_new_zipfile_serialization=True)");
-  return not_a_checkpoint("a bare pickle").hint("do not load it: a pickle can run code");
-}
 
 bool is_web_page(std::string_view bytes) {
   std::string start(bytes.substr(0, 256));
@@ -108,8 +77,8 @@ Error describe_text(std::string_view bytes) {
 Error describe_foreign(std::span<const std::byte> data) {
   const std::string_view bytes(reinterpret_cast<const char*>(data.data()), data.size());
   if (bytes.empty()) return not_a_checkpoint("an empty file").at(0);
-  if (bytes.size() > 262 && bytes.substr(257, 5) == "ustar") return describe_tar(bytes);
-  if (bytes[0] == '\x80' && bytes.size() > 1 && bytes[1] >= 2 && bytes[1] <= 5) return describe_pickle(bytes);
+  if (bytes[0] == '\x80' && bytes.size() > 1 && bytes[1] >= 2 && bytes[1] <= 5)
+    return not_a_checkpoint("a bare pickle").at(0).hint("do not load it: a pickle can run code");
   for (const ForeignMagic& magic : kMagic)
     if (bytes.starts_with(magic.bytes)) return not_a_checkpoint(std::string(magic.what)).at(0);
   if (is_text(bytes)) return describe_text(bytes).at(0);

@@ -8,8 +8,7 @@
 
 namespace furrow::io {
 
-// The refusal for `bytes`, in words that help: what it looks like and what to do. ErrorCode::unsupported for older
-// checkpoint containers, ErrorCode::malformed for everything else.
+// The refusal for `bytes`, in words that help: what it looks like and what to do. ErrorCode::malformed.
 Error describe_foreign(std::span<const std::byte> bytes);
 
 }  // namespace furrow::io

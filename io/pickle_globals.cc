@@ -17,35 +17,66 @@ constexpr std::array kAllowed = {
     AllowedGlobal{"__builtin__", "bytearray", PickleGlobal::byte_array},
     AllowedGlobal{"builtins", "bytearray", PickleGlobal::byte_array},
     AllowedGlobal{"_codecs", "encode", PickleGlobal::codecs_encode},
+    AllowedGlobal{"torch._utils", "_rebuild_tensor", PickleGlobal::rebuild_tensor_v1},
     AllowedGlobal{"torch._utils", "_rebuild_tensor_v2", PickleGlobal::rebuild_tensor},
+    AllowedGlobal{"torch._utils", "_rebuild_tensor_v3", PickleGlobal::rebuild_tensor_v3},
     AllowedGlobal{"torch._utils", "_rebuild_parameter", PickleGlobal::rebuild_parameter},
     AllowedGlobal{"torch.nn.parameter", "Parameter", PickleGlobal::parameter},
-    AllowedGlobal{"torch", "FloatStorage", PickleGlobal::storage, DType::f32},
-    AllowedGlobal{"torch", "DoubleStorage", PickleGlobal::storage, DType::f64},
-    AllowedGlobal{"torch", "HalfStorage", PickleGlobal::storage, DType::f16},
-    AllowedGlobal{"torch", "BFloat16Storage", PickleGlobal::storage, DType::bf16},
-    AllowedGlobal{"torch", "LongStorage", PickleGlobal::storage, DType::i64},
-    AllowedGlobal{"torch", "IntStorage", PickleGlobal::storage, DType::i32},
-    AllowedGlobal{"torch", "ShortStorage", PickleGlobal::storage, DType::i16},
-    AllowedGlobal{"torch", "CharStorage", PickleGlobal::storage, DType::i8},
-    AllowedGlobal{"torch", "ByteStorage", PickleGlobal::storage, DType::u8},
-    AllowedGlobal{"torch", "BoolStorage", PickleGlobal::storage, DType::boolean},
+    AllowedGlobal{"torch.autograd.variable", "Variable", PickleGlobal::parameter},
+    AllowedGlobal{"torch.storage", "UntypedStorage", PickleGlobal::untyped_storage},
+    AllowedGlobal{"torch", "UntypedStorage", PickleGlobal::untyped_storage},
     AllowedGlobal{"torch", "Size", PickleGlobal::size},
     AllowedGlobal{"torch", "device", PickleGlobal::device},
-    AllowedGlobal{"torch", "float32", PickleGlobal::inert},
-    AllowedGlobal{"torch", "float64", PickleGlobal::inert},
-    AllowedGlobal{"torch", "float16", PickleGlobal::inert},
-    AllowedGlobal{"torch", "bfloat16", PickleGlobal::inert},
-    AllowedGlobal{"torch", "int64", PickleGlobal::inert},
-    AllowedGlobal{"torch", "int32", PickleGlobal::inert},
-    AllowedGlobal{"torch", "int16", PickleGlobal::inert},
-    AllowedGlobal{"torch", "int8", PickleGlobal::inert},
-    AllowedGlobal{"torch", "uint8", PickleGlobal::inert},
-    AllowedGlobal{"torch", "bool", PickleGlobal::inert},
+    AllowedGlobal{"torch", "float32", PickleGlobal::element_type, DType::f32},
+    AllowedGlobal{"torch", "float64", PickleGlobal::element_type, DType::f64},
+    AllowedGlobal{"torch", "float16", PickleGlobal::element_type, DType::f16},
+    AllowedGlobal{"torch", "bfloat16", PickleGlobal::element_type, DType::bf16},
+    AllowedGlobal{"torch", "int64", PickleGlobal::element_type, DType::i64},
+    AllowedGlobal{"torch", "int32", PickleGlobal::element_type, DType::i32},
+    AllowedGlobal{"torch", "int16", PickleGlobal::element_type, DType::i16},
+    AllowedGlobal{"torch", "int8", PickleGlobal::element_type, DType::i8},
+    AllowedGlobal{"torch", "uint32", PickleGlobal::element_type, DType::u32},
+    AllowedGlobal{"torch", "uint16", PickleGlobal::element_type, DType::u16},
+    AllowedGlobal{"torch", "uint8", PickleGlobal::element_type, DType::u8},
+    AllowedGlobal{"torch", "bool", PickleGlobal::element_type, DType::boolean},
     AllowedGlobal{"numpy", "dtype", PickleGlobal::numpy_dtype},
     AllowedGlobal{"numpy.core.multiarray", "scalar", PickleGlobal::numpy_scalar},
     AllowedGlobal{"numpy._core.multiarray", "scalar", PickleGlobal::numpy_scalar},
 };
+
+// torch.NAMEStorage and torch.NAMETensor; until 2018 those of a GPU stood in torch.cuda.
+struct TypeWord {
+  std::string_view word;
+  DType dtype;
+};
+constexpr std::array kTypeWords = {TypeWord{"Float", DType::f32},     TypeWord{"Double", DType::f64},
+                                   TypeWord{"Half", DType::f16},      TypeWord{"Long", DType::i64},
+                                   TypeWord{"BFloat16", DType::bf16}, TypeWord{"Int", DType::i32},
+                                   TypeWord{"Short", DType::i16},     TypeWord{"Char", DType::i8},
+                                   TypeWord{"Byte", DType::u8},       TypeWord{"Bool", DType::boolean}};
+
+constexpr std::array kStorageTypes = [] {
+  std::array<AllowedGlobal, kTypeWords.size()> out{};
+  for (size_t i = 0; i < out.size(); ++i) out[i] = {"torch", "", PickleGlobal::storage, kTypeWords[i].dtype};
+  return out;
+}();
+constexpr std::array kTensorTypes = [] {
+  std::array<AllowedGlobal, kTypeWords.size()> out{};
+  for (size_t i = 0; i < out.size(); ++i) out[i] = {"torch", "", PickleGlobal::tensor_type, kTypeWords[i].dtype};
+  return out;
+}();
+
+// The entry for a storage or tensor class; null where it is none.
+const AllowedGlobal* typed_class(std::string_view module, std::string_view name) {
+  if (module != "torch" && module != "torch.cuda") return nullptr;
+  for (size_t i = 0; i < kTypeWords.size(); ++i) {
+    if (!name.starts_with(kTypeWords[i].word)) continue;
+    const std::string_view rest = name.substr(kTypeWords[i].word.size());
+    if (rest == "Storage") return &kStorageTypes[i];
+    if (rest == "Tensor") return &kTensorTypes[i];
+  }
+  return nullptr;
+}
 
 constexpr std::array<std::string_view, 5> kPicklers = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle"};
 
@@ -66,20 +97,24 @@ std::string unread_tensor(std::string_view module, std::string_view name) {
   if (name == "_rebuild_qtensor" || (name.starts_with("Q") && name.ends_with("Storage"))) return "a quantised tensor";
   if (has(name, "sparse")) return "a sparse tensor";
   if (name.starts_with("Complex") || name.starts_with("complex")) return "a complex tensor";
+  for (const char* type : {"uint", "int", "float", "bits", "qint", "quint"})
+    if (module == "torch" && name.starts_with(type)) return "an element type that is not read";
   if (name.starts_with("_rebuild_")) return "a kind of tensor that is not read";
-  if (name == "UntypedStorage" || name == "TypedStorage" || name == "_UntypedStorage") return "an untyped storage";
+  if (name == "TypedStorage" || name == "_UntypedStorage") return "an untyped storage";
   return "";
 }
 
 }  // namespace
 
-const AllowedGlobal& allowed_global(std::string_view module, std::string_view name, const char* opcode, uint64_t at) {
+const AllowedGlobal& allowed_global(std::string_view module, std::string_view name, const char* opcode, uint64_t at,
+                                    std::string_view entry) {
   for (const AllowedGlobal& allowed : kAllowed)
     if (allowed.module == module && allowed.name == name) return allowed;
+  if (const AllowedGlobal* const typed = typed_class(module, name)) return *typed;
 
   const std::string full = std::string(module) + "." + std::string(name);
   const auto refuse = [&](ErrorCode code, const std::string& what, const char* hint) {
-    throw Error(code, std::string(opcode) + " " + printable(full) + ": " + what).at(at).in("data.pkl").hint(hint);
+    throw Error(code, std::string(opcode) + " " + printable(full) + ": " + what).at(at).in(entry).hint(hint);
   };
   constexpr const char* kSave = "save the state_dict instead: torch.save(model.state_dict(), FILE)";
   const std::string_view top = module.substr(0, module.find('.'));

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "io/utf8.h"
+#include "kernels/checked.h"
 
 namespace furrow::io {
 namespace {
@@ -14,17 +15,17 @@ PickleValue value_of(PickleKind kind, int64_t number = 0) { return {.kind = kind
 
 }  // namespace
 
-PickleMachine::PickleMachine(std::span<const std::byte> bytes, const Limits& limits)
-    : limits_(limits), cursor_(bytes, 0, "the pickle"), pickle_(bytes) {}
+PickleMachine::PickleMachine(std::span<const std::byte> bytes, const Limits& limits, const PickleSource& source)
+    : limits_(limits), source_(source), cursor_(bytes, 0, "the pickle", source.at), pickle_(bytes, source) {}
 
 void PickleMachine::refuse(const std::string& reason) const {
-  throw Error(ErrorCode::malformed, pickle_opcode_name(op_) + ": " + reason).at(at_).in("data.pkl");
+  throw Error(ErrorCode::malformed, pickle_opcode_name(op_) + ": " + reason).at(source_.at + at_).in(source_.entry);
 }
 
 void PickleMachine::over(const char* what, uint64_t limit, uint64_t found) const {
   throw Error(ErrorCode::limit, std::string("the pickle has too many ") + what)
-      .at(at_)
-      .in("data.pkl")
+      .at(source_.at + at_)
+      .in(source_.entry)
       .limit(limit, found);
 }
 
@@ -108,7 +109,7 @@ void PickleMachine::push_text(PickleKind kind, uint64_t length) {
   const uint64_t begin = cursor_.at();
   const std::string_view text = cursor_.text(length);
   if (kind == PickleKind::text && !is_utf8(text)) refuse("text that is not UTF-8");
-  push({.kind = kind, .index = static_cast<uint32_t>(begin), .number = static_cast<int64_t>(length)});
+  push({.kind = kind, .index = Checked(begin).narrow<uint32_t>(), .number = Checked(length).signed_value()});
 }
 
 void PickleMachine::push_long(uint64_t length) {
@@ -258,7 +259,7 @@ bool PickleMachine::structure(uint8_t op) {
     case 'R':
     case 0x81: apply(); return true;
     case 'b': build(); return true;
-    case 'Q': persistent_storage(); return true;
+    case 'Q': persistent(); return true;
     default: return false;
   }
 }
@@ -270,7 +271,9 @@ Pickle PickleMachine::run() {
   for (uint64_t count = 1;; ++count) {
     if (count > limits_.pickle_opcodes) over("opcodes", limits_.pickle_opcodes, count);
     at_ = cursor_.at();
-    if (cursor_.left() == 0) throw Error(ErrorCode::malformed, "the pickle ends without STOP").at(at_).in("data.pkl");
+    if (at_ > limits_.pickle_bytes) over("bytes", limits_.pickle_bytes, at_);
+    if (cursor_.left() == 0)
+      throw Error(ErrorCode::malformed, "the pickle ends without STOP").at(source_.at + at_).in(source_.entry);
     op_ = cursor_.u8();
     if (op_ == '.') break;
     if (scalar(op_) || text(op_) || container(op_) || insertion(op_) || memo(op_) || structure(op_)) continue;
@@ -278,14 +281,33 @@ Pickle PickleMachine::run() {
   }
   pickle_.root_ = pop();
   if (!stack_.empty() || !marks_.empty()) refuse("values are left on the stack");
-  if (cursor_.left() > 0) refuse(std::to_string(cursor_.left()) + " bytes follow the end of the pickle");
   return std::move(pickle_);
 }
 
-Pickle run_pickle(std::span<const std::byte> bytes, const Limits& limits) {
+Pickle run_pickle_ahead(std::span<const std::byte> bytes, const Limits& limits, const PickleSource& source,
+                        uint64_t& length) {
+  return with_place(source.at, source.entry, [&] {
+    PickleMachine machine(bytes, limits, source);
+    Pickle pickle = machine.run();
+    length = machine.length();
+    return pickle;
+  });
+}
+
+Pickle run_pickle(std::span<const std::byte> bytes, const Limits& limits, const PickleSource& source) {
   if (bytes.size() > limits.pickle_bytes)
-    throw Error(ErrorCode::limit, "the pickle is too large").in("data.pkl").limit(limits.pickle_bytes, bytes.size());
-  return PickleMachine(bytes, limits).run();
+    throw Error(ErrorCode::limit, "the pickle is too large")
+        .at(source.at)
+        .in(source.entry)
+        .limit(limits.pickle_bytes, bytes.size());
+  uint64_t length = 0;
+  Pickle pickle = run_pickle_ahead(bytes, limits, source, length);
+  if (length < bytes.size())
+    throw Error(ErrorCode::malformed,
+                "STOP: " + std::to_string(bytes.size() - length) + " bytes follow the end of the pickle")
+        .at(source.at + length - 1)
+        .in(source.entry);
+  return pickle;
 }
 
 }  // namespace furrow::io

@@ -15,8 +15,9 @@ namespace furrow::io {
 
 class PickleMachine {
  public:
-  PickleMachine(std::span<const std::byte> bytes, const Limits& limits);
-  Pickle run();
+  PickleMachine(std::span<const std::byte> bytes, const Limits& limits, const PickleSource& source);
+  Pickle run();                                     // up to STOP
+  uint64_t length() const { return cursor_.at(); }  // of what was read
 
  private:
   // Groups of opcodes; each returns false where `op` is not one of its own. pickle_machine.cc
@@ -30,10 +31,15 @@ class PickleMachine {
   // What REDUCE, NEWOBJ, BUILD and BINPERSID mean for the allowed names. pickle_reduce.cc
   void apply();
   void build();
-  void persistent_storage();
+  void persistent();
+  void persistent_storage(const PickleValue& id);
+  void persistent_tensor(const PickleValue& id);
   void global(std::string_view module, std::string_view name, const char* opcode);
   PickleValue call(PickleGlobal callee, std::span<const PickleValue> args);
-  PickleValue rebuild_tensor(std::span<const PickleValue> args);
+  PickleValue rebuild_tensor(std::span<const PickleValue> args, PickleGlobal version);
+  PickleValue add_tensor(const PickleTensor& tensor);
+  bool build_parameter(const PickleValue& target, const PickleValue& state);
+  PickleValue ordered_pairs(const PickleValue& list);
 
   void push(PickleValue value);
   PickleValue pop();
@@ -60,6 +66,7 @@ class PickleMachine {
   [[noreturn]] void over(const char* what, uint64_t limit, uint64_t found) const;
 
   const Limits limits_;
+  const PickleSource source_;
   Cursor cursor_;
   Pickle pickle_;
   uint64_t at_ = 0;  // of the opcode being executed

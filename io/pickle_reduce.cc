@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 #include <string>
 
 #include "io/pickle_machine.h"
@@ -12,9 +13,8 @@ std::string_view Pickle::text(const PickleValue& value) const {
 std::span<const PickleValue> Pickle::items(const PickleValue& value) const { return nodes_.at(value.index).items; }
 
 void PickleMachine::global(std::string_view module, std::string_view name, const char* opcode) {
-  const AllowedGlobal& allowed = allowed_global(module, name, opcode, at_);
-  if (allowed.meaning == PickleGlobal::inert) return push({.kind = PickleKind::inert});
-  push({.kind = PickleKind::global,
+  const AllowedGlobal& allowed = allowed_global(module, name, opcode, source_.at + at_, source_.entry);
+  push({.kind = allowed.meaning == PickleGlobal::element_type ? PickleKind::element_type : PickleKind::global,
         .index = static_cast<uint32_t>(allowed.dtype),
         .number = static_cast<int64_t>(allowed.meaning)});
 }
@@ -32,8 +32,9 @@ PickleValue PickleMachine::call(PickleGlobal callee, std::span<const PickleValue
   const auto wrong = [&]() { refuse("wrong arguments for this name"); };
   switch (callee) {
     case PickleGlobal::ordered_dict:
-      if (!args.empty()) wrong();
-      return make(PickleKind::ordered_dict);
+      // Python 2 hands over the entries as a list of [key, value].
+      if (args.size() > 1 || (args.size() == 1 && kind(0) != PickleKind::list)) wrong();
+      return args.empty() ? make(PickleKind::ordered_dict) : ordered_pairs(args[0]);
     case PickleGlobal::counter:
       if (args.size() > 1 || (args.size() == 1 && !is_dict(args[0]))) wrong();
       return args.empty() ? make(PickleKind::dict) : args[0];
@@ -63,38 +64,86 @@ PickleValue PickleMachine::call(PickleGlobal callee, std::span<const PickleValue
       if (args.size() != 2 || kind(0) != PickleKind::numpy_dtype) wrong();
       if (kind(1) != PickleKind::encoded && kind(1) != PickleKind::bytes) wrong();
       return make(PickleKind::numpy_scalar, {args[0], args[1]});
-    case PickleGlobal::rebuild_tensor: return rebuild_tensor(args);
+    case PickleGlobal::rebuild_tensor_v1:
+    case PickleGlobal::rebuild_tensor:
+    case PickleGlobal::rebuild_tensor_v3: return rebuild_tensor(args, callee);
     case PickleGlobal::rebuild_parameter:
       if (args.size() != 3 || kind(0) != PickleKind::tensor || kind(1) != PickleKind::boolean || !is_dict(args[2]))
         wrong();
       return args[0];
     case PickleGlobal::parameter:
+      // As in the tar of 2017: BUILD brings the tensor.
+      if (args.empty() && source_.ids == PickleIds::tar) return add_tensor({.empty = true});
       if (args.empty() || args.size() > 2 || kind(0) != PickleKind::tensor) wrong();
       return args[0];
     case PickleGlobal::storage:
-    case PickleGlobal::inert: break;
+    case PickleGlobal::untyped_storage:
+    case PickleGlobal::tensor_type:
+    case PickleGlobal::element_type: break;
   }
   refuse("a name that is not to be applied");
 }
 
-// _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks)
-PickleValue PickleMachine::rebuild_tensor(std::span<const PickleValue> args) {
+PickleValue PickleMachine::ordered_pairs(const PickleValue& list) {
+  std::vector<PickleValue> entries;
+  for (const PickleValue& pair : pickle_.items(list)) {
+    const bool both = (is(pair, PickleKind::list) || is(pair, PickleKind::tuple)) && pickle_.items(pair).size() == 2;
+    if (!both) refuse("OrderedDict: an entry that is no key and value");
+    check_key(pickle_.items(pair)[0]);
+    entries.insert(entries.end(), pickle_.items(pair).begin(), pickle_.items(pair).end());
+  }
+  return make(PickleKind::ordered_dict, entries);
+}
+
+PickleValue PickleMachine::add_tensor(const PickleTensor& tensor) {
+  count_object();
+  const PickleValue value{
+      .kind = PickleKind::tensor, .index = static_cast<uint32_t>(pickle_.tensors_.size()), .number = 0};
+  pickle_.tensors_.push_back(tensor);
+  pickle_.tensors_.back().at = source_.at + at_;
+  return value;
+}
+
+// _rebuild_tensor(storage, offset, size, stride); v2 adds requires_grad, hooks; v3, for an untyped storage, the dtype.
+PickleValue PickleMachine::rebuild_tensor(std::span<const PickleValue> args, PickleGlobal version) {
   const auto all_integers = [&](const PickleValue& value) {
     return is(value, PickleKind::tuple) &&
            std::ranges::all_of(pickle_.items(value), [&](const PickleValue& v) { return is(v, PickleKind::integer); });
   };
-  if (args.size() != 6) refuse("_rebuild_tensor_v2 with " + std::to_string(args.size()) + " arguments");
-  if (!is(args[0], PickleKind::storage)) refuse("_rebuild_tensor_v2: the first argument is no storage");
-  if (!is(args[1], PickleKind::integer)) refuse("_rebuild_tensor_v2: the offset is no whole number of 64 bits");
-  if (!all_integers(args[2]) || !all_integers(args[3]))
-    refuse("_rebuild_tensor_v2: size or stride is no tuple of whole numbers");
-  if (!is(args[4], PickleKind::boolean) || !is_dict(args[5]) || !pickle_.items(args[5]).empty())
-    refuse("_rebuild_tensor_v2: wrong arguments behind the stride");
-  count_object();
-  const PickleValue value{
-      .kind = PickleKind::tensor, .index = static_cast<uint32_t>(pickle_.tensors_.size()), .number = 0};
-  pickle_.tensors_.push_back({args[0].index, args[1], args[2], args[3], at_});
-  return value;
+  const bool first = version == PickleGlobal::rebuild_tensor_v1, third = version == PickleGlobal::rebuild_tensor_v3;
+  const std::string name = first ? "_rebuild_tensor" : third ? "_rebuild_tensor_v3" : "_rebuild_tensor_v2";
+  if (args.size() != (first ? 4 : third ? 7 : 6)) refuse(name + " with " + std::to_string(args.size()) + " arguments");
+  if (!is(args[0], PickleKind::storage)) refuse(name + ": the first argument is no storage");
+  const PickleStorage& storage = pickle_.storages_[args[0].index];
+  if (storage.untyped != third)
+    refuse(name + (third ? ": the storage has a type of its own" : ": the storage has no type"));
+  if (!is(args[1], PickleKind::integer)) refuse(name + ": the offset is no whole number of 64 bits");
+  if (!all_integers(args[2]) || !all_integers(args[3])) refuse(name + ": size or stride is no tuple of whole numbers");
+  if (!first && (!is(args[4], PickleKind::boolean) || !is_dict(args[5]) || !pickle_.items(args[5]).empty()))
+    refuse(name + ": wrong arguments behind the stride");
+  if (third && !is(args[6], PickleKind::element_type)) refuse(name + ": the element type is none");
+  return add_tensor({.storage = args[0].index,
+                     .offset = args[1],
+                     .size = args[2],
+                     .stride = args[3],
+                     .dtype = third ? static_cast<DType>(args[6].index) : storage.dtype});
+}
+
+// The state of a Parameter as PyTorch 0.1 to 0.3 saved it: (tensor, gradient, hooks, requires_grad, volatile) for one
+// made without arguments, (requires_grad, volatile, hooks) for one that has its tensor.
+bool PickleMachine::build_parameter(const PickleValue& target, const PickleValue& state) {
+  if (source_.ids == PickleIds::zip || !is(target, PickleKind::tensor) || !is(state, PickleKind::tuple)) return false;
+  const auto items = pickle_.items(state);
+  const auto no_hooks = [&](const PickleValue& value) {
+    return is(value, PickleKind::none) || (is_dict(value) && pickle_.items(value).empty());
+  };
+  const auto flag = [&](size_t i) { return is(items[i], PickleKind::boolean); };
+  PickleTensor& tensor = pickle_.tensors_[target.index];
+  if (!tensor.empty) return items.size() == 3 && flag(0) && flag(1) && no_hooks(items[2]);
+  if (items.size() != 5 || !is(items[0], PickleKind::tensor) || !is(items[1], PickleKind::none)) return false;
+  if (!no_hooks(items[2]) || !flag(3) || !flag(4) || pickle_.tensors_[items[0].index].empty) return false;
+  tensor = pickle_.tensors_[items[0].index];
+  return true;
 }
 
 // The state that BUILD adds: `_metadata` of a state_dict, not needed; of a NumPy type (version, byte order, ...).
@@ -105,27 +154,59 @@ void PickleMachine::build() {
     const auto items = pickle_.items(state);
     if (items.size() >= 2 && is(items[1], PickleKind::text)) return add(target, items.subspan(1, 1));
   }
-  refuse("a state for a value that has none");
+  if (!build_parameter(target, state)) refuse("a state for a value that has none");
 }
 
-// ('storage', TYPE, key, location, elements)
-void PickleMachine::persistent_storage() {
+void PickleMachine::persistent() {
   const PickleValue id = pop();
+  if (source_.ids == PickleIds::none) refuse("a persistent id, which has no meaning here");
+  if (source_.ids == PickleIds::tar) return persistent_tensor(id);
+  persistent_storage(id);
+}
+
+void PickleMachine::persistent_tensor(const PickleValue& id) {
+  if (!is(id, PickleKind::text)) refuse("the persistent id is no text");
+  const std::string_view text = pickle_.text(id);
+  int64_t number = 0;
+  if (const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+      error != std::errc() || end != text.data() + text.size())
+    refuse("the persistent id " + printable(text, 40) + " is no whole number of 64 bits");
+  push(add_tensor({.id = number}));
+}
+
+void PickleMachine::persistent_storage(const PickleValue& id) {
+  const size_t parts = source_.ids == PickleIds::stream ? 6 : 5;
   if (!is(id, PickleKind::tuple)) refuse("the persistent id is no tuple");
   const auto items = pickle_.items(id);
-  if (items.size() != 5) refuse("a persistent id of " + std::to_string(items.size()) + " parts, not 5");
+  if (items.size() != parts)
+    refuse("a persistent id of " + std::to_string(items.size()) + " parts, not " + std::to_string(parts));
   if (!is(items[0], PickleKind::text) || pickle_.text(items[0]) != "storage")
     refuse("a persistent id that is no storage");
-  if (!is(items[1], PickleKind::global) || static_cast<PickleGlobal>(items[1].number) != PickleGlobal::storage)
+  const auto type = static_cast<PickleGlobal>(items[1].number);
+  if (!is(items[1], PickleKind::global) || (type != PickleGlobal::storage && type != PickleGlobal::untyped_storage))
     refuse("a persistent id without a storage class");
   if (!is(items[2], PickleKind::text) || !is(items[3], PickleKind::text))
     refuse("storage key and location are no text");
   if (!is(items[4], PickleKind::integer) || items[4].number < 0)
     refuse("the number of elements of a storage is no size");
+  const bool untyped = type == PickleGlobal::untyped_storage;
+  PickleStorage storage{.dtype = untyped ? DType::u8 : static_cast<DType>(items[1].index),
+                        .key = items[2],
+                        .elements = items[4].number,
+                        .untyped = untyped,
+                        .view_elements = items[4].number,
+                        .at = source_.at + at_};
+  if (parts == 6 && !is(items[5], PickleKind::none)) {
+    const auto view = is(items[5], PickleKind::tuple) ? pickle_.items(items[5]) : std::span<const PickleValue>();
+    const bool whole = view.size() == 3 && is(view[0], PickleKind::text) && is(view[1], PickleKind::integer) &&
+                       is(view[2], PickleKind::integer) && view[1].number >= 0 && view[2].number >= 0;
+    if (!whole) refuse("the view of a storage is no key, place and size");
+    storage.view_key = view[0], storage.view_begin = view[1].number, storage.view_elements = view[2].number;
+  }
   count_object();
   const PickleValue value{
       .kind = PickleKind::storage, .index = static_cast<uint32_t>(pickle_.storages_.size()), .number = 0};
-  pickle_.storages_.push_back({static_cast<DType>(items[1].index), items[2], items[4].number, at_});
+  pickle_.storages_.push_back(storage);
   push(value);
 }
 

@@ -1,6 +1,9 @@
 #include "io/pth.h"
 
 #include <algorithm>
+#include <bit>
+#include <charconv>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -13,8 +16,9 @@
 namespace furrow::io {
 namespace {
 
-constexpr int kNewestVersion = 10;  // of PyTorch's archive format
-constexpr size_t kMaxRecord = 64;   // bytes of `version` and `byteorder`
+constexpr uint64_t kNewestVersion = 10;  // of PyTorch's archive format
+constexpr uint64_t kNewestFormat = 1;    // of `.format_version`, PyTorch 2.6
+constexpr size_t kMaxRecord = 64;        // bytes of `version`, `byteorder` and other short records
 
 // Content of a short record; "" where it is longer than any valid one.
 std::string short_text(const ZipArchive& zip, const ZipEntry& entry) {
@@ -63,21 +67,40 @@ void refuse_torchscript(const ZipArchive& zip, const std::string& root) {
           .hint("save the state_dict instead: torch.save(model.state_dict(), FILE)");
 }
 
-void check_version(const ZipArchive& zip, const std::string& root) {
-  const ZipEntry* entry = zip.find(root + "version");
-  if (entry == nullptr) return;
-  const std::string record = short_text(zip, *entry);
-  std::string_view text = record;
+// The number in a record (UINT64_MAX where it is larger); none where the archive has no such record.
+std::optional<uint64_t> number_in(const ZipArchive& zip, const std::string& record, const char* what) {
+  const ZipEntry* entry = zip.find(record);
+  if (entry == nullptr) return std::nullopt;
+  const std::string content = short_text(zip, *entry);
+  std::string_view text = content;
   while (text.ends_with('\n')) text.remove_suffix(1);
-  if (text.empty() || text.find_first_not_of("0123456789") != text.npos)
-    throw Error(ErrorCode::malformed, "the archive version is no number").at(entry->header_at).in(entry->name);
-  // Without leading zeros a number of three digits is over the limit already, however long it is.
-  text.remove_prefix(std::min(text.find_first_not_of('0'), text.size()));
-  if (text.size() > 2 || std::stoi("0" + std::string(text)) > kNewestVersion)
-    throw Error(ErrorCode::unsupported,
-                "archive version " + printable(text) + " is newer than " + std::to_string(kNewestVersion))
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool too_large = error == std::errc::result_out_of_range;
+  if (end != text.data() + text.size() || text.empty() || (error != std::errc() && !too_large))
+    throw Error(ErrorCode::malformed, std::string("the ") + what + " is no number")
         .at(entry->header_at)
         .in(entry->name);
+  return too_large ? UINT64_MAX : number;
+}
+
+void check_newest(const ZipArchive& zip, const std::string& record, const char* what, uint64_t newest) {
+  const auto number = number_in(zip, record, what);
+  if (!number || *number <= newest) return;
+  const ZipEntry& entry = *zip.find(record);
+  throw Error(ErrorCode::unsupported, std::string(what) + " " + printable(short_text(zip, entry), 30) +
+                                          " is newer than " + std::to_string(newest))
+      .at(entry.header_at)
+      .in(entry.name);
+}
+
+// A promise about where the records lie, which rewriting the zip breaks without harm; but it must be one.
+void check_alignment(const ZipArchive& zip, const std::string& root) {
+  const auto alignment = number_in(zip, root + ".storage_alignment", "storage alignment");
+  if (alignment && !std::has_single_bit(*alignment))
+    throw Error(ErrorCode::malformed, "storage alignment " + std::to_string(*alignment) + ", no power of two")
+        .at(zip.find(root + ".storage_alignment")->header_at)
+        .in(root + ".storage_alignment");
 }
 
 void check_byte_order(const ZipArchive& zip, const std::string& root) {
@@ -95,7 +118,9 @@ Checkpoint read_pth(std::span<const std::byte> bytes, std::shared_ptr<const void
   const ZipArchive zip(bytes, limits);
   const std::string root = find_root(zip);
   refuse_torchscript(zip, root);
-  check_version(zip, root);
+  check_newest(zip, root + "version", "archive version", kNewestVersion);
+  check_newest(zip, root + ".format_version", "format version", kNewestFormat);
+  check_alignment(zip, root);
   check_byte_order(zip, root);
   const ZipEntry& record = *zip.find(root + "data.pkl");
   if (record.size > limits.pickle_bytes)
@@ -105,18 +130,15 @@ Checkpoint read_pth(std::span<const std::byte> bytes, std::shared_ptr<const void
         .limit(limits.pickle_bytes, record.size);
   const ZipData content = zip.read(record);
   const Pickle pickle = run_pickle(content.bytes, limits);
-  PthSelection selection = select_tensors(pickle, limits);
-
-  PthTensors tensors(zip, root, pickle, std::move(owner), bytes.size(), limits);
-  std::vector<PthTensors::Plan> plans;
-  for (const auto& [name, value] : selection.tensors) plans.push_back(tensors.check(name, value));
-  Checkpoint out;
-  for (PthTensors::Plan& plan : plans) out.tensors.push_back(tensors.build(std::move(plan)));
+  const std::string data = root + "data/";
+  PthRecords records(data);
+  for (const ZipEntry& entry : zip.entries())
+    if (entry.name.starts_with(data)) records.add(entry.name.substr(data.size()), entry.stored, &entry);
+  check_storages(pickle, records);
+  PthTensors tensors(records, std::move(owner), bytes.size(), limits);
+  Checkpoint out = assemble_pth(
+      pickle, [&](const PickleTensor& tensor) { return claim_of(pickle, tensor, limits); }, tensors, limits);
   out.container = "zip .pth";
-  out.nested_under = std::move(selection.nested_under);
-  out.stripped_prefix = std::move(selection.stripped_prefix);
-  out.metadata = std::move(selection.metadata);
-  out.notes = std::move(selection.notes);
   const auto unverified = std::ranges::count_if(zip.entries(), [](const ZipEntry& entry) { return !entry.verified; });
   if (unverified > 0) out.notes.push_back("CRC not stored: " + std::to_string(unverified) + " records unverified");
   note_non_finite(out.tensors, out.notes);

@@ -18,7 +18,9 @@ constexpr size_t kMaxMetadataVisits = 10'000;
 // "_orig_mod.module." and the like; deeper is no wrapper that exists.
 constexpr int kMaxPrefixes = 4;
 
-Error malformed(const std::string& reason) { return Error(ErrorCode::malformed, reason).in("data.pkl"); }
+Error malformed(const Pickle& pickle, const std::string& reason) {
+  return Error(ErrorCode::malformed, reason).in(pickle.entry());
+}
 
 // Calls `each(key, value)` for every entry of the dictionary.
 template <class Each>
@@ -52,27 +54,28 @@ bool is_long(const PickleValue& value) {
     keys.push_back(key_text(pickle, key));
     if (line.size() < 200) line += (line.empty() ? "" : ", ") + keys.back();
   });
-  throw malformed(keys.empty() ? "an empty dictionary: no tensors" : "no named tensors in it; keys found: " + line)
+  throw malformed(pickle,
+                  keys.empty() ? "an empty dictionary: no tensors" : "no named tensors in it; keys found: " + line)
       .details(std::move(keys))
       .hint("weights are looked for under model_state_dict, state_dict, model and at the top");
 }
 
-[[noreturn]] void refuse_root(const PickleValue& root) {
+[[noreturn]] void refuse_root(const Pickle& pickle, const PickleValue& root) {
   if (root.kind == PickleKind::tensor)
     throw Error(ErrorCode::unsupported, "a single tensor without a name")
-        .in("data.pkl")
+        .in(pickle.entry())
         .hint("save a dictionary of tensors");
   const char* what = root.kind == PickleKind::list || root.kind == PickleKind::tuple     ? "a list"
                      : root.kind == PickleKind::integer || root.kind == PickleKind::real ? "a number"
                                                                                          : "a plain value";
-  throw malformed(std::string("holds ") + what + ", not a dictionary of tensors");
+  throw malformed(pickle, std::string("holds ") + what + ", not a dictionary of tensors");
 }
 
 void check_unique_keys(const Pickle& pickle, const PickleValue& dict) {
   std::unordered_set<std::string_view> seen;
   for_entries(pickle, dict, [&](const PickleValue& key, const PickleValue&) {
     if (key.kind == PickleKind::text && !seen.insert(pickle.text(key)).second)
-      throw malformed("the key " + printable(pickle.text(key)) + " comes twice");
+      throw malformed(pickle, "the key " + printable(pickle.text(key)) + " comes twice");
   });
 }
 
@@ -122,14 +125,22 @@ void take_tensor(const Pickle& pickle, const PickleValue& key, const PickleValue
     return;
   }
   const uint64_t at = pickle.tensor(value).at;
-  if (key.kind != PickleKind::text) throw malformed("a tensor whose name is no text: " + key_text(pickle, key)).at(at);
+  if (key.kind != PickleKind::text)
+    throw malformed(pickle, "a tensor whose name is no text: " + key_text(pickle, key)).at(at);
   const std::string_view name = pickle.text(key);
   if (name.size() > limits.name_bytes)
-    throw Error(ErrorCode::limit, "tensor name too long").at(at).in("data.pkl").limit(limits.name_bytes, name.size());
-  if (name.find('\0') != name.npos) throw malformed("a tensor name with a zero byte: " + printable(name)).at(at);
+    throw Error(ErrorCode::limit, "tensor name too long")
+        .at(at)
+        .in(pickle.entry())
+        .limit(limits.name_bytes, name.size());
+  if (name.find('\0') != name.npos)
+    throw malformed(pickle, "a tensor name with a zero byte: " + printable(name)).at(at);
   out.tensors.emplace_back(name, value);
   if (out.tensors.size() > limits.tensors)
-    throw Error(ErrorCode::limit, "too many tensors").at(at).in("data.pkl").limit(limits.tensors, out.tensors.size());
+    throw Error(ErrorCode::limit, "too many tensors")
+        .at(at)
+        .in(pickle.entry())
+        .limit(limits.tensors, out.tensors.size());
 }
 
 template <class T>
@@ -186,7 +197,7 @@ bool scalar_text(const Pickle& pickle, const PickleValue& value, std::string& ou
 
 PthSelection select_tensors(const Pickle& pickle, const Limits& limits) {
   const PickleValue root = pickle.root();
-  if (!is_dict(root)) refuse_root(root);
+  if (!is_dict(root)) refuse_root(pickle, root);
   check_unique_keys(pickle, root);
   PthSelection out;
   PickleValue weights = root;

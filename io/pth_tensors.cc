@@ -9,21 +9,6 @@ namespace {
 
 Error malformed(const std::string& reason) { return Error(ErrorCode::malformed, reason); }
 
-bool is_plain_key(std::string_view key) {
-  return !key.empty() &&
-         key.find_first_not_of("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_.-") == key.npos &&
-         key.find_first_not_of('.') != key.npos;
-}
-
-std::vector<int64_t> numbers(const Pickle& pickle, const PickleValue& tuple, const char* what) {
-  std::vector<int64_t> out;
-  for (const PickleValue& value : pickle.items(tuple)) {
-    if (value.number < 0) throw malformed(std::string("negative ") + what + " " + std::to_string(value.number));
-    out.push_back(value.number);
-  }
-  return out;
-}
-
 // Dense in row-major order; the stride of an axis of length 1 means nothing.
 bool is_dense(const PthTensors::Plan& tensor) {
   if (tensor.elements == 0) return true;
@@ -60,28 +45,21 @@ void gather(const PthTensors::Plan& tensor, const std::byte* from, std::byte* to
 
 }  // namespace
 
-PthTensors::PthTensors(const ZipArchive& zip, std::string root, const Pickle& pickle, std::shared_ptr<const void> owner,
-                       uint64_t file_bytes, const Limits& limits)
-    : zip_(zip),
-      root_(std::move(root)),
-      pickle_(pickle),
+bool PthRecords::add(std::string_view key, std::span<const std::byte> stored, const ZipEntry* entry) {
+  return by_key_.try_emplace(std::string(key), PthRecord{name(key), stored, entry}).second;
+}
+
+const PthRecord* PthRecords::find(std::string_view key) const {
+  const auto it = by_key_.find(std::string(key));
+  return it == by_key_.end() ? nullptr : &it->second;
+}
+
+PthTensors::PthTensors(const PthRecords& records, std::shared_ptr<const void> owner, uint64_t file_bytes,
+                       const Limits& limits)
+    : records_(records),
       owner_(std::move(owner)),
       limits_(limits),
-      budget_(Checked(file_bytes) * limits.expand_factor + limits.expand_slack) {
-  std::unordered_map<std::string_view, const PickleStorage*> first;
-  for (const PickleStorage& storage : pickle.storages()) {
-    const std::string_view key = pickle.text(storage.key);
-    if (!is_plain_key(key))
-      throw malformed("a storage key that is no plain name: " + printable(key)).at(storage.at).in("data.pkl");
-    const PickleStorage& other = *first.emplace(key, &storage).first->second;
-    if (other.dtype != storage.dtype || other.elements != storage.elements)
-      throw malformed("record data/" + std::string(key) + " is claimed as " + std::to_string(other.elements) + " x " +
-                      std::string(name(other.dtype)) + " and as " + std::to_string(storage.elements) + " x " +
-                      std::string(name(storage.dtype)))
-          .at(storage.at)
-          .in("data.pkl");
-  }
-}
+      budget_(Checked(file_bytes) * limits.expand_factor + limits.expand_slack) {}
 
 void PthTensors::charge(const Checked& bytes) {
   used_ += bytes;
@@ -90,62 +68,44 @@ void PthTensors::charge(const Checked& bytes) {
                                       " bytes, over the limit of " + std::to_string(budget_.value()));
 }
 
-void PthTensors::check_claims(Plan& out, const PickleTensor& tensor) {
-  const PickleStorage& storage = pickle_.storage(tensor);
-  const Checked width = size_of(storage.dtype);
-  const std::string record = root_ + "data/" + std::string(pickle_.text(storage.key));
-  out.dtype = storage.dtype;
-  out.record = zip_.find(record);
-  if (out.record == nullptr) throw malformed("its record " + printable(record) + " is missing");
-  if (Checked::from_signed(storage.elements) * width != Checked(out.record->size))
-    throw malformed("claims " + std::to_string(storage.elements) + " elements of " + std::to_string(width.value()) +
-                    " bytes; its record " + printable(record) + " has " + std::to_string(out.record->size) + " bytes");
-  const size_t rank = pickle_.items(tensor.size).size();
-  if (rank > limits_.rank)
-    throw Error(ErrorCode::limit,
-                "has " + std::to_string(rank) + " axes, over the limit of " + std::to_string(limits_.rank));
-  out.dims = numbers(pickle_, tensor.size, "size");
-  out.strides = numbers(pickle_, tensor.stride, "stride");
-  if (out.strides.size() != rank)
-    throw malformed("has " + std::to_string(rank) + " sizes and " + std::to_string(out.strides.size()) + " strides");
-  if (tensor.offset.number < 0) throw malformed("negative offset " + std::to_string(tensor.offset.number));
-  out.offset = static_cast<uint64_t>(tensor.offset.number);
+PthTensors::Plan PthTensors::check(const std::string& name, PthClaim claim) {
+  Plan out;
+  out.name = name;
+  out.dtype = claim.dtype;
+  out.record = records_.find(claim.key);
+  if (out.record == nullptr) throw malformed("its record " + printable(records_.name(claim.key)) + " is missing");
+  const uint64_t record_size = out.record->size();
+  if (Checked(claim.elements) * claim.width != Checked(record_size))
+    throw malformed("claims " + std::to_string(claim.elements) + " elements of " + std::to_string(claim.width) +
+                    " bytes; its record " + printable(out.record->name) + " has " + std::to_string(record_size) +
+                    " bytes");
+  require(claim.begin <= claim.end && claim.end <= record_size, "views lie in their storages");
+  const uint64_t width = size_of(claim.dtype), room = (claim.end - claim.begin) / width;
   // `most` counts an empty axis as 1, so that no product of any subset of the axes can wrap either.
-  Checked elements = 1, most = 1, last = out.offset;
-  for (size_t i = 0; i < rank; ++i) {
-    const Checked size = Checked::from_signed(out.dims[i]);
+  Checked elements = 1, most = 1, last = claim.offset;
+  for (size_t i = 0; i < claim.dims.size(); ++i) {
+    const Checked size = Checked::from_signed(claim.dims[i]);
     elements *= size;
     most *= std::max<uint64_t>(size.value(), 1);
-    if (size > Checked(0)) last += (size - 1) * Checked::from_signed(out.strides[i]);
+    if (size > Checked(0)) last += (size - 1) * Checked::from_signed(claim.strides[i]);
   }
   (most * width).signed_value();
   out.elements = elements.value();
-  const bool inside = out.elements == 0 ? out.offset <= static_cast<uint64_t>(storage.elements)
-                                        : last < Checked::from_signed(storage.elements);
-  if (!inside)
-    throw malformed("shape " + dims_to_string(out.dims) + " at offset " + std::to_string(out.offset) +
-                    " reaches element " + std::to_string(last.value()) + " of a storage of " +
-                    std::to_string(storage.elements));
+  if (out.elements == 0 ? claim.offset > room : last >= Checked(room))
+    throw malformed("shape " + dims_to_string(claim.dims) + " at offset " + std::to_string(claim.offset) +
+                    " reaches element " + std::to_string(last.value()) + " of a storage of " + std::to_string(room));
+  out.at = (Checked(claim.offset) * width + claim.begin).value();
+  out.dims = std::move(claim.dims), out.strides = std::move(claim.strides);
   out.dense = is_dense(out);
   if (!out.dense) charge(elements * width);
-  if (out.record->deflated && data_.emplace(out.record, ZipData{}).second) charge(out.record->size);
-}
-
-PthTensors::Plan PthTensors::check(const std::string& name, const PickleValue& value) {
-  const PickleTensor& tensor = pickle_.tensor(value);
-  Plan out;
-  out.name = name;
-  try {
-    check_claims(out, tensor);
-  } catch (const Error& error) {
-    throw Error(error.code(), "tensor " + printable(name) + ": " + error.reason()).at(tensor.at).in("data.pkl");
-  }
+  if (out.record->deflated() && data_.emplace(out.record, ZipData{}).second) charge(record_size);
   return out;
 }
 
-const ZipData& PthTensors::data_of(const ZipEntry& record) {
+const ZipData& PthTensors::data_of(const PthRecord& record) {
   ZipData& data = data_[&record];
-  if (data.bytes.data() == nullptr) data = zip_.read(record);
+  if (data.bytes.data() == nullptr)
+    data = record.deflated() ? read_zip_entry(*record.entry) : ZipData{record.stored, {}};
   return data;
 }
 
@@ -154,11 +114,11 @@ NamedTensor PthTensors::build(Plan plan) {
   const size_t width = size_of(plan.dtype), size = static_cast<size_t>(plan.elements) * width;
   NamedTensor out;
   if (plan.dense) {
-    out.bytes = data.bytes.subspan(plan.elements == 0 ? 0 : static_cast<size_t>(plan.offset) * width, size);
+    out.bytes = data.bytes.subspan(plan.elements == 0 ? 0 : static_cast<size_t>(plan.at), size);
     out.owner = data.owner ? data.owner : owner_;
   } else {
     const auto copy = std::make_shared<std::vector<std::byte>>(size);
-    gather(plan, data.bytes.data() + static_cast<size_t>(plan.offset) * width, copy->data());
+    gather(plan, data.bytes.data() + static_cast<size_t>(plan.at), copy->data());
     out.bytes = *copy;
     out.owner = copy;
   }

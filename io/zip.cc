@@ -83,9 +83,10 @@ uint64_t check_local(std::span<const std::byte> bytes, const ZipCentral& central
   const uint16_t name_size = cursor.u16(), extra_size = cursor.u16();
   if (cursor.text(name_size) != central.name) refuse("name");
   const auto extra = cursor.take(extra_size);
-  resolve_zip_extra(extra, central.header_at, central.name, size, compressed, nullptr);
+  const auto rest = resolve_zip_extra(extra, central.header_at, central.name, size, compressed, nullptr);
   // With a data descriptor the local header may still hold zeros: it was written before the data.
   const bool later = (central.flags & kZipDescriptorFlag) != 0;
+  check_zip64_rest(rest, central, later);
   if (crc != central.crc && !(later && crc == 0)) refuse("CRC");
   if (compressed != central.compressed && !(later && compressed == 0)) refuse("compressed size");
   if (size != central.size && !(later && size == 0)) refuse("size");
@@ -172,7 +173,7 @@ std::string lower(std::string_view text) {
 
 }  // namespace
 
-ZipArchive::ZipArchive(std::span<const std::byte> bytes, const Limits& limits) : bytes_(bytes) {
+ZipArchive::ZipArchive(std::span<const std::byte> bytes, const Limits& limits) {
   const ZipDirectory directory = read_zip_directory(bytes, limits);
   std::unordered_set<std::string> seen;
   for (const ZipCentral& central : directory.entries) {
@@ -182,7 +183,8 @@ ZipArchive::ZipArchive(std::span<const std::byte> bytes, const Limits& limits) :
     entry.header_at = central.header_at;
     entry.has_descriptor = (central.flags & kZipDescriptorFlag) != 0;
     const uint64_t at = check_local(bytes, central, directory.begin);
-    if (Checked(at) + central.compressed > Checked(directory.begin))
+    const Checked end = with_place(central.header_at, central.name, [&] { return Checked(at) + central.compressed; });
+    if (end > Checked(directory.begin))
       throw malformed(entry, "its " + std::to_string(central.compressed) + " bytes run into the directory");
     entry.stored = bytes.subspan(static_cast<size_t>(at), static_cast<size_t>(central.compressed));
     if (!seen.insert(lower(entry.name)).second) throw malformed(entry, "two entries of this name");
@@ -190,7 +192,7 @@ ZipArchive::ZipArchive(std::span<const std::byte> bytes, const Limits& limits) :
     entries_.push_back(entry);
   }
   check_tiling(bytes, directory, entries_);
-  check_size_claims(entries_, bytes.size(), limits);
+  with_place(directory.begin, "zip directory", [&] { check_size_claims(entries_, bytes.size(), limits); });
   for (ZipEntry& entry : entries_) verify(entry);
 }
 
@@ -199,7 +201,7 @@ const ZipEntry* ZipArchive::find(std::string_view name) const {
   return it == by_name_.end() ? nullptr : &entries_[it->second];
 }
 
-ZipData ZipArchive::read(const ZipEntry& entry) const {
+ZipData read_zip_entry(const ZipEntry& entry) {
   if (!entry.deflated) return {entry.stored, nullptr};
   const auto content = std::make_shared<std::vector<std::byte>>();
   content->reserve(static_cast<size_t>(entry.size));

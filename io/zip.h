@@ -30,6 +30,9 @@ struct ZipData {
   std::shared_ptr<const void> owner;
 };
 
+// The content of an entry of an archive that was opened (so that its size is known to be true).
+ZipData read_zip_entry(const ZipEntry& entry);
+
 // Accepted: stored and deflated entries, zip64, data descriptors, an archive comment. Every byte of the file must
 // belong to exactly one record: entries tile the file from byte 0 to the directory, the directory reaches to its end
 // record, so nothing can hide before, between, behind or inside another. Local and central headers must agree.
@@ -42,10 +45,9 @@ class ZipArchive {
 
   const std::vector<ZipEntry>& entries() const { return entries_; }  // in directory order
   const ZipEntry* find(std::string_view name) const;                 // null: none
-  ZipData read(const ZipEntry& entry) const;
+  ZipData read(const ZipEntry& entry) const { return read_zip_entry(entry); }
 
  private:
-  std::span<const std::byte> bytes_;
   std::vector<ZipEntry> entries_;
   std::unordered_map<std::string_view, size_t> by_name_;
 };

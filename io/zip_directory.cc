@@ -1,5 +1,6 @@
 #include "io/zip_directory.h"
 
+#include <array>
 #include <string>
 
 #include "io/cursor.h"
@@ -157,17 +158,19 @@ ZipCentral read_central(Cursor& cursor, const Limits& limits) {
   cursor.take(comment_size);
   check_name(entry.name, entry.at, limits);
   if (disk != 0) throw Error(ErrorCode::unsupported, "a zip split over several files").at(entry.at).in(entry.name);
-  resolve_zip_extra(extra, entry.at, entry.name, entry.size, entry.compressed, &entry.header_at);
+  const auto rest = resolve_zip_extra(extra, entry.at, entry.name, entry.size, entry.compressed, &entry.header_at);
+  check_zip64_rest(rest, entry, false);
   check_method(entry);
   return entry;
 }
 
 }  // namespace
 
-void resolve_zip_extra(std::span<const std::byte> extra, uint64_t at, std::string_view name, uint64_t& size,
-                       uint64_t& compressed, uint64_t* header_at) {
+std::span<const std::byte> resolve_zip_extra(std::span<const std::byte> extra, uint64_t at, std::string_view name,
+                                             uint64_t& size, uint64_t& compressed, uint64_t* header_at) {
   const auto refuse = [&](const char* why) { throw Error(ErrorCode::malformed, why).at(at).in(name); };
   bool have64 = false;
+  std::span<const std::byte> rest;
   for (Cursor cursor(extra, 0, "an extra field"); cursor.left() > 0;) {
     if (cursor.left() < 4) refuse("the extra data of the entry is no list of fields");
     const uint16_t id = cursor.u16(), length = cursor.u16();
@@ -182,13 +185,37 @@ void resolve_zip_extra(std::span<const std::byte> extra, uint64_t at, std::strin
         if (field.left() < 8) refuse("the zip64 extra field is too short");
         *value = field.u64();
       }
+    rest = field.take(field.left());
   }
   if (!have64 && (size == kIn64 || compressed == kIn64 || (header_at != nullptr && *header_at == kIn64)))
     refuse("the zip64 extra field is missing");
+  return rest;
+}
+
+void check_zip64_rest(std::span<const std::byte> rest, const ZipCentral& truth, bool later) {
+  const std::array<uint64_t, 3> values = {truth.size, truth.compressed, truth.header_at};
+  Cursor cursor(rest, 0, "a zip64 extra field");
+  bool right = true;
+  for (size_t next = 0; right && cursor.left() >= 8;) {
+    const uint64_t value = cursor.u64();
+    if (later && value == 0) continue;
+    while (next < values.size() && values[next] != value) ++next;
+    right = next++ < values.size();
+  }
+  if (cursor.left() == 4) right = right && cursor.u32() == 0;
+  if (!right || cursor.left() > 0)
+    throw Error(ErrorCode::malformed, "the zip64 extra field contradicts the header")
+        .at(truth.header_at)
+        .in(truth.name);
 }
 
 ZipDirectory read_zip_directory(std::span<const std::byte> bytes, const Limits& limits) {
-  const End end = read_end(bytes);
+  // What overflows here are the places and sizes that the end records state.
+  const End end = with_place(bytes.size(), "zip directory", [&] {
+    const End stated = read_end(bytes);
+    (void)(Checked(stated.begin) + stated.size);
+    return stated;
+  });
   if (Checked(end.begin) + end.size != Checked(end.end))
     throw malformed("the directory is said to lie at " + std::to_string(end.begin) + " with " +
                         std::to_string(end.size) + " bytes, which does not reach to its end record",

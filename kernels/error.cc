@@ -64,6 +64,11 @@ void Error::set_file(std::string_view path) {
   if (file_.empty()) file_ = shortened(path, 160);
 }
 
+void Error::set_place(uint64_t byte, std::string_view entry) {
+  if (!byte_) byte_ = byte;
+  if (entry_.empty()) entry_ = printable(entry);
+}
+
 std::string Error::line() const {
   std::string out = "error[" + std::string(name(code_)) + "]: ";
   if (!file_.empty()) out += file_ + ": ";

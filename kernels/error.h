@@ -50,6 +50,8 @@ class Error : public std::exception {
 
   // Names the file, unless an inner layer already did.
   void set_file(std::string_view path);
+  // Says where in the file: what an inner layer did not say already.
+  void set_place(uint64_t byte, std::string_view entry);
 
   ErrorCode code() const { return code_; }
   const std::string& reason() const { return reason_; }
@@ -90,6 +92,18 @@ auto with_file(std::string_view path, Body&& body) -> decltype(body()) {
     return body();
   } catch (Error& error) {
     error.set_file(path);
+    throw;
+  }
+}
+
+// Runs `body`; an Error that leaves it without a byte or an entry is given these: arithmetic on sizes that a file
+// states (kernels/checked.h) knows what went wrong, its caller knows where the sizes stand.
+template <class Body>
+auto with_place(uint64_t byte, std::string_view entry, Body&& body) -> decltype(body()) {
+  try {
+    return body();
+  } catch (Error& error) {
+    error.set_place(byte, entry);
     throw;
   }
 }

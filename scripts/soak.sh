@@ -32,7 +32,7 @@ echo "| what | amount | result |"
 echo "|---|---|---|"
 
 # name of the target -> folder of its corpus
-declare -A corpus=([zip]=zip [pickle]=pickle [pth]=pth [safetensors]=safetensors [png_walk]=png
+declare -A corpus=([zip]=zip [pickle]=pickle [pth]=pth [stream]=stream [tar]=tar [safetensors]=safetensors [png_walk]=png
   [png_decode]=png [jpeg]=jpeg)
 failed=0
 fuzz() {  # fuzz TARGET: leaves its log and its exit status in $work

@@ -67,7 +67,7 @@ struct ModelInfo {
   std::string citation;
   std::string source_sha256;  // of the file the weights were first taken from, 64 hex digits or ""
 
-  std::string container;  // "safetensors", "zip .pth"
+  std::string container;  // as io/checkpoint.h names it
   std::string sha256;     // of the whole file read, 64 hex digits
   uint64_t file_bytes = 0;
   std::vector<std::string> notes;  // warnings in words

@@ -28,7 +28,9 @@ struct Case {
 std::vector<Case> pickle_cases();       // 1-58: opcodes, names, strings, dictionaries
 std::vector<Case> tensor_cases();       // 59-90: storages, shapes, persistent ids
 std::vector<Case> zip_cases();          // 91-130
-std::vector<Case> foreign_cases();      // 131-150 files that are no checkpoint; 152, 161 legacy streams
+std::vector<Case> foreign_cases();      // 146-150: files that are no checkpoint
+std::vector<Case> stream_cases();       // 131-145 legacy streams; 152, 161 good ones; and what else they bring up
+std::vector<Case> tar_cases();          // the same for the tar of 2017, named Tar...
 std::vector<Case> accepted_cases();     // 151-178
 std::vector<Case> safetensors_cases();  // 179-208
 

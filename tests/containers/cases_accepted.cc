@@ -90,6 +90,16 @@ void add_types(Table& t) {
   t.typed(159, "Char", "CharStorage", "\x07\xff", {7, -1});
   t.typed(159, "Byte", "ByteStorage", "\x07\xff", {7, 255});
   t.typed(159, "Bool", "BoolStorage", std::string("\0\1", 2), {0, 1});
+  // Types without a storage class of their own, as PyTorch 2 saves them.
+  t.accept(159, "UInt16",
+           pth_of(call(global("torch._utils", "_rebuild_tensor_v3"),
+                       {tuple({text("storage"), global("torch.storage", "UntypedStorage"), text("0"), text("cpu"),
+                               integer(6)}) +
+                            "Q",
+                        integer(1), integers({2}), integers({1}), "\x89", global("collections", "OrderedDict") + ")R",
+                        global("torch", "uint16")}),
+                  {little(0xFFFF00020001, 6)}),
+           {{"w", {2}, {2, 65535}}});
   t.typed(165, "NotANumber", "FloatStorage", little(0x7FC00000, 4) + little(0x7F800000, 4), {kNan, kInf},
           "non-finite values in w");
   t.typed(165, "HalfInfinity", "HalfStorage", little(0xFC00, 2), {-kInf}, "non-finite values in w");
@@ -149,6 +159,19 @@ void add_containers(Table& t) {
   t.zipped(169, "DescriptorZip64", [](auto& f, ZipShape&) {
     for (ZipFile& file : f) file.descriptor = 24, file.local_extra = little(1, 2) + little(8, 2) + little(0, 8);
   });
+  // As PyTorch writes an entry that begins behind 4 GiB: the local extra field holds its place alone.
+  t.zipped(169, "LocalPlaceIn64",
+           [](auto& f, ZipShape&) { f[0].local_extra = little(1, 2) + little(8, 2) + little(0, 8); });
+  // And one of more than 4 GiB: sizes of 0 before the data, the true ones in the extra field.
+  t.zipped(169, "LocalSizesIn64", [](auto& f, ZipShape&) {
+    f[0].descriptor = 24;
+    f[0].local_extra =
+        little(1, 2) + little(24, 2) + little(f[0].content.size(), 8) + little(f[0].content.size(), 8) + little(0, 8);
+  });
+  // As Go writes it: the place in the extra field of the directory as well.
+  t.zipped(167, "CentralPlaceTwice",
+           [](auto& f, ZipShape&) { f[0].extra = little(1, 2) + little(8, 2) + little(0, 8); });
+  t.zipped(167, "CentralDisk", [](auto& f, ZipShape&) { f[0].extra = little(1, 2) + little(4, 2) + little(0, 4); });
   t.zipped(169, "Padding", [](auto& f, ZipShape&) {
     for (ZipFile& file : f) file.local_extra = "FB" + little(5, 2) + "ZZZZZ";
   });

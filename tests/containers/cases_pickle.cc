@@ -80,7 +80,9 @@ void add_objects(std::vector<Case>& out) {
   unread(22, "Sparse", global("torch._utils", "_rebuild_sparse_tensor"), "sparse");
   unread(23, "Complex", global("torch", "ComplexFloatStorage"), "complex");
   unread(23, "OtherTensor", global("torch._utils", "_rebuild_nested_tensor"), "a kind of tensor that is not read");
-  unread(23, "Untyped", global("torch.storage", "UntypedStorage"), "untyped");
+  unread(23, "Untyped", global("torch.storage", "_UntypedStorage"), "untyped");
+  unread(23, "UInt64", global("torch", "uint64"), "an element type that is not read");
+  unread(23, "Float8", global("torch", "float8_e4m3fn"), "an element type that is not read");
 }
 
 void add_machine(std::vector<Case>& out) {
@@ -120,6 +122,29 @@ void add_machine(std::vector<Case>& out) {
   wrong("OrderedDictOfOne", "collections", "OrderedDict", {integer(1)});
   wrong("CounterOfNumber", "collections", "Counter", {integer(1)});
   wrong("SetOfNumber", "builtins", "set", {integer(1)});
+  const std::string hooked = dict({{"a", "N"}});
+  wrong("WrongHooks", "torch._utils", "_rebuild_tensor_v2", {storage(), integer(0), ")", ")", "\x89", integer(0)});
+  wrong("WithHooks", "torch._utils", "_rebuild_tensor_v2", {storage(), integer(0), ")", ")", "\x89", hooked});
+  wrong("ParameterFlag", "torch._utils", "_rebuild_parameter", {tensor(), integer(1), "}"});
+  wrong("ParameterHooks", "torch._utils", "_rebuild_parameter", {tensor(), "\x88", integer(1)});
+  wrong("ParameterOfThree", "torch.nn.parameter", "Parameter", {tensor(), "\x88", "\x88"});
+  wrong("ParameterOfNothing", "torch.nn.parameter", "Parameter", {});
+  wrong("OrderedDictOfTwo", "collections", "OrderedDict", {"]", "]"});
+  wrong("CounterOfTwo", "collections", "Counter", {"}", "}"});
+  wrong("SetOfTwo", "builtins", "set", {"]", "]"});
+  wrong("EncodeOfOne", "_codecs", "encode", {text("a")});
+  wrong("EncodeToNumber", "_codecs", "encode", {text("a"), integer(1)});
+  wrong("DeviceOfNothing", "torch", "device", {});
+  wrong("DeviceOfThree", "torch", "device", {text("cpu"), integer(0), integer(0)});
+  wrong("SizeOfTwo", "torch", "Size", {")", ")"});
+  wrong("DtypeOfFour", "numpy", "dtype", {text("f8"), "\x89", "\x88", "\x88"});
+  wrong("TensorTypeApplied", "torch", "FloatTensor", {});
+  wrong("UntypedApplied", "torch.storage", "UntypedStorage", {});
+  const std::string f8 = call(global("numpy", "dtype"), {text("f8")});
+  bad(38, "ScalarOfText", pth_of(call(global("numpy.core.multiarray", "scalar"), {f8, text("x")})), "REDUCE");
+  bad(36, "DtypeStateShort", pth_of(f8 + tuple({integer(3)}) + "b"), "a state for a value");
+  bad(36, "DtypeStateNumber", pth_of(f8 + tuple({integer(3), integer(4)}) + "b"), "a state for a value");
+  bad(36, "DtypeStateList", pth_of(f8 + "]b"), "a state for a value");
   wrong("EncodeOtherCodec", "_codecs", "encode", {text("a"), text("zlib")});
   wrong("EncodeNumber", "_codecs", "encode", {integer(1), text("latin1")});
   wrong("ByteArrayOfThree", "builtins", "bytearray", {"N", "N", "N"});

@@ -134,7 +134,8 @@ std::vector<Case> safetensors_cases() {
 
 std::vector<Case> all_cases() {
   std::vector<Case> out;
-  for (auto* group : {&pickle_cases, &tensor_cases, &zip_cases, &foreign_cases, &accepted_cases, &safetensors_cases})
+  for (auto* group : {&pickle_cases, &tensor_cases, &zip_cases, &foreign_cases, &stream_cases, &tar_cases,
+                      &accepted_cases, &safetensors_cases})
     for (Case& one : group()) out.push_back(std::move(one));
   return out;
 }

@@ -68,6 +68,20 @@ void add_storages(std::vector<Case>& out) {
   bad(82, "UnknownStorageClass", id({tag, global("torch", "FooStorage"), key, cpu, integer(6)}),
       "unknown storage class");
   bad(82, "NoStorageClass", id({tag, global("torch", "device"), key, cpu, integer(6)}), "without a storage class");
+  const std::string untyped = tuple({tag, global("torch.storage", "UntypedStorage"), key, cpu, integer(24)}) + "Q";
+  const auto third = [](const std::vector<std::string>& storage_and_type) {
+    return pth_of(call(global("torch._utils", "_rebuild_tensor_v3"),
+                       {storage_and_type[0], integer(0), integers({2}), integers({1}), "\x89",
+                        global("collections", "OrderedDict") + ")R", storage_and_type[1]}));
+  };
+  bad(82, "UntypedByV2", pth_of(tensor(untyped, integer(0), integers({6}), integers({1}))), "the storage has no type");
+  bad(82, "TypedByV3", third({storage(), global("torch", "uint16")}), "the storage has a type of its own");
+  bad(82, "TypeIsText", third({untyped, text("uint16")}), "the element type is none");
+  bad(82, "TypeApplied", pth_of(call(global("torch", "float32"), {})), "applied to a value");
+  bad(82, "FirstRebuildOfFive",
+      pth_of(call(global("torch._utils", "_rebuild_tensor"),
+                  {storage(), integer(0), integers({2}), integers({1}), "\x89"})),
+      "_rebuild_tensor with 5 arguments");
   bad(83, "OtherTag", id({text("module"), type, key, cpu, integer(6)}), "no storage");
   bad(84, "OtherArity", id({tag, type, key, cpu}), "4 parts");
   bad(85, "NoTuple", pth_of(tensor(text("0") + "Q", integer(0), integers({6}), integers({1}))), "no tuple");
@@ -82,6 +96,9 @@ void add_storages(std::vector<Case>& out) {
                      ordered({{"a", tensor()}, {"b", tensor(second, integer(0), integers({1}), integers({1}))}}) + ".");
   };
   bad(87, "TwoTypes", two(storage("IntStorage")), "claimed as 6 x F32 and as 6 x I32");
+  bad(87, "TypedAndUntyped",
+      pth_of(tuple({tensor(storage("ByteStorage", "0", 24), integer(0), integers({6}), integers({1})), untyped})),
+      "claimed as 24 x U8 and as 24 x byte");
   bad(88, "TwoSizes", two(storage("FloatStorage", "0", 5)), "claimed as 6 x F32 and as 5 x F32");
   bad(89, "SecondPickle",
       build_pth(begin() + ordered({{"w", tensor()}}) + "." + begin() + global("os", "system") + "."),

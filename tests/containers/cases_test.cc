@@ -87,12 +87,8 @@ TEST_P(CheckpointCase, GetsItsAnswer) {
     EXPECT_NE(line.find(test.says), std::string::npos) << line;
     EXPECT_LE(line.size(), 500u);
     for (const char c : line) EXPECT_GE(static_cast<unsigned char>(c), 0x20) << line;
-    if (kMeasured) {
-      EXPECT_LE(seconds.count(), 1.0) << line;
-    }
-    if (memory_measured) {
-      EXPECT_LE(peak_kib() - before, 64 * 1024) << line;
-    }
+    if (kMeasured) { EXPECT_LE(seconds.count(), 1.0) << line; }
+    if (memory_measured) { EXPECT_LE(peak_kib() - before, 64 * 1024) << line; }
   }
 }
 

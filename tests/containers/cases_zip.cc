@@ -151,6 +151,17 @@ void add_names(Table& t) {
           [](ZipFile& f) { f.size = f.packed = 0xFFFFFFFF, f.extra = little(1, 2) + little(4, 2) + "abcd"; });
   t.entry(125, "Zip64FieldTwice", 1, "two zip64",
           [](ZipFile& f) { f.extra = little(1, 2) + little(0, 2) + little(1, 2) + little(0, 2); });
+  t.entry(125, "Zip64Contradicts", 1, "contradicts the header",
+          [](ZipFile& f) { f.extra = little(1, 2) + little(8, 2) + little(99, 8); });
+  t.entry(125, "Zip64LocalContradicts", 1, "contradicts the header",
+          [](ZipFile& f) { f.local_extra = little(1, 2) + little(16, 2) + little(24, 8) + little(25, 8); });
+  t.entry(125, "Zip64FieldLong", 1, "contradicts the header", [](ZipFile& f) {
+    f.extra = little(1, 2) + little(32, 2) + little(24, 8) + little(24, 8) + std::string(16, '\0');
+  });
+  t.entry(125, "Zip64FieldOdd", 1, "contradicts the header",
+          [](ZipFile& f) { f.extra = little(1, 2) + little(3, 2) + "abc"; });
+  t.entry(125, "Zip64OtherDisk", 1, "contradicts the header",
+          [](ZipFile& f) { f.extra = little(1, 2) + little(4, 2) + little(1, 4); });
   t.entry(125, "ExtraNoList", 1, "no list of fields", [](ZipFile& f) { f.extra = "abc"; });
   t.entry(125, "ExtraTooLong", 1, "runs over", [](ZipFile& f) { f.extra = little(9, 2) + little(9, 2) + "abc"; });
   t.entry(125, "SecondName", 1, "second name", [](ZipFile& f) { f.extra = little(0x7075, 2) + little(1, 2) + "a"; });
@@ -182,6 +193,19 @@ void add_rest(Table& t) {
   };
   order("ByteOrderMiddle", "middle", ErrorCode::malformed);
   order("ByteOrderBig", "big", ErrorCode::unsupported);
+  const auto record = [&](const char* label, const char* name, const std::string& text, const std::string& says,
+                          ErrorCode code = ErrorCode::malformed) {
+    t.files(
+        130, label, says, [&](Files& f) { f.push_back({.name = std::string("archive/") + name, .content = text}); },
+        code);
+  };
+  record("FormatVersionText", ".format_version", "one", "the format version is no number");
+  record("FormatVersionEmpty", ".format_version", "", "the format version is no number");
+  record("FormatVersionNew", ".format_version", "2", "is newer than 1", ErrorCode::unsupported);
+  record("AlignmentText", ".storage_alignment", "64 bytes", "the storage alignment is no number");
+  record("AlignmentZero", ".storage_alignment", "0", "storage alignment 0, no power of two");
+  record("AlignmentOdd", ".storage_alignment", "48", "storage alignment 48, no power of two");
+  record("AlignmentHuge", ".storage_alignment", "99999999999999999999", "no power of two");
   t.files(130, "ByteOrderTwice", "two entries of this name", [](Files& f) {
     for (int i = 0; i < 2; ++i) f.push_back({.name = "archive/byteorder", .content = "little"});
   });

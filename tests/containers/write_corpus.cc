@@ -1,4 +1,5 @@
-// write_checkpoint_corpus DIR: writes the cases as seeds for the fuzz targets, DIR/{zip,pickle,pth,safetensors}/NAME.
+// write_checkpoint_corpus DIR: writes the cases as seeds for the fuzz targets,
+// DIR/{zip,pickle,pth,stream,tar,safetensors}/NAME.
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -75,6 +76,8 @@ int main(int argc, char** argv) {
   using namespace furrow::testing;
   if (argc != 2) return std::fprintf(stderr, "usage: write_checkpoint_corpus DIR\n"), 2;
   const fs::path root = argv[1];
+  for (const Case& one : stream_cases()) put(root / "stream", std::to_string(one.number) + "_" + one.name, one.bytes);
+  for (const Case& one : tar_cases()) put(root / "tar", std::to_string(one.number) + "_" + one.name, one.bytes);
   for (const Case& one : all_cases()) {
     const std::string name = std::to_string(one.number) + "_" + one.name;
     if (one.bytes.starts_with("PK")) put(root / "zip", name, one.bytes);

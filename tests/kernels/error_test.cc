@@ -39,6 +39,45 @@ TEST(Checked, ThrowsInsteadOfWrapping) {
   EXPECT_THROW(big.signed_value(), Error);
   EXPECT_THROW(Checked::from_signed(-1), Error);
   EXPECT_EQ((Checked(6) * 7).value(), 42u);
+  Checked sum = 5;
+  sum += 4, sum -= 2, sum *= 3;
+  EXPECT_EQ(sum, Checked(21));
+  EXPECT_THROW(sum -= 22, Error);
+}
+
+TEST(Checked, NarrowsOnlyWhatFits) {
+  EXPECT_EQ(Checked(255).narrow<uint8_t>(), 255);
+  EXPECT_EQ(Checked(INT32_MAX).narrow<int32_t>(), INT32_MAX);
+  EXPECT_EQ(Checked(UINT64_MAX).narrow<uint64_t>(), UINT64_MAX);
+  EXPECT_EQ(Checked(INT64_MAX).signed_value(), INT64_MAX);
+  try {
+    (void)Checked(256).narrow<uint8_t>();
+    FAIL();
+  } catch (const Error& error) { EXPECT_EQ(error.line(), "error[malformed]: the size 256 does not fit 8 bits"); }
+  EXPECT_THROW(Checked(uint64_t{1} << 31).narrow<int32_t>(), Error);
+  EXPECT_THROW(Checked(uint64_t{1} << 63).signed_value(), Error);
+}
+
+TEST(Checked, RoundsUpWithoutWrapping) {
+  EXPECT_EQ(Checked(0).rounded_up(512), Checked(0));
+  EXPECT_EQ(Checked(1).rounded_up(512), Checked(512));
+  EXPECT_EQ(Checked(512).rounded_up(512), Checked(512));
+  EXPECT_THROW(Checked(UINT64_MAX).rounded_up(512), Error);
+}
+
+TEST(Checked, TheCallerSaysWhere) {
+  const auto line = [](auto&& body) -> std::string {
+    try {
+      with_place(24, "data/0", body);
+    } catch (const Error& error) { return error.line(); }
+    return "";
+  };
+  EXPECT_EQ(line([] { return Checked(UINT64_MAX) + 1; }),
+            "error[malformed]: at byte 24 (data/0): a size overflows 64 bits");
+  // What is known already stays.
+  EXPECT_EQ(line([] { throw Error(ErrorCode::malformed, "cut").at(3); }), "error[malformed]: at byte 3 (data/0): cut");
+  EXPECT_EQ(line([] { throw Error(ErrorCode::malformed, "cut").in("x"); }), "error[malformed]: at byte 24 (x): cut");
+  EXPECT_EQ(with_place(1, "", [] { return Checked(3); }), Checked(3));
 }
 
 }  // namespace
