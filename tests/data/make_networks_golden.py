@@ -22,6 +22,7 @@ KEYS = {'attention_unet': 'attention-unet', 'resnet50_unet': 'resnet50-unet',
         'resnet50_attention_unet': 'resnet50-attention-unet'}
 GOLDENS = {'attention': 'attention-unet base 4, 3 -> 1, transposed',
            'attention_bilinear': 'attention-unet base 4, 4 -> 2, bilinear',
+           'labhai': 'unet base 4, 4 -> 2, bilinear',
            'resnet50': 'resnet50-unet base 4, 3 -> 1, transposed',
            'resnet50_bilinear': 'resnet50-unet base 4, 3 -> 2, bilinear',
            'resnet50_attention': 'resnet50-attention-unet base 4, 3 -> 1, transposed'}

@@ -81,6 +81,7 @@ struct Golden {
 };
 const Golden kGoldens[] = {{"attention", {"attention-unet", 4, 3, 1, false}},
                            {"attention_bilinear", {"attention-unet", 4, 4, 2, true}},
+                           {"labhai", {"unet", 4, 4, 2, true}},
                            {"resnet50", {"resnet50-unet", 4, 3, 1, false}},
                            {"resnet50_bilinear", {"resnet50-unet", 4, 3, 2, true}},
                            {"resnet50_attention", {"resnet50-attention-unet", 4, 3, 1, false}}};
