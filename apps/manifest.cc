@@ -25,6 +25,23 @@ std::string text_of(const nlohmann::json& entry, const char* key, bool required)
   return it->get<std::string>();
 }
 
+// {"resize": "pillow-lanczos 512", "labels": [1, 14], "threshold": 0.5, ...}: texts and numbers as they are, lists by
+// commas.
+std::map<std::string, std::string> parse_preprocessing(const nlohmann::json& entry) {
+  const auto text = [](const nlohmann::json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); };
+  std::map<std::string, std::string> out;
+  const auto it = entry.find("preprocessing");
+  if (it == entry.end()) return out;
+  if (!it->is_object()) throw Error(ErrorCode::configuration, "'preprocessing' is not an object");
+  for (const auto& [key, value] : it->items()) {
+    std::string joined;
+    if (value.is_array())
+      for (const nlohmann::json& one : value) joined += (joined.empty() ? "" : ",") + text(one);
+    out["furrow." + (key == "labels" ? "kept_labels" : key)] = value.is_array() ? joined : text(value);
+  }
+  return out;
+}
+
 PublishedFile parse_entry(const nlohmann::json& entry) {
   PublishedFile file{.name = text_of(entry, "name", true),
                      .file = text_of(entry, "file", true),
@@ -34,6 +51,7 @@ PublishedFile parse_entry(const nlohmann::json& entry) {
                      .citation = text_of(entry, "citation", true)};
   file.sha256 = text_of(entry, "sha256", false);
   file.sha256_prefix = text_of(entry, "sha256_prefix", false);
+  file.preprocessing = parse_preprocessing(entry);
   if ((!file.sha256.empty() && file.sha256.size() != 64) || !is_hex(file.sha256) || !is_hex(file.sha256_prefix))
     throw Error(ErrorCode::configuration, "a sha256 is not lower-case hexadecimal of 64 digits");
   if (file.file.empty() || file.file.find('/') != std::string::npos || file.file.starts_with('.'))

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,6 +18,7 @@ struct PublishedFile {
   std::optional<uint64_t> size;
   std::string sha256;          // whole, 64 hex digits, or empty
   std::string sha256_prefix;   // all that is known where `sha256` is empty
+  std::map<std::string, std::string> preprocessing;   // of a network: "furrow." keys of a native file, not yet checked
 };
 
 // Parses a manifest; throws ErrorCode::configuration naming the entry that is wrong.

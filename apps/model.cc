@@ -37,6 +37,8 @@ void add_convert(CLI::App& model, Program& program) {
   convert->add_option("IN", options->in, "A .pth or .safetensors file")->required();
   convert->add_option("OUT", options->out, "Ends in .safetensors or .pth")->required();
   convert->add_option("--dtype", options->dtype, "How floating-point tensors are stored: keep (default), f32, f16");
+  convert->add_option("--as", options->as,
+                      "What kind of checkpoint IN is: seed-2025-02, seed-2025-04 or labhai; sets what its keys cannot tell (normalisation, output, size, labels, texture); options below overrule it");
   convert->add_option("--name", options->name, "Name of the model, for the metadata");
   convert->add_option("--normalisation", options->normalisation, "What the network expects: none, imagenet, half ([-1,1])");
   convert->add_option("--output", options->output, "What the network gives: logits or sigmoid");

@@ -5,6 +5,7 @@
 #include <sstream>
 #include <vector>
 
+#include "apps/model_preset.h"
 #include "io/checkpoint.h"
 #include "io/pth_write.h"
 #include "io/safetensors.h"
@@ -56,7 +57,7 @@ std::map<std::string, std::string> with_options(std::map<std::string, std::strin
 }
 
 bool asks_for_metadata(const ConvertOptions& o) {
-  return o.name || o.normalisation || o.output || o.threshold || o.resize || o.size || o.labels || o.texture ||
+  return o.as || o.name || o.normalisation || o.output || o.threshold || o.resize || o.size || o.labels || o.texture ||
          o.licence || o.citation;
 }
 
@@ -97,8 +98,8 @@ std::optional<Architecture> network_of(const NamedTensors& tensors) {
   return architecture;
 }
 
-std::map<std::string, std::string> native_metadata(const ConvertOptions& options, const io::Checkpoint& checkpoint,
-                                                   const Architecture& architecture) {
+Metadata native_metadata(const ConvertOptions& options, const io::Checkpoint& checkpoint,
+                         const Architecture& architecture, const cli::Common& common) {
   ModelInfo info = with_file(options.in, [&] { return from_metadata(checkpoint.metadata); });
   info.architecture = architecture.text();
   if (info.source_sha256.empty()) info.source_sha256 = checkpoint.sha256;
@@ -108,7 +109,16 @@ std::map<std::string, std::string> native_metadata(const ConvertOptions& options
         .file(options.in)
         .hint("leave it out");
   if (architecture.in_channels != 4) info.texture.reset();  // a mistake of the file's: Furrow would refuse the copy
-  const auto metadata = with_options(to_metadata(info), options);
+  Metadata metadata = to_metadata(info);
+  const auto take = [&](const Metadata& known) {
+    for (const auto& [key, value] : known) metadata[key] = value;
+  };
+  if (const auto known = known_file(checkpoint.sha256, architecture)) {
+    take(*known);
+    cli::note(common, "this is the published file " + known->at("furrow.name") + ": its preprocessing is written down");
+  }
+  if (options.as) take(preset(*options.as, architecture));
+  metadata = with_options(std::move(metadata), options);
   try {
     return to_metadata(from_metadata(metadata));
   } catch (const Error& error) {
@@ -135,7 +145,7 @@ int convert_model(const ConvertOptions& options, const io::Limits& limits, const
           common,
           "a .pth file has no place for the metadata of the input (licence, preprocessing): it is not in the output");
   } else if (network) {
-    io::write_safetensors(options.out, tensors, native_metadata(options, checkpoint, *network));
+    io::write_safetensors(options.out, tensors, native_metadata(options, checkpoint, *network, common));
     what = "native safetensors";
   } else {
     if (asks_for_metadata(options))

@@ -13,7 +13,9 @@ struct ConvertOptions {
   std::string in, out, dtype = "keep";
   std::string nest;   // .pth: the key under which the tensors go, as the reference's own checkpoints have it; empty: bare
   bool force = false;
-  // Metadata of the native file; what is absent is taken from the input, or from the documented defaults.
+  // Metadata of the native file; what is absent is taken from the kind of checkpoint that `as` names, from what is
+  // published about the very file, from the input, or from the documented defaults.
+  std::optional<std::string> as;
   std::optional<std::string> name, normalisation, output, resize, labels, texture, licence, citation;
   std::optional<double> threshold;
   std::optional<int64_t> size;

@@ -83,9 +83,17 @@ struct Runner {
     const bool two = s.x[1].c > 0;
     const Tensor x0 = view(buffers.x[0], s.x[0]), x1 = two ? view(buffers.x[1], s.x[1]) : Tensor();
     Tensor y = target(s.store_y, buffers.y, s.y());
-    backend.conv2d(
-        {.x0 = &x0, .x1 = two ? &x1 : nullptr, .w = &weights.w, .b = &weights.b, .geometry = s.geometry, .act = s.act},
-        y);
+    backend.conv2d({.x0 = &x0,
+                    .x1 = two ? &x1 : nullptr,
+                    .w = &weights.w,
+                    .b = &weights.b,
+                    .geometry = s.geometry,
+                    .act = s.residual ? Activation::none : s.act},
+                   y);
+    if (s.residual) {
+      backend.add(y, view(buffers.residual, s.y()), y);
+      if (s.act == Activation::relu) backend.relu(y, y);
+    }
     if (s.pool) {
       Tensor pooled = view(buffers.pooled, PoolStep{s.y()}.y());
       backend.max_pool2x2(y, pooled);
@@ -115,7 +123,15 @@ struct Runner {
   void operator()(const PoolStep& s) const {
     const Tensor x = view(buffers.x[0], s.x);
     Tensor y = view(buffers.y, s.y());
-    backend.max_pool2x2(x, y);
+    if (s.window == 3)
+      backend.max_pool3x3(x, y);
+    else
+      backend.max_pool2x2(x, y);
+  }
+
+  void operator()(const GateStep& s) const {
+    Tensor y = view(buffers.y, s.x);
+    backend.gate(view(buffers.x[0], s.x), view(buffers.x[1], s.z()), y);
   }
 
   // Puts the whole result at its place in a zero y, unless it is there already.

@@ -103,6 +103,11 @@ class Backend {
   virtual void sigmoid(const Tensor& x, Tensor& y) = 0;                                    // y = 1/(1+exp(-x))
   virtual void sigmoid_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) = 0; // dx = dy*y*(1-y)
   virtual void add(const Tensor& a, const Tensor& b, Tensor& y) = 0;                       // y = a + b
+  // Attention gate (Oktay et al. 2018): y[n,h,w,c] = x[n,h,w,c] * s, s = 1/(1+exp(-z[n,h,w,0])).   z {N,H,W,1}
+  // dx = dy * s,  dz = s * (1-s) * sum over c of dy * x; either may be null. The base class throws
+  // ErrorCode::unsupported for both.
+  virtual void gate(const Tensor& x, const Tensor& z, Tensor& y);
+  virtual void gate_grad(const Tensor& x, const Tensor& z, const Tensor& dy, Tensor* dx, Tensor* dz, Grad mode);
   // Dropout (Srivastava et al. 2014): y[e] = u(e) >= p ? x[e] / (1-p) : 0 with u(e) = Philox(seed).uniform(stream,
   // first + e) of kernels/random.h, e counted in dense NHWC order, 0 <= p < 1. Its gradient is itself with dy for x and
   // dx for y: the numbers are drawn again. The base class throws ErrorCode::unsupported.
@@ -114,6 +119,10 @@ class Backend {
   virtual void max_pool2x2(const Tensor& x, Tensor& y) = 0;
   // dy goes to the first maximum of each window in row-major order, or to its last NaN (no stored indices: x tells)
   virtual void max_pool2x2_grad(const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode) = 0;
+  // The same over 3x3 windows every two pixels, the picture padded by one, which never wins; y {N,(H+1)/2,(W+1)/2,C}:
+  // y[n,h,w,c] = max over i,j in {-1,0,1} of x[n,2h+i,2w+j,c]. The base class throws ErrorCode::unsupported for both.
+  virtual void max_pool3x3(const Tensor& x, Tensor& y);
+  virtual void max_pool3x3_grad(const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode);
   // Bilinear with align_corners: source row of oh is oh*(IH-1)/(OH-1) (0 where OH = 1), likewise columns
   virtual void upsample_bilinear(const Tensor& x, Tensor& y) = 0;
   virtual void upsample_bilinear_grad(const Tensor& dy, Tensor& dx, Grad mode) = 0;

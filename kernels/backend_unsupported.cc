@@ -1,4 +1,4 @@
-// What a back-end answers for dropout, losses and optimiser steps that it does not have.
+// What a back-end answers for gates, 3x3 maxima, dropout, losses and optimiser steps that it does not have.
 #include "kernels/backend.h"
 
 namespace furrow {
@@ -14,6 +14,12 @@ void Backend::batch_norm_grad_shared(const Shared&, const Tensor&, const Tensor&
                                      const Tensor&, Tensor*, Tensor*, Tensor*, Grad) {
   refuse(*this, "batch normalisation over several processes");
 }
+void Backend::gate(const Tensor&, const Tensor&, Tensor&) { refuse(*this, "attention gates"); }
+void Backend::gate_grad(const Tensor&, const Tensor&, const Tensor&, Tensor*, Tensor*, Grad) {
+  refuse(*this, "attention gates");
+}
+void Backend::max_pool3x3(const Tensor&, Tensor&) { refuse(*this, "3x3 maxima"); }
+void Backend::max_pool3x3_grad(const Tensor&, const Tensor&, Tensor&, Grad) { refuse(*this, "3x3 maxima"); }
 void Backend::dropout(const Tensor&, const Dropout&, Tensor&, Grad) { refuse(*this, "dropout"); }
 DiceFocalValue Backend::dice_focal(const DiceFocal&, const Tensor&, const Tensor&, Tensor*) {
   refuse(*this, "Dice and Focal loss");

@@ -52,19 +52,23 @@ std::string conv_problem(const ConvStep& s) {
 
 Shape output_shape(const Step& step) {
   return std::visit(Overloaded{[](const ConvStep& s) { return s.y(); }, [](const UpconvStep& s) { return s.y; },
-                               [](const UpsampleStep& s) { return s.y; }, [](const PoolStep& s) { return s.y(); }},
+                               [](const UpsampleStep& s) { return s.y; }, [](const PoolStep& s) { return s.y(); },
+                               [](const GateStep& s) { return s.x; }},
                     step);
 }
 
 std::string op_name(const Step& step) {
-  return std::visit(Overloaded{[](const ConvStep& s) {
-                                 return std::string("conv2d") + (s.act == Activation::relu ? "+relu" : "") +
-                                        (s.pool ? "+pool" : "") + (s.head > 0 ? "+head" : "");
-                               },
-                               [](const UpconvStep&) { return std::string("upconv2x2"); },
-                               [](const UpsampleStep&) { return std::string("upsample_bilinear"); },
-                               [](const PoolStep&) { return std::string("max_pool2x2"); }},
-                    step);
+  return std::visit(
+      Overloaded{[](const ConvStep& s) {
+                   return std::string("conv2d") + (s.residual ? "+add" : "") +
+                          (s.act == Activation::relu ? "+relu" : "") + (s.pool ? "+pool" : "") +
+                          (s.head > 0 ? "+head" : "");
+                 },
+                 [](const UpconvStep&) { return std::string("upconv2x2"); },
+                 [](const UpsampleStep&) { return std::string("upsample_bilinear"); },
+                 [](const PoolStep& s) { return std::string(s.window == 3 ? "max_pool3x3" : "max_pool2x2"); },
+                 [](const GateStep&) { return std::string("gate"); }},
+      step);
 }
 
 std::string problem(const Step& step) {
@@ -77,7 +81,8 @@ std::string problem(const Step& step) {
                  [&](const UpsampleStep& s) {
                    return arrow(s.x, s.y) + placement({s.x.n, s.h, s.w, s.x.c}, s.y, s.top, s.left);
                  },
-                 [&](const PoolStep& s) { return arrow(s.x, s.y()); }},
+                 [&](const PoolStep& s) { return arrow(s.x, s.y()); },
+                 [&](const GateStep& s) { return to_string(s.x) + " by " + to_string(s.z()); }},
       step);
 }
 
@@ -86,13 +91,15 @@ uint64_t flops(const Step& step) {
       Overloaded{[](const ConvStep& s) {
                    const Checked taps = count({1, s.geometry.kernel_h, s.geometry.kernel_w, channels(s)});
                    const Checked pool = s.pool ? Checked(3) * count(pooled_shape(s)) : Checked(0);
-                   return Checked(2) * count(s.y()) * (taps + Checked::from_signed(s.head)) + pool;
+                   const Checked residual = s.residual ? count(s.y()) : Checked(0);
+                   return Checked(2) * count(s.y()) * (taps + Checked::from_signed(s.head)) + pool + residual;
                  },
                  [](const UpconvStep& s) { return Checked(2) * 4 * count(s.x) * Checked::from_signed(s.y.c); },
                  [](const UpsampleStep& s) {
                    return Checked(2) * 4 * count({s.x.n, s.h, s.w, s.x.c});
                  },
-                 [](const PoolStep& s) { return Checked(3) * count(s.y()); }},
+                 [](const PoolStep& s) { return Checked::from_signed(s.window * s.window - 1) * count(s.y()); },
+                 [](const GateStep& s) { return count(s.x) + Checked(3) * count(s.z()); }},
       step);
   return result.value();
 }
@@ -104,13 +111,15 @@ uint64_t min_bytes(const Step& step, size_t element) {
                    if (s.store_y) total += count(s.y());
                    if (s.pool) total += count(pooled_shape(s));
                    if (s.head > 0) total += count(head_shape(s));
+                   if (s.residual) total += count(s.y());
                    return total;
                  },
                  [](const UpconvStep& s) {
                    return count(s.x) + count(s.y) + count({s.y.c, 2, 2, s.x.c}) + Checked::from_signed(s.y.c);
                  },
                  [](const UpsampleStep& s) { return count(s.x) + count(s.y); },
-                 [](const PoolStep& s) { return count(s.x) + count(s.y()); }},
+                 [](const PoolStep& s) { return count(s.x) + count(s.y()); },
+                 [](const GateStep& s) { return Checked(2) * count(s.x) + count(s.z()); }},
       step);
   return (elements * element).value();
 }

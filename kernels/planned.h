@@ -21,8 +21,9 @@ struct ConvGeometry {
   friend bool operator==(const ConvGeometry&, const ConvGeometry&) = default;
 };
 
-// y = act(W * [x0, x1] + b): convolution over one or two sources (two replace a concat on channels, x0 first), then as
-// asked: y itself, its 2x2/2 maximum (odd last row or column dropped), and a 1x1 convolution of y (the head).
+// y = act(W * [x0, x1] + b + residual): convolution over one or two sources (two replace a concat on channels, x0
+// first), then as asked: y itself, its 2x2/2 maximum (odd last row or column dropped), and a 1x1 convolution of y (the
+// head). A step with a residual, a tensor of y's shape, stores y and asks for nothing else.
 struct ConvStep {
   Shape x[2] = {{}, {0, 0, 0, 0}};   // x[1].c == 0 where there is one source; else equal n, h, w
   int64_t oc = 0;
@@ -31,6 +32,7 @@ struct ConvStep {
   bool store_y = true;    // false where nothing reads y itself
   bool pool = false;
   int64_t head = 0;       // > 0: channels of the head, written as a dense NHWC tensor (no activation after it)
+  bool residual = false;
   Shape y() const {
     return {x[0].n, geometry.out(x[0].h, geometry.kernel_h), geometry.out(x[0].w, geometry.kernel_w), oc};
   }
@@ -42,12 +44,23 @@ struct UpconvStep { Shape x; Shape y; int64_t top = 0, left = 0; };
 // Bilinear resize of x to h x w with align_corners, laid at (top, left) of a zero y; parts outside y are dropped.
 struct UpsampleStep { Shape x; int64_t h = 0, w = 0; Shape y; int64_t top = 0, left = 0; };
 
-// 2x2/2 maximum, where no convolution could take it along.
-struct PoolStep { Shape x; Shape y() const { return {x.n, x.h / 2, x.w / 2, x.c}; } };
+// Maximum of a window every two pixels, where no convolution could take it along: 2x2 (an odd last row or column is
+// dropped), or 3x3 on the picture padded by one.
+struct PoolStep {
+  Shape x;
+  int64_t window = 2;   // or 3
+  Shape y() const { return {x.n, (x.h + window - 2) / 2, (x.w + window - 2) / 2, x.c}; }
+};
 
-using Step = std::variant<ConvStep, UpconvStep, UpsampleStep, PoolStep>;
+// y = x * sigmoid(z): Backend::gate. x and y {N,H,W,C}, z {N,H,W,1} in the buffer x[1].
+struct GateStep {
+  Shape x;
+  Shape z() const { return {x.n, x.h, x.w, 1}; }
+};
+
+using Step = std::variant<ConvStep, UpconvStep, UpsampleStep, PoolStep, GateStep>;
 Shape output_shape(const Step& step);
-std::string op_name(const Step& step);      // "conv2d+relu+pool"
+std::string op_name(const Step& step);      // "conv2d+relu+pool", "conv2d+add+relu"
 std::string problem(const Step& step);      // "1x64x64x(64+64) -> 1x64x64x64 k3s1p1"
 uint64_t flops(const Step& step);           // 2 per multiply-add, by the formula of the op, whatever the algorithm
 uint64_t min_bytes(const Step& step, size_t element);  // each input, weight and output moved once
@@ -66,7 +79,7 @@ class Packed {
 struct Placed { std::byte* data = nullptr; Shape shape; };
 
 struct StepBuffers {
-  Placed x[2], y, pooled;      // those the step reads and writes
+  Placed x[2], residual, y, pooled;   // those the step reads and writes
   Tensor head;                 // dense NHWC of the back-end's dtype
   std::byte* workspace = nullptr;
 };

@@ -8,16 +8,20 @@ namespace furrow {
 
 int Graph::readers(ValueId value) const {
   int count = value == output ? 1 : 0;
-  for (const GraphNode& node : nodes)
+  for (const GraphNode& node : nodes) {
     for (ValueId in : node.in) count += in == value;
+    count += node.residual == value;
+  }
   return count;
 }
 
 int Graph::only_reader(ValueId value) const {
   if (readers(value) != 1) return -1;
-  for (size_t i = 0; i < nodes.size(); ++i)
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    if (nodes[i].residual == value) return static_cast<int>(i);
     for (ValueId in : nodes[i].in)
       if (in == value) return static_cast<int>(i);
+  }
   return -1;  // the output
 }
 

@@ -1,6 +1,6 @@
 // Graph: a shape-only tape as the Plan's passes rewrite it: activations by number, weights beside the operation that
 // uses them. A node may come to do several things at once; what it computes is always
-//   y = act(norm(op(in))),  laid at (placement.top, placement.left) of a zero y where there is a placement;
+//   y = act(norm(op(in)) + residual),  laid at (placement.top, placement.left) of a zero y where there is a placement;
 //   pooled = 2x2 maximum of y;   head = head_w * y + head_b.
 #pragma once
 
@@ -25,6 +25,7 @@ struct GraphNode {
   Attrs attrs;
   std::vector<ValueId> in;
   ValueId y = -1, pooled = -1, head = -1;
+  ValueId residual = -1;        // another value that is read; -1: none
   Tensor w, b, head_w, head_b;  // shared with the network, in its element type; empty where there is none
   std::optional<Norm> norm;
   Activation act = Activation::none;
@@ -36,8 +37,11 @@ struct Graph {
   std::vector<GraphNode> nodes;  // in an order in which they can run
   std::vector<Shape> shapes;     // by ValueId
   ValueId input = -1, output = -1;
+  std::optional<Shape> cut;  // the result is the upper left part of `output`, of this shape; nothing: all of it
 
-  // How many nodes read a value, plus one where it is the output.
+  // Of what the network returns.
+  const Shape& result() const { return cut ? *cut : shapes.at(static_cast<size_t>(output)); }
+  // How many times nodes read a value, plus one where it is the output.
   int readers(ValueId value) const;
   // The only node that reads a value, or -1.
   int only_reader(ValueId value) const;
@@ -54,8 +58,15 @@ StepWeights folded_weights(const GraphNode& node);
 // -- passes: each rewrites a graph into one that computes the same output (tests/nn/passes_test.cc)
 // -----------------------
 
+// A last operation that only cuts rows and columns off below and on the right: out of the nodes, into `cut`.
+Graph take_cut(Graph graph);
 // Batch norm into the convolution before it.
 Graph fold_batch_norm(Graph graph);
+// A bilinear resize behind the 1x1 convolution that follows it: both are linear, the weights of a resize add up to 1,
+// so they commute, and the convolution of an up-sampled picture costs a quarter on the picture itself.
+Graph sink_upsampling(Graph graph);
+// An addition into the later of the two convolutions that make its terms, as its residual.
+Graph fuse_add(Graph graph);
 // ReLU into the epilogue of the convolution before it.
 Graph fuse_relu(Graph graph);
 // Padding into the up-sampling before it, which then writes at an offset.

@@ -50,7 +50,7 @@ class ReluLayer : public Module {
  public:
   using Module::Module;
   Var forward(Tape& tape, Var x) const { return tape.record(OpKind::relu, NoAttrs{}, {x}, this); }
-  // Of a batch norm's result that nobody else reads (InPlaceAttrs).
+  // Of the result of a batch norm or an addition that nobody else reads (InPlaceAttrs).
   Var forward_in_place(Tape& tape, Var x) const { return tape.record(OpKind::relu, InPlaceAttrs{}, {x}, this); }
 };
 
@@ -72,6 +72,12 @@ class MaxPool2dLayer : public Module {  // 2x2, stride 2
  public:
   using Module::Module;
   Var forward(Tape& tape, Var x) const { return tape.record(OpKind::max_pool2x2, NoAttrs{}, {x}, this); }
+};
+
+class MaxPool3x3Layer : public Module {  // 3x3, stride 2, padding 1
+ public:
+  using Module::Module;
+  Var forward(Tape& tape, Var x) const { return tape.record(OpKind::max_pool3x3, NoAttrs{}, {x}, this); }
 };
 
 class UpsampleLayer : public Module {  // twice the size, align_corners

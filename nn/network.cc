@@ -1,11 +1,17 @@
 #include "nn/network.h"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 
+#include "nn/resnet_unet.h"
 #include "nn/unet.h"
 
 namespace furrow {
 namespace {
+
+constexpr std::array<std::string_view, 4> kFamilies = {"unet", "attention-unet", "resnet50-unet",
+                                                       "resnet50-attention-unet"};
 
 // Takes `word` off the front of `text`; false where it does not stand there.
 bool take(std::string_view& text, std::string_view word) {
@@ -45,20 +51,40 @@ std::string Architecture::text() const {
 Architecture Architecture::parse(std::string_view text) {
   Architecture a;
   std::string_view rest = text;
-  const bool numbers = take(rest, "unet base ") && take(rest, a.base) && take(rest, ", ") &&
+  const auto named = [&](std::string_view family) { return take(rest, std::string(family) + " base "); };
+  const auto* family = std::ranges::find_if(kFamilies, named);
+  if (family != kFamilies.end()) a.family = *family;
+  const bool numbers = family != kFamilies.end() && take(rest, a.base) && take(rest, ", ") &&
                        take(rest, a.in_channels) && take(rest, " -> ") && take(rest, a.classes) && take(rest, ", ");
   a.bilinear = rest == "bilinear";
   if (!numbers || !(a.bilinear || rest == "transposed"))
     throw Error(ErrorCode::unsupported, "architecture \"" + printable(text) + "\" is not one this version has")
-        .hint("known: \"unet base B, IN -> OUT, transposed|bilinear\"");
+        .hint(
+            "known: \"FAMILY base B, IN -> OUT, transposed|bilinear\", FAMILY unet, attention-unet, resnet50-unet or "
+            "resnet50-attention-unet");
   check_ranges(a);
   return a;
 }
 
 std::unique_ptr<Network> build(const Architecture& a) {
-  if (a.family != "unet") throw Error(ErrorCode::unsupported, "no network family \"" + printable(a.family) + "\"");
+  if (std::ranges::find(kFamilies, a.family) == kFamilies.end())
+    throw Error(ErrorCode::unsupported, "no network family \"" + printable(a.family) + "\"");
   check_ranges(a);
+  if (a.attention() && a.base % 2 != 0)
+    throw Error(ErrorCode::limit, "an attention gate halves the channels, and " + std::to_string(a.base) + " is odd");
+  if (a.resnet()) return std::make_unique<ResNetUNet>(a);
   return std::make_unique<UNet>(a);
+}
+
+void Network::check_input(const Shape& x) const {
+  const int64_t wanted = architecture().in_channels;
+  if (x.c != wanted)
+    throw Error(ErrorCode::unsupported,
+                "the network takes " + std::to_string(wanted) + " input channels, not " + std::to_string(x.c));
+  if (std::min(x.h, x.w) < min_side())
+    throw Error(ErrorCode::unsupported, "a picture of " + std::to_string(x.w) + "x" + std::to_string(x.h) +
+                                            " is too small for the network: each side needs " +
+                                            std::to_string(min_side()) + " pixels");
 }
 
 }  // namespace furrow

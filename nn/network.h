@@ -12,10 +12,14 @@ namespace furrow {
 
 // Everything that fixes a network's keys and shapes.
 struct Architecture {
-  std::string family = "unet";                      // the only one of this version: the classic U-Net
+  // "unet": the classic U-Net; "attention-unet": with gates on its skips; "resnet50-unet": on the encoder of a
+  // ResNet-50; "resnet50-attention-unet": that with gates.
+  std::string family = "unet";
   int64_t base = 64, in_channels = 3, classes = 1;  // channels of the first level; of the input; of the output
   bool bilinear = false;                            // up-sampling: bilinear, or transposed convolution
   double dropout = 0;  // of training, at the end of each double_conv; neither keys nor inference know it, nor text()
+  bool attention() const { return family == "attention-unet" || family == "resnet50-attention-unet"; }
+  bool resnet() const { return family.starts_with("resnet50-"); }
   // "unet base 16, 3 -> 1, transposed": what native files store and `model show` prints.
   std::string text() const;
   // The inverse. Throws ErrorCode::unsupported for anything else, ErrorCode::limit for numbers outside 1..kMaxChannels.
@@ -36,10 +40,15 @@ class Network : public Module {
   virtual int64_t min_side() const = 0;
   // Prefixes of the keys of the encoder, the part that pretrained weights are for: what freeze() is given.
   virtual std::vector<std::string> encoder() const { return {}; }
+
+ protected:
+  // For forward(): throws ErrorCode::unsupported unless x has the channels and at least the size that it takes.
+  void check_input(const Shape& x) const;
 };
 
 // The network of an architecture, without values yet: then load() or initialise(). Throws ErrorCode::unsupported for
-// another family, ErrorCode::limit for numbers out of range.
+// another family, ErrorCode::limit for numbers out of range and for gates on an odd base, of which they halve the
+// channels.
 std::unique_ptr<Network> build(const Architecture& architecture);
 
 }  // namespace furrow

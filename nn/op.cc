@@ -192,6 +192,23 @@ void pool_run(const OpCall& c) { c.backend.max_pool2x2(*c.in[0], c.y); }
 void pool_vjp(const VjpCall& c) { c.backend.max_pool2x2_grad(*c.in[0], c.dy, *c.grads[0], c.modes[0]); }
 uint64_t pool_flops(const Attrs&, Shapes, const Shape& y) { return static_cast<uint64_t>(3 * y.elements()); }
 
+Shape pool3_infer(const Attrs&, Shapes in) {
+  require(in.size() == 1 && in[0].h >= 1 && in[0].w >= 1, "max_pool3x3: one input");
+  return {in[0].n, (in[0].h + 1) / 2, (in[0].w + 1) / 2, in[0].c};
+}
+void pool3_run(const OpCall& c) { c.backend.max_pool3x3(*c.in[0], c.y); }
+void pool3_vjp(const VjpCall& c) { c.backend.max_pool3x3_grad(*c.in[0], c.dy, *c.grads[0], c.modes[0]); }
+uint64_t pool3_flops(const Attrs&, Shapes, const Shape& y) { return static_cast<uint64_t>(8 * y.elements()); }
+
+Shape gate_infer(const Attrs&, Shapes in) {
+  require(in.size() == 2 && in[1] == Shape{in[0].n, in[0].h, in[0].w, 1}, "gate: one number per pixel");
+  return in[0];
+}
+void gate_run(const OpCall& c) { c.backend.gate(*c.in[0], *c.in[1], c.y); }
+void gate_vjp(const VjpCall& c) {
+  c.backend.gate_grad(*c.in[0], *c.in[1], c.dy, c.grads[0], c.grads[1], common_mode(c, {0, 1}));
+}
+
 Shape upsample_infer(const Attrs& attrs, Shapes in) {
   const auto& a = std::get<ResizeAttrs>(attrs);
   require(in.size() == 1 && a.h > 0 && a.w > 0 && in[0].h > 0 && in[0].w > 0, "upsample_bilinear: sizes");
@@ -222,7 +239,7 @@ uint64_t no_flops(const Attrs&, Shapes, const Shape&) { return 0; }
 // -- the table, in the order of OpKind
 // -----------------------------------------------------------------------------------
 
-constexpr std::array<OpDef, 11> kOps = {{
+constexpr std::array<OpDef, 13> kOps = {{
     {"leaf", nullptr, nullptr, nullptr, no_flops},
     {"conv2d", conv_infer, conv_run, conv_vjp, conv_flops},
     {"upconv2x2", upconv_infer, upconv_run, upconv_vjp, upconv_flops},
@@ -235,6 +252,8 @@ constexpr std::array<OpDef, 11> kOps = {{
     {"upsample_bilinear", upsample_infer, upsample_run, upsample_vjp, upsample_flops},
     {"pad", pad_infer, pad_run, pad_vjp, no_flops},
     {"dropout", same_infer, dropout_run, dropout_vjp, per_output_flops},
+    {"max_pool3x3", pool3_infer, pool3_run, pool3_vjp, pool3_flops},
+    {"gate", gate_infer, gate_run, gate_vjp, per_output_flops},
 }};
 
 }  // namespace

@@ -27,12 +27,15 @@ enum class OpKind : uint8_t {
   upsample_bilinear,  // x                         ResizeAttrs
   pad,                // x                         PadAttrs
   dropout,            // x                         Dropout
+  max_pool3x3,        // x
+  gate,               // x, z
 };
 inline constexpr size_t kMostInputs = 5, kMostSaved = 2;
 
 struct NoAttrs {};
 // The recorder knows that nobody else reads x and that the operation before does not want its result back for its own
-// gradient (a batch norm does not). On a tape with a TapeMemory y then takes x's place, and x has no value any more.
+// gradient (a batch norm and an addition do not). On a tape with a TapeMemory y then takes x's place, and x has no
+// value any more.
 struct InPlaceAttrs {};
 struct ConvAttrs {
   ConvGeometry geometry;

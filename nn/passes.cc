@@ -33,6 +33,8 @@ Graph fuse(Graph graph, Wanted wanted, Merge merge) {
 
 bool is(const GraphNode& node, OpKind op) { return node.op == op; }
 
+constexpr ConvGeometry kPointwise{1, 1, 1, 0};
+
 // Nothing but the plain operation yet, so that something may follow it inside the same node.
 bool ends_plain(const GraphNode& node) {
   return node.act == Activation::none && !node.placement && node.pooled < 0 && node.head < 0;
@@ -40,16 +42,72 @@ bool ends_plain(const GraphNode& node) {
 
 }  // namespace
 
+Graph take_cut(Graph graph) {
+  if (graph.nodes.empty()) return graph;
+  const GraphNode& last = graph.nodes.back();
+  if (!is(last, OpKind::pad) || last.y != graph.output || graph.readers(last.y) != 1) return graph;
+  const auto& pad = std::get<PadAttrs>(last.attrs);
+  const Shape& whole = graph.shapes[static_cast<size_t>(last.in[0])];
+  if (pad.top != 0 || pad.left != 0 || pad.h > whole.h || pad.w > whole.w) return graph;
+  graph.cut = graph.shapes[static_cast<size_t>(last.y)];
+  graph.output = last.in[0];
+  graph.nodes.pop_back();
+  return graph;
+}
+
 Graph fold_batch_norm(Graph graph) {
   return fuse(
       std::move(graph), [](const GraphNode& n) { return is(n, OpKind::batch_norm); },
       [](const Graph& g, GraphNode& before, const GraphNode& norm) {
         const bool conv = is(before, OpKind::conv2d) || is(before, OpKind::upconv2x2);
-        if (!conv || before.norm || !ends_plain(before) || g.only_reader(before.y) < 0) return false;
+        if (!conv || before.norm || before.residual >= 0 || !ends_plain(before) || g.only_reader(before.y) < 0)
+          return false;
         before.norm = norm.norm;
         before.y = norm.y;
         return true;
       });
+}
+
+Graph sink_upsampling(Graph graph) {
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    GraphNode& conv = graph.nodes[i];
+    if (!is(conv, OpKind::conv2d) || conv.in.size() != 1 || !ends_plain(conv) || conv.residual >= 0 ||
+        std::get<ConvAttrs>(conv.attrs).geometry != kPointwise)
+      continue;
+    const int before = producer(graph, conv.in[0]);
+    if (before < 0 || graph.only_reader(conv.in[0]) < 0) continue;
+    GraphNode& resize = graph.nodes[static_cast<size_t>(before)];
+    if (!is(resize, OpKind::upsample_bilinear) || resize.placement) continue;
+    // The value between them changes: it is what the convolution makes of the small picture.
+    const ValueId small = resize.in[0], between = resize.y, result = conv.y;
+    Shape shape = graph.shapes[static_cast<size_t>(small)];
+    shape.c = graph.shapes[static_cast<size_t>(result)].c;
+    graph.shapes[static_cast<size_t>(between)] = shape;
+    conv.in[0] = small;
+    conv.y = between;
+    resize.in[0] = between;
+    resize.y = result;
+    std::swap(conv, resize);  // each now stands where its input is there; nobody else knew the value between them
+  }
+  return graph;
+}
+
+Graph fuse_add(Graph graph) {
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const GraphNode add = graph.nodes[i];
+    if (!is(add, OpKind::add)) continue;
+    const int first = producer(graph, add.in[0]), second = producer(graph, add.in[1]);
+    const bool swapped = first > second;
+    const int last = std::max(first, second);
+    if (last < 0) continue;
+    GraphNode& conv = graph.nodes[static_cast<size_t>(last)];
+    if (!is(conv, OpKind::conv2d) || !ends_plain(conv) || conv.residual >= 0 || graph.only_reader(conv.y) < 0) continue;
+    conv.residual = add.in[swapped ? 1 : 0];
+    conv.y = add.y;
+    conv.modules.insert(conv.modules.end(), add.modules.begin(), add.modules.end());
+    graph.nodes.erase(graph.nodes.begin() + static_cast<std::ptrdiff_t>(i--));
+  }
+  return graph;
 }
 
 Graph fuse_relu(Graph graph) {
@@ -79,7 +137,7 @@ Graph fuse_pool(Graph graph) {
   return fuse(
       std::move(graph), [](const GraphNode& n) { return is(n, OpKind::max_pool2x2); },
       [](const Graph&, GraphNode& before, const GraphNode& pool) {
-        if (!is(before, OpKind::conv2d) || before.pooled >= 0) return false;
+        if (!is(before, OpKind::conv2d) || before.pooled >= 0 || before.residual >= 0) return false;
         before.pooled = pool.y;
         return true;
       });
@@ -88,10 +146,10 @@ Graph fuse_pool(Graph graph) {
 Graph fuse_head(Graph graph) {
   const auto head = [output = graph.output](const GraphNode& n) {
     return is(n, OpKind::conv2d) && n.y == output && ends_plain(n) && !n.norm &&
-           std::get<ConvAttrs>(n.attrs).geometry == ConvGeometry{1, 1, 1, 0};
+           std::get<ConvAttrs>(n.attrs).geometry == kPointwise && n.residual < 0;
   };
   return fuse(std::move(graph), head, [](const Graph&, GraphNode& before, const GraphNode& last) {
-    if (!is(before, OpKind::conv2d) || before.head >= 0) return false;
+    if (!is(before, OpKind::conv2d) || before.head >= 0 || before.residual >= 0) return false;
     before.head = last.y;
     before.head_w = last.w;
     before.head_b = last.b;

@@ -1,6 +1,7 @@
 #include "nn/plan.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "kernels/checked.h"
 #include "nn/graph.h"
@@ -51,6 +52,12 @@ std::string join_paths(const std::vector<const Module*>& modules) {
   return out;
 }
 
+std::byte* bytes_of(const Tensor& t) {
+  Tensor window = t;
+  if (t.dtype() == DType::f64) return reinterpret_cast<std::byte*>(window.values<double>().data());
+  return reinterpret_cast<std::byte*>(window.values<float>().data());
+}
+
 // The planned step of a node; weights apart.
 Step lower(const GraphNode& node, const Graph& graph) {
   const auto shape = [&](ValueId v) { return graph.shapes.at(static_cast<size_t>(v)); };
@@ -66,6 +73,7 @@ Step lower(const GraphNode& node, const Graph& graph) {
       step.store_y = graph.readers(node.y) > 0;
       step.pool = node.pooled >= 0;
       step.head = node.head >= 0 ? node.head_w.shape().n : 0;
+      step.residual = node.residual >= 0;
       return step;
     }
     case OpKind::upconv2x2: return UpconvStep{shape(node.in[0]), shape(node.y), at.top, at.left};
@@ -74,6 +82,8 @@ Step lower(const GraphNode& node, const Graph& graph) {
       return UpsampleStep{shape(node.in[0]), size.h, size.w, shape(node.y), at.top, at.left};
     }
     case OpKind::max_pool2x2: return PoolStep{shape(node.in[0])};
+    case OpKind::max_pool3x3: return PoolStep{shape(node.in[0]), 3};
+    case OpKind::gate: return GateStep{shape(node.in[0])};
     default: break;
   }
   throw Error(ErrorCode::unsupported,
@@ -81,7 +91,9 @@ Step lower(const GraphNode& node, const Graph& graph) {
 }
 
 Graph optimise(Graph graph, const PlanOptions& options) {
-  graph = merge_padding(fuse_relu(fold_batch_norm(std::move(graph))));
+  graph = take_cut(std::move(graph));
+  graph = fuse_add(sink_upsampling(fold_batch_norm(std::move(graph))));
+  graph = merge_padding(fuse_relu(std::move(graph)));
   if (options.fuse_pool) graph = fuse_pool(std::move(graph));
   if (options.fuse_head) graph = fuse_head(std::move(graph));
   return graph;
@@ -144,6 +156,7 @@ struct Plan::Builder {
     if (node.pooled >= 0) write(node.pooled, at);
     if (node.head >= 0) dense_output = open(dense_bytes(node.head), at);
     for (ValueId in : node.in) read(in, at);
+    if (node.residual >= 0) read(node.residual, at);
     const std::string key = node.modules.front()->path() + "|" + info.op + "|" + info.algorithm;
     add(Action::run, step, std::move(info));
     if (!node.w.empty() && plan.weights_ != nullptr)
@@ -185,12 +198,14 @@ struct Plan::Builder {
     plan.output_ = Tensor(graph.shapes[static_cast<size_t>(graph.output)], backend.dtype(), base + offset(dense_output),
                           plan.arena_.owner());
     if (!backend.in_host_memory()) plan.host_output_ = Tensor(plan.output_.shape(), backend.dtype());
+    if (graph.cut) plan.cut_ = Tensor(*graph.cut, backend.dtype());
     plan.steps_[0].buffers.y = placed(graph.input);
     if (plan.steps_.back().action == Action::unplace) plan.steps_.back().buffers.x[0] = placed(graph.output);
     for (size_t i = 0; i < graph.nodes.size(); ++i) {
       const GraphNode& node = graph.nodes[i];
       StepBuffers& b = plan.steps_[i + 1].buffers;
       for (size_t s = 0; s < node.in.size(); ++s) b.x[s] = placed(node.in[s]);
+      b.residual = placed(node.residual);
       b.y = placed(node.y);
       b.pooled = placed(node.pooled);
       if (node.head >= 0) b.head = plan.output_;
@@ -279,50 +294,22 @@ Tensor Plan::run(const Tensor& input, Trace* trace) {
       note(i);
     }
   }
-  if (backend_->in_host_memory()) return output_;
+  if (backend_->in_host_memory()) return result_of(output_);
   if (steps_.back().action != Action::unplace) backend_->fetch(output_, host_output_);
   backend_->finish();
-  return host_output_;
+  return result_of(host_output_);
 }
 
-namespace {
-
-std::string padded(std::string text, size_t width) {
-  if (text.size() < width) text.append(width - text.size(), ' ');
-  return text + "  ";
-}
-
-std::string mib(size_t bytes) {
-  const size_t tenths = (bytes * 10 + (size_t{1} << 19)) >> 20;
-  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " MiB";
-}
-
-}  // namespace
-
-std::string Plan::describe() const {
-  const char* const titles[] = {"step", "modules", "op", "problem", "algorithm", "bytes", "flops", "offset"};
-  std::vector<std::vector<std::string>> rows = {{std::begin(titles), std::end(titles)}};
-  uint64_t total_bytes = 0, total_flops = 0;
-  for (size_t i = 0; i < infos_.size(); ++i) {
-    const StepInfo& s = infos_[i];
-    rows.push_back({std::to_string(i), s.where, s.op, s.problem, s.algorithm, std::to_string(s.bytes),
-                    std::to_string(s.flops), std::to_string(s.offset)});
-    total_bytes += s.bytes;
-    total_flops += s.flops;
-  }
-  std::string out;
-  for (const auto& row : rows) {
-    std::string line;
-    for (size_t c = 0; c < row.size(); ++c) {
-      size_t width = 0;
-      for (const auto& other : rows) width = std::max(width, other[c].size());
-      line += padded(row[c], width);
-    }
-    out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
-  }
-  return out + std::to_string(infos_.size()) + " steps, " + std::to_string(total_flops) + " flops, " +
-         std::to_string(total_bytes) + " bytes; activations " + mib(activation_bytes_) + ", workspace " +
-         mib(workspace_bytes_) + ", packed weights " + mib(weights_->bytes()) + "\n";
+// The part that was asked for, where that is less than the steps leave (Graph::cut).
+Tensor Plan::result_of(const Tensor& whole) {
+  if (cut_.empty()) return whole;
+  const Shape &from = whole.shape(), &to = cut_.shape();
+  const size_t row = static_cast<size_t>(to.w * to.c) * size_of(cut_.dtype()),
+               stride = static_cast<size_t>(from.w * from.c) * size_of(cut_.dtype());
+  for (int64_t r = 0; r < to.n * to.h; ++r)
+    std::memcpy(bytes_of(cut_) + static_cast<size_t>(r) * row,
+                bytes_of(whole) + static_cast<size_t>(r / to.h * from.h + r % to.h) * stride, row);
+  return cut_;
 }
 
 }  // namespace furrow

@@ -64,7 +64,7 @@ class Plan {
   std::string describe() const;
 
   const Shape& input_shape() const { return input_; }
-  const Shape& output_shape() const { return output_.shape(); }
+  const Shape& output_shape() const { return cut_.empty() ? output_.shape() : cut_.shape(); }
   size_t peak_bytes() const { return arena_.capacity(); }  // activations and workspace
   size_t activation_bytes() const { return activation_bytes_; }
   size_t activation_bound() const { return activation_bound_; }  // no placement could need less than this
@@ -84,6 +84,7 @@ class Plan {
   Plan(Backend& backend, const Shape& input) : backend_(&backend), input_(input) {}
   void compute(size_t step);
   void compute_all();
+  Tensor result_of(const Tensor& whole);
 
   Backend* backend_;
   Shape input_;
@@ -91,6 +92,7 @@ class Plan {
   Arena arena_;
   Tensor output_;       // in the arena
   Tensor host_output_;  // its copy, where the arena is not in the host's memory
+  Tensor cut_;          // the part of it that is the result, in the host's memory; empty: all of it
   enum class Recording : uint8_t { before_first_run, to_try, tried };
   Recording recording_ = Recording::before_first_run;  // not at the first run, in which back-ends set things up
   std::unique_ptr<Recorded> recorded_;                 // the steps that run on the device; null where it cannot record

@@ -44,14 +44,11 @@ std::optional<Verdict> known_but_refused(const Keys& k) {
     return Verdict{"BiSeNet in CoinCheung's layout (with a spatial path)", Why::other_layout};
   if (k.any("aspp.") && !k.has("bn1.running_mean")) return Verdict{"DeepLabV3 of FFHQ-Aging", Why::not_yet};
   if (k.has("firstconv.weight")) return Verdict{"ResNet50 U-Net with stem `firstconv` (D0)", Why::never_ran};
-  if (k.has("input_layer.0.weight"))
-    return k.has("att1.W_g.0.weight") ? Verdict{"ResNet50 U-Net with attention (E)", Why::not_yet}
-                                      : Verdict{"ResNet50 U-Net (D1)", Why::not_yet};
   if (k.has("inc.double_conv.0.weight") && k.has("attention1.W_g.0.weight")) {
     // Gates of the broken revision expect half the channels that reach them.
-    const bool broken = k.dim("attention1.W_g.0.weight", 1) == 8 * k.dim("inc.double_conv.0.weight", 0);
-    return broken ? Verdict{"attention U-Net with half-width gates (B0)", Why::never_ran}
-                  : Verdict{"attention U-Net (B1/C)", Why::not_yet};
+    const int64_t deepest = (k.any("up1.up.") ? 16 : 8) * k.dim("inc.double_conv.0.weight", 0);
+    if (2 * k.dim("attention1.W_g.0.weight", 1) == deepest)
+      return Verdict{"attention U-Net with half-width gates (B0)", Why::never_ran};
   }
   if (k.has("inc.double_conv.0.bias")) return Verdict{"U-Net with biased 3x3 convolutions", Why::other_layout};
   if (k.any("down_path.") && k.any("up_path.")) return Verdict{"U-Net in jvanvugt's layout", Why::other_layout};
@@ -92,11 +89,16 @@ std::optional<Verdict> known_but_refused(const Keys& k) {
 Architecture recognise(const NamedTensors& tensors) {
   const Keys keys(tensors);
   if (const auto verdict = known_but_refused(keys)) refuse(*verdict);
-  constexpr std::string_view kFirst = "inc.double_conv.0.weight", kLast = "outc.conv.weight";
-  if (!keys.has(kFirst)) refuse_unknown(tensors);
+  constexpr std::string_view kClassic = "inc.double_conv.0.weight", kResNet = "input_layer.0.weight",
+                             kLast = "outc.conv.weight";
+  const bool resnet = keys.has(kResNet);
+  if (!resnet && !keys.has(kClassic)) refuse_unknown(tensors);
+  const std::string_view first = resnet ? kResNet : kClassic;
+  const bool attention = keys.has(resnet ? "att1.W_g.0.weight" : "attention1.W_g.0.weight");
   Architecture a;
-  a.base = keys.dim(kFirst, 0);
-  a.in_channels = keys.dim(kFirst, 1);
+  a.family = std::string(resnet ? "resnet50-" : "") + (attention ? "attention-unet" : "unet");
+  a.base = keys.dim(first, 0);
+  a.in_channels = keys.dim(first, 1);
   a.bilinear = !keys.any("up1.up.");
   if (keys.dim(kLast, 0) != 0) a.classes = keys.dim(kLast, 0);  // without a head, load() says what is missing
   return Architecture::parse(a.text());                         // checks the ranges

@@ -6,7 +6,9 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
+#include "nn/attention_gate.h"
 #include "nn/layers.h"
 #include "nn/network.h"
 
@@ -45,15 +47,19 @@ class Down : public Module {
 };
 
 // "up" doubles the size, zeros (or a cut, where it is larger) bring it to the skip's size with the odd pixel at the
-// bottom and right, "conv" reads [skip, up]. Transposed: `up` halves the channels. Bilinear: `up` has no keys, and the
-// DoubleConv's middle has half of `in`.
+// bottom and right, "conv" reads [skip, up]. Transposed: `up` halves the channels. Bilinear: `up` has no keys.
 class Up : public Module {
  public:
-  // `in`: channels of skip and up together.
-  Up(Module* parent, std::string name, int64_t in, int64_t out, bool bilinear, double dropout = 0);
+  // Of what is doubled, of the skip (0: there is none), between the convolutions (0: `out`), of the result.
+  struct Channels {
+    int64_t deep = 0, skip = 0, mid = 0, out = 0;
+  };
+  Up(Module* parent, std::string name, const Channels& channels, bool bilinear, double dropout = 0);
   Var forward(Tape& tape, Var deep, Var skip) const;
+  Var forward(Tape& tape, Var deep) const { return conv_.forward(tape, doubled(tape, deep)); }
 
  private:
+  Var doubled(Tape& tape, Var deep) const;
   std::unique_ptr<ConvTranspose2dLayer> transposed_;  // either this
   std::unique_ptr<UpsampleLayer> bilinear_;           // or this
   DoubleConv conv_;
@@ -71,7 +77,8 @@ class OutConv : public Module {
   Conv2dLayer conv_;
 };
 
-// Channels base, 2, 4, 8 and 16 base (bilinear: the deepest has 8).
+// Channels base, 2, 4, 8 and 16 base (bilinear: the deepest has 8). With attention, "attention1" to "attention4" gate
+// each skip by the feature that the decoder doubles next: the keys of weights/attention_unet_keys.txt.
 class UNet : public Network {
  public:
   explicit UNet(const Architecture& architecture);
@@ -81,9 +88,14 @@ class UNet : public Network {
   std::vector<std::string> encoder() const override { return {"inc", "down1", "down2", "down3", "down4"}; }
 
  private:
+  using Gates = std::vector<std::unique_ptr<AttentionGate>>;
+  static Up::Channels up_channels(const Architecture& a, int64_t skip);
+  static Gates gates(Module* parent, const Architecture& a);
+  Var rise(Tape& tape, const Up& up, size_t gate, Var deep, Var skip) const;
   Architecture architecture_;
   DoubleConv inc_;
   Down down1_, down2_, down3_, down4_;
+  Gates gates_;  // none without attention
   Up up1_, up2_, up3_, up4_;
   OutConv outc_;
 };

@@ -96,6 +96,7 @@ struct TrainOptions {
   int64_t cache_mib = 1024;                          // of decoded items, MiB
 
   // Network.
+  std::string network = "unet";  // Architecture::family
   bool bilinear = false;
   int64_t base = 64, in_channels = 3, classes = 1;  // in_channels: without the texture channel
   double dropout = 0;                               // probability, after each double convolution

@@ -76,14 +76,19 @@ void add_data(ConfigSchema& s, TrainOptions& o) {
 }
 
 void add_network(ConfigSchema& s, TrainOptions& o) {
+  static const std::vector<std::string> kNetworks = {"unet", "attention-unet", "resnet50-unet",
+                                                    "resnet50-attention-unet"};
   s.choice(
-      "model.upsampling", {"transposed", "bilinear"}, "of the classic U-Net", [&o] { return size_t{o.bilinear}; },
+      "model.network", kNetworks, "the classic U-Net, with attention gates, on a ResNet50 encoder, on that with gates",
+      [&o] { return index_of(kNetworks, o.network); }, [&o](size_t i) { o.network = kNetworks[i]; });
+  s.choice(
+      "model.upsampling", {"transposed", "bilinear"}, "of the U-Net", [&o] { return size_t{o.bilinear}; },
       [&o](size_t i) { o.bilinear = i == 1; });
   s.count("model.base", &o.base, 1, 1024, "channels", "of the first level; each level down doubles them");
   s.count("model.channels", &o.in_channels, 1, 16, "channels", "of the photo; a texture channel comes on top");
   s.count("model.classes", &o.classes, 1, 254, "channels", "of the output; 1 for wrinkle or not");
   s.number("model.dropout", &o.dropout, kFraction, "probability", "after each double convolution");
-  s.text("model.init", &o.init_weights, true, "checkpoint to start from");
+  s.text("model.init", &o.init_weights, true, "checkpoint to start from, or a ResNet50 of torchvision for the encoder");
   s.flag("model.init_partial", &o.init_partial,
          "its first and last convolution may have other shapes (a further channel or class)");
   s.texts("model.freeze", &o.freeze, 256, "prefixes of parameter names that are not trained");

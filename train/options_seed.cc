@@ -28,10 +28,11 @@ class Translator {
     flag("pretrained", [&](const ConfigEntry&, bool on) {
       if (on)
         note(
-            "pretrained does nothing: the classic U-Net has no published encoder; model.init starts from a checkpoint");
+            "pretrained does nothing: model.init starts from a checkpoint, or a resnet50 network from torchvision's "
+            "ResNet50");
     });
     flag("use_attention", [&](const ConfigEntry&, bool on) {
-      if (on) note("use_attention does nothing: attention gates are not among the networks that train");
+      if (on) note("use_attention does nothing: model.network chooses attention-unet or resnet50-attention-unet");
     });
     if (const ConfigEntry* entry = find("drop_out")) {
       ConfigEntry renamed = *entry;

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "io/checkpoint.h"
+#include "nn/encoder.h"
 #include "nn/freeze.h"
 #include "nn/recognise.h"
 
@@ -101,6 +102,13 @@ void load_partly(Network& network, const NamedTensors& from, DType type, std::ve
   if (!left.empty()) notes.push_back("not taken from the checkpoint, drawn anew: " + left);
 }
 
+void start_encoder(Network& network, const NamedTensors& from, DType type, std::vector<std::string>& notes) {
+  const std::vector<std::string> left = load_encoder(network, from, type);
+  std::string note = "the file is a ResNet50 classifier: the encoder starts from it, the rest is drawn anew";
+  for (const std::string& key : left) note += ", " + key + " too (other input channels)";
+  notes.push_back(std::move(note));
+}
+
 }  // namespace
 
 data::MaskRule mask_rule(const TrainOptions& o) {
@@ -138,6 +146,7 @@ data::LoaderOptions loader_options(const TrainOptions& o, bool validation, int t
 
 Architecture architecture_of(const TrainOptions& o) {
   Architecture out;
+  out.family = o.network;
   out.base = o.base;
   out.in_channels = o.in_channels + (o.texture_is_input() ? 1 : 0);
   out.classes = o.classes;
@@ -153,7 +162,9 @@ std::unique_ptr<Network> make_network(const TrainOptions& o, DType type, const i
   if (!o.init_weights.empty()) {
     const io::Checkpoint file = io::read_checkpoint(o.init_weights, limits);
     with_file(o.init_weights, [&] {
-      if (o.init_partial)
+      if (is_resnet50_classifier(file.tensors))
+        start_encoder(*network, file.tensors, type, notes);
+      else if (o.init_partial)
         load_partly(*network, file.tensors, type, notes);
       else
         network->load(file.tensors, type);

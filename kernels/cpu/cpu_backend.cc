@@ -1,6 +1,8 @@
 // The planned half of the back-end: which step goes where.
 #include "kernels/cpu/cpu_backend.h"
 
+#include "kernels/cpu/more_steps.h"
+
 namespace furrow::cpu {
 namespace {
 
@@ -50,6 +52,8 @@ std::string CpuBackend::algorithm(const Step& step) const {
            std::to_string(machine_.rows->lanes) + (in_double ? " in double" : "");
   }
   if (std::holds_alternative<UpsampleStep>(step)) return "bilinear portable nChw16c";
+  if (std::holds_alternative<GateStep>(step)) return "gate portable nChw16c";
+  if (std::get<PoolStep>(step).window == 3) return "max portable nChw16c";
   return "max" + layout;
 }
 
@@ -67,11 +71,20 @@ std::unique_ptr<Packed> CpuBackend::prepare(const Step& step, const StepWeights&
 }
 
 void CpuBackend::run(const Step& step, const Packed* packed, const StepBuffers& buffers) {
-  if (const auto* conv = std::get_if<ConvStep>(&step)) return run_conv(machine_, *conv, weights_of(packed), buffers);
+  if (const auto* conv = std::get_if<ConvStep>(&step)) {
+    if (!conv->residual) return run_conv(machine_, *conv, weights_of(packed), buffers);
+    ConvStep plain = *conv;
+    plain.act = Activation::none;
+    run_conv(machine_, plain, weights_of(packed), buffers);
+    return add_residual(machine_, *conv, buffers);
+  }
   if (const auto* upconv = std::get_if<UpconvStep>(&step))
     return run_upconv(machine_, *upconv, weights_of(packed), buffers);
   if (const auto* upsample = std::get_if<UpsampleStep>(&step)) return run_upsample(machine_, *upsample, buffers);
-  run_pool(machine_, std::get<PoolStep>(step), buffers);
+  if (const auto* gate = std::get_if<GateStep>(&step)) return run_gate(machine_, *gate, buffers);
+  const auto& pool = std::get<PoolStep>(step);
+  if (pool.window == 3) return run_pool3x3(machine_, pool, buffers);
+  run_pool(machine_, pool, buffers);
 }
 
 size_t CpuBackend::scratch_bytes(const std::function<void(Backend&)>& calls) const {

@@ -50,6 +50,12 @@ class CpuBackend : public Backend {
   void sigmoid_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) override;
   void add(const Tensor& a, const Tensor& b, Tensor& y) override;
   void dropout(const Tensor& x, const Dropout& draw, Tensor& y, Grad mode) override;
+  // gate.cc
+  void gate(const Tensor& x, const Tensor& z, Tensor& y) override;
+  void gate_grad(const Tensor& x, const Tensor& z, const Tensor& dy, Tensor* dx, Tensor* dz, Grad mode) override;
+  // pool3x3.cc
+  void max_pool3x3(const Tensor& x, Tensor& y) override;
+  void max_pool3x3_grad(const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode) override;
   // eager_resample.cc
   void max_pool2x2(const Tensor& x, Tensor& y) override;
   void max_pool2x2_grad(const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode) override;

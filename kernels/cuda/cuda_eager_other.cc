@@ -49,6 +49,23 @@ void CudaBackend::add(const Tensor& a, const Tensor& b, Tensor& y) {
   staged.done();
 }
 
+void CudaBackend::gate(const Tensor& x, const Tensor& z, Tensor& y) {
+  same(x, y, y, "gate: shapes");
+  Staged staged(*this);
+  kernels_.elementwise->gate(stream_, {.x = staged.in(x), .logits = staged.in(z), .y = staged.out(y)});
+  staged.done();
+}
+
+void CudaBackend::gate_grad(const Tensor& x, const Tensor& z, const Tensor& dy, Tensor* dx, Tensor* dz, Grad mode) {
+  require((dx == nullptr || dx->shape() == x.shape()) && (dz == nullptr || dz->shape() == z.shape()), "gate_grad: results");
+  Staged staged(*this);
+  const auto to = [&](Tensor* t) { return t == nullptr ? Image{} : staged.out(*t, accumulates(mode)); };
+  kernels_.elementwise->gate_grad(stream_, {.x = staged.in(x), .logits = staged.in(z), .dy = staged.in(dy), .dx = to(dx),
+                                            .dlogits = to(dz), .accumulate_x = accumulates(mode),
+                                            .accumulate_logits = accumulates(mode)});
+  staged.done();
+}
+
 void CudaBackend::dropout(const Tensor& x, const Dropout& draw, Tensor& y, Grad mode) {
   same(x, y, y, "dropout: shapes");
   Staged staged(*this);
@@ -83,6 +100,19 @@ void CudaBackend::max_pool2x2_grad(const Tensor& x, const Tensor& dy, Tensor& dx
   require(dx.shape() == s && dy.shape() == Shape{s.n, s.h / 2, s.w / 2, s.c}, "max_pool2x2_grad: shapes");
   Staged staged(*this);
   kernels_.resample->pool2x2_grad(stream_, {.x = staged.in(x), .dy = staged.in(dy), .dx = staged.out(dx, accumulates(mode)),
+                                            .accumulate = accumulates(mode)});
+  staged.done();
+}
+
+void CudaBackend::max_pool3x3(const Tensor& x, Tensor& y) {
+  Staged staged(*this);
+  kernels_.resample->pool3x3(stream_, {.x = staged.in(x), .y = staged.out(y)});
+  staged.done();
+}
+
+void CudaBackend::max_pool3x3_grad(const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode) {
+  Staged staged(*this);
+  kernels_.resample->pool3x3_grad(stream_, {.x = staged.in(x), .dy = staged.in(dy), .dx = staged.out(dx, accumulates(mode)),
                                             .accumulate = accumulates(mode)});
   staged.done();
 }

@@ -188,14 +188,16 @@ void CudaBackend::run_conv(const ConvStep& s, const Packed* packed, const StepBu
   }
   if (precision_ == Precision::fp32) {
     ConvForward args{.x0 = image(buffers.x[0]), .x1 = image(buffers.x[1]), .oc = to_int(s.oc), .geometry = s.geometry,
-                     .weights = pointer<float>(w.weights), .bias = pointer<float>(w.bias), .act = s.act, .y = y, .pooled = pooled};
+                     .weights = pointer<float>(w.weights), .bias = pointer<float>(w.bias), .residual = image(buffers.residual), .act = s.act, .y = y,
+                     .pooled = pooled};
     args.head = {.channels = to_int(s.head), .w = pointer<float>(w.head_w), .b = pointer<float>(w.head_b), .out = logits};
     kernels_.conv->forward(stream_, args);
     return;
   }
   MmaConv args{.layout = w.layout, .weights = w.weights.get(), .bias = pointer<float>(w.bias),
                .x = {image(buffers.x[0]), image(buffers.x[1])}, .pad_h = to_int(s.geometry.pad), .pad_w = to_int(s.geometry.pad),
-               .relu = s.act == Activation::relu, .out_h = to_int(s.y().h), .out_w = to_int(s.y().w), .y = y, .pooled = pooled};
+               .relu = s.act == Activation::relu, .out_h = to_int(s.y().h), .out_w = to_int(s.y().w),
+               .residual = image(buffers.residual), .y = y, .pooled = pooled};
   if (!separate_head(s, precision_)) {
     args.head = {.channels = to_int(s.head), .w = pointer<float>(w.head_w), .b = pointer<float>(w.head_b), .logits = logits};
     kernels_.mma_conv->conv(stream_, args);
@@ -233,6 +235,10 @@ void CudaBackend::run(const Step& step, const Packed* packed, const StepBuffers&
   } else if (const auto* resize = std::get_if<UpsampleStep>(&step)) {
     kernels_.resample->resize(stream_, {.x = x, .y = y, .rule = ResizeRule::align_corners, .h = to_int(resize->h),
                                         .w = to_int(resize->w), .top = to_int(resize->top), .left = to_int(resize->left)});
+  } else if (std::holds_alternative<GateStep>(step)) {
+    kernels_.elementwise->gate(stream_, {.x = x, .logits = image(buffers.x[1]), .y = y});
+  } else if (std::get<PoolStep>(step).window == 3) {
+    kernels_.resample->pool3x3(stream_, {.x = x, .y = y});
   } else {
     kernels_.resample->pool2x2(stream_, {.x = x, .y = y});
   }

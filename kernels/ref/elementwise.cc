@@ -62,6 +62,35 @@ void RefBackend::add(const Tensor& a, const Tensor& b, Tensor& y) {
   for_each_element(pool_, y.shape(), [&](size_t i) { to[i] = left[i] + right[i]; });
 }
 
+void RefBackend::gate(const Tensor& x, const Tensor& z, Tensor& y) {
+  const Shape& s = x.shape();
+  require(y.shape() == s && z.shape() == Shape{s.n, s.h, s.w, 1}, "gate: shapes");
+  const auto from = x.values<double>(), logits = z.values<double>();
+  auto to = y.values<double>();
+  for_each_element(pool_, z.shape(), [&](size_t pixel) {
+    const double open = stable_sigmoid(logits[pixel]);
+    const auto C = static_cast<size_t>(s.c);
+    for (size_t i = pixel * C; i < (pixel + 1) * C; ++i) to[i] = from[i] * open;
+  });
+}
+
+void RefBackend::gate_grad(const Tensor& x, const Tensor& z, const Tensor& dy, Tensor* dx, Tensor* dz, Grad mode) {
+  const Shape& s = x.shape();
+  require(dy.shape() == s && z.shape() == Shape{s.n, s.h, s.w, 1}, "gate_grad: shapes");
+  require((dx == nullptr || dx->shape() == s) && (dz == nullptr || dz->shape() == z.shape()), "gate_grad: results");
+  const auto from = x.values<double>(), logits = z.values<double>(), gradient = dy.values<double>();
+  const auto C = static_cast<size_t>(s.c);
+  for_each_element(pool_, z.shape(), [&](size_t pixel) {
+    const double open = stable_sigmoid(logits[pixel]);
+    double sum = 0;
+    for (size_t i = pixel * C; i < (pixel + 1) * C; ++i) {
+      sum += gradient[i] * from[i];
+      if (dx != nullptr) ref::store(dx->values<double>()[i], gradient[i] * open, mode);
+    }
+    if (dz != nullptr) ref::store(dz->values<double>()[pixel], open * (1 - open) * sum, mode);
+  });
+}
+
 void RefBackend::dropout(const Tensor& x, const Dropout& draw, Tensor& y, Grad mode) {
   require(y.shape() == x.shape(), "dropout: shapes");
   require(draw.p >= 0 && draw.p < 1, "dropout: p is not in [0, 1)");

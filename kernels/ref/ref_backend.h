@@ -42,11 +42,15 @@ class RefBackend : public Backend {
   void sigmoid(const Tensor& x, Tensor& y) override;
   void sigmoid_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) override;
   void add(const Tensor& a, const Tensor& b, Tensor& y) override;
+  void gate(const Tensor& x, const Tensor& z, Tensor& y) override;
+  void gate_grad(const Tensor& x, const Tensor& z, const Tensor& dy, Tensor* dx, Tensor* dz, Grad mode) override;
   void dropout(const Tensor& x, const Dropout& draw, Tensor& y, Grad mode) override;
 
   // resample.cc
   void max_pool2x2(const Tensor& x, Tensor& y) override;
   void max_pool2x2_grad(const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode) override;
+  void max_pool3x3(const Tensor& x, Tensor& y) override;
+  void max_pool3x3_grad(const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode) override;
   void upsample_bilinear(const Tensor& x, Tensor& y) override;
   void upsample_bilinear_grad(const Tensor& dy, Tensor& dx, Grad mode) override;
   void pad(const Tensor& x, int64_t top, int64_t left, Tensor& y, Grad mode) override;

@@ -1,4 +1,4 @@
-// Operations that move pixels: 2x2 maximum, bilinear resize, padding; and their gradients.
+// Operations that move pixels: maxima of windows, bilinear resize, padding; and their gradients.
 #include <algorithm>
 #include <cmath>
 
@@ -12,24 +12,64 @@ using ref::Pixels;
 
 namespace {
 
-void check_pool(const Shape& x, const Shape& y) {
-  require(y == Shape{x.n, x.h / 2, x.w / 2, x.c}, "max_pool2x2: shapes");
-}
+// kSize x kSize windows every two pixels, the picture padded by kPad; an odd last row or column of 2x2 is dropped.
+template <int kSize>
+struct Windows {
+  static constexpr int64_t kPad = kSize == 3 ? 1 : 0;
+  static Shape count(const Shape& x) { return {x.n, (x.h + kSize - 2) / 2, (x.w + kSize - 2) / 2, x.c}; }
 
-// Position 2*i+j of the maximum of the window at (oh, ow): the first in row-major order; a NaN beats every number, and
-// of several the last counts, as in PyTorch.
-int first_maximum(const ConstPixels& x, int64_t n, int64_t oh, int64_t ow, int64_t c) {
-  int best = 0;
-  double largest = x.at(n, 2 * oh, 2 * ow)[c];
-  for (int k = 1; k < 4; ++k) {
-    const double value = x.at(n, 2 * oh + k / 2, 2 * ow + k % 2)[c];
-    if (value > largest || std::isnan(value)) {
-      best = k;
-      largest = value;
-    }
+  // Where the maximum of the window at (oh, ow) is: the first in row-major order; a NaN beats every number, and of
+  // several the last counts, as in PyTorch. The padding never wins.
+  struct Place {
+    int64_t h, w;
+  };
+  static Place maximum(const ConstPixels& x, int64_t n, int64_t oh, int64_t ow, int64_t c) {
+    Place best{-1, -1};
+    double largest = 0;
+    for (int64_t h = 2 * oh - kPad; h < 2 * oh - kPad + kSize; ++h)
+      for (int64_t w = 2 * ow - kPad; w < 2 * ow - kPad + kSize; ++w) {
+        if (h < 0 || w < 0 || h >= x.shape.h || w >= x.shape.w) continue;
+        const double value = x.at(n, h, w)[c];
+        if (best.h >= 0 && !(value > largest || std::isnan(value))) continue;
+        best = {h, w};
+        largest = value;
+      }
+    return best;
   }
-  return best;
-}
+
+  static void pool(ThreadPool* pool, const Tensor& x, Tensor& y) {
+    require(y.shape() == count(x.shape()), "max_pool: shapes");
+    const Shape out = y.shape();
+    const ConstPixels source(x);
+    const Pixels result(y);
+    parallel_for(pool, out.n * out.h, [&](int64_t task, int) {
+      const int64_t n = task / out.h, oh = task % out.h;
+      for (int64_t ow = 0; ow < out.w; ++ow)
+        for (int64_t c = 0; c < out.c; ++c) {
+          const Place at = maximum(source, n, oh, ow, c);
+          result.at(n, oh, ow)[c] = source.at(n, at.h, at.w)[c];
+        }
+    });
+  }
+
+  // One task per image: 3x3 windows share pixels.
+  static void gradient(ThreadPool* pool, const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode) {
+    require(dy.shape() == count(x.shape()), "max_pool_grad: shapes");
+    require(dx.shape() == x.shape(), "max_pool_grad: dx is not like x");
+    const Shape out = dy.shape();
+    const ConstPixels source(x), incoming(dy);
+    const Pixels result(dx);
+    ref::begin_sum(dx, mode);
+    parallel_for(pool, out.n, [&](int64_t n, int) {
+      for (int64_t oh = 0; oh < out.h; ++oh)
+        for (int64_t ow = 0; ow < out.w; ++ow)
+          for (int64_t c = 0; c < out.c; ++c) {
+            const Place at = maximum(source, n, oh, ow, c);
+            result.at(n, at.h, at.w)[c] += incoming.at(n, oh, ow)[c];
+          }
+    });
+  }
+};
 
 // Between which two source lines output line `out` lies, and how far towards the second. In whole numbers, so exact.
 struct Between {
@@ -49,36 +89,13 @@ void check_upsample(const Shape& x, const Shape& y) {
 
 }  // namespace
 
-void RefBackend::max_pool2x2(const Tensor& x, Tensor& y) {
-  check_pool(x.shape(), y.shape());
-  const Shape out = y.shape();
-  const ConstPixels source(x);
-  const Pixels result(y);
-  parallel_for(pool_, out.n * out.h, [&](int64_t task, int) {
-    const int64_t n = task / out.h, oh = task % out.h;
-    for (int64_t ow = 0; ow < out.w; ++ow)
-      for (int64_t c = 0; c < out.c; ++c) {
-        const int k = first_maximum(source, n, oh, ow, c);
-        result.at(n, oh, ow)[c] = source.at(n, 2 * oh + k / 2, 2 * ow + k % 2)[c];
-      }
-  });
-}
-
+void RefBackend::max_pool2x2(const Tensor& x, Tensor& y) { Windows<2>::pool(pool_, x, y); }
 void RefBackend::max_pool2x2_grad(const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode) {
-  check_pool(x.shape(), dy.shape());
-  require(dx.shape() == x.shape(), "max_pool2x2_grad: dx is not like x");
-  const Shape out = dy.shape();
-  const ConstPixels source(x), gradient(dy);
-  const Pixels result(dx);
-  ref::begin_sum(dx, mode);
-  parallel_for(pool_, out.n * out.h, [&](int64_t task, int) {  // windows do not overlap
-    const int64_t n = task / out.h, oh = task % out.h;
-    for (int64_t ow = 0; ow < out.w; ++ow)
-      for (int64_t c = 0; c < out.c; ++c) {
-        const int k = first_maximum(source, n, oh, ow, c);
-        result.at(n, 2 * oh + k / 2, 2 * ow + k % 2)[c] += gradient.at(n, oh, ow)[c];
-      }
-  });
+  Windows<2>::gradient(pool_, x, dy, dx, mode);
+}
+void RefBackend::max_pool3x3(const Tensor& x, Tensor& y) { Windows<3>::pool(pool_, x, y); }
+void RefBackend::max_pool3x3_grad(const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode) {
+  Windows<3>::gradient(pool_, x, dy, dx, mode);
 }
 
 void RefBackend::upsample_bilinear(const Tensor& x, Tensor& y) {

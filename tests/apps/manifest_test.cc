@@ -7,8 +7,10 @@
 #include <set>
 
 #include "apps/fetch.h"
+#include "apps/model_preset.h"
 #include "io/sha256.h"
 #include "kernels/error.h"
+#include "segment/model.h"
 
 namespace furrow::apps {
 namespace {
@@ -49,6 +51,67 @@ TEST(Manifest, RefusesWhatIsNotOneNamingTheEntry) {
         whole(entry + R"(,"sha256":"12"})"), whole(entry + R"(,"size":-1})"), whole(entry + R"(,"size":1.5})"),
         whole(R"({"name":"n","file":"../f","what":"w","origin":"o","licence":"l","citation":"c"})")})
     EXPECT_THROW(parse_manifest(bad, "m"), Error) << bad;
+}
+
+// Every preset is metadata that a native file may hold.
+TEST(Preset, SaysWhatKeysCannotTell) {
+  const Architecture classic{}, resnet{.family = "resnet50-unet"}, gated{.family = "resnet50-attention-unet"},
+      labhai{.in_channels = 4, .classes = 2, .bilinear = true}, first_stage{.bilinear = true};
+  const auto of = [](const char* kind, const Architecture& network) {
+    Metadata metadata = preset(kind, network);
+    metadata["furrow.version"] = "1";
+    return from_metadata(metadata);
+  };
+  const ModelInfo early = of("seed-2025-02", classic);
+  EXPECT_EQ(early.output, Output::sigmoid);
+  EXPECT_EQ(early.normalisation, Normalisation::imagenet);
+  EXPECT_EQ(early.kept_labels, (std::vector<int>{1, 14, 15}));
+  EXPECT_TRUE(early.masked_input);
+  for (const Architecture& network : {resnet, gated}) {
+    const ModelInfo late = of("seed-2025-04", network);
+    EXPECT_EQ(late.output, Output::logits);
+    EXPECT_EQ(late.size, 512);
+    EXPECT_EQ(late.resize, "pillow-lanczos");
+  }
+  const ModelInfo wide = of("labhai", labhai), narrow = of("labhai", first_stage);
+  EXPECT_EQ(wide.normalisation, Normalisation::half);
+  EXPECT_EQ(wide.size, 1024);
+  EXPECT_EQ(wide.resize, "pillow-bilinear");
+  EXPECT_EQ(wide.texture, TextureInput{});
+  EXPECT_FALSE(narrow.texture.has_value());  // the network takes no map
+}
+
+TEST(Preset, RefusesOtherKindsAndOtherNetworks) {
+  const auto reason = [](const char* kind, const Architecture& network) {
+    try {
+      preset(kind, network);
+      return std::string("accepted");
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::usage);
+      return error.reason() + " | " + error.hint_text();
+    }
+  };
+  EXPECT_EQ(reason("labhia", {}), "--as labhia: no kind of checkpoint that Furrow knows | did you mean labhai?");
+  EXPECT_NE(reason("bisenet", {}).find("it takes seed-2025-02, seed-2025-04, labhai"), std::string::npos);
+  EXPECT_NE(reason("seed-2025-02", {.family = "resnet50-unet"}).find("holds a resnet50-unet base 64"),
+            std::string::npos);
+  EXPECT_NE(reason("seed-2025-04", {}).find("that is a resnet50-unet"), std::string::npos);
+  EXPECT_NE(reason("labhai", {}).find("that is a bilinear unet"), std::string::npos);
+}
+
+TEST(Preset, KnowsAPublishedFileByItsHash) {
+  const Architecture labhai{.in_channels = 4, .classes = 2, .bilinear = true};
+  const auto manifest = builtin_manifest();
+  const PublishedFile& published = find_published(manifest, "labhai-stage2-unet");
+  const auto known = known_file(published.sha256, labhai, manifest);
+  ASSERT_TRUE(known.has_value());
+  EXPECT_EQ(known->at("furrow.name"), "labhai-stage2-unet");
+  EXPECT_EQ(known->at("furrow.licence"), "CC BY-NC-SA 4.0");
+  EXPECT_EQ(known->at("furrow.normalisation"), "half");
+  EXPECT_EQ(known->at("furrow.kept_labels"), "1,10");
+  EXPECT_EQ(known->at("furrow.texture"), "closest 5 masked");
+  EXPECT_FALSE(known_file(std::string(64, '0'), labhai, manifest).has_value());
+  EXPECT_FALSE(known_file("", labhai, manifest).has_value());  // files of the manifest without a hash
 }
 
 TEST(Fetch, TakesALocalFileOnlyWhereItIsThePublishedOne) {

@@ -138,6 +138,20 @@ class SegmentAndModel(Program):
         self.refused(self.run_furrow("model", "convert", native, "x.safetensors", "--threshold", "7"), 2, "threshold")
         self.assertFalse((self.folder / "x.safetensors").exists())
 
+    def test_model_convert_as_a_kind_of_checkpoint(self):
+        source = ROOT / "tests/data/unet/SYNTHETIC_unet_milesial_layout_base8_bilinear_in3_out1_zip.pth"
+        self.assertEqual(self.run_furrow("model", "convert", source, "a.safetensors", "--as", "labhai").returncode, 0)
+        shown = json.loads(self.run_furrow("model", "show", "a.safetensors", "--json").stdout)["preprocessing"]
+        self.assertEqual((shown["normalisation"], shown["resize"], shown["size"], shown["output"]), ("half", "pillow-bilinear", 1024, "logits"))
+        result = self.run_furrow("model", "convert", source, "b.safetensors", "--as", "seed-2025-02", "--output", "logits")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        shown = json.loads(self.run_furrow("model", "show", "b.safetensors", "--json").stdout)["preprocessing"]
+        self.assertEqual((shown["normalisation"], shown["output"], shown["masked_input"]), ("imagenet", "logits", True))    # --output overrules
+        self.refused(self.run_furrow("model", "convert", source, "c.safetensors", "--as", "seed-2025-04"), 2, "that is a resnet50-unet")
+        self.refused(self.run_furrow("model", "convert", source, "c.safetensors", "--as", "p1"), 2, "it takes seed-2025-02")
+        self.refused(self.run_furrow("model", "convert", source, "c.pth", "--as", "labhai"), 2, "no place for metadata")
+        self.assertFalse((self.folder / "c.safetensors").exists())
+
     def test_model_convert_of_a_network_with_four_inputs(self):
         source = ROOT / "tests/data/unet/SYNTHETIC_unet_milesial_layout_base8_transpose_in4_out2_zip.pth"
         self.assertEqual(self.run_furrow("model", "convert", source, "four.safetensors").returncode, 0)

@@ -117,6 +117,36 @@ class Train(Program):
         self.assertEqual(result.stderr.count(b"wandb_* keys do nothing"), 1)
         self.assertFalse((self.folder / "checkpoints").exists())
 
+    def test_a_resnet_trains_and_starts_from_a_classifier(self):
+        more = ["--set", "model.network=resnet50-attention-unet", "--set", "epochs=1"]
+        self.assertEqual(self.train("run", *more).returncode, 0)
+        shown = json.loads(self.run_furrow("model", "show", "run/model.safetensors", "--json").stdout)
+        self.assertEqual((shown["architecture"], len(shown["tensors"])), ("resnet50-attention-unet base 2, 3 -> 1, transposed", 474))
+
+        # What torchvision would have made of the encoder: other names, a classifier, no metadata.
+        data = (self.folder / "run/model.safetensors").read_bytes()
+        length = int.from_bytes(data[:8], "little")
+        header, values = json.loads(data[8:8 + length]), data[8 + length:]
+        names = {"input_layer.0.": "conv1.", "input_layer.1.": "bn1.", **{f"encoder{i}.": f"layer{i}." for i in range(1, 5)}}
+        classifier, at = {}, 0
+        body = b""
+        for key, entry in header.items():
+            ours = next((prefix for prefix in names if key.startswith(prefix)), None)
+            if ours is None:
+                continue
+            begin, end = entry["data_offsets"]
+            classifier[names[ours] + key[len(ours):]] = {**entry, "data_offsets": [at, at + end - begin]}
+            body += values[begin:end]
+            at += end - begin
+        text = json.dumps(classifier).encode()
+        text += b" " * (-len(text) % 8)
+        (self.folder / "classifier.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + body)
+        self.refused(self.run_furrow("segment", PHOTO, "--weights", "classifier.safetensors"), 5, "it initialises an encoder")
+        result = self.train("again", *more, "--set", "model.init=classifier.safetensors")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("the file is a ResNet50 classifier: the encoder starts from it", result.stderr.decode())
+        self.refused(self.train("unet", "--set", "model.init=classifier.safetensors"), 5, "this is a unet base 2")
+
     def test_check_writes_nothing(self):
         result = self.train("run", "--check", "--json", "--set", "model.base=4", "--set", "learning_rate=0.001")
         self.assertEqual(result.returncode, 0, result.stderr)

@@ -112,6 +112,20 @@ def max_pool(case, x):
     elementwise('max_pool2x2', lambda t: F.max_pool2d(t, 2), case, x)
 
 
+def max_pool3(case, x):
+    elementwise('max_pool3x3', lambda t: F.max_pool2d(t, 3, 2, 1), case, x)
+
+
+def gate(case, n, h, w, c, low=-3.0, high=3.0):
+    case = 'gate/' + case
+    make = Inputs(case)
+    x, z = make('x', n, c, h, w), make('z', n, 1, h, w, low=low, high=high)
+    y = x * torch.sigmoid(z)
+    dy = make('dy', *y.shape)
+    y.backward(dy)
+    save(case, x=x, z=z, y=y, dy=dy, dx=x.grad, dz=z.grad)
+
+
 def upsample(case, n, h, w, c, oh, ow):
     x = Inputs('upsample_bilinear/' + case)('x', n, c, h, w)
     elementwise('upsample_bilinear', lambda t: F.interpolate(t, (oh, ow), mode='bilinear', align_corners=True), case, x)
@@ -168,6 +182,14 @@ def main():
     pad('around', 1, 3, 4, 3, 2, 1, 1, 3)
     pad('crop', 1, 5, 6, 2, -1, -2, -1, 0)
     pad('pad_and_crop', 1, 5, 6, 2, 2, -2, -1, 3)
+    gate('ragged', 2, 3, 5, 7)
+    gate('one_channel', 1, 4, 3, 1)
+    gate('far_from_zero', 1, 2, 3, 3, low=-900, high=900)
+    max_pool3('random_odd', Inputs('max_pool3x3/random_odd')('x', 2, 3, 5, 7))
+    max_pool3('random_even', Inputs('max_pool3x3/random_even')('x', 1, 2, 6, 4))
+    max_pool3('one_row', Inputs('max_pool3x3/one_row')('x', 1, 2, 1, 4))
+    max_pool3('negative', Inputs('max_pool3x3/negative')('x', 1, 2, 4, 5, low=-2, high=-1))
+    max_pool3('extremes', every_window())
 
     os.makedirs(OUT, exist_ok=True)
     first = 0

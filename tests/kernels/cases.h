@@ -93,6 +93,12 @@ inline ConvStep with_pad(ConvStep s, int64_t pad) {
   return s;
 }
 
+// y = act(convolution + a tensor of y's shape), as at the end of a bottleneck.
+inline ConvStep with_residual(ConvStep s) {
+  s.residual = true;
+  return s;
+}
+
 inline UpconvStep upconv(Shape x, int64_t oc) { return {.x = x, .y = {x.n, 2 * x.h, 2 * x.w, oc}}; }
 // The doubled picture laid at (top, left) of a frame of h x w.
 inline UpconvStep upconv_at(Shape x, int64_t oc, int64_t h, int64_t w, int64_t top, int64_t left) {
@@ -152,9 +158,24 @@ inline std::vector<Step> ragged_resampling() {
   return steps;
 }
 
+// What bottlenecks and attention gates add: residuals, 3x3 maxima, gates.
+inline std::vector<Step> ragged_additions() {
+  std::vector<Step> steps;
+  for (const Shape& x : {Shape{1, 1, 1, 3}, {1, 1, 7, 16}, {2, 5, 7, 17}, {1, 31, 45, 24}, {3, 4, 4, 3}}) {
+    for (const int64_t oc : {1, 16, 21}) {
+      steps.push_back(with_residual(conv(x, oc, 1)));
+      steps.push_back(with_residual(without_activation(conv(x, oc, 3, 2))));
+    }
+    steps.push_back(PoolStep{x, 3});
+    steps.push_back(GateStep{x});
+  }
+  return steps;
+}
+
 inline std::vector<Step> ragged_steps() {
   std::vector<Step> steps = ragged_convolutions();
   for (const Step& s : ragged_resampling()) steps.push_back(s);
+  for (const Step& s : ragged_additions()) steps.push_back(s);
   return steps;
 }
 

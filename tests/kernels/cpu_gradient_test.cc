@@ -247,6 +247,49 @@ TEST(CpuGradient, Elementwise) {
   }
 }
 
+TEST(CpuGradient, Gates) {
+  for (const Shape& x : kShapes) {
+    const Shape z{x.n, x.h, x.w, 1};
+    Tensor logits = random_values(z, 2);
+    for (double& v : logits.values<double>()) v *= 8;  // exact in float32
+    const Tensors in{random_values(x, 1), logits, random_values(x, 3)};
+    // The sigmoid is six roundings, the product one, and an addition.
+    check({"gate",
+           in,
+           {x},
+           8 * 0x1p-24,
+           [](Backend& on, const Tensors& t, Tensors& out, Grad) { on.gate(t[0], t[1], out[0]); },
+           false});
+    check({"gate_grad", in, {x, z}, 12 * 0x1p-24, [](Backend& on, const Tensors& t, Tensors& out, Grad mode) {
+             on.gate_grad(t[0], t[1], t[2], &out[0], &out[1], mode);
+           }});
+    check({"gate_grad of z alone", in, {z}, 12 * 0x1p-24, [](Backend& on, const Tensors& t, Tensors& out, Grad mode) {
+             on.gate_grad(t[0], t[1], t[2], nullptr, &out[0], mode);
+           }});
+  }
+}
+
+TEST(CpuGradient, MaximaOf3x3) {
+  for (const Shape& x : kShapes) {
+    const Shape y{x.n, (x.h + 1) / 2, (x.w + 1) / 2, x.c};
+    Tensor ties = random_values(x, 1);
+    for (double& v : ties.values<double>()) v = std::floor(v * 2);
+    check({"max_pool3x3",
+           {ties},
+           {y},
+           0,
+           [](Backend& on, const Tensors& t, Tensors& out, Grad) { on.max_pool3x3(t[0], out[0]); },
+           false});
+    check({"max_pool3x3_grad",
+           {ties, random_values(y, 2)},
+           {x},
+           4 * 6e-8,  // four windows share a pixel, and what was there
+           [](Backend& on, const Tensors& t, Tensors& out, Grad mode) {
+             on.max_pool3x3_grad(t[0], t[1], out[0], mode);
+           }});
+  }
+}
+
 TEST(CpuGradient, Resampling) {
   for (const Shape& y : kShapes) {
     for (const Shape& x : {Shape{y.n, 2 * y.h, 2 * y.w, y.c}, {y.n, 2 * y.h + 1, 2 * y.w + 1, y.c}}) {

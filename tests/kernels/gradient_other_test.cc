@@ -208,7 +208,8 @@ TEST(Gradient, SquaredError) {
     const Tensor z = random_values(s, 1), t = random_values(s, 2), one = row({1});
     Tensor dz(s, DType::f64);
     ref.squared_error(z, t, &dz);
-    expect_gradient(dz, z, one, [&] { return row({ref.squared_error(z, t, nullptr)}); }, kSmooth, to_string(s));
+    expect_gradient(
+        dz, z, one, [&] { return row({ref.squared_error(z, t, nullptr)}); }, kSmooth, to_string(s));
   }
   EXPECT_EQ(ref.squared_error(row({1, 2, 3}), row({1, 4, 6}), nullptr), 13.0 / 3);
 }
@@ -254,6 +255,39 @@ TEST(Gradient, MaxPoolTiesGoToTheFirstAndNaNWins) {
     ref.max_pool2x2_grad(x, row({5}), dx, Grad::overwrite);
     expected.values<double>()[at[window.winner]] = 5;
     EXPECT_TRUE(close(dx, expected, {})) << "winner " << window.winner;
+  }
+}
+
+TEST(Gradient, MaxPool3x3) {
+  RefBackend ref(nullptr);
+  for (const Shape& s : {Shape{1, 1, 1, 1}, {2, 5, 7, 3}, {1, 3, 2, 17}, {1, 6, 4, 5}, {1, 1, 5, 2}}) {
+    const Tensor x = spread_values(s);
+    const auto forward = [&] {
+      Tensor y({s.n, (s.h + 1) / 2, (s.w + 1) / 2, s.c}, DType::f64);
+      ref.max_pool3x3(x, y);
+      return y;
+    };
+    const Tensor dy = random_values(forward().shape(), 2);
+    expect_gradient(both_modes(s, [&](Tensor& t, Grad mode) { ref.max_pool3x3_grad(x, dy, t, mode); }), x, dy, forward,
+                    kKinked, to_string(s));
+  }
+}
+
+TEST(Gradient, Gate) {
+  RefBackend ref(nullptr);
+  for (const Shape& s : kShapes) {
+    const Tensor x = random_values(s, 1), dy = random_values(s, 3);
+    Tensor z = random_values({s.n, s.h, s.w, 1}, 2);
+    for (double& value : z.values<double>()) value *= 4;
+    const auto forward = [&] {
+      Tensor y(s, DType::f64);
+      ref.gate(x, z, y);
+      return y;
+    };
+    expect_gradient(both_modes(s, [&](Tensor& t, Grad mode) { ref.gate_grad(x, z, dy, &t, nullptr, mode); }), x, dy,
+                    forward, kLinear, "dx " + to_string(s));
+    expect_gradient(both_modes(z.shape(), [&](Tensor& t, Grad mode) { ref.gate_grad(x, z, dy, nullptr, &t, mode); }), z,
+                    dy, forward, kSmooth, "dz " + to_string(s));
   }
 }
 

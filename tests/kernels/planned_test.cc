@@ -54,6 +54,26 @@ TEST(PlannedStep, NamesShapesAndCosts) {
   EXPECT_EQ(min_bytes(pool, 4), 4u * (2 * 5 * 7 * 3 + 2 * 2 * 3 * 3));
 }
 
+TEST(PlannedStep, NamesShapesAndCostsOfResidualsWindowsAndGates) {
+  const ConvStep last = cases::with_residual(cases::conv({1, 8, 6, 16}, 4, 1));
+  EXPECT_EQ(op_name(last), "conv2d+add+relu");
+  EXPECT_EQ(flops(last), 2u * (8 * 6 * 4) * 16 + 8 * 6 * 4);
+  EXPECT_EQ(min_bytes(last, 4), 4u * (8 * 6 * 16 + 4 * 16 + 4 + 2 * (8 * 6 * 4)));
+
+  const PoolStep pool{{2, 5, 8, 3}, 3};
+  EXPECT_EQ(output_shape(pool), (Shape{2, 3, 4, 3}));
+  EXPECT_EQ(op_name(pool), "max_pool3x3");
+  EXPECT_EQ(flops(pool), 8u * 2 * 3 * 4 * 3);
+  EXPECT_EQ(min_bytes(pool, 4), 4u * (2 * 5 * 8 * 3 + 2 * 3 * 4 * 3));
+
+  const GateStep gate{{1, 4, 6, 8}};
+  EXPECT_EQ(output_shape(gate), gate.x);
+  EXPECT_EQ(op_name(gate), "gate");
+  EXPECT_EQ(problem(gate), "1x4x6x8 by 1x4x6x1");
+  EXPECT_EQ(flops(gate), 4u * 6 * 8 + 3 * 4 * 6);
+  EXPECT_EQ(min_bytes(gate, 4), 4u * (2 * 4 * 6 * 8 + 4 * 6));
+}
+
 TEST(PlannedStep, CostsThatOverflowAreRefused) {
   const int64_t huge = int64_t{1} << 31;
   EXPECT_THROW(flops(cases::conv({1, huge, huge, 64}, 64)), Error);
@@ -87,11 +107,13 @@ struct Results {
 };
 
 // Runs a step as a plan does: reorder, prepare, run, reorder back, all in guarded memory.
-Results run_planned(Backend& backend, const Step& step, const Tensor (&x)[2], const StepWeights& weights) {
+Results run_planned(Backend& backend, const Step& step, const Tensor (&x)[2], const Tensor& residual,
+                    const StepWeights& weights) {
   const auto* conv = std::get_if<ConvStep>(&step);
   const Shape y = output_shape(step), pooled = PoolStep{y}.y();
   const bool stores_y = conv == nullptr || conv->store_y, pools = conv != nullptr && conv->pool;
   Guarded in0(backend.placed_bytes(x[0].shape())), in1(x[1].empty() ? 0 : backend.placed_bytes(x[1].shape()));
+  Guarded added(residual.empty() ? 0 : backend.placed_bytes(residual.shape()));
   Guarded out(backend.placed_bytes(y)), out_pooled(backend.placed_bytes(pooled)),
       workspace(backend.workspace_bytes(step));
 
@@ -101,6 +123,10 @@ Results run_planned(Backend& backend, const Step& step, const Tensor (&x)[2], co
   if (!x[1].empty()) {
     buffers.x[1] = {in1.data(), x[1].shape()};
     backend.place(x[1], buffers.x[1]);
+  }
+  if (!residual.empty()) {
+    buffers.residual = {added.data(), residual.shape()};
+    backend.place(residual, buffers.residual);
   }
   if (stores_y) buffers.y = {out.data(), y};
   if (pools) buffers.pooled = {out_pooled.data(), pooled};
@@ -112,7 +138,8 @@ Results run_planned(Backend& backend, const Step& step, const Tensor (&x)[2], co
   if (stores_y) backend.unplace(buffers.y, results.y = Tensor(y, backend.dtype()));
   if (pools) backend.unplace(buffers.pooled, results.pooled = Tensor(pooled, backend.dtype()));
   results.head = buffers.head;
-  EXPECT_TRUE(in0.intact() && in1.intact() && out.intact() && out_pooled.intact() && workspace.intact())
+  EXPECT_TRUE(in0.intact() && in1.intact() && added.intact() && out.intact() && out_pooled.intact() &&
+              workspace.intact())
       << problem(step);
   return results;
 }
@@ -133,6 +160,7 @@ Tensor framed(const Tensor& whole, const Shape& frame, int64_t top, int64_t left
 struct Eager {
   RefBackend& ref;
   const Tensor (&x)[2];
+  const Tensor& residual;
   const StepWeights& weights;
 
   Results operator()(const ConvStep& s) const {
@@ -141,6 +169,7 @@ struct Eager {
     ref.conv2d(
         {.x0 = &x[0], .x1 = x[1].empty() ? nullptr : &x[1], .w = &weights.w, .b = &weights.b, .geometry = s.geometry},
         sum);
+    if (s.residual) ref.add(sum, residual, sum);
     if (s.act == Activation::relu)
       ref.relu(sum, y);
     else
@@ -164,7 +193,15 @@ struct Eager {
   }
   Results operator()(const PoolStep& s) const {
     Results r{.y = Tensor(s.y(), DType::f64)};
-    ref.max_pool2x2(x[0], r.y);
+    if (s.window == 3)
+      ref.max_pool3x3(x[0], r.y);
+    else
+      ref.max_pool2x2(x[0], r.y);
+    return r;
+  }
+  Results operator()(const GateStep& s) const {
+    Results r{.y = Tensor(s.x, DType::f64)};
+    ref.gate(x[0], x[1], r.y);
     return r;
   }
 };
@@ -182,10 +219,12 @@ TEST(PlannedStep, DefaultRunsAreTheEagerOperationsOneAfterAnother) {
             return s.x;
         },
         step);
-    const Tensor x[2] = {random_values(in, 1),
-                         conv != nullptr && conv->x[1].c > 0 ? random_values(conv->x[1], 2) : Tensor()};
+    Tensor x[2] = {random_values(in, 1), conv != nullptr && conv->x[1].c > 0 ? random_values(conv->x[1], 2) : Tensor()};
+    if (const auto* gate = std::get_if<GateStep>(&step)) x[1] = random_values(gate->z(), 2);
+    const Tensor residual = conv != nullptr && conv->residual ? random_values(conv->y(), 4) : Tensor();
     const StepWeights weights = cases::random_weights(step, 3);
-    const Results got = run_planned(ref, step, x, weights), want = std::visit(Eager{ref, x, weights}, step);
+    const Results got = run_planned(ref, step, x, residual, weights),
+                  want = std::visit(Eager{ref, x, residual, weights}, step);
     const auto expect_same = [&](const Tensor& a, const Tensor& b) {
       ASSERT_EQ(a.empty(), b.empty()) << problem(step);
       if (a.empty()) return;
@@ -210,9 +249,9 @@ TEST(PlannedStep, MissingBiasIsZeroAndWeightsComeInTheBackEndsType) {
   weights.b = Tensor();
   EXPECT_EQ(ref.prepare(step, weights)->bytes(), 8u * 5 * 9 * 3);
   const Tensor x[2] = {random_values({1, 4, 4, 3}, 1), Tensor()};
-  const Tensor without = run_planned(ref, step, x, weights).y;
+  const Tensor without = run_planned(ref, step, x, {}, weights).y;
   weights.b = Tensor({1, 1, 1, 5}, DType::f64);
-  EXPECT_TRUE(same_bits(run_planned(ref, step, x, weights).y, without));
+  EXPECT_TRUE(same_bits(run_planned(ref, step, x, {}, weights).y, without));
 }
 
 TEST(PlannedStep, RefusesForeignWeightsAndBuffers) {

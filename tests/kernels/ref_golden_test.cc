@@ -148,6 +148,25 @@ TEST_F(RefGolden, MaxPool2x2) {
       });
 }
 
+TEST_F(RefGolden, MaxPool3x3) {
+  check_unary(
+      "max_pool3x3", [&](const Tensor& x, Tensor& y) { ref_.max_pool3x3(x, y); },
+      [&](const Tensor& x, const Tensor&, const Tensor& dy, Tensor& dx) {
+        ref_.max_pool3x3_grad(x, dy, dx, Grad::overwrite);
+      });
+}
+
+TEST_F(RefGolden, Gate) {
+  each_case("gate", [&] {
+    Tensor y = blank("y"), dx = blank("dx"), dz = blank("dz");
+    ref_.gate(get("x"), get("z"), y);
+    expect(y, "y");
+    ref_.gate_grad(get("x"), get("z"), get("dy"), &dx, &dz, Grad::overwrite);
+    expect(dx, "dx");
+    expect(dz, "dz");
+  });
+}
+
 TEST_F(RefGolden, UpsampleBilinear) {
   check_unary(
       "upsample_bilinear", [&](const Tensor& x, Tensor& y) { ref_.upsample_bilinear(x, y); },

@@ -46,15 +46,18 @@ struct StepResults {
   Tensor y, pooled, head;
 };
 
-// The inputs of a step, float64.
+// The inputs of a step, float64; of a convolution with a residual, that comes last.
 inline std::vector<Tensor> random_inputs(const Step& step, uint64_t seed) {
   if (const auto* conv = std::get_if<ConvStep>(&step)) {
     std::vector<Tensor> x{cases::random_values(conv->x[0], seed)};
     if (conv->x[1].c > 0) x.push_back(cases::random_values(conv->x[1], seed + 1));
+    if (conv->residual) x.push_back(cases::random_values(conv->y(), seed + 2));
     return x;
   }
   if (const auto* up = std::get_if<UpconvStep>(&step)) return {cases::random_values(up->x, seed)};
   if (const auto* up = std::get_if<UpsampleStep>(&step)) return {cases::random_values(up->x, seed)};
+  if (const auto* gate = std::get_if<GateStep>(&step))
+    return {cases::random_values(gate->x, seed), cases::random_values(gate->z(), seed + 1)};
   return {cases::random_values(std::get<PoolStep>(step).x, seed)};
 }
 
@@ -76,9 +79,12 @@ inline StepResults run_step(Backend& backend, const Step& step, const std::vecto
   const auto* conv = std::get_if<ConvStep>(&step);
   const Shape y = output_shape(step), half{y.n, y.h / 2, y.w / 2, y.c};
   StepBuffers buffers;
+  const auto input = [&](size_t i) -> Placed& {
+    return conv != nullptr && conv->residual && i + 1 == x.size() ? buffers.residual : buffers.x[i];
+  };
   for (size_t i = 0; i < x.size(); ++i) {
-    buffers.x[i] = placed(x[i].shape());
-    backend.place(x[i].to(backend.dtype()), buffers.x[i]);
+    input(i) = placed(x[i].shape());
+    backend.place(x[i].to(backend.dtype()), input(i));
   }
   if (conv == nullptr || conv->store_y) buffers.y = placed(y);
   if (conv != nullptr && conv->pool) buffers.pooled = placed(half);
@@ -98,7 +104,7 @@ inline StepResults run_step(Backend& backend, const Step& step, const std::vecto
   if (!buffers.head.empty()) out.head = Tensor(buffers.head.shape(), backend.dtype());
   if (!out.head.empty()) std::memcpy(const_cast<void*>(data_of(out.head)), data_of(buffers.head), out.head.bytes());
   for (size_t i = 0; i < x.size(); ++i) {  // sources are only read
-    const Tensor before = x[i].to(backend.dtype()), now = dense(buffers.x[i]);
+    const Tensor before = x[i].to(backend.dtype()), now = dense(input(i));
     EXPECT_EQ(std::memcmp(data_of(before), data_of(now), before.bytes()), 0) << problem(step);
   }
   return out;

@@ -1,11 +1,11 @@
 // Whole networks against PyTorch in float64: files made by tests/data/make_unet_golden.py, and the trained mini model.
 #include <cstring>
 #include <filesystem>
-#include <sstream>
 
 #include "io/checkpoint.h"
 #include "nn/plan.h"
 #include "nn/recognise.h"
+#include "tests/nn/golden_sums.h"
 #include "tests/nn/npz.h"
 #include "tests/nn/support.h"
 
@@ -68,23 +68,6 @@ TEST_P(UNetGolden, LogitsAreThoseOfPyTorch) {
   EXPECT_LT(relative_error(plan.run(x), expected), 1e-12);
 }
 
-// Sum, sum of squares and dot with cos(1..n) of a tensor whose element i stands at `order(i)`.
-struct Sums {
-  double sum = 0, squares = 0, dot = 0;
-  explicit Sums(std::span<const double> values) {
-    double i = 0;
-    for (double v : values) sum += v, squares += v * v, dot += v * std::cos(++i);
-  }
-};
-
-// Numbers of one size, and compared with 1e-9 of the size of the tensor: long float64 sums in another order.
-void expect_close(const Sums& got, double sum, double squares, double dot, size_t count, const std::string& key) {
-  const double norm = std::sqrt(squares), tolerance = 1e-9 * norm * std::sqrt(static_cast<double>(count)) + 1e-12;
-  EXPECT_NEAR(got.sum, sum, tolerance) << key;
-  EXPECT_NEAR(got.squares, squares, 1e-9 * squares + 1e-20) << key;
-  EXPECT_NEAR(got.dot, dot, tolerance) << key;
-}
-
 Tensor crops(const Tensor& x) {
   const Shape& s = x.shape();
   Tensor out({2, 47, 33, s.c}, DType::f64);
@@ -100,35 +83,7 @@ TEST_P(UNetGolden, OneTrainingStepHasPyTorchsGradientsAndStatistics) {
   const Golden g = GetParam();
   const auto network = load(kFolder + g.weights);
   auto backend = ref_backend();
-  Tape tape(*backend, Mode::training);
-  const Var x = tape.input(crops(input_of(g)), true), y = network->forward(tape, x);
-  Tensor dy(y.shape(), DType::f64);
-  for (size_t i = 0; i < dy.values<double>().size(); ++i) dy.values<double>()[i] = std::cos(static_cast<double>(i + 1));
-  tape.backward(y, dy);
-
-  // Gradients under the parameters' keys, in PyTorch's order of elements: put where state() will find them.
-  std::map<std::string, std::vector<double>> results;
-  results["logits"] = {y.value().values<double>().begin(), y.value().values<double>().end()};
-  results["input"] = {tape.grad(x).values<double>().begin(), tape.grad(x).values<double>().end()};
-  const NamedTensors state = network->state();
-  for (const Module::Keyed& k : network->parameters())
-    if (k.parameter->trainable) k.parameter->value = tape.grad(*k.parameter);
-  const NamedTensors gradients = network->state();
-  const auto parameters = network->parameters();
-  for (size_t i = 0; i < state.size(); ++i)
-    results[state[i].name] = (parameters[i].parameter->trainable ? gradients : state)[i].to<double>();
-
-  std::istringstream lines(read_text(kFolder + g.name + ".gradients.txt"));
-  std::string key;
-  double sum, squares, dot_product;
-  size_t compared = 0;
-  while (lines >> key >> sum >> squares >> dot_product) {
-    ASSERT_TRUE(results.contains(key)) << key;
-    const std::vector<double>& values = results.at(key);
-    expect_close(Sums(values), sum, squares, dot_product, values.size(), key);
-    ++compared;
-  }
-  EXPECT_EQ(compared, results.size());
+  expect_training_step(*network, *backend, crops(input_of(g)), read_text(kFolder + g.name + ".gradients.txt"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Variants, UNetGolden, testing::ValuesIn(kGoldens),

@@ -14,7 +14,10 @@ class GraphEvaluator {
   Tensor operator()(const Tensor& input) {
     values_[graph_.input] = input;
     for (const GraphNode& node : graph_.nodes) run(node);
-    return values_.at(graph_.output);
+    if (!graph_.cut) return values_.at(graph_.output);
+    Tensor part = make(*graph_.cut);
+    backend_.pad(values_.at(graph_.output), 0, 0, part, Grad::overwrite);
+    return part;
   }
 
  private:
@@ -34,8 +37,10 @@ class GraphEvaluator {
                        .w = &weights.w,
                        .b = &weights.b,
                        .geometry = g,
-                       .act = node.act},
+                       .act = node.residual < 0 ? node.act : Activation::none},
                       y);
+      if (node.residual >= 0) backend_.add(y, values_.at(node.residual), y);
+      if (node.residual >= 0 && node.act == Activation::relu) backend_.relu(y, y);
     } else if (node.op == OpKind::upconv2x2) {
       const StepWeights weights = folded_weights(node);
       y = make({s.n, 2 * s.h, 2 * s.w, weights.w.shape().n});
@@ -50,6 +55,12 @@ class GraphEvaluator {
     } else if (node.op == OpKind::relu) {
       y = make(s);
       backend_.relu(x, y);
+    } else if (node.op == OpKind::add) {
+      backend_.add(x, values_.at(node.in[1]), y = make(s));
+    } else if (node.op == OpKind::gate) {
+      backend_.gate(x, values_.at(node.in[1]), y = make(s));
+    } else if (node.op == OpKind::max_pool3x3) {
+      backend_.max_pool3x3(x, y = make({s.n, (s.h + 1) / 2, (s.w + 1) / 2, s.c}));
     } else if (node.op == OpKind::max_pool2x2) {
       y = make({s.n, s.h / 2, s.w / 2, s.c});
       backend_.max_pool2x2(x, y);

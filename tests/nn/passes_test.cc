@@ -47,6 +47,39 @@ TEST(Passes, KeepTheOutputAndRemoveWhatTheySay) {
   }
 }
 
+TEST(Passes, OfGatesAndBottlenecksKeepTheOutput) {
+  auto backend = ref_backend();
+  const Stage stages[] = {{"take_cut", take_cut, OpKind::leaf, 0},
+                          {"fold_batch_norm", fold_batch_norm, OpKind::batch_norm, 0},
+                          {"sink_upsampling", sink_upsampling, OpKind::upsample_bilinear, 4},
+                          {"fuse_add", fuse_add, OpKind::add, 0},
+                          {"fuse_relu", fuse_relu, OpKind::relu, 0},
+                          {"merge_padding", merge_padding, OpKind::pad, 0},
+                          {"fuse_pool", fuse_pool, OpKind::max_pool2x2, 0},
+                          {"fuse_head", fuse_head, OpKind::leaf, 0}};
+  for (const char* family : {"attention-unet", "resnet50-attention-unet"}) {
+    const auto network = random_network({family, 2, 3, 2, false}, 5);
+    const Tensor x = random_tensor({2, 47, 51, 3}, 6);
+    Tape tape(*backend);
+    const Tensor expected = network->forward(tape, tape.input(x)).value();
+    Graph graph = graph_of(*network, x.shape());
+    EXPECT_EQ(relative_error(GraphEvaluator(graph, *backend)(x), expected), 0);
+    for (const Stage& stage : stages) {
+      graph = stage.pass(std::move(graph));
+      EXPECT_EQ(count(graph, stage.gone), stage.left) << stage.name;
+      EXPECT_LT(relative_error(GraphEvaluator(graph, *backend)(x), expected), 1e-12) << stage.name;
+      const Graph alone = stage.pass(graph_of(*network, x.shape()));
+      EXPECT_LT(relative_error(GraphEvaluator(alone, *backend)(x), expected), 1e-12) << stage.name << " alone";
+    }
+    EXPECT_EQ(graph.cut.has_value(), network->architecture().resnet());  // 47 rows: up5 ends at 48
+    for (const GraphNode& node : graph.nodes)                            // each gate's g at its own, smaller size
+      if (node.op == OpKind::upsample_bilinear) {
+        EXPECT_LT(graph.shapes[static_cast<size_t>(node.in[0])].h, 48);
+        EXPECT_EQ(graph.shapes[static_cast<size_t>(node.in[0])].c, graph.shapes[static_cast<size_t>(node.y)].c);
+      }
+  }
+}
+
 // A network in which nearly every fusion would be wrong: each convolution's plain result has a second reader.
 class Branchy : public Network {
  public:
@@ -86,6 +119,43 @@ TEST(Passes, LeaveAloneWhatHasASecondReader) {
   EXPECT_EQ(count(graph, OpKind::relu), 1);  // of `a`; the one after `join` is fused
   EXPECT_EQ(count(graph, OpKind::pad), 1);
   EXPECT_EQ(count(graph, OpKind::conv2d), 4);
+  EXPECT_LT(relative_error(GraphEvaluator(graph, *backend)(x), expected), 1e-13);
+}
+
+// Terms of a sum, and a picture that is resized: each has a second reader, or a convolution that is not 1x1.
+class Summing : public Network {
+ public:
+  Summing() { initialise(3, DType::f64); }
+  Var forward(Tape& tape, Var x) const override {
+    const Var a = conv_.forward(tape, x), b = other_.forward(tape, x);
+    const Var sum = tape.record(OpKind::add, NoAttrs{}, {a, b}, this);      // b has a second reader
+    const Var again = tape.record(OpKind::add, NoAttrs{}, {sum, b}, this);  // neither term is a convolution
+    const Var twice = up_.forward(tape, again);
+    const Var wide = wide_.forward(tape, twice), point = point_.forward(tape, twice);
+    return last_.forward(tape, tape.record(OpKind::add, NoAttrs{}, {point, wide}, this));
+  }
+  const Architecture& architecture() const override { return architecture_; }
+  int64_t min_side() const override { return 2; }
+
+ private:
+  Architecture architecture_;
+  Conv2dLayer conv_{this, "conv", {.in = 2, .out = 3, .bias = true}};
+  Conv2dLayer other_{this, "other", {.in = 2, .out = 3}};
+  UpsampleLayer up_{this, "up"};
+  Conv2dLayer wide_{this, "wide", {.in = 3, .out = 2}};
+  Conv2dLayer point_{this, "point", {.in = 3, .out = 2, .kernel = 1, .pad = 0, .bias = true}};
+  Conv2dLayer last_{this, "last", {.in = 2, .out = 1, .kernel = 1, .pad = 0}};
+};
+
+TEST(Passes, AddOnlyWhereTheLaterTermIsAConvolutionOfItsOwn) {
+  auto backend = ref_backend();
+  const Summing network;
+  const Tensor x = random_tensor({1, 6, 5, 2}, 7);
+  Tape tape(*backend);
+  const Tensor expected = network.forward(tape, tape.input(x)).value();
+  Graph graph = fuse_head(fuse_relu(fuse_add(sink_upsampling(graph_of(network, x.shape())))));
+  EXPECT_EQ(count(graph, OpKind::add), 2);     // the third goes into the later of `wide` and `point`
+  EXPECT_EQ(count(graph, OpKind::conv2d), 5);  // no head after a residual
   EXPECT_LT(relative_error(GraphEvaluator(graph, *backend)(x), expected), 1e-13);
 }
 

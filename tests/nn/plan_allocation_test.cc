@@ -105,6 +105,22 @@ TEST(Plan, AllocatesNothingOnDeviceCpu) {
   }
 }
 
+TEST(Plan, OfTheOtherFamiliesAllocatesNothingEither) {
+  ThreadPool pool(2);
+  const auto backend = make_backend({DeviceKind::cpu, 0}, &pool);
+  for (const char* family : {"attention-unet", "resnet50-attention-unet"}) {
+    const auto network = build({.family = family, .base = 4});
+    network->initialise(1);
+    const Tensor x({1, 45, 33, 3});  // odd: the ResNet's result is cut
+    Plan plan(*network, *backend, x.shape());
+    plan.run(x);
+    const int64_t before = test::allocations();
+    const Tensor y = plan.run(x);
+    EXPECT_EQ(test::allocations(), before) << family;
+    EXPECT_EQ(y.shape(), (Shape{1, 45, 33, 1}));
+  }
+}
+
 // 1 x 1024 x 1024 at base 64 in float32. 768 MiB is the least that two-source convolutions allow; a concat would need
 // 1024.
 TEST(Plan, NeedsTheLeastMemoryAtFullSize) {

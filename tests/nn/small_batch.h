@@ -14,8 +14,8 @@ inline Tensor targets(const Shape& shape, uint64_t seed) {
   return t;
 }
 
-inline std::vector<MicroBatch> batch_of(int64_t images, uint64_t seed) {
-  return {{random_tensor({images, 19, 22, 3}, seed), targets({images, 19, 22, 1}, seed + 1)}};
+inline std::vector<MicroBatch> batch_of(int64_t images, uint64_t seed, int64_t h = 19, int64_t w = 22) {
+  return {{random_tensor({images, h, w, 3}, seed), targets({images, h, w, 1}, seed + 1)}};
 }
 
 inline bool same(const Tensor& a, const Tensor& b) {

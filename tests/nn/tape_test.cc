@@ -122,7 +122,7 @@ TEST(UNet, RefusesPicturesItCannotTake) {
 // PyTorch pads by diff // 2 on the left and top: Python rounds down, so -1 // 2 is -1 and the cut is there.
 TEST(UNet, PadsAndCutsWithPythonsHalves) {
   Module root;
-  const Up up(&root, "up", 4, 2, false);
+  const Up up(&root, "up", {.deep = 4, .skip = 2, .out = 2}, false);
   struct Case {
     int64_t h, w, top, left;
   };

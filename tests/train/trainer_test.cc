@@ -192,24 +192,32 @@ TEST_F(Trainer, ThePreflightCountsAndTriesOnePicture) {
 }
 
 TEST_F(Trainer, ActivationsAreEstimatedAsTheStepUsesThem) {
-  for (const bool bilinear : {false, true})
-    for (const double dropout : {0.0, 0.1}) {
-      TrainJob one = job("run");
-      one.options.bilinear = bilinear;
-      one.options.dropout = dropout;
-      one.options.base = 4;
-      std::vector<std::string> notes;
-      const auto network = train::make_network(one.options, DType::f32, {}, notes);
-      ThreadPool pool(1);
-      const auto backend = make_backend(choose_device("cpu").device, &pool);
-      TrainStep step(*network, *backend, train::step_options(one.options, train::make_loss(one.options, 1)));
-      const Shape input{2, 48, 64, 3};
-      const MicroBatch batch{Tensor(input), Tensor({2, 48, 64, 1})};
-      step.run({&batch, 1}, 1e-3);
-      const auto used = static_cast<double>(step.memory_bytes());
-      EXPECT_NEAR(static_cast<double>(step_peak(*network, input, DType::f32)) / used, 1, 0.02)
-          << bilinear << dropout << " " << used;
-    }
+  struct Case {
+    const char* network;
+    bool bilinear;
+    double dropout;
+  };
+  for (const auto& [family, bilinear, dropout] :
+       {Case{"unet", false, 0}, Case{"unet", false, 0.1}, Case{"unet", true, 0}, Case{"unet", true, 0.1},
+        Case{"attention-unet", false, 0.1}, Case{"resnet50-unet", false, 0},
+        Case{"resnet50-attention-unet", true, 0.1}}) {
+    TrainJob one = job("run");
+    one.options.network = family;
+    one.options.bilinear = bilinear;
+    one.options.dropout = dropout;
+    one.options.base = 4;
+    std::vector<std::string> notes;
+    const auto network = train::make_network(one.options, DType::f32, {}, notes);
+    ThreadPool pool(1);
+    const auto backend = make_backend(choose_device("cpu").device, &pool);
+    TrainStep step(*network, *backend, train::step_options(one.options, train::make_loss(one.options, 1)));
+    const Shape input{2, 48, 64, 3};
+    const MicroBatch batch{Tensor(input), Tensor({2, 48, 64, 1})};
+    step.run({&batch, 1}, 1e-3);
+    const auto used = static_cast<double>(step.memory_bytes());
+    EXPECT_NEAR(static_cast<double>(step_peak(*network, input, DType::f32)) / used, 1, 0.02)
+        << family << bilinear << dropout << " " << used;
+  }
 }
 
 TEST_F(Trainer, ASecondRunInTheFolderIsRefused) {

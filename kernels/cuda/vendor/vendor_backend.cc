@@ -68,7 +68,7 @@ bool VendorBackend::is_product(const ConvStep& s) const {
 }
 
 bool VendorBackend::takes(const Step& step) const {
-  if (std::holds_alternative<ConvStep>(step)) return true;
+  if (const auto* conv = std::get_if<ConvStep>(&step)) return !conv->residual;
   const auto* up = std::get_if<UpconvStep>(&step);
   return up != nullptr && up->top >= 0 && up->left >= 0 && up->top + 2 * up->x.h <= up->y.h &&
          up->left + 2 * up->x.w <= up->y.w;

@@ -1,0 +1,60 @@
+#include "apps/model_preset.h"
+
+#include <algorithm>
+#include <array>
+
+#include "io/closest.h"
+#include "kernels/error.h"
+
+namespace furrow::apps {
+namespace {
+
+struct Kind {
+  std::string_view name, published;  // as --as takes it; the manifest's entry that speaks for it
+  bool (*fits)(const Architecture& network);
+  std::string_view networks;
+};
+constexpr std::array<Kind, 3> kKinds = {{
+    {"seed-2025-02", "seed-2025-02", [](const Architecture& a) { return !a.resnet(); }, "unet or attention-unet"},
+    {"seed-2025-04", "seed-2025-04", [](const Architecture& a) { return a.resnet(); },
+     "resnet50-unet or resnet50-attention-unet"},
+    {"labhai", "labhai-stage2-unet", [](const Architecture& a) { return a.family == "unet" && a.bilinear; },
+     "bilinear unet"},
+}};
+
+// Without what only networks of photo and texture map have.
+Metadata for_network(Metadata metadata, const Architecture& network) {
+  if (network.in_channels != 4) metadata.erase("furrow.texture");
+  return metadata;
+}
+
+}  // namespace
+
+Metadata preset(std::string_view name, const Architecture& network) {
+  const auto* kind = std::ranges::find(kKinds, name, &Kind::name);
+  if (kind == kKinds.end()) {
+    std::vector<std::string> names;
+    for (const Kind& k : kKinds) names.emplace_back(k.name);
+    const std::string close = io::closest_word(name, names);
+    throw Error(ErrorCode::usage, "--as " + printable(name) + ": no kind of checkpoint that Furrow knows")
+        .hint(close.empty() ? "it takes seed-2025-02, seed-2025-04, labhai" : "did you mean " + close + "?");
+  }
+  if (!kind->fits(network))
+    throw Error(ErrorCode::usage, "--as " + std::string(name) + ": that is a " + std::string(kind->networks) +
+                                      ", the file holds a " + network.text())
+        .hint("leave --as out and say what the network expects: --normalisation, --output, --size, --labels");
+  return for_network(find_published(builtin_manifest(), kind->published).preprocessing, network);
+}
+
+std::optional<Metadata> known_file(const std::string& sha256, const Architecture& network,
+                                   const std::vector<PublishedFile>& manifest) {
+  const auto found = std::ranges::find(manifest, sha256, &PublishedFile::sha256);
+  if (sha256.empty() || found == manifest.end() || found->preprocessing.empty()) return std::nullopt;
+  Metadata out = for_network(found->preprocessing, network);
+  out["furrow.name"] = found->name;
+  out["furrow.licence"] = found->licence;
+  out["furrow.citation"] = found->citation;
+  return out;
+}
+
+}  // namespace furrow::apps

@@ -1,0 +1,93 @@
+// 3x3 maximum every two pixels, the picture padded by one: eager, its gradient, and the planned step.
+#include <algorithm>
+
+#include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/more_steps.h"
+#include "kernels/cpu/panels.h"
+
+namespace furrow::cpu {
+namespace {
+
+const float* in(const Tensor& t) { return t.values<float>().data(); }
+float* out(Tensor& t) { return t.values<float>().data(); }
+
+float max_of(float a, float b) { return a > b || a != a ? a : b; }  // NaN wins
+
+Shape pooled(const Shape& x) { return {x.n, (x.h + 1) / 2, (x.w + 1) / 2, x.c}; }
+
+// Rows or columns of the window `o` that exist.
+struct Span {
+  int64_t begin, end;
+};
+Span window(int64_t o, int64_t size) { return {std::max<int64_t>(2 * o - 1, 0), std::min(2 * o + 2, size)}; }
+
+// One row of results: pixels of `lanes` floats; `row(h)` is where pixel 0 of a source row begins.
+template <class Row>
+void pool_row(const Span& rows, int64_t width, int64_t lanes, const Row& row, int64_t result_width, float* to) {
+  for (int64_t o = 0; o < result_width; ++o) {
+    const Span columns = window(o, width);
+    float* y = to + o * lanes;
+    const float* first = row(rows.begin) + columns.begin * lanes;
+    std::copy_n(first, lanes, y);
+    for (int64_t h = rows.begin; h < rows.end; ++h)
+      for (int64_t w = columns.begin; w < columns.end; ++w) {
+        const float* x = row(h) + w * lanes;
+        for (int64_t i = 0; i < lanes; ++i) y[i] = max_of(x[i], y[i]);
+      }
+  }
+}
+
+}  // namespace
+
+void CpuBackend::max_pool3x3(const Tensor& x, Tensor& y) {
+  const Shape &s = x.shape(), &t = y.shape();
+  require(t == pooled(s), "max_pool3x3: shapes");
+  const float* from = in(x);
+  float* to = out(y);
+  for_tasks(pool_, t.n * t.h, [&](int64_t task, int) {
+    const auto row = [&](int64_t h) { return from + (task / t.h * s.h + h) * s.w * s.c; };
+    pool_row(window(task % t.h, s.h), s.w, s.c, row, t.w, to + task * t.w * t.c);
+  });
+}
+
+// A task owns an image: windows share pixels. dy goes to the first maximum of a window, or to its last NaN.
+void CpuBackend::max_pool3x3_grad(const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode) {
+  const Shape &s = x.shape(), &t = dy.shape();
+  require(t == pooled(s) && dx.shape() == s, "max_pool3x3_grad: shapes");
+  const float *value = in(x), *gradient = in(dy);
+  float* to = out(dx);
+  for_tasks(pool_, t.n, [&](int64_t n, int) {
+    const int64_t image = n * s.h * s.w * s.c;
+    if (mode == Grad::overwrite) std::fill_n(to + image, s.h * s.w * s.c, 0.0f);
+    for (int64_t oh = 0; oh < t.h; ++oh)
+      for (int64_t ow = 0; ow < t.w; ++ow) {
+        const Span rows = window(oh, s.h), columns = window(ow, s.w);
+        for (int64_t c = 0; c < s.c; ++c) {
+          int64_t best = image + (rows.begin * s.w + columns.begin) * s.c + c;
+          for (int64_t h = rows.begin; h < rows.end; ++h)
+            for (int64_t w = columns.begin; w < columns.end; ++w) {
+              const int64_t at = image + (h * s.w + w) * s.c + c;
+              if (value[at] > value[best] || value[at] != value[at]) best = at;
+            }
+          to[best] += gradient[((n * t.h + oh) * t.w + ow) * s.c + c];
+        }
+      }
+  });
+}
+
+void run_pool3x3(const Machine& m, const PoolStep& step, const StepBuffers& buffers) {
+  const Shape y = step.y();
+  require(step.x.n > 0 && step.x.c > 0 && y.h > 0 && y.w > 0, "PoolStep: nothing to pool");
+  expect(buffers.x[0], step.x, "PoolStep: buffer x");
+  expect(buffers.y, y, "PoolStep: buffer y");
+  const BlockedLayout from(step.x), to(y);
+  for_tasks(m.pool, y.n * to.blocks * y.h, [&](int64_t task, int) {
+    const int64_t h = task % y.h, block = task / y.h % to.blocks, n = task / (y.h * to.blocks);
+    const auto row = [&](int64_t source) { return floats(buffers.x[0]) + from.row(n, block, source); };
+    float* result = floats(buffers.y.data) + to.row(n, block, h);
+    pool_row(window(h, step.x.h), step.x.w, to.lanes, row, y.w, result);
+    to.close_row(result, h);
+  });
+}
+
+}  // namespace furrow::cpu

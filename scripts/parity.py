@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""Every network at full width beside PyTorch: random weights and running statistics, logits against float64.
+
+    cmake --build BUILD --target network_logits
+    scripts/parity.py --build BUILD [--base 64] [--sizes 256x256,203x187] [--devices cpu,ref] [--only WORD]
+
+Needs PyTorch; 2.15 made the table in docs/accuracy.md. For each network and size the checkpoint is written by
+torch.save, run by Furrow's plan on each device (`cpu-emulated:fp32` names a precision) and by PyTorch in float64, and,
+for comparison, by PyTorch in float32. Limits: the largest error of a logit 2.5e-5 x the logits' root mean square, and no
+mask pixel (one class: logit > 0; two: the larger) that differs where the deciding logit is more than 1e-3 from 0.
+Prints one row of a Markdown table per network and size; exit status 1 where a limit is exceeded.
+"""
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import torch
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "data"))
+from reference_networks import fill, network  # noqa: E402
+
+NETWORKS = ["unet base {}, 3 -> 1, transposed", "unet base {}, 4 -> 2, bilinear", "attention-unet base {}, 3 -> 1, transposed",
+            "attention-unet base {}, 3 -> 1, bilinear", "resnet50-unet base {}, 3 -> 1, transposed",
+            "resnet50-unet base {}, 3 -> 1, bilinear", "resnet50-attention-unet base {}, 3 -> 1, transposed"]
+LIMIT, CLEAR = 2.5e-5, 1e-3
+
+
+def picture(height, width, channels):
+    """Smooth shapes and grain, float32, as if normalised: H, W, C."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+    planes = [np.sin(x / (7 + 5 * c) + c) * np.cos(y / (11 + 3 * c)) for c in range(channels)]
+    grain = np.random.RandomState(height * 10007 + width).uniform(-0.5, 0.5, (height, width, channels))
+    return (np.stack(planes, 2) + grain).astype(np.float32)
+
+
+def by_torch(net, x, dtype):
+    with torch.no_grad():
+        y = net.to(dtype)(torch.from_numpy(x).to(dtype).permute(2, 0, 1)[None])
+    return y[0].permute(1, 2, 0).double().numpy()
+
+
+def by_furrow(program, checkpoint, x, classes, device, folder):
+    source, target = folder / "input.f64", folder / "logits.f64"
+    x.astype("<f8").tofile(source)
+    subprocess.run([program, checkpoint, source, str(x.shape[0]), str(x.shape[1]), target, *device.split(":")], check=True,
+                   stdout=subprocess.DEVNULL)
+    return np.fromfile(target, "<f8").reshape(x.shape[0], x.shape[1], classes)
+
+
+def deciding(logits):
+    """Above 0 where a pixel is marked."""
+    return logits[..., 0] if logits.shape[2] == 1 else logits[..., 1] - logits[..., 0]
+
+
+def compare(logits, exact):
+    """Largest error over the root mean square; clear pixels of the mask that differ."""
+    error = np.abs(logits - exact).max() / np.sqrt((exact ** 2).mean())
+    wanted = deciding(exact)
+    flipped = ((deciding(logits) > 0) != (wanted > 0)) & (np.abs(wanted) > CLEAR)
+    return error, int(flipped.sum())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--base", type=int, default=64)
+    parser.add_argument("--sizes", default="256x256,203x187", help="HEIGHTxWIDTH,...")
+    parser.add_argument("--devices", default="cpu")
+    parser.add_argument("--only", default="", help="networks whose description holds this")
+    args = parser.parse_args()
+    program = os.path.join(args.build, "tests", "nn", "network_logits")
+    devices = args.devices.split(",")
+    print("| network | size | logit rms | " + " | ".join(f"`{d}`" for d in devices) + " | PyTorch float32 | mask pixels that differ |")
+    print("|---" * (5 + len(devices)) + "|")
+    bad = False
+    for architecture in (name.format(args.base) for name in NETWORKS):
+        if args.only not in architecture:
+            continue
+        channels, classes = int(architecture.split(", ")[1][0]), int(architecture.split(" -> ")[1][0])
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            net = fill(network(architecture)).eval()
+            torch.save(net.state_dict(), folder / "weights.pth")
+            for size in args.sizes.split(","):
+                x = picture(*map(int, size.split("x")), channels)
+                single, exact = by_torch(net, x, torch.float32), by_torch(net, x, torch.float64)
+                results = [compare(by_furrow(program, folder / "weights.pth", x, classes, d, folder), exact) for d in devices]
+                bad |= any(error > LIMIT or flipped for error, flipped in results)
+                print(f"| {architecture} | {size} | {np.sqrt((exact ** 2).mean()):.3g} | "
+                      + " | ".join(f"{error:.1e}" for error, _ in results)
+                      + f" | {compare(single, exact)[0]:.1e} | " + ", ".join(str(flipped) for _, flipped in results) + " |", flush=True)
+    sys.exit(1 if bad else 0)
+
+
+main()
