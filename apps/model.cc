@@ -11,6 +11,7 @@
 #include "apps/manifest.h"
 #include "apps/model_audit.h"
 #include "apps/model_convert.h"
+#include "apps/model_layers.h"
 #include "apps/model_show.h"
 #include "apps/model_tune.h"
 #include "apps/verbs.h"
@@ -93,17 +94,45 @@ void add_tune(CLI::App& model, Program& program) {
   });
 }
 
+// Two audits behind one verb: of the layers, or with --backward of the gradients. What belongs to the other is refused.
 void add_audit(CLI::App& model, Program& program) {
-  auto options = std::make_shared<AuditOptions>();
+  auto options = std::make_shared<LayersOptions>();
+  auto backward = std::make_shared<std::string>();
+  options->compute.device = "cpu";
   CLI::App* audit = model.add_subcommand(
-      "audit", "Repeat another program's training steps and compare loss, gradients and parameters with its dump");
-  audit->footer("Exit status: 0 everything agrees, 11 something departs. docs/audit.md has a PyTorch script that writes a dump.");
-  audit->add_option("FILE", options->model, "The weights that the dump started from: a .pth or .safetensors file")->required();
-  audit->add_option("--backward", options->backward, "The dump: a .pth or .safetensors file")->required();
-  audit->add_option("--device", options->device, "cpu (default), ref (float64), cpu-emulated (slow), cuda, cuda:N, auto");
-  audit->add_option("--threads", options->threads, "Worker threads, up to 1024 (default, or 0: all usable processors)");
-  audit->callback([&program, options] {
-    program.run = [&program, options] { return audit_model(*options, program.limits, program.common); };
+      "audit", "Every layer of the plan that segment runs: shapes, cost, time, range, checksum, beside another run's; or with --backward every gradient");
+  audit->footer(
+      "Exit status: 0 everything agrees or nothing was compared, 11 something departs. docs/audit.md describes the rows,\n"
+      "the files of --dump and --compare, and has a PyTorch script that writes a dump for --backward.");
+  audit->add_option("FILE", options->model, "A .pth or .safetensors file, or `default`")->required();
+  std::vector<CLI::Option*> of_layers = {
+      audit->add_option("PHOTO", options->photo, "PNG or JPEG (default: a synthetic picture, always the same)"),
+      audit->add_option("--crop", options->crop, "What of PHOTO: face (default: its largest) or none (all of it)"),
+      audit->add_option("--size", options->size, "Side in pixels the network runs on, 32..4096 (default: the model's)"),
+      audit->add_option("--precision", options->compute.precision, "On the CUDA kernels: fp16 (default), bf16, tf32, fp32"),
+      audit->add_option("--layers", options->layers, "plan (default): the fused steps; all: the unfused tape, which keeps every value"),
+      audit->add_option("--rounds", options->rounds, "How often everything runs; times are medians (default: 3)"),
+      audit->add_option("--dump", options->dump, "Write every value to this folder, NAME.npy, float32 [N,C,H,W]"),
+      audit->add_option("--compare", options->compare, "Compare with the .npy files of this folder, as far as it has them"),
+      audit->add_option("--against", options->against, "Compare with this device, value by value"),
+      audit->add_option("--tolerance", options->tolerance, "Allowed max|a-b| / max|b| (default: 1e-4; tf32 1e-2, fp16 2e-2, bf16 1e-1)"),
+      audit->add_option("--trace", options->trace, "Write a Chrome trace (chrome://tracing, ui.perfetto.dev) to this file"),
+      audit->add_option("--svg", options->svg, "Write a drawing of where time and bytes go to this file")};
+  audit->add_option("--backward", *backward, "The dump of another program's training steps: a .pth or .safetensors file");
+  audit->add_option("--device", options->compute.device, "cpu (default), ref (float64), cpu-emulated (slow), cuda, cuda:N, auto");
+  audit->add_option("--threads", options->compute.threads, "Worker threads, up to 1024 (default, or 0: all usable processors)");
+  audit->callback([&program, options, backward, of_layers] {
+    program.run = [&program, options, backward, of_layers] {
+      if (backward->empty()) return audit_layers(*options, program.limits, program.common);
+      for (const CLI::Option* option : of_layers)
+        if (option->count() > 0)
+          throw Error(ErrorCode::usage, option->get_name() + " is of no use with --backward").hint("leave one out");
+      return audit_model({.model = options->model,
+                          .backward = *backward,
+                          .device = options->compute.device,
+                          .threads = options->compute.threads},
+                         program.limits, program.common);
+    };
   });
 }
 

@@ -1,6 +1,7 @@
 #include "nn/graph.h"
 
 #include <cmath>
+#include <map>
 
 #include "kernels/checked.h"
 
@@ -41,7 +42,8 @@ void check_size(const Shape& s) {
 
 // Splits a node's inputs into activations and parameters, which stand where op.h says.
 GraphNode convert(const Node& node, const std::vector<Node>& tape, ValueId id) {
-  GraphNode out{.op = node.op, .attrs = node.attrs, .y = id, .modules = {node.where}};
+  GraphNode out{
+      .op = node.op, .attrs = node.attrs, .y = id, .modules = {node.where}, .parameters = parameters_of(node, tape)};
   std::vector<Tensor> constants;
   for (VarId in : node.in) {
     const Node& source = tape[static_cast<size_t>(in)];
@@ -62,6 +64,30 @@ GraphNode convert(const Node& node, const std::vector<Node>& tape, ValueId id) {
 
 }  // namespace
 
+std::vector<std::string> layer_names(const std::vector<Node>& tape) {
+  std::vector<std::string> names;
+  std::map<std::string, int> times;
+  for (const Node& node : tape) {
+    std::string& name = names.emplace_back();
+    if (node.op == OpKind::leaf) continue;
+    if (node.where != nullptr) name = node.where->path();
+    if (node.where == nullptr || !node.where->leaf() || name.empty())
+      name += (name.empty() ? "" : ".") + std::string(op_def(node.op).name);
+    if (const int time = ++times[name]; time > 1) name += "." + std::to_string(time);
+  }
+  return names;
+}
+
+uint64_t parameters_of(const Node& node, const std::vector<Node>& tape) {
+  uint64_t count = 0;
+  for (const VarId in : node.in) {
+    const Node& source = tape[static_cast<size_t>(in)];
+    if (source.parameter != nullptr && !source.parameter->name.starts_with("running_"))
+      count += static_cast<uint64_t>(source.shape.elements());
+  }
+  return count;
+}
+
 Graph graph_of(const Network& network, const Shape& input) {
   require(network.loaded(), "graph_of: the network has no values yet");
   if (input.n < 1 || input.h < 1 || input.w < 1)
@@ -72,6 +98,7 @@ Graph graph_of(const Network& network, const Shape& input) {
   const Var x = tape.input(input);
   const Var y = network.forward(tape, x);
   graph.input = x.id;
+  graph.names = layer_names(tape.nodes());
   graph.output = y.id;
   for (size_t id = 0; id < tape.nodes().size(); ++id) {
     const Node& node = tape.nodes()[id];

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "kernels/planned.h"
@@ -31,11 +32,13 @@ struct GraphNode {
   Activation act = Activation::none;
   std::optional<PadAttrs> placement;
   std::vector<const Module*> modules;  // what it covers, in order
+  uint64_t parameters = 0;             // of those modules: weights, biases, scales and shifts; no statistics
 };
 
 struct Graph {
-  std::vector<GraphNode> nodes;  // in an order in which they can run
-  std::vector<Shape> shapes;     // by ValueId
+  std::vector<GraphNode> nodes;    // in an order in which they can run
+  std::vector<Shape> shapes;       // by ValueId
+  std::vector<std::string> names;  // likewise (layer_names())
   ValueId input = -1, output = -1;
   std::optional<Shape> cut;  // the result is the upper left part of `output`, of this shape; nothing: all of it
 
@@ -46,6 +49,13 @@ struct Graph {
   // The only node that reads a value, or -1.
   int only_reader(ValueId value) const;
 };
+
+// Names of the values of a tape, in its order; "" of leaves. A value is called after the module whose result it is in
+// PyTorch ("down1.maxpool_conv.1.double_conv.2"); of an operation that a module with children records itself, ".pad" or
+// what it does follows. Where a module runs more than once, ".2", ".3" follow from the second time on.
+std::vector<std::string> layer_names(const std::vector<Node>& tape);
+// Weights, biases, scales and shifts that an operation reads; running statistics are none.
+uint64_t parameters_of(const Node& node, const std::vector<Node>& tape);
 
 // The graph of network(x) for a dense input. Throws ErrorCode::unsupported for a size the network cannot take and
 // ErrorCode::limit for one whose tensors would not fit 2^62 bytes.

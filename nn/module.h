@@ -41,6 +41,7 @@ class Module {
 
   const std::string& name() const { return name_; }
   std::string path() const;  // "down1.maxpool_conv.1.double_conv.0"; of the root: ""
+  bool leaf() const { return children_.empty(); }
 
   // Every parameter and buffer below this module in PyTorch's order: own ones first, then the children's, each in the
   // order of construction. Keys are relative to this module.

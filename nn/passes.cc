@@ -25,6 +25,7 @@ Graph fuse(Graph graph, Wanted wanted, Merge merge) {
       continue;
     }
     auto& modules = graph.nodes[static_cast<size_t>(before)].modules;
+    graph.nodes[static_cast<size_t>(before)].parameters += node.parameters;
     modules.insert(modules.end(), node.modules.begin(), node.modules.end());
     graph.nodes.erase(graph.nodes.begin() + static_cast<std::ptrdiff_t>(i));
   }
@@ -83,6 +84,7 @@ Graph sink_upsampling(Graph graph) {
     Shape shape = graph.shapes[static_cast<size_t>(small)];
     shape.c = graph.shapes[static_cast<size_t>(result)].c;
     graph.shapes[static_cast<size_t>(between)] = shape;
+    graph.names[static_cast<size_t>(between)] = graph.names[static_cast<size_t>(result)] + ".small";
     conv.in[0] = small;
     conv.y = between;
     resize.in[0] = between;

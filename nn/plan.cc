@@ -138,7 +138,8 @@ struct Plan::Builder {
          .op = action == Action::place ? "place" : "unplace",
          .problem = to_string(s),
          .algorithm = "copy",
-         .bytes = dense_bytes(v) + backend.placed_bytes(s)});
+         .bytes = dense_bytes(v) + backend.placed_bytes(s),
+         .writes = {action == Action::place ? "input" : "output"}});
   }
 
   void add_node(const GraphNode& node) {
@@ -149,7 +150,11 @@ struct Plan::Builder {
                   .problem = problem(step),
                   .algorithm = backend.algorithm(step),
                   .bytes = min_bytes(step, size_of(backend.dtype())),
-                  .flops = flops(step)};
+                  .flops = flops(step),
+                  .parameters = node.parameters};
+    const bool stores = !std::holds_alternative<ConvStep>(step) || std::get<ConvStep>(step).store_y;
+    for (const ValueId v : {stores ? node.y : -1, node.pooled, node.head})
+      if (v >= 0) info.writes.push_back(graph.names[static_cast<size_t>(v)]);
     plan.workspace_bytes_ = std::max(plan.workspace_bytes_, backend.workspace_bytes(step));
     const auto* conv = std::get_if<ConvStep>(&step);
     if (conv == nullptr || conv->store_y) write(node.y, at);

@@ -52,12 +52,24 @@ class Plan {
   // and replays them.
   Tensor run(const Tensor& input, Trace* trace = nullptr);
 
+  // A value that a step wrote, dense NHWC in the host's memory, of the back-end's element type.
+  struct Written {
+    const std::string& name;
+    const Tensor& value;
+  };
+  // Called after step `step`, which took `milliseconds`; what it wrote is valid during the call.
+  using Watch = std::function<void(size_t step, double milliseconds, const std::vector<Written>& written)>;
+  // As run(), step by step, with every value brought to the host.
+  Tensor run_watched(const Tensor& input, const Watch& watch);
+
   // One row of the plan.
   struct StepInfo {
     std::string where;  // the modules it covers: "inc.double_conv.3+4+5 down1.maxpool_conv.0"
     std::string op, problem, algorithm;
     uint64_t bytes = 0, flops = 0;
-    size_t offset = 0;  // of what it writes (the first of several) in the arena
+    size_t offset = 0;                // of what it writes (the first of several) in the arena
+    uint64_t parameters = 0;          // of the modules, as in the checkpoint
+    std::vector<std::string> writes;  // what each value that it writes is called (layer_names()), in order
   };
   const std::vector<StepInfo>& steps() const { return infos_; }
   // The plan as a table, one line per step, and a line of totals.

@@ -73,6 +73,8 @@ class Tape {
   // The leaf of a parameter; the same one each time.
   Var parameter(const Parameter& parameter);
 
+  // From here on, what each operation takes is appended to `milliseconds`, which must outlive the tape; null: no more.
+  void time_operations(std::vector<double>* milliseconds) { milliseconds_ = milliseconds; }
   // For the next forward pass.
   void set_draws(const Draws& draws) { draws_ = draws; }
   // Whose batches the batch norms of a training tape normalise by, from the next forward pass on: with peers, each of
@@ -122,6 +124,7 @@ class Tape {
   Backend* backend_ = nullptr;
   Mode mode_ = Mode::inference;
   TapeMemory* memory_ = nullptr;
+  std::vector<double>* milliseconds_ = nullptr;
   Draws draws_;
   Shared shared_;
   uint64_t dropouts_ = 0;  // recorded so far

@@ -13,6 +13,7 @@
 #include "kernels/trace.h"
 #include "nn/network.h"
 #include "nn/plan.h"
+#include "segment/compute.h"
 #include "segment/network_picture.h"
 #include "segment/preprocess.h"
 #include "segment/region.h"
@@ -95,6 +96,10 @@ bool all_finite(const Tensor& t) {
 }
 
 }  // namespace
+
+BackendOptions backend_options(const Device& device, const ComputeOptions& compute) {
+  return backend_options(device, compute, precision_on(device, parse_precision(compute.precision)));
+}
 
 struct Segmenter::State {
   State(std::shared_ptr<const Model> m, const ComputeOptions& compute, SegmentOptions o)

@@ -1,5 +1,8 @@
 #include "nn/plan.h"
 
+#include <map>
+
+#include "nn/graph.h"
 #include "nn/layers.h"
 #include "tests/nn/support.h"
 
@@ -135,6 +138,51 @@ TEST(Plan, PrintsItselfAndTracesWhatRan) {
     EXPECT_EQ(trace.records()[i].flops, plan.steps()[i].flops);
     EXPECT_GE(trace.records()[i].milliseconds, 0);
   }
+}
+
+// What a step writes is what the tape has under the same name: PyTorch's value of that module. 1e-12 as above.
+TEST(Plan, ShowsEveryValueThatItsStepsWrite) {
+  auto backend = ref_backend();
+  for (const bool bilinear : {false, true})
+    for (const Shape& shape : {Shape{1, 32, 32, 3}, Shape{2, 31, 45, 3}}) {
+      const auto network = random_network({.base = 2, .bilinear = bilinear}, 5);
+      const Tensor x = random_tensor(shape, 6);
+      Tape tape(*backend);
+      std::vector<double> times;
+      tape.time_operations(&times);
+      network->forward(tape, tape.input(x));
+      const std::vector<std::string> names = layer_names(tape.nodes());
+      std::map<std::string, Tensor> values = {{"input", x}};
+      uint64_t parameters = 0;
+      for (size_t id = 0; id < names.size(); ++id)
+        if (!names[id].empty()) { EXPECT_TRUE(values.emplace(names[id], tape.nodes()[id].value).second) << names[id]; }
+      EXPECT_EQ(times.size() + 1, values.size());
+
+      Plan plan(*network, *backend, shape);
+      std::vector<std::string> seen;
+      size_t steps = 0;
+      const Tensor logits = plan.run_watched(x, [&](size_t step, double milliseconds, const auto& written) {
+        EXPECT_EQ(step, steps++);
+        EXPECT_GE(milliseconds, 0);
+        parameters += plan.steps()[step].parameters;
+        for (const Plan::Written& w : written) {
+          ASSERT_TRUE(values.contains(w.name)) << w.name;
+          EXPECT_LT(relative_error(w.value, values.at(w.name)), 1e-12) << w.name;
+          seen.push_back(w.name);
+        }
+      });
+      EXPECT_EQ(steps, plan.steps().size());
+      EXPECT_EQ(seen.size(), 1u + 18 + 4 + 4);  // of the last convolution the head, not y; four are pooled besides
+      EXPECT_EQ(seen[1], "inc.double_conv.2");
+      EXPECT_EQ(seen[3], "down1.maxpool_conv.0");
+      EXPECT_EQ(seen.back(), "outc.conv");
+      const Tensor expected = plan.run(x);
+      EXPECT_TRUE(std::ranges::equal(logits.values<double>(), expected.values<double>()));
+      uint64_t learnt = 0;
+      for (const Module::Keyed& k : network->parameters())
+        if (k.parameter->trainable) learnt += static_cast<uint64_t>(k.parameter->shape().elements());
+      EXPECT_EQ(parameters, learnt);
+    }
 }
 
 // 192.670 GMAC at 512x512, base 64; convolutions and up-convolutions.
