@@ -142,7 +142,7 @@ __global__ void __launch_bounds__(kThreads) weight_partial(WeightProblem p) {
 
 // partial[s][c] = sum over the pixels of slice s of dy[pixel][c].
 //   grid: x = tiles of 32 channels, y = slices; block: 256 = 32 channels x 8, each every eighth pixel, 32 at a time
-//   summed apart; then the eight in order. Static shared: 1 KiB. Bytes: dy once.
+//   summed apart; then the eight in order. Static shared: 1 KiB, in double 2. Bytes: dy once.
 template <class Real>
 __global__ void __launch_bounds__(kBiasThreads)
     bias_partial(TileProblem::Source dy, int64_t pixels, int64_t slice, Real* __restrict__ partial) {

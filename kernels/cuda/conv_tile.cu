@@ -294,14 +294,14 @@ void launch_taps(gpu::Stream stream, const TileProblem& p) {
   if (any[1]) launch<1, 1, double>(stream, p);
 }
 
-// With one: forward problems. A chunk is one chain, and where nearly all terms are in one (6 to 10 channels of 3x3, up
-// to 5 of 7x7) there is no second level: such a chain was measured to err by up to 1.3 times the bound of short_sums.h.
+// With one: forward problems. A chunk is one chain, and where most terms are in one (6 to 12 channels of 3x3, up
+// to 6 of 7x7) there is no second level: such a chain was measured to err by up to 1.3 times the bound of short_sums.h.
 // So there each channel is summed apart. A single channel of 7x7 has nothing to part and counts as short.
 template <int K, int S>
 void launch_halo(gpu::Stream stream, TileProblem p) {
   constexpr int kChunk = chunk_of(K);
   const int channels = p.x[0].c + p.x[1].c, longest = std::max(std::min(p.x[0].c, kChunk), std::min(p.x[1].c, kChunk));
-  p.apart = 4 * longest > 3 * channels ? 1 : kChunk;
+  p.apart = 3 * longest >= 2 * channels ? 1 : kChunk;
   if (channels <= 1 || is_short_sum(int64_t{K} * K * channels)) return launch<K, S, double>(stream, p);
   launch<K, S, float>(stream, p);
 }

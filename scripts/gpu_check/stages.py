@@ -170,7 +170,7 @@ class Run:
 
     def parity(self):
         # At 64 pixels the network sees little: a low threshold, so that there are marks to compare.
-        size, threshold = (64, 0.002) if self.tiny else (512, 0.6)
+        size, threshold = (64, 0.001) if self.tiny else (512, 0.6)
         want, _ = self.segment("cpu", None, "cpu", size, threshold)
         for precision, logit_margin in parity.MARGINS.items():
             got, _ = self.segment(self.options.device, precision, precision, size, threshold)

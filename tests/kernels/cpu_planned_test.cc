@@ -42,7 +42,8 @@ void expect_close(const StepResults& got, const StepResults& want, const Step& s
   const int64_t length = reduction_length(step);
   const auto* conv = std::get_if<ConvStep>(&step);
   const int64_t head_length = conv != nullptr ? length + conv->oc : 0;
-  const auto tolerance = std::holds_alternative<UpsampleStep>(step) ? chain_rounding : rounding;
+  const bool chain = std::holds_alternative<UpsampleStep>(step) || std::holds_alternative<GateStep>(step);
+  const auto tolerance = chain ? chain_rounding : rounding;
   EXPECT_TRUE(close(got.y, want.y, tolerance(want.y, length, kDeviation))) << "y of " << problem(step);
   EXPECT_TRUE(close(got.pooled, want.pooled, rounding(want.pooled, length, kDeviation)))
       << "pooled of " << problem(step);
