@@ -111,6 +111,14 @@ Metadata native_metadata(const ConvertOptions& options, const io::Checkpoint& ch
   if (architecture.in_channels != 4) info.texture.reset();  // a mistake of the file's: Furrow would refuse the copy
   Metadata metadata = to_metadata(info);
   const auto take = [&](const Metadata& known) {
+    // What the kind does not name is the default, not what the input said of itself.
+    const Metadata defaults = to_metadata(ModelInfo{});
+    for (const char* key :
+         {"scale", "normalisation", "resize", "kept_labels", "input", "texture", "output", "threshold"})
+      if (const auto value = defaults.find(std::string("furrow.") + key); value != defaults.end())
+        metadata[value->first] = value->second;
+      else
+        metadata.erase(std::string("furrow.") + key);
     for (const auto& [key, value] : known) metadata[key] = value;
   };
   if (const auto known = known_file(checkpoint.sha256, architecture)) {

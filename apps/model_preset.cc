@@ -15,11 +15,15 @@ struct Kind {
   std::string_view networks;
 };
 constexpr std::array<Kind, 3> kKinds = {{
-    {"seed-2025-02", "seed-2025-02", [](const Architecture& a) { return !a.resnet(); }, "unet or attention-unet"},
+    // Not its attention U-Nets: one kind of them takes the sigmoid inside, the other gives logits, of the same keys.
+    {"seed-2025-02", "seed-2025-02",
+     [](const Architecture& a) { return a.family == "unet" && a.in_channels == 3 && a.classes == 1 && !a.bilinear; },
+     "transposed unet 3 -> 1"},
     {"seed-2025-04", "seed-2025-04", [](const Architecture& a) { return a.resnet(); },
      "resnet50-unet or resnet50-attention-unet"},
-    {"labhai", "labhai-stage2-unet", [](const Architecture& a) { return a.family == "unet" && a.bilinear; },
-     "bilinear unet"},
+    {"labhai", "labhai-stage2-unet",  // not its first stage, 3 -> 1, which makes texture maps
+     [](const Architecture& a) { return a.family == "unet" && a.in_channels == 4 && a.classes == 2 && a.bilinear; },
+     "bilinear unet 4 -> 2"},
 }};
 
 // Without what only networks of photo and texture map have.

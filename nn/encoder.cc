@@ -51,7 +51,8 @@ std::vector<std::string> load_encoder(Network& network, const NamedTensors& clas
     const auto found = by_key.find(own.name);
     const bool counter = own.name.ends_with("num_batches_tracked");
     const bool other_input = own.name == kStem && found != by_key.end() && found->second->dims.size() == 4 &&
-                             found->second->dims[0] == own.dims[0] && found->second->dims[1] != own.dims[1];
+                             found->second->dims[0] == own.dims[0] && found->second->dims[1] != own.dims[1] &&
+                             found->second->dims[2] == own.dims[2] && found->second->dims[3] == own.dims[3];
     if (found != by_key.end() && !other_input) {
       NamedTensor taken = *found->second;
       taken.name = own.name;

@@ -42,29 +42,43 @@ int64_t other_sides(const std::vector<double>& a, const std::vector<double>& b) 
   return count;
 }
 
-// body(place of the first element) for every 2x2 window.
+// Of maxima: x's windows of `kernel` squared begin every two pixels, the first `pad` outside it; y has a unit for each.
+struct Windows {
+  Shape x, y;
+  int64_t kernel, pad;
+};
+
+// body(places of its elements inside the picture, in row-major order) for every window.
 template <class Body>
-void for_each_window(const Shape& x, const Body& body) {
-  for (int64_t n = 0; n < x.n; ++n)
-    for (int64_t h = 0; h + 1 < x.h; h += 2)
-      for (int64_t w = 0; w + 1 < x.w; w += 2)
-        for (int64_t c = 0; c < x.c; ++c) body(static_cast<size_t>(((n * x.h + h) * x.w + w) * x.c + c));
+void for_each_window(const Windows& windows, const Body& body) {
+  const auto& [x, y, kernel, pad] = windows;
+  std::vector<size_t> places;
+  for (int64_t n = 0; n < y.n; ++n)
+    for (int64_t h = 0; h < y.h; ++h)
+      for (int64_t w = 0; w < y.w; ++w)
+        for (int64_t c = 0; c < y.c; ++c) {
+          const int64_t top = 2 * h - pad, left = 2 * w - pad;
+          places.clear();
+          for (int64_t i = std::max<int64_t>(top, 0); i < std::min(top + kernel, x.h); ++i)
+            for (int64_t j = std::max<int64_t>(left, 0); j < std::min(left + kernel, x.w); ++j)
+              places.push_back(static_cast<size_t>(((n * x.h + i) * x.w + j) * x.c + c));
+          body(places);
+        }
 }
 
-// Of the elements 0 to 3 of a window, in row-major order, from its first.
-size_t offset(const Shape& x, int element) { return static_cast<size_t>(((element / 2) * x.w + element % 2) * x.c); }
-
-// Which of the four is the first greatest.
-int place_of_maximum(const std::vector<double>& values, const Shape& x, size_t at) {
-  int best = 0;
-  for (int i = 1; i < 4; ++i)
-    if (values[at + offset(x, i)] > values[at + offset(x, best)]) best = i;
+// Where the first greatest of these is.
+size_t place_of_maximum(const std::vector<double>& values, const std::vector<size_t>& places) {
+  size_t best = places[0];
+  for (const size_t place : places)
+    if (values[place] > values[best]) best = place;
   return best;
 }
 
-int64_t other_places(const std::vector<double>& a, const std::vector<double>& b, const Shape& x) {
+int64_t other_places(const std::vector<double>& a, const std::vector<double>& b, const Windows& windows) {
   int64_t count = 0;
-  for_each_window(x, [&](size_t at) { count += place_of_maximum(a, x, at) != place_of_maximum(b, x, at); });
+  for_each_window(windows, [&](const std::vector<size_t>& places) {
+    count += place_of_maximum(a, places) != place_of_maximum(b, places);
+  });
   return count;
 }
 
@@ -81,13 +95,12 @@ int64_t sides_in_reach(const std::vector<double>& exact, double reach) {
 }
 
 // Equals are not counted: every program takes the first, and of a ReLU's zeros no gradient comes back.
-int64_t places_in_reach(const std::vector<double>& exact, const Shape& x, double reach) {
+int64_t places_in_reach(const std::vector<double>& exact, const Windows& windows, double reach) {
   int64_t count = 0;
-  for_each_window(x, [&](size_t at) {
-    const double best = exact[at + offset(x, place_of_maximum(exact, x, at))];
-    for (int i = 0; i < 4; ++i)
-      if (const double other = exact[at + offset(x, i)]; other < best && best - other <= 2 * reach)
-        return void(++count);
+  for_each_window(windows, [&](const std::vector<size_t>& places) {
+    const double best = exact[place_of_maximum(exact, places)];
+    count += std::ranges::any_of(places,
+                                 [&](size_t place) { return exact[place] < best && best - exact[place] <= 2 * reach; });
   });
   return count;
 }
@@ -103,19 +116,20 @@ Branches other_branches(const NamedTensors& weights, const Tensor& input, Backen
   for (size_t i = 0; i < ours.nodes().size(); ++i) {
     const Node& node = ours.nodes()[i];
     int64_t units = 0;
-    if (node.op == OpKind::relu || node.op == OpKind::max_pool2x2) {
-      const bool relu = node.op == OpKind::relu;
+    const bool relu = node.op == OpKind::relu, wide = node.op == OpKind::max_pool3x3;
+    if (relu || wide || node.op == OpKind::max_pool2x2) {
       const Shape& x = ours.nodes()[static_cast<size_t>(node.in[0])].shape;
+      const Windows windows{x, node.shape, wide ? 3 : 2, wide ? 1 : 0};
       const std::vector<double> a = ours.value(node.in[0]), b = exact.value(node.in[0]);
       if (rounded == Rounded::here)
-        units = relu ? other_sides(a, b) : other_places(a, b, x);
+        units = relu ? other_sides(a, b) : other_places(a, b, windows);
       else
-        units = relu ? sides_in_reach(b, reach(a, b)) : places_in_reach(b, x, reach(a, b));
+        units = relu ? sides_in_reach(b, reach(a, b)) : places_in_reach(b, windows, reach(a, b));
     }
     if (units == 0) continue;
     last = i;
     out.layers.push_back({node.where != nullptr ? node.where->path() : "",
-                          node.op == OpKind::relu ? "relu" : "max_pool2x2", units, node.shape.elements()});
+                          relu ? "relu" : (wide ? "max_pool3x3" : "max_pool2x2"), units, node.shape.elements()});
   }
   for (const Module::Keyed& k : ours.network().parameters())
     for (size_t i = 0; i < last; ++i)

@@ -12,7 +12,7 @@ namespace furrow::train {
 struct Branches {
   struct Layer {
     std::string where;          // path of the module
-    std::string op;             // "relu", "max_pool2x2"
+    std::string op;             // "relu", "max_pool2x2", "max_pool3x3"
     int64_t units = 0, of = 0;  // with another side, or another place of the maximum; or that could have it
   };
   std::vector<Layer> layers;            // in the order of the forward pass

@@ -20,6 +20,12 @@ void check_together(const TrainOptions& o, const std::vector<io::ConfigEntry>& e
   if (o.crop != 0 && (o.crop < 32 || o.crop > o.size))
     refuse({"crop", "size"}, "crop is " + std::to_string(o.crop) + ", size " + std::to_string(o.size),
            "0, or from 32 to size");
+  // The encoder halves the side five times, and batch norm needs more than one value of a channel of its last level.
+  if (const int64_t side = o.crop != 0 ? o.crop : o.size; o.network.starts_with("resnet50-") && side <= 32)
+    refuse({o.crop != 0 ? "crop" : "size", "model.network"},
+           std::string(o.crop != 0 ? "crop" : "size") + " " + std::to_string(side) + " is too small for a " +
+               o.network + ": one picture would leave batch norm a single value",
+           "at least 33; 64 or more is sensible");
   if (o.split_rule == SplitRule::folds && o.split_fold >= o.split_folds)
     refuse({"split.fold", "split.folds"},
            "there is no fold " + std::to_string(o.split_fold) + " among " + std::to_string(o.split_folds),

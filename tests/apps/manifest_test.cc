@@ -56,7 +56,7 @@ TEST(Manifest, RefusesWhatIsNotOneNamingTheEntry) {
 // Every preset is metadata that a native file may hold.
 TEST(Preset, SaysWhatKeysCannotTell) {
   const Architecture classic{}, resnet{.family = "resnet50-unet"}, gated{.family = "resnet50-attention-unet"},
-      labhai{.in_channels = 4, .classes = 2, .bilinear = true}, first_stage{.bilinear = true};
+      labhai{.in_channels = 4, .classes = 2, .bilinear = true};
   const auto of = [](const char* kind, const Architecture& network) {
     Metadata metadata = preset(kind, network);
     metadata["furrow.version"] = "1";
@@ -73,12 +73,13 @@ TEST(Preset, SaysWhatKeysCannotTell) {
     EXPECT_EQ(late.size, 512);
     EXPECT_EQ(late.resize, "pillow-lanczos");
   }
-  const ModelInfo wide = of("labhai", labhai), narrow = of("labhai", first_stage);
+  const ModelInfo wide = of("labhai", labhai);
   EXPECT_EQ(wide.normalisation, Normalisation::half);
   EXPECT_EQ(wide.size, 1024);
   EXPECT_EQ(wide.resize, "pillow-bilinear");
   EXPECT_EQ(wide.texture, TextureInput{});
-  EXPECT_FALSE(narrow.texture.has_value());  // the network takes no map
+  EXPECT_TRUE(wide.masked_input);
+  EXPECT_EQ(wide.kept_labels, (std::vector<int>{1, 10}));
 }
 
 TEST(Preset, RefusesOtherKindsAndOtherNetworks) {
@@ -96,7 +97,16 @@ TEST(Preset, RefusesOtherKindsAndOtherNetworks) {
   EXPECT_NE(reason("seed-2025-02", {.family = "resnet50-unet"}).find("holds a resnet50-unet base 64"),
             std::string::npos);
   EXPECT_NE(reason("seed-2025-04", {}).find("that is a resnet50-unet"), std::string::npos);
-  EXPECT_NE(reason("labhai", {}).find("that is a bilinear unet"), std::string::npos);
+  for (const Architecture& other :
+       {Architecture{}, Architecture{.bilinear = true}, Architecture{.in_channels = 4, .bilinear = true},
+        Architecture{.in_channels = 4, .classes = 2}})
+    EXPECT_NE(reason("labhai", other).find("that is a bilinear unet 4 -> 2"), std::string::npos) << other.text();
+  for (const Architecture& other : {Architecture{.family = "attention-unet"}, Architecture{.in_channels = 4},
+                                    Architecture{.classes = 2}, Architecture{.bilinear = true}}) {
+    const std::string said = reason("seed-2025-02", other);
+    EXPECT_NE(said.find("that is a transposed unet 3 -> 1"), std::string::npos) << other.text();
+    EXPECT_NE(said.find("--output"), std::string::npos) << other.text();
+  }
 }
 
 TEST(Preset, KnowsAPublishedFileByItsHash) {
@@ -110,6 +120,7 @@ TEST(Preset, KnowsAPublishedFileByItsHash) {
   EXPECT_EQ(known->at("furrow.normalisation"), "half");
   EXPECT_EQ(known->at("furrow.kept_labels"), "1,10");
   EXPECT_EQ(known->at("furrow.texture"), "closest 5 masked");
+  EXPECT_EQ(known->at("furrow.input"), "masked");
   EXPECT_FALSE(known_file(std::string(64, '0'), labhai, manifest).has_value());
   EXPECT_FALSE(known_file("", labhai, manifest).has_value());  // files of the manifest without a hash
 }
@@ -129,9 +140,7 @@ TEST(Fetch, TakesALocalFileOnlyWhereItIsThePublishedOne) {
   try {
     take_local(folder / "mine", known, folder / "new");
     ADD_FAILURE() << "taken";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::checksum);
-  }
+  } catch (const Error& error) { EXPECT_EQ(error.code(), ErrorCode::checksum); }
   EXPECT_FALSE(fs::exists(folder / "new" / "other.bin"));
   fs::remove_all(folder);
 }

@@ -139,18 +139,44 @@ class SegmentAndModel(Program):
         self.assertFalse((self.folder / "x.safetensors").exists())
 
     def test_model_convert_as_a_kind_of_checkpoint(self):
-        source = ROOT / "tests/data/unet/SYNTHETIC_unet_milesial_layout_base8_bilinear_in3_out1_zip.pth"
-        self.assertEqual(self.run_furrow("model", "convert", source, "a.safetensors", "--as", "labhai").returncode, 0)
-        shown = json.loads(self.run_furrow("model", "show", "a.safetensors", "--json").stdout)["preprocessing"]
-        self.assertEqual((shown["normalisation"], shown["resize"], shown["size"], shown["output"]), ("half", "pillow-bilinear", 1024, "logits"))
-        result = self.run_furrow("model", "convert", source, "b.safetensors", "--as", "seed-2025-02", "--output", "logits")
+        native = ROOT / "weights" / "furrow-mini.safetensors"     # transposed, 3 -> 1
+        self.assertEqual(self.run_furrow("model", "convert", native, "m.pth").returncode, 0)
+        shown = lambda name: json.loads(self.run_furrow("model", "show", name, "--json").stdout)["preprocessing"]
+        self.assertEqual(self.run_furrow("model", "convert", "m.pth", "a.safetensors", "--as", "seed-2025-02").returncode, 0)
+        a = shown("a.safetensors")
+        self.assertEqual((a["normalisation"], a["resize"], a["size"], a["output"], a["masked_input"]), ("imagenet", "pillow-lanczos", 512, "sigmoid", True))
+        result = self.run_furrow("model", "convert", "m.pth", "b.safetensors", "--as", "seed-2025-02", "--output", "logits")
         self.assertEqual(result.returncode, 0, result.stderr)
-        shown = json.loads(self.run_furrow("model", "show", "b.safetensors", "--json").stdout)["preprocessing"]
-        self.assertEqual((shown["normalisation"], shown["output"], shown["masked_input"]), ("imagenet", "logits", True))    # --output overrules
-        self.refused(self.run_furrow("model", "convert", source, "c.safetensors", "--as", "seed-2025-04"), 2, "that is a resnet50-unet")
-        self.refused(self.run_furrow("model", "convert", source, "c.safetensors", "--as", "p1"), 2, "it takes seed-2025-02")
-        self.refused(self.run_furrow("model", "convert", source, "c.pth", "--as", "labhai"), 2, "no place for metadata")
+        b = shown("b.safetensors")
+        self.assertEqual((b["normalisation"], b["output"], b["masked_input"]), ("imagenet", "logits", True))    # --output overrules
+        self.refused(self.run_furrow("model", "convert", "m.pth", "c.safetensors", "--as", "seed-2025-04"), 2, "that is a resnet50-unet")
+        self.refused(self.run_furrow("model", "convert", "m.pth", "c.safetensors", "--as", "p1"), 2, "it takes seed-2025-02")
+        self.refused(self.run_furrow("model", "convert", "m.pth", "c.pth", "--as", "labhai", "--force"), 2, "no place for metadata")
+        first_stage = ROOT / "tests/data/unet/SYNTHETIC_unet_milesial_layout_base8_bilinear_in3_out1_zip.pth"
+        for kind, what in (("seed-2025-02", "transposed unet 3 -> 1"), ("labhai", "bilinear unet 4 -> 2")):
+            self.refused(self.run_furrow("model", "convert", first_stage, "c.safetensors", "--as", kind), 2, "that is a " + what)
         self.assertFalse((self.folder / "c.safetensors").exists())
+
+    def test_model_convert_as_a_kind_leaves_nothing_of_what_a_native_file_said_of_its_preprocessing(self):
+        def metadata(path, **changed):
+            data = path.read_bytes()
+            size = int.from_bytes(data[:8], "little")
+            header = json.loads(data[8:8 + size])
+            if changed:
+                header["__metadata__"] |= {"furrow." + key: value for key, value in changed.items()}
+                text = json.dumps(header).encode()
+                text += b" " * (-len(text) % 8)
+                (self.folder / "said.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + data[8 + size:])
+            return header["__metadata__"]
+        said = {"scale": "1", "normalisation": "none", "resize": "pillow-nearest 64", "kept_labels": "3", "input": "photo",
+                "output": "logits", "threshold": "0.25", "name": "mine", "licence": "MIT", "citation": "me"}
+        metadata(ROOT / "weights" / "furrow-mini.safetensors", **said)
+        result = self.run_furrow("model", "convert", "said.safetensors", "out.safetensors", "--as", "seed-2025-02")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        wanted = said | {"scale": "1/255", "normalisation": "imagenet", "resize": "pillow-lanczos 512", "kept_labels": "1,14,15",
+                         "input": "masked", "output": "sigmoid", "threshold": "0.5"}
+        now = metadata(self.folder / "out.safetensors")
+        self.assertEqual({key: now["furrow." + key] for key in wanted}, wanted)
 
     def test_model_convert_of_a_network_with_four_inputs(self):
         source = ROOT / "tests/data/unet/SYNTHETIC_unet_milesial_layout_base8_transpose_in4_out2_zip.pth"

@@ -118,7 +118,7 @@ class Train(Program):
         self.assertFalse((self.folder / "checkpoints").exists())
 
     def test_a_resnet_trains_and_starts_from_a_classifier(self):
-        more = ["--set", "model.network=resnet50-attention-unet", "--set", "epochs=1"]
+        more = ["--set", "model.network=resnet50-attention-unet", "--set", "size=64", "--set", "epochs=1"]
         self.assertEqual(self.train("run", *more).returncode, 0)
         shown = json.loads(self.run_furrow("model", "show", "run/model.safetensors", "--json").stdout)
         self.assertEqual((shown["architecture"], len(shown["tensors"])), ("resnet50-attention-unet base 2, 3 -> 1, transposed", 474))

@@ -185,6 +185,11 @@ TEST(Options, FieldsThatContradictEachOther) {
   refused("split: {fodls: 5}", "did you mean split.folds?");
   refused("crop: 31", "config.yaml:1:7: in crop: crop is 31, size 512");
   refused("crop: 257\nsize: 256", "crop is 257, size 256");
+  refused("size: 32\nmodel: {network: resnet50-unet}", "config.yaml:1:7: in size: size 32 is too small");
+  refused("crop: 32\nmodel: {network: resnet50-attention-unet}", "config.yaml:1:7: in crop: crop 32 is too small");
+  refused("size: 32\nmodel: {network: resnet50-unet}", "at least 33");
+  EXPECT_EQ(load("size: 33\nmodel: {network: resnet50-unet}").options.size, 33);
+  EXPECT_EQ(load("size: 32\nmodel: {network: attention-unet}").options.size, 32);
   EXPECT_EQ(load("crop: 256\nsize: 256").options.crop, 256);
   EXPECT_EQ(load("split: {rule: folds, fold: 4}").options.split_fold, 4);
   refused("masks: {kind: values}", "without masks.values");

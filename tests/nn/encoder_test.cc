@@ -58,6 +58,21 @@ TEST(Encoder, KeepsAStemForOtherInputsAndCountersThatTheFileLacks) {
             tensor(source->state(), "encoder4.2.conv3.weight").to<double>());
 }
 
+// A stem of another kernel is no ResNet50's, whatever channels it takes.
+TEST(Encoder, RefusesAStemOfAnotherKernel) {
+  const auto source = random_network({"resnet50-unet", 4}, 3), network = random_network({"resnet50-unet", 4}, 4);
+  NamedTensors classifier = classifier_of(*source);
+  NamedTensor& stem = *std::ranges::find(classifier, std::string("conv1.weight"), &NamedTensor::name);
+  auto values = std::make_shared<const std::vector<double>>(4 * 4 * 3 * 3);
+  stem = {stem.name, DType::f64, {4, 4, 3, 3}, std::as_bytes(std::span(*values)), values};
+  try {
+    load_encoder(*network, classifier, DType::f64);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.reason(), "the weights do not fit the network: 0 missing, 0 unexpected, 1 misshapen keys");
+  }
+}
+
 TEST(Encoder, RefusesOtherNetworksAndHalfFilesAndChangesNothing) {
   const auto source = random_network({"resnet50-unet", 4}, 3);
   NamedTensors classifier = classifier_of(*source);

@@ -310,6 +310,28 @@ TEST_F(AuditBranches, MayHaveBeenTakenByAFloat32Dump) {
   EXPECT_GE(found, 1);
 }
 
+// All but equal after the first normalisation: which of a window's is the greatest float32 cannot tell.
+TEST(AuditMaxima, OfThreeByThreeAreLookedAt) {
+  const auto network = build({.family = "resnet50-unet", .base = 2});
+  network->initialise(1, DType::f64);
+  NamedTensors weights = network->state();
+  set(*std::ranges::find(weights, "input_layer.1.bias", &NamedTensor::name), {1, 1});  // past the ReLU
+  Tensor input({1, 64, 96, 3}, DType::f64);
+  uint32_t noise = 1;
+  for (double& v : input.values<double>()) v = 0.5 + 1e-9 * ((noise = noise * 1664525 + 1013904223) >> 16) / 65536.0;
+  const auto cpu = make_backend({DeviceKind::cpu, 0}, nullptr), ref = make_backend({DeviceKind::ref, 0}, nullptr);
+  for (const Rounded rounded : {Rounded::here, Rounded::elsewhere}) {
+    const Branches branches = other_branches(weights, input, *cpu, rounded);
+    const auto maxima = std::ranges::find(branches.layers, "max_pool3x3", &Branches::Layer::op);
+    ASSERT_NE(maxima, branches.layers.end());
+    EXPECT_EQ(maxima->of, 16 * 24 * 2);
+    EXPECT_GT(maxima->units, maxima->of / 4);
+    EXPECT_LE(maxima->units, maxima->of);
+    EXPECT_EQ(branches.parameters[0], "input_layer.0.weight");
+  }
+  EXPECT_TRUE(other_branches(weights, input, *ref, Rounded::here).layers.empty());
+}
+
 TEST_F(AuditBranches, AFloat32DumpOfNoSuchUnitIsJudged) {
   AuditDump dump = float32_dump(weights_.tensors);
   EXPECT_EQ(first_of(audit_backward(weights_.tensors, dump, *exact_)), "");
