@@ -71,6 +71,8 @@ Checkpoint read_content(std::span<const std::byte> bytes, std::shared_ptr<const 
     open_training_checkpoint(out, bytes);
     return out;
   }
+  if (is_pth_stream(text) && has_tar_sum(text))
+    throw Error(ErrorCode::malformed, "both a legacy stream and a tar archive; readers would disagree").at(0);
   if (is_pth_stream(text)) return read_pth_stream(bytes, std::move(owner), limits);
   if (is_tar(text)) return read_pth_tar(bytes, std::move(owner), limits);
   throw describe_foreign(bytes);

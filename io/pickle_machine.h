@@ -77,6 +77,8 @@ class PickleMachine {
   // Picklers number the memo 0, 1, 2 ...; other indices go to the map, so a huge one costs nothing.
   std::vector<PickleValue> memo_;
   std::unordered_map<uint32_t, PickleValue> sparse_memo_;
+  // The storage of a tuple (its index), or the tensor of a number: see PickleIds.
+  std::unordered_map<int64_t, uint32_t> known_ids_;
 };
 
 // "GLOBAL", "EXT1"; "0x07" where no protocol has such an opcode.

@@ -5,6 +5,12 @@
 #include "io/pickle_machine.h"
 
 namespace furrow::io {
+namespace {
+
+// What is read anew wherever a pickle repeats a value has a length that the value's bytes need not pay for again.
+constexpr size_t kMaxDigits = 20, kMaxAxes = 64, kMaxKey = 255;
+
+}  // namespace
 
 std::string_view Pickle::text(const PickleValue& value) const {
   return {reinterpret_cast<const char*>(bytes_.data()) + value.index, static_cast<size_t>(value.number)};
@@ -37,7 +43,7 @@ PickleValue PickleMachine::call(PickleGlobal callee, std::span<const PickleValue
       return args.empty() ? make(PickleKind::ordered_dict) : ordered_pairs(args[0]);
     case PickleGlobal::counter:
       if (args.size() > 1 || (args.size() == 1 && !is_dict(args[0]))) wrong();
-      return args.empty() ? make(PickleKind::dict) : args[0];
+      return args.empty() ? make(PickleKind::dict) : make(PickleKind::dict, pickle_.items(args[0]));
     case PickleGlobal::set:
       if (args.size() > 1 || (args.size() == 1 && kind(0) != PickleKind::list)) wrong();
       return make(PickleKind::set);
@@ -70,11 +76,13 @@ PickleValue PickleMachine::call(PickleGlobal callee, std::span<const PickleValue
     case PickleGlobal::rebuild_parameter:
       if (args.size() != 3 || kind(0) != PickleKind::tensor || kind(1) != PickleKind::boolean || !is_dict(args[2]))
         wrong();
+      if (pickle_.tensor(args[0]).empty) wrong();  // BUILD on one would fill the other
       return args[0];
     case PickleGlobal::parameter:
       // As in the tar of 2017: BUILD brings the tensor.
       if (args.empty() && source_.ids == PickleIds::tar) return add_tensor({.empty = true});
       if (args.empty() || args.size() > 2 || kind(0) != PickleKind::tensor) wrong();
+      if (pickle_.tensor(args[0]).empty) wrong();
       return args[0];
     case PickleGlobal::storage:
     case PickleGlobal::untyped_storage:
@@ -85,7 +93,10 @@ PickleValue PickleMachine::call(PickleGlobal callee, std::span<const PickleValue
 }
 
 PickleValue PickleMachine::ordered_pairs(const PickleValue& list) {
+  const uint64_t count = 2 * uint64_t{pickle_.items(list).size()};
+  if (values_ + count > limits_.pickle_values) over("values", limits_.pickle_values, values_ + count);
   std::vector<PickleValue> entries;
+  entries.reserve(static_cast<size_t>(count));
   for (const PickleValue& pair : pickle_.items(list)) {
     const bool both = (is(pair, PickleKind::list) || is(pair, PickleKind::tuple)) && pickle_.items(pair).size() == 2;
     if (!both) refuse("OrderedDict: an entry that is no key and value");
@@ -118,6 +129,13 @@ PickleValue PickleMachine::rebuild_tensor(std::span<const PickleValue> args, Pic
   if (storage.untyped != third)
     refuse(name + (third ? ": the storage has a type of its own" : ": the storage has no type"));
   if (!is(args[1], PickleKind::integer)) refuse(name + ": the offset is no whole number of 64 bits");
+  for (const PickleValue& shape : {args[2], args[3]})
+    if (is(shape, PickleKind::tuple) && pickle_.items(shape).size() > kMaxAxes)
+      throw Error(ErrorCode::limit, pickle_opcode_name(op_) + ": " + name + " with a shape of " +
+                                        std::to_string(pickle_.items(shape).size()) + " axes")
+          .at(source_.at + at_)
+          .in(source_.entry)
+          .limit(kMaxAxes, pickle_.items(shape).size());
   if (!all_integers(args[2]) || !all_integers(args[3])) refuse(name + ": size or stride is no tuple of whole numbers");
   if (!first && (!is(args[4], PickleKind::boolean) || !is_dict(args[5]) || !pickle_.items(args[5]).empty()))
     refuse(name + ": wrong arguments behind the stride");
@@ -168,15 +186,30 @@ void PickleMachine::persistent_tensor(const PickleValue& id) {
   if (!is(id, PickleKind::text)) refuse("the persistent id is no text");
   const std::string_view text = pickle_.text(id);
   int64_t number = 0;
-  if (const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-      error != std::errc() || end != text.data() + text.size())
+  const auto whole = [&] {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc() && end == text.data() + text.size();
+  };
+  if (text.size() > kMaxDigits || !whole())
     refuse("the persistent id " + printable(text, 40) + " is no whole number of 64 bits");
-  push(add_tensor({.id = number}));
+  // One number is one tensor, as in PyTorch, however often it is named.
+  const auto known = known_ids_.find(number);
+  if (known != known_ids_.end()) return push({.kind = PickleKind::tensor, .index = known->second, .number = 0});
+  const PickleValue tensor = add_tensor({.id = number});
+  known_ids_.emplace(number, tensor.index);
+  push(tensor);
 }
 
 void PickleMachine::persistent_storage(const PickleValue& id) {
   const size_t parts = source_.ids == PickleIds::stream ? 6 : 5;
   if (!is(id, PickleKind::tuple)) refuse("the persistent id is no tuple");
+  // A tuple does not change: the same one is the same storage.
+  if (const auto known = known_ids_.find(id.index); known != known_ids_.end())
+    return push({.kind = PickleKind::storage, .index = known->second, .number = 0});
+  const auto check_length = [&](const char* what, const PickleValue& key) {
+    if (const size_t length = pickle_.text(key).size(); length > kMaxKey)
+      refuse(std::string(what) + " of " + std::to_string(length) + " bytes, over " + std::to_string(kMaxKey));
+  };
   const auto items = pickle_.items(id);
   if (items.size() != parts)
     refuse("a persistent id of " + std::to_string(items.size()) + " parts, not " + std::to_string(parts));
@@ -187,6 +220,7 @@ void PickleMachine::persistent_storage(const PickleValue& id) {
     refuse("a persistent id without a storage class");
   if (!is(items[2], PickleKind::text) || !is(items[3], PickleKind::text))
     refuse("storage key and location are no text");
+  check_length("a storage key", items[2]);
   if (!is(items[4], PickleKind::integer) || items[4].number < 0)
     refuse("the number of elements of a storage is no size");
   const bool untyped = type == PickleGlobal::untyped_storage;
@@ -201,12 +235,14 @@ void PickleMachine::persistent_storage(const PickleValue& id) {
     const bool whole = view.size() == 3 && is(view[0], PickleKind::text) && is(view[1], PickleKind::integer) &&
                        is(view[2], PickleKind::integer) && view[1].number >= 0 && view[2].number >= 0;
     if (!whole) refuse("the view of a storage is no key, place and size");
+    check_length("a view key", view[0]);
     storage.view_key = view[0], storage.view_begin = view[1].number, storage.view_elements = view[2].number;
   }
   count_object();
   const PickleValue value{
       .kind = PickleKind::storage, .index = static_cast<uint32_t>(pickle_.storages_.size()), .number = 0};
   pickle_.storages_.push_back(storage);
+  known_ids_.emplace(id.index, value.index);
   push(value);
 }
 

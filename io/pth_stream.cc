@@ -15,12 +15,12 @@ namespace {
 using namespace std::string_view_literals;
 
 constexpr std::string_view kMagicNumber = "\x8a\x0al\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."sv;  // LONG1, STOP
-constexpr std::string_view kMagicFrame = "\x95\x0d\0\0\0\0\0\0\0"sv;                           // protocol 4: FRAME
+constexpr std::string_view kMagicFrame = "\x95\x0d\0\0\0\0\0\0\0"sv;                           // from protocol 4: FRAME
 constexpr int64_t kStreamProtocol = 1001;
 
 // Bytes of the pickled magic number at the start; 0 where there is none.
 uint64_t magic_length(std::string_view bytes) {
-  if (bytes.size() < 2 || bytes[0] != '\x80' || bytes[1] < 2 || bytes[1] > 4) return 0;
+  if (bytes.size() < 2 || bytes[0] != '\x80' || bytes[1] < 2 || bytes[1] > 5) return 0;
   uint64_t at = 2;
   if (bytes.substr(at).starts_with(kMagicFrame)) at += kMagicFrame.size();
   return bytes.substr(at).starts_with(kMagicNumber) ? at + kMagicNumber.size() : 0;
@@ -33,9 +33,10 @@ class StreamReader {
 
   uint64_t at() const { return at_; }
 
-  Pickle pickle(std::string_view entry, PickleIds ids) {
+  Pickle pickle(std::string_view entry, PickleIds ids = PickleIds::none) {
     uint64_t length = 0;
-    Pickle out = run_pickle_ahead(bytes_.subspan(static_cast<size_t>(at_)), limits_,
+    Pickle out = run_pickle_ahead(bytes_.subspan(static_cast<size_t>(at_)),
+                                  ids == PickleIds::none ? small_pickle(limits_) : limits_,
                                   {.entry = entry, .at = at_, .ids = ids}, length);
     at_ += length;
     return out;
@@ -118,9 +119,13 @@ void check_sys_info(const Pickle& pickle, int64_t protocol, uint64_t at) {
 
 Checkpoint read_pth_stream(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const Limits& limits) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (bytes[1] == std::byte{5})
+    throw Error(ErrorCode::unsupported, "a legacy stream of pickle protocol 5; 2, 3 and 4 are read")
+        .at(1)
+        .hint("save it again without pickle_protocol");
   StreamReader reader(bytes, magic_length(text), limits);
   const uint64_t version_at = reader.at();
-  const Pickle version = reader.pickle("protocol version", PickleIds::none);
+  const Pickle version = reader.pickle("protocol version");
   if (version.root().kind != PickleKind::integer)
     throw Error(ErrorCode::malformed, "the protocol version is no number").at(version_at).in(version.entry());
   if (version.root().number != kStreamProtocol)
@@ -129,12 +134,12 @@ Checkpoint read_pth_stream(std::span<const std::byte> bytes, std::shared_ptr<con
         .at(version_at)
         .in(version.entry());
   const uint64_t info_at = reader.at();
-  check_sys_info(reader.pickle("sys info", PickleIds::none), kStreamProtocol, info_at);
+  check_sys_info(reader.pickle("sys info"), kStreamProtocol, info_at);
   const Pickle object = reader.pickle("object pickle", PickleIds::stream);
   PthRecords records("storage ");
   check_storages(object, records);
   const uint64_t keys_at = reader.at();
-  const Pickle keys = reader.pickle("key list", PickleIds::none);
+  const Pickle keys = reader.pickle("key list");
   if (keys.root().kind != PickleKind::list)
     throw Error(ErrorCode::malformed, "the storage keys are no list").at(keys_at).in(keys.entry());
   for (const PickleValue& key : keys.items(keys.root()))

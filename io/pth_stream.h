@@ -2,7 +2,9 @@
 // (_use_new_zipfile_serialization=False).
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -25,6 +27,12 @@ bool is_pth_stream(std::string_view bytes);
 // or stored but not used; bytes behind the last one; a big-endian writer (ErrorCode::unsupported).
 Checkpoint read_pth_stream(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
                            const Limits& limits = {});
+
+// The limits of the pickles beside the object, which hold a number or a short list: memory for one object, not for all.
+inline Limits small_pickle(Limits limits) {
+  limits.pickle_objects = std::min<uint64_t>(limits.pickle_objects, 1'000);
+  return limits;
+}
 
 // What stream and tar share: the dictionary about the machine that wrote the file. Throws malformed where it is none,
 // where it states another protocol than `protocol`, and unsupported where it states big-endian data.

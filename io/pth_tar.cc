@@ -61,13 +61,14 @@ class MemberReader {
   std::string_view name() const { return name_; }
   uint64_t left() const { return member_.bytes.size() - at_; }
 
-  Pickle pickle(PickleIds ids = PickleIds::none) {
+  Pickle pickle(const Limits& limits) {
     uint64_t length = 0;
-    Pickle out = run_pickle_ahead(member_.bytes.subspan(static_cast<size_t>(at_)), limits_,
-                                  {.entry = name_, .at = file_at(), .ids = ids}, length);
+    Pickle out = run_pickle_ahead(member_.bytes.subspan(static_cast<size_t>(at_)), limits,
+                                  {.entry = name_, .at = file_at(), .ids = PickleIds::none}, length);
     at_ += length;
     return out;
   }
+  Pickle pickle() { return pickle(small_pickle(limits_)); }
   std::span<const std::byte> take(uint64_t count) {
     return with_place(file_at(), name_, [&] {
       Cursor cursor(member_.bytes, at_, "a member of the archive", member_.at);
@@ -127,7 +128,7 @@ class TarCheckpoint {
   void read_storages(const TarMember& member, PthRecords& records) {
     MemberReader in(member, kMembers[3], limits_);
     for (uint64_t left = in.count(); left > 0; --left) read_storage(in, records);
-    const Pickle views = in.pickle();
+    const Pickle views = in.pickle(limits_);
     if (views.root().kind != PickleKind::list) in.refuse("what follows the storages is no list of views");
     for (const PickleValue& view : views.items(views.root())) add_view(in, views, view);
     in.end();
@@ -248,8 +249,8 @@ class TarCheckpoint {
 
 Checkpoint read_pth_tar(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const Limits& limits) {
   const auto [sys_info, object_member, tensors_member, storages_member] = find_members(bytes, limits);
-  check_sys_info(run_pickle(sys_info.bytes, limits, {kMembers[0], sys_info.at, PickleIds::none}), kTarProtocol,
-                 sys_info.at);
+  check_sys_info(run_pickle(sys_info.bytes, small_pickle(limits), {kMembers[0], sys_info.at, PickleIds::none}),
+                 kTarProtocol, sys_info.at);
   const Pickle object = run_pickle(object_member.bytes, limits, {kMembers[1], object_member.at, PickleIds::tar});
   TarCheckpoint content(limits);
   PthRecords records("storage ");

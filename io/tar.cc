@@ -99,7 +99,7 @@ class TarReader {
       TarMember member = next(size);
       if (extended_) {
         const std::string_view records = content(member);
-        size = pax_size(records, member.at);
+        size = with_place(member.at, "tar header", [&] { return pax_size(records, member.at); });
         member = next(size);
         if (extended_) throw malformed(member.header_at, "two extended headers in a row");
       }
@@ -182,6 +182,26 @@ class TarReader {
 
 bool is_tar(std::string_view bytes) {
   return bytes.size() >= kTarBlock && bytes.substr(kTarMagic.at, kTarMagic.size) == "ustar";
+}
+
+bool has_tar_sum(std::string_view bytes) {
+  if (bytes.size() < kTarBlock) return false;
+  const std::string_view header = bytes.substr(0, kTarBlock);
+  const auto sum = static_cast<int64_t>(sum_of(header));
+  int64_t found = 0, with_signs = sum;
+  const std::string_view field = header.substr(kTarSum.at, kTarSum.size);
+  if (field[0] == '\x80' || field[0] == '\xff') {  // GNU's binary numbers, the negative ones included
+    for (const char c : field.substr(1)) found = found << 8 | static_cast<unsigned char>(c);
+    if (field[0] == '\xff') found -= int64_t{1} << 56;
+  } else {
+    for (const char c : text_of(header, kTarSum))
+      if (c >= '0' && c <= '7') found = found * 8 + (c - '0');
+    if (field.find('-') != field.npos) found = -found;
+  }
+  for (size_t i = 0; i < kTarBlock; ++i)
+    if ((i < kTarSum.at || i >= kTarSum.at + kTarSum.size) && static_cast<unsigned char>(header[i]) > 127)
+      with_signs -= 256;
+  return found == sum || found == with_signs;
 }
 
 std::vector<TarMember> read_tar(std::span<const std::byte> bytes, const Limits& limits) {

@@ -22,6 +22,10 @@ struct TarMember {
 // "ustar" where a header has it. Older tars without it are not known.
 bool is_tar(std::string_view bytes);
 
+// Whether the first 512 bytes hold their checksum where a tar header has it, which is all that some readers ask for:
+// "ustar" or not, octal digits among others or not, bytes counted with signs or without.
+bool has_tar_sum(std::string_view bytes);
+
 // The members in the file's order. Blocks of 512 bytes: a header, whose checksum must be right, and the content, filled
 // up with zeros; two or more zero blocks end the archive and reach to the end of the file. A pax header ('x') may give
 // times, owners and the size of the next member; one that gives it another name or meaning is refused, so that nothing

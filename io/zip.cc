@@ -86,7 +86,7 @@ uint64_t check_local(std::span<const std::byte> bytes, const ZipCentral& central
   const auto rest = resolve_zip_extra(extra, central.header_at, central.name, size, compressed, nullptr);
   // With a data descriptor the local header may still hold zeros: it was written before the data.
   const bool later = (central.flags & kZipDescriptorFlag) != 0;
-  check_zip64_rest(rest, central, later);
+  check_zip64_rest(rest, central, central.header_at, later);
   if (crc != central.crc && !(later && crc == 0)) refuse("CRC");
   if (compressed != central.compressed && !(later && compressed == 0)) refuse("compressed size");
   if (size != central.size && !(later && size == 0)) refuse("size");

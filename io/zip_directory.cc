@@ -159,7 +159,7 @@ ZipCentral read_central(Cursor& cursor, const Limits& limits) {
   check_name(entry.name, entry.at, limits);
   if (disk != 0) throw Error(ErrorCode::unsupported, "a zip split over several files").at(entry.at).in(entry.name);
   const auto rest = resolve_zip_extra(extra, entry.at, entry.name, entry.size, entry.compressed, &entry.header_at);
-  check_zip64_rest(rest, entry, false);
+  check_zip64_rest(rest, entry, entry.at, false);
   check_method(entry);
   return entry;
 }
@@ -192,7 +192,7 @@ std::span<const std::byte> resolve_zip_extra(std::span<const std::byte> extra, u
   return rest;
 }
 
-void check_zip64_rest(std::span<const std::byte> rest, const ZipCentral& truth, bool later) {
+void check_zip64_rest(std::span<const std::byte> rest, const ZipCentral& truth, uint64_t at, bool later) {
   const std::array<uint64_t, 3> values = {truth.size, truth.compressed, truth.header_at};
   Cursor cursor(rest, 0, "a zip64 extra field");
   bool right = true;
@@ -204,9 +204,7 @@ void check_zip64_rest(std::span<const std::byte> rest, const ZipCentral& truth, 
   }
   if (cursor.left() == 4) right = right && cursor.u32() == 0;
   if (!right || cursor.left() > 0)
-    throw Error(ErrorCode::malformed, "the zip64 extra field contradicts the header")
-        .at(truth.header_at)
-        .in(truth.name);
+    throw Error(ErrorCode::malformed, "the zip64 extra field contradicts the header").at(at).in(truth.name);
 }
 
 ZipDirectory read_zip_directory(std::span<const std::byte> bytes, const Limits& limits) {

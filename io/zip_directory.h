@@ -39,7 +39,8 @@ std::span<const std::byte> resolve_zip_extra(std::span<const std::byte> extra, u
 
 // What a zip64 field holds beyond the values that its header leaves to it. PyTorch, Go and others repeat values there,
 // and readers differ in which they believe, so each must be one of size, compressed, header offset, in this order, or,
-// where `later` (a data descriptor follows), 0; four bytes at the end are a disk, 0. Throws malformed.
-void check_zip64_rest(std::span<const std::byte> rest, const ZipCentral& truth, bool later);
+// where `later` (a data descriptor follows), 0; four bytes at the end are a disk, 0. Throws malformed
+// at `at`, the byte of that header.
+void check_zip64_rest(std::span<const std::byte> rest, const ZipCentral& truth, uint64_t at, bool later);
 
 }  // namespace furrow::io

@@ -116,11 +116,25 @@ void add_machine(std::vector<Case>& out) {
   };
   wrong("WrongArguments", "torch._utils", "_rebuild_tensor_v2", {integer(1)});
   wrong("NoStorage", "torch._utils", "_rebuild_tensor_v2", {integer(1), integer(0), ")", ")", "\x89", "}"});
+  // Dropped from the stack: nobody asks for its shape, and it is refused all the same.
+  const auto axes = [](size_t rank) { return integers(std::vector<int64_t>(rank, 1)); };
+  const std::string w = tensor();
+  out.push_back({74, "Shape65", pth_of(tensor(storage(), integer(0), axes(65), integers({1})) + "0" + w),
+                 ErrorCode::limit, "REDUCE: _rebuild_tensor_v2 with a shape of 65 axes"});
+  out.push_back({74, "Strides65", pth_of(tensor(storage(), integer(0), integers({1}), axes(65)) + "0" + w),
+                 ErrorCode::limit, "REDUCE: _rebuild_tensor_v2 with a shape of 65 axes"});
   wrong("WrongTail", "torch._utils", "_rebuild_tensor_v2", {storage(), integer(0), ")", ")", "}", "}"});
   wrong("WrongParameter", "torch._utils", "_rebuild_parameter", {integer(1), "\x88", "}"});
   wrong("WrongParameterClass", "torch.nn.parameter", "Parameter", {integer(1)});
   wrong("OrderedDictOfOne", "collections", "OrderedDict", {integer(1)});
   wrong("CounterOfNumber", "collections", "Counter", {integer(1)});
+  // Counter copies: what is added to the copy is not in the original.
+  const std::string counter = call(global("collections", "Counter"), {"h\x05"}) + text("z") + tensor() + "s";
+  out.push_back({.number = 38,
+                 .name = "CounterIsACopy",
+                 .bytes = raw(dict({{"model", dict({{"w", tensor()}}) + "q\x05"}, {"x", counter}}) + "."),
+                 .accepted = true,
+                 .tensors = {kW}});
   wrong("SetOfNumber", "builtins", "set", {integer(1)});
   const std::string hooked = dict({{"a", "N"}});
   wrong("WrongHooks", "torch._utils", "_rebuild_tensor_v2", {storage(), integer(0), ")", ")", "\x89", integer(0)});

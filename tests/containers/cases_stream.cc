@@ -150,6 +150,62 @@ void add_stream_views(StreamTable& t) {
            {{"a", {2}, {4, 5}}, {"b", {2}, {0, 3}}});
 }
 
+void add_limits(StreamTable& t) {
+  const ExpectedTensor w{"w", {2, 3}, {0, 1, 2, 3, 4, 5}};
+  const auto keyed = [](const std::string& view, const std::string& key) {
+    return stream_of(tensor(stream_storage(view, key), integer(0), integers({6}), integers({1})));
+  };
+  const auto view = [](size_t length) { return tuple({text(std::string(length, 'v')), integer(0), integer(6)}); };
+  t.refuse(144, "KeyLong", keyed("N", std::string(256, 'k')), "a storage key of 256 bytes, over 255");
+  t.refuse(144, "ViewKeyLong", keyed(view(256), "0"), "a view key of 256 bytes, over 255");
+  t.accept(161, "LegacyViewKey255", keyed(view(255), "0"), {{"w", {6}, w.values}});
+  std::string objects, ids;
+  for (int i = 0; i < 1'001; ++i) objects += ")0";
+  t.changed(
+      44, "VersionOfManyObjects", "(protocol version): the pickle has too many objects",
+      [&](StreamShape& s) { s.version = begin() + objects + integer(1001) + "."; }, ErrorCode::limit);
+  t.changed(
+      44, "SysInfoOfManyObjects", "(sys info): the pickle has too many objects",
+      [&](StreamShape& s) { s.sys_info = begin() + objects + "}."; }, ErrorCode::limit);
+  t.changed(
+      44, "KeysOfManyObjects", "(key list): the pickle has too many objects",
+      [&](StreamShape& s) { s.keys = begin() + objects + list({text("0")}) + "."; }, ErrorCode::limit);
+  // One id, used a million times, is one storage.
+  for (int i = 0; i < 1'000'001; ++i) ids += "h\x05Q0";
+  const std::string id = stream_storage();
+  t.accept(161, "LegacyIdAgainAndAgain",
+           stream_of(id.substr(0, id.size() - 1) + "q\x05" + "0" + ids + stream_tensor({2, 3}, {3, 1})), {w});
+}
+
+// A version that begins with bytes under which the first 512 of the file are a tar header, or nearly.
+std::string stream_with_sum(int more, bool with_signs = false) {
+  const auto version = [](const std::string& text) {
+    return begin() + "B" + little(text.size(), 4) + text + "0" + integer(1001) + ".";
+  };
+  const size_t field = 148 - stream_magic().size() - 7;  // of the tar header, in the text
+  std::string text(600, '\0');
+  text.replace(field, 8, 8, ' ');
+  const std::string header = (stream_magic() + version(text)).substr(0, 512);
+  int sum = more;
+  for (const char c : header) sum += with_signs ? static_cast<signed char>(c) : static_cast<unsigned char>(c);
+  std::string digits(6, '0');
+  for (size_t i = 6; i-- > 0; sum /= 8) digits[i] = static_cast<char>('0' + sum % 8);
+  text.replace(field, 8, digits + std::string("\0 ", 2));
+  return build_stream({.object = good_object(), .version = version(text)});
+}
+
+void add_two_readings(StreamTable& t) {
+  const std::string says = "both a legacy stream and a tar";
+  t.refuse(136, "StreamAndTar", stream_with_sum(0), says);
+  t.refuse(136, "StreamAndTarSigned", stream_with_sum(0, true), says);  // as Python reads it too
+  t.accept(152, "LegacyNearlyTar", stream_with_sum(1), {{"w", {2, 3}, {0, 1, 2, 3, 4, 5}}});
+  t.changed(
+      137, "PickleProtocol5", "a legacy stream of pickle protocol 5; 2, 3 and 4 are read",
+      [](StreamShape& s) { s.magic = "\x80\x05\x95\x0d" + std::string(7, '\0') + stream_magic().substr(2); },
+      ErrorCode::unsupported);
+  t.refuse(135, "Protocol5WrongMagic", "\x80\x05\x95\x0d" + std::string(7, '\0') + "\x8a\x0am.", "a bare pickle");
+}
+
 void add_good(StreamTable& t) {
   const ExpectedTensor w{"w", {2, 3}, {0, 1, 2, 3, 4, 5}};
   t.accept(152, "LegacyPlain", good_stream(), {w});
@@ -195,6 +251,14 @@ void add_pickle(StreamTable& t) {
   t.refuse(38, "PairsOfOne", pairs(list({list({text("w")})})), "no key and value");
   t.refuse(38, "PairsOfText", pairs(list({text("w")})), "no key and value");
   t.refuse(38, "PairsNoList", pairs(text("w")), "wrong arguments");
+  // Refused before its pairs are copied: what the case measures is the memory.
+  std::string again;
+  for (int i = 0; i < 850'000; ++i) again += "h\x05";
+  t.refuse(
+      46, "PairsOfManyValues",
+      build_stream({.object = begin() + tuple({integer(1), integer(1)}) + "q\x05" + "0" +
+                              call(global("collections", "OrderedDict"), {"](" + again + "e(" + again + "e"}) + "."}),
+      "too many values", ErrorCode::limit);
   t.refuse(38, "PairKeyIsList", pairs(list({list({"]", text("w")})})), "neither text nor a number");
   const std::string parameter = global("torch.nn.parameter", "Parameter");
   t.refuse(36, "LegacyEmptyParameter", stream_of(parameter + ")\x81"), "wrong arguments");
@@ -222,6 +286,8 @@ std::vector<Case> stream_cases() {
   add_damage(table);
   add_stored(table);
   add_stream_views(table);
+  add_limits(table);
+  add_two_readings(table);
   add_good(table);
   add_pickle(table);
   return table.cases;

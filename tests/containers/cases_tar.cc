@@ -80,6 +80,11 @@ void add_archive(TarTable& t) {
           [](TarFiles& f) { f.insert(f.begin(), pax("9 size=1\n")); });
   t.files(149, "PaxSizeOverflows", "overflows 64 bits",
           [](TarFiles& f) { f[0].size = "0", f.insert(f.begin(), pax("29 size=18446744073709551615\n")); });
+  const std::string digits(24, '9');
+  t.files(149, "PaxSizeOver64Bits", "byte 512 (tar header): a size overflows 64 bits",
+          [&](TarFiles& f) { f.insert(f.begin(), pax("33 size=" + digits + "\n")); });
+  t.files(149, "PaxLengthOver64Bits", "byte 512 (tar header): a size overflows 64 bits",
+          [&](TarFiles& f) { f.insert(f.begin(), pax(digits + " mtime=1\n")); });
   for (const char* records : {"mtime", "99 mtime=1\n", "11 mtime=1x", "7 mtime\n", "1 mtime=1\n", "x mtime=1\n",
                               "11 mtime:1\n", " mtime=1\n"})
     t.files(149, "PaxNoList", "no list of records", [&](TarFiles& f) { f.insert(f.begin(), pax(records)); });
@@ -110,12 +115,20 @@ void add_pickles(TarTable& t) {
           "tensor w: is number 9, which the file does not describe");
   t.shape(145, "IdOfStorage", {.object = object(text("2") + "Q")}, "does not describe");
   t.shape(145, "IdIsNumber", {.object = object(integer(1) + "Q")}, "the persistent id is no text");
-  for (const char* id : {"", "x", "1x", "99999999999999999999"})
+  for (const char* id : {"", "x", "1x", "99999999999999999999", "000000000000000000001"})
     t.shape(145, "IdNoNumber", {.object = object(text(id) + "Q")}, "no whole number of 64 bits");
   const std::string empty = global("torch.nn.parameter", "Parameter") + ")\x81", one = text("1") + "Q";
   t.shape(36, "ParameterEmpty", {.object = object(empty)}, "tensor w: is a Parameter that was never given its values");
   t.shape(36, "ParameterOfEmpty", {.object = object(empty + tuple({empty, "N", "N", "\x88", "\x89"}) + "b")},
           "a state for a value");
+  const std::string inner = empty + "q\x05" + "0", state = tuple({one, "N", "N", "\x88", "\x89"}) + "b";
+  t.shape(36, "ParameterInParameter",
+          {.object = object(inner + call(global("torch.nn.parameter", "Parameter"), {"h\x05"}) + state)},
+          "wrong arguments for this name");
+  t.shape(36, "RebuiltFromEmpty",
+          {.object = object(inner + call(global("torch._utils", "_rebuild_parameter"), {"h\x05", "\x88", ordered({})}) +
+                            state)},
+          "wrong arguments for this name");
   t.shape(36, "ParameterOfText", {.object = object(empty + tuple({text("1"), "N", "N", "\x88", "\x89"}) + "b")},
           "a state for a value");
   t.shape(36, "ParameterOfFour", {.object = object(empty + tuple({one, "N", "N", "\x88"}) + "b")},
@@ -129,6 +142,15 @@ void add_pickles(TarTable& t) {
           "a state for a value");
   t.shape(36, "ParameterFlag", {.object = object(empty + tuple({one, "N", "N", "N", "\x89"}) + "b")},
           "a state for a value");
+}
+
+void add_small_pickles(TarTable& t) {
+  std::string objects;
+  for (int i = 0; i < 1'001; ++i) objects += ")0";
+  const std::string says = ": the pickle has too many objects";
+  t.shape(44, "SysInfoOfManyObjects", {.sys_info = begin() + objects + "}."}, "(sys_info)" + says, ErrorCode::limit);
+  t.shape(44, "CountOfManyObjects", {.tensors = begin() + objects + integer(1) + "."}, "(tensors)" + says,
+          ErrorCode::limit);
 }
 
 void add_tensors(TarTable& t) {
@@ -212,6 +234,10 @@ void add_good(TarTable& t) {
   files[3].size = "0";
   files.insert(files.begin() + 3, pax(std::to_string(7 + size.size() + 2) + " size=" + size + "\n"));
   t.accept(152, "PaxSize", build_tar(files), {w});
+  std::string ids = text("1") + "q\x05" + "0";
+  for (int i = 0; i < 1'000'001; ++i) ids += "h\x05Q0";
+  t.accept(161, "IdAgainAndAgain",
+           build_tar(tar_files({.object = begin() + ordered({{"w", ids + text("1") + "Q"}}) + "."})), {w});
   const std::string one = text("1") + "Q", empty = global("torch.nn.parameter", "Parameter") + ")\x81";
   const std::string shared =
       begin() + ordered({{"w", empty + "q\x05" + tuple({one, "N", "N", "\x88", "\x89"}) + "b"}, {"tied", "h\x05"}}) +
@@ -233,6 +259,7 @@ std::vector<Case> tar_cases() {
   add_archive(table);
   add_members(table);
   add_pickles(table);
+  add_small_pickles(table);
   add_tensors(table);
   add_tar_storages(table);
   add_good(table);

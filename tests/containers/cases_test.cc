@@ -86,6 +86,7 @@ TEST_P(CheckpointCase, GetsItsAnswer) {
     EXPECT_EQ(name(error.code()), name(test.code)) << line;
     EXPECT_NE(line.find(test.says), std::string::npos) << line;
     EXPECT_LE(line.size(), 500u);
+    EXPECT_LE(error.byte().value_or(0), test.bytes.size()) << line;
     for (const char c : line) EXPECT_GE(static_cast<unsigned char>(c), 0x20) << line;
     if (kMeasured) { EXPECT_LE(seconds.count(), 1.0) << line; }
     if (memory_measured) { EXPECT_LE(peak_kib() - before, 64 * 1024) << line; }

@@ -162,6 +162,10 @@ void add_names(Table& t) {
           [](ZipFile& f) { f.extra = little(1, 2) + little(3, 2) + "abc"; });
   t.entry(125, "Zip64OtherDisk", 1, "contradicts the header",
           [](ZipFile& f) { f.extra = little(1, 2) + little(4, 2) + little(1, 4); });
+  t.files(125, "Zip64HeaderFarAndRest", "contradicts the header", [](Files& f) {
+    const std::string field = little(1, 2) + little(16, 2) + little(uint64_t{1} << 63, 8) + little(99, 8);
+    f.push_back({.name = "archive/x", .content = "x", .offset = 0xFFFFFFFF, .extra = field});
+  });
   t.entry(125, "ExtraNoList", 1, "no list of fields", [](ZipFile& f) { f.extra = "abc"; });
   t.entry(125, "ExtraTooLong", 1, "runs over", [](ZipFile& f) { f.extra = little(9, 2) + little(9, 2) + "abc"; });
   t.entry(125, "SecondName", 1, "second name", [](ZipFile& f) { f.extra = little(0x7075, 2) + little(1, 2) + "a"; });
