@@ -24,7 +24,7 @@ cmake -S "$scratch/consumer" -B "$scratch/consumer/build" -G Ninja -DCMAKE_BUILD
   -DCMAKE_PREFIX_PATH="$scratch/prefix" >/dev/null
 cmake --build "$scratch/consumer/build"
 # The consumer's mask equals the program's.
-"$scratch/consumer/build/segment" "$root/weights/furrow-mini.safetensors" "$root/examples/astronaut.png" \
+"$scratch/consumer/build/segment" "$root/weights/furrow-mini-2.safetensors" "$root/examples/astronaut.png" \
   "$scratch/mask.png"
 "$scratch/prefix/bin/furrow" segment "$root/examples/astronaut.png" -o "$scratch/out" --save mask >/dev/null
 cmp "$scratch/mask.png" "$scratch/out/astronaut.mask.png"
