@@ -25,7 +25,7 @@ if [ ! -f "$build/build.ninja" ]; then
   [ "${FURROW_CUDA:-OFF}" = OFF ] || emulator=ON
   cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DFURROW_BUILD_TESTS=OFF -DFURROW_UNITY=ON \
     -DFURROW_EMULATOR=$emulator -DFURROW_CUDA="${FURROW_CUDA:-OFF}" >/dev/null
-  echo "run: building the program (about 3 minutes on two processors) ..."
+  echo "run: building the program (one to four minutes on two processors) ..."
 fi
 cmake --build "$build" --target furrow furrow_notices >"$build/build.log" 2>&1 || { tail -n 20 "$build/build.log" >&2; exit 1; }
 
