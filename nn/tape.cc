@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "kernels/trace.h"
-
 namespace furrow {
 
 const Shape& Var::shape() const { return tape->nodes_[static_cast<size_t>(id)].shape; }
@@ -73,12 +71,7 @@ Var Tape::record(OpKind op, Attrs attrs, std::initializer_list<Var> in, const Mo
     } else {
       node.value = take(node.shape);
     }
-    const Stopwatch stopwatch;
-    def.run({*backend_, node.attrs, values, node.value, node.saved, memory_});
-    if (milliseconds_ != nullptr) {
-      backend_->finish();
-      milliseconds_->push_back(stopwatch.milliseconds());
-    }
+    run(def, {*backend_, node.attrs, values, node.value, node.saved, memory_});
   }
   return append(std::move(node));
 }

@@ -110,6 +110,7 @@ class Tape {
  private:
   friend struct Var;
   Var append(Node node);
+  void run(const OpDef& def, const OpCall& call);  // timed where that was asked for
   void propagate(const Node& node, VarId id);
   VarId leaf_of(const Parameter& p) const;  // -1: not recorded
   Tensor take(const Shape& shape) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""docs/tour.md leads through exactly seven files of at most 1,500 lines in all, and every link of the docs leads somewhere."""
+"""docs/tour.md leads through exactly seven files of at most 1,500 lines in all, nn/tape.cc has at most 150, and every link of the docs leads somewhere."""
 import pathlib
 import re
 import sys
@@ -16,6 +16,8 @@ def main() -> int:
         bad.append(f"the tour has {len(stops)} stops, not 7")
     if sum(lines.values()) > 1500:
         bad.append(f"the tour's files have {sum(lines.values())} lines, more than 1,500: {lines}")
+    if (tape := (ROOT / "nn/tape.cc").read_text().count("\n")) > 150:
+        bad.append(f"nn/tape.cc has {tape} lines, more than the 150 that a page of autograd may have")
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("weights/*.md"), *ROOT.glob("examples/*.md")]:
         bad += [f"{page.relative_to(ROOT)}: {mark} was never filled in" for mark in re.findall(r"@[A-Z0-9]+@", page.read_text())]
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
