@@ -77,7 +77,12 @@ MemoryQuestion memory_question(const TrainOptions& o, const Data& data, const Ne
   out.drawn = o.overlays > 0;
   out.cache_bytes = std::min(static_cast<uint64_t>(o.cache_mib) << 20,
                              static_cast<uint64_t>(data.train.size() + data.val.size()) * sample_bytes(o));
-  out.decoding_bytes = decoding_bytes(data, loader_threads);
+  // Where a loader takes all examples in hand at once, and they then stay decoded, its threads are through with them
+  // before a step or a validation is at its most, but for the last.
+  const auto train = static_cast<int64_t>(data.train.size());
+  const bool kept = out.cache_bytes == static_cast<uint64_t>(train + examples) * sample_bytes(o);
+  const bool few = kept && std::max(train, examples) <= out.prefetch * o.batch_size;
+  out.decoding_bytes = decoding_bytes(data, few ? 1 : loader_threads);
   return out;
 }
 
