@@ -48,7 +48,8 @@ constexpr size_t kSearched = 50;  // examples that are looked at: more cost time
 
 // A thread that loads an example holds a photo's file, what that unpacks to and the pixels made of it, both of three
 // bytes a pixel. The largest of the first examples counts; what has more pixels than may be decoded is refused there.
-uint64_t decoding_bytes(const Data& data, int threads) {
+// `few`: all threads are through but for the last, which holds the file and the pixels.
+uint64_t decoding_bytes(const Data& data, int threads, bool few) {
   uint64_t most = 0;
   for (size_t i = 0; i < std::min(kSearched, data.train.size()); ++i) {
     const std::string& file = data.pairing.pairs[static_cast<size_t>(data.train[i])].image;
@@ -57,9 +58,9 @@ uint64_t decoding_bytes(const Data& data, int threads) {
     const uintmax_t bytes = std::filesystem::file_size(file, error);
     const uint64_t pixels = std::min(static_cast<uint64_t>(header.width) * static_cast<uint64_t>(header.height),
                                      io::Limits().picture_pixels);
-    most = std::max<uint64_t>(most, (error ? 0 : bytes) + 6 * pixels);
+    most = std::max<uint64_t>(most, (error ? 0 : bytes) + (few ? 3 : 6) * pixels);
   }
-  return static_cast<uint64_t>(std::max(threads, 1)) * most;
+  return static_cast<uint64_t>(few ? 1 : std::max(threads, 1)) * most;
 }
 
 MemoryQuestion memory_question(const TrainOptions& o, const Data& data, const Network& network, int64_t processes,
@@ -82,7 +83,7 @@ MemoryQuestion memory_question(const TrainOptions& o, const Data& data, const Ne
   const auto train = static_cast<int64_t>(data.train.size());
   const bool kept = out.cache_bytes == static_cast<uint64_t>(train + examples) * sample_bytes(o);
   const bool few = kept && std::max(train, examples) <= out.prefetch * o.batch_size;
-  out.decoding_bytes = decoding_bytes(data, few ? 1 : loader_threads);
+  out.decoding_bytes = decoding_bytes(data, loader_threads, few);
   return out;
 }
 
