@@ -86,6 +86,59 @@ TEST_P(Lines, OfTwoToNinePixelsAreRightToTwoPercentOrOnePixel) {
   }
 }
 
+// How far the ends of a line can move along it with every pixel staying as it is, and how far off what measure() says
+// of those pixels is from the longest and the shortest such line.
+struct Open {
+  double half_range = 0;  // no measure of the pixels can be nearer than this to both
+  double error = 0;
+};
+
+Open open_by_raster(double cx, double cy, double angle, double length, double width) {
+  const auto side = static_cast<int64_t>(length) + 30;
+  const auto drawn = [&](double front, double back) {
+    io::Image mask(side, side, 1);
+    const double c = std::cos(angle), s = std::sin(angle);
+    draw::line(mask, cx - front * c, cy - front * s, cx + back * c, cy + back * s, width);
+    return mask;
+  };
+  const double half = length / 2;
+  const io::Image mask = drawn(half, half);
+  // A longer line covers what a shorter one does, so equality ends once: bisection.
+  const auto farthest = [&](bool front, double direction) {
+    double equal = 0, differs = 2.5;
+    for (int k = 0; k < 10; ++k) {
+      const double middle = (equal + differs) / 2, moved = half + direction * middle;
+      (drawn(front ? moved : half, front ? half : moved).pixels == mask.pixels ? equal : differs) = middle;
+    }
+    return equal;
+  };
+  const double longest = length + farthest(true, 1) + farthest(false, 1),
+               shortest = length - farthest(true, -1) - farthest(false, -1), found = measure(mask).length;
+  return {(longest - shortest) / 2, std::max(std::abs(found - longest), std::abs(found - shortest))};
+}
+
+// Two percent of 30 pixels are 0.6. The raster does not tell lines apart that differ by up to five times as much, so
+// the limits above are as near as limits can be: measured lengths are at most 0.75 pixels worse than the best answer,
+// the middle between the longest and the shortest line of the same pixels.
+TEST(Line, LengthsAreAsRightAsTheRasterAllows) {
+  for (const double width : {1.0, 2.0, 3.0, 5.0, 9.0}) {
+    std::mt19937 random(7);
+    const auto fraction = [&] { return double(random()) / 4294967296.0; };
+    Open worst;
+    for (int degrees = 0; degrees < 180; ++degrees) {
+      const double cx = 30 + fraction(), cy = 30 + fraction();
+      const Open open = open_by_raster(cx, cy, degrees * std::numbers::pi / 180, 30, width);
+      worst.half_range = std::max(worst.half_range, open.half_range);
+      worst.error = std::max(worst.error, open.error);
+    }
+    std::printf("length 30 width %g: left open by the raster %.2f px, measured within %.2f px\n", width,
+                worst.half_range, worst.error);
+    if (width == 1) EXPECT_GT(worst.half_range, 1.3);
+    if (width == 2) EXPECT_GT(worst.half_range, 0.8);
+    EXPECT_LE(worst.error, worst.half_range + 0.75) << width;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Length, Lines, testing::Values(30, 60, 120, 400));
 
 TEST(Line, MayTouchTheEdgeOfThePicture) {
