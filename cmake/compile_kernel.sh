@@ -1,9 +1,17 @@
 #!/bin/sh
-# record_ptxas.sh OBJECT COMPILER...: compiles, and keeps what ptxas -v says beside the object (scripts/check_archs.sh
-# --build reads it) instead of printing it.
+# compile_kernel.sh OBJECT COMPILER...: compiles a kernel file and keeps what tests want to see beside its object: in
+# OBJECT.ptxas what ptxas -v says (scripts/check_archs.sh --build), instead of printing it; and where the compiler was
+# asked for link-time optimisation, in OBJECT.lto the object as compiled (tests/cuda/odr), while OBJECT itself loses the
+# sections of it, which GCC's linker would use without being asked.
 object=$1
 shift
 "$@" 2>"$object.ptxas"
 status=$?
 grep -vE '^ptxas info|bytes stack frame' "$object.ptxas" >&2
-exit $status
+[ $status -eq 0 ] || exit $status
+case " $* " in
+  *-ffat-lto-objects*)
+    mv -f "$object" "$object.lto" &&
+      objcopy --remove-section='.gnu.lto_*' --remove-section='.gnu.debuglto_*' --strip-symbol=__gnu_lto_v1 \
+        "$object.lto" "$object" ;;
+esac

@@ -115,14 +115,24 @@ def compiled(options):
     return results
 
 
+def ptx_of(path):
+    """The PTX in an object of nvcc, which holds it, as it does machine code, in a frame of Zstandard (--compress-mode=size).
+    What follows a frame is not one: the tool says so, and has written the frame by then."""
+    data, found = path.read_bytes(), b""
+    for frame in re.finditer(re.escape(b"\x28\xb5\x2f\xfd"), data):
+        text = subprocess.run(["zstd", "-dcq"], input=data[frame.start():], capture_output=True).stdout
+        if text.lstrip().startswith(b".version"):
+            found += text
+    return found
+
+
 def left_by_build(options):
     """(file, "") -> log and code of a build folder, for all its architectures at once and with one PTX."""
     build, results = pathlib.Path(options.build), {}
     for file in options.files:
         name = file.removeprefix("kernels/cuda/")
         log = build / f"kernels/cuda/device/CMakeFiles/furrow_cuda_kernels.dir/__/{name}.o.ptxas"
-        code = build / f"tests/cuda/odr/device/CMakeFiles/furrow_odr_device.dir/__/__/__/__/{file}.o"
-        results[file, ""] = log.read_text(), code.read_bytes()
+        results[file, ""] = log.read_text(), ptx_of(log.with_suffix(""))
     return results
 
 

@@ -19,8 +19,8 @@ done
 packages=(g++ cmake ninja-build zlib1g-dev libstb-dev libcli11-dev nlohmann-json3-dev libyaml-cpp-dev opencv-data)
 case "$purpose" in
   run) ;;
-  test) packages+=(libgtest-dev libbenchmark-dev libopenmpi-dev openmpi-bin ccache python3 curl) ;;
-  soak) packages+=(libgtest-dev libbenchmark-dev libopenmpi-dev openmpi-bin ccache python3 curl
+  test) packages+=(libgtest-dev libbenchmark-dev libopenmpi-dev openmpi-bin ccache python3 curl zstd) ;;
+  soak) packages+=(libgtest-dev libbenchmark-dev libopenmpi-dev openmpi-bin ccache python3 curl zstd
     clang llvm libclang-rt-14-dev python3-torch python3-opencv python3-pil python3-numpy) ;;
   *) echo "setup.sh: --for takes run, test or soak, not '$purpose'" >&2; exit 2 ;;
 esac

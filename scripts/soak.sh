@@ -89,7 +89,7 @@ if python3 tests/apps/train_test.py build/release/apps/furrow build/release/test
 then result=$(grep 'resumed bit for bit' "$log"); else result="**$(tail -n 1 "$log")**"; failed=1; fi
 echo "| training killed with SIGKILL | $kills moments | $result |"
 
-# Readers and the loader's threads, which scripts/test.sh runs without sanitizers.
+# Readers and the loader's threads, which scripts/test.sh --all runs without sanitizers.
 for sanitizer in asan tsan; do
   log=$work/$sanitizer.log
   cmake --preset "$sanitizer" -DFURROW_BUILD_APPS=OFF -DFURROW_CUDA=OFF -DFURROW_PCH=TESTS -DFURROW_UNITY=ON >/dev/null

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Everything that must hold before a change lands: installs packages, builds with warnings as errors, runs all tests,
-# then the sanitizer builds of kernels, io and losses, then the install tree with a program built against it.
-# The sanitizer builds of the data sets are in scripts/soak.sh.
-#   scripts/test.sh [--no-setup] [--fast]        --fast: release build and tests only
+# Installs packages, builds with warnings as errors and runs all tests: minutes. With --all everything that must hold
+# before a change lands, which is what continuous integration runs: then also the sanitizer builds of kernels, io and
+# losses, and the install tree with a program built against it. (Sanitizer builds of the data sets: scripts/soak.sh.)
+#   scripts/test.sh [--all] [--no-setup]
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 
-setup=yes fast=no
+setup=yes all=no
 for argument in "$@"; do
   case "$argument" in
     --no-setup) setup=no ;;
-    --fast) fast=yes ;;
-    -h|--help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --all) all=yes ;;
+    -h|--help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "test.sh: unknown argument '$argument' (see --help)" >&2; exit 2 ;;
   esac
 done
@@ -47,7 +47,7 @@ if grep -q '^FURROW_NVCC:FILEPATH=.*nvcc$' build/release/CMakeCache.txt; then
 else
   echo "skip          cuda: no nvcc on PATH or in /usr/local/cuda/bin; the kernels were tested on the emulator alone"
 fi
-if [ "$fast" = no ]; then
+if [ "$all" = yes ]; then
   # The kernels as C++, on the emulator: nvcc has no part in this. Whole networks on them run in the release build alone.
   stage "asan: configure" cmake --preset asan -DFURROW_WERROR=ON -DFURROW_BUILD_APPS=OFF -DFURROW_CUDA=OFF \
     -DFURROW_PCH=TESTS -DFURROW_UNITY=ON
