@@ -26,7 +26,8 @@ from reference_networks import fill, network  # noqa: E402
 
 NETWORKS = ["unet base {}, 3 -> 1, transposed", "unet base {}, 4 -> 2, bilinear", "attention-unet base {}, 3 -> 1, transposed",
             "attention-unet base {}, 3 -> 1, bilinear", "resnet50-unet base {}, 3 -> 1, transposed",
-            "resnet50-unet base {}, 3 -> 1, bilinear", "resnet50-attention-unet base {}, 3 -> 1, transposed"]
+            "resnet50-unet base {}, 3 -> 1, bilinear", "resnet50-attention-unet base {}, 3 -> 1, transposed",
+            "resnet50-attention-unet base {}, 3 -> 1, bilinear"]
 LIMIT, CLEAR = 2.5e-5, 1e-3
 
 
