@@ -15,32 +15,65 @@
 #include "segment/compute.h"
 #include "segment/crop.h"
 #include "segment/faces.h"
+#include "segment/network_picture.h"
 
 namespace furrow::apps {
 namespace {
 
 namespace fs = std::filesystem;
 
-// A device and the network's input on it.
-struct AuditedDevice {
-  AuditedDevice(const LayersOptions& options, const std::string& device)
-      : compute(options.compute), chosen(choose_device(device)), pool(options.compute.threads) {
-    compute.device = device;
-    backend_settings = backend_options(chosen.device, compute);
-    backend = make_backend(chosen.device, &pool, backend_settings);
-  }
-  ComputeOptions compute;
-  ChosenDevice chosen;
-  ThreadPool pool;
-  BackendOptions backend_settings;
-  std::unique_ptr<Backend> backend;
+// The settings of `device`. What only the CUDA kernels have, precision and whose kernels, goes to the device of two
+// that runs them.
+ComputeOptions compute_on(const std::string& device, const LayersOptions& options) {
+  const auto takes = [](const std::string& name) {
+    const DeviceKind kind = choose_device(name).device.kind;
+    return kind == DeviceKind::cuda || kind == DeviceKind::cpu_emulated;
+  };
+  ComputeOptions compute = options.compute;
+  compute.device = device;
+  const std::string& other = device == options.against ? options.compute.device : options.against;
+  if (other.empty() || takes(device) || !takes(other)) return compute;
+  compute.precision.reset();
+  compute.kernels = "auto";
+  return compute;
+}
+
+// What segment computes the network by on one device: the plan of the precision that was asked for, or, where its
+// output in fp16 is not finite, that in bf16.
+struct Settled {
+  PlannedNetwork* by;
+  Precision precision;
+  bool again;
 };
+
+Settled settle(NetworkRunner& runner, const Network& network, const Tensor& input) {
+  if (runner.precision() != Precision::fp16) return {&runner.planned(), runner.precision(), false};
+  double unused = 0;
+  const NetworkRunner::Outcome outcome = runner.run(network, input, unused, unused);
+  return {outcome.by, outcome.in_bf16 ? Precision::bf16 : Precision::fp16, outcome.in_bf16};
+}
+
+LayerAudit audit_by(PlannedNetwork& planned, const Network& network, const Tensor& input, const LayerAuditOptions& how,
+                    const ValueSink& sink) {
+  return how.unfused ? furrow::audit_layers(network, planned.backend(), input, how, sink)
+                     : audit_plan(planned.plan(network, input.shape().h), input, how.rounds, sink);
+}
+
+// The first value that is not finite, and of what step.
+std::string where_it_left_fp16(const LayerAudit& audit) {
+  for (const AuditedStep& step : audit.steps)
+    for (const AuditedValue& value : step.values)
+      if (value.not_finite > 0)
+        return "the first value that is not finite in fp16 is " + value.name + ", " + std::to_string(value.not_finite) +
+               " of " + std::to_string(value.shape.elements()) + " elements";
+  return "every value that was looked at is finite in fp16";
+}
 
 // Of a value's largest element. Float32: up to sixty convolutions follow each other, each off by some 4e-8 sqrt(K) of
 // its largest value (tests/nn/plan_test.cc holds the classic network to 2e-5). Operands of 10 or 7 bits: half a unit of
 // their last place, grown likewise.
-double allowed_by(const AuditedDevice& runner) {
-  switch (runner.backend_settings.precision.value_or(Precision::fp32)) {
+double allowed_by(Precision precision) {
+  switch (precision) {
     case Precision::fp32: break;
     case Precision::tf32: return 1e-2;
     case Precision::fp16: return 2e-2;
@@ -64,18 +97,24 @@ void check_layers(const LayersOptions& options) {
     throw outside("--tolerance", *options.tolerance, "0..1");
   if (!options.compare.empty() && !options.against.empty())
     throw Error(ErrorCode::usage, "--compare and --against: one at a time");
+  if (options.photo.empty() && (options.labels != "none" || options.tile))
+    throw Error(ErrorCode::usage, std::string(options.tile ? "--tile" : "--labels") + " takes a PHOTO")
+        .hint("furrow model audit FILE PHOTO");
 }
 
-// The photo, or the picture that stands for one, as `runner`'s network sees it.
-Tensor input_of(const LayersOptions& options, const Model& model, const io::Image& photo, const Crop& crop,
-                AuditedDevice& runner) {
-  return network_input(model, photo, crop, options.size.value_or(model.info().size), runner.backend->dtype(),
-                       &runner.pool);
+// How segment would be told.
+SegmentOptions segment_options(const LayersOptions& options) {
+  SegmentOptions out;
+  out.size = options.size;
+  out.tile = options.tile;
+  out.crop = choose<CropMode>("--crop", options.crop, {{"face", CropMode::face}, {"none", CropMode::none}});
+  if (options.photo.empty()) out.crop = CropMode::none;
+  if (!options.keep.empty()) out.kept_labels = parse_labels(options.keep);
+  return out;
 }
 
-Crop crop_of(const LayersOptions& options, const io::Image& photo, ThreadPool& pool) {
-  const bool face = choose<bool>("--crop", options.crop, {{"face", true}, {"none", false}});
-  if (!face || options.photo.empty()) return whole_photo(photo.width, photo.height);
+Crop crop_of(const LayersOptions& options, const io::Image& photo, CropMode mode, ThreadPool& pool) {
+  if (mode == CropMode::none) return whole_photo(photo.width, photo.height);
   const std::vector<Face> faces = find_faces(photo, {}, &pool);
   if (faces.empty())
     throw Error(ErrorCode::no_face, "no usable face")
@@ -124,35 +163,10 @@ void write_text(const std::string& path, const std::string& text) {
   io::write_file_atomically(path, std::as_bytes(std::span(text)));
 }
 
-LayersReport make_report(const LayersOptions& options, const io::Limits& limits) {
-  LayersReport report{.options = options};
-  const LayerAuditOptions how{.unfused = choose<bool>("--layers", options.layers, {{"plan", false}, {"all", true}}),
-                              .rounds = options.rounds};
-  AuditedDevice runner(options, options.compute.device);
-  std::optional<AuditedDevice> against;
-  if (!options.against.empty()) against.emplace(options, options.against);
-  if (!options.compare.empty()) check_folder(options.compare);
-  const Model model = load_model(options.model, limits);
-  report.info = model.info();
-  report.device = runner.backend->name();
-  report.allowed = options.tolerance.value_or(std::max(allowed_by(runner), against ? allowed_by(*against) : 0));
-  const int64_t side = options.size.value_or(model.info().size);
-  const io::Image photo = options.photo.empty() ? synthetic_picture(side)
-                                                : io::read_picture(options.photo, io::Background::drop, limits).image;
-  report.crop = crop_of(options, photo, runner.pool);
-
-  std::map<std::string, std::vector<float>> others;  // of the other device
-  if (against) {
-    report.beside = against->backend->name();
-    report.other =
-        furrow::audit_layers(model.network(), *against->backend, input_of(options, model, photo, report.crop, *against),
-                             how, [&](const AuditedValue& value, std::span<const float> elements) {
-                               others[value.name].assign(elements.begin(), elements.end());
-                             });
-  }
-  if (!options.compare.empty()) report.beside = options.compare;
-  if (!options.dump.empty()) make_dump_folder(options.dump);
-  const auto sink = [&](const AuditedValue& value, std::span<const float> elements) {
+// What goes into `report` while the network runs: comparisons and files.
+ValueSink sink_of(LayersReport& report, std::map<std::string, std::vector<float>>& others) {
+  return [&report, &others](const AuditedValue& value, std::span<const float> elements) {
+    const LayersOptions& options = report.options;
     if (const auto found = others.find(value.name); found != others.end()) {
       compare(report, value, elements, dims_of(value.shape), found->second);
       others.erase(found);
@@ -163,9 +177,66 @@ LayersReport make_report(const LayersOptions& options, const io::Limits& limits)
     }
     if (!options.dump.empty()) io::write_npy(file_of(options.dump, value.name), dims_of(value.shape), elements);
   };
-  report.audit = furrow::audit_layers(model.network(), *runner.backend,
-                                      input_of(options, model, photo, report.crop, runner), how, sink);
+}
+
+void note_once(LayersReport& report, const std::string& note) {
+  if (!note.empty() && std::ranges::find(report.notes, note) == report.notes.end()) report.notes.push_back(note);
+}
+
+LayersReport make_report(const LayersOptions& options, const io::Limits& limits) {
+  LayersReport report{.options = options};
+  const LayerAuditOptions how{.unfused = choose<bool>("--layers", options.layers, {{"plan", false}, {"all", true}}),
+                              .rounds = options.rounds};
+  const SegmentOptions as_segment = segment_options(options);
+  NetworkRunner runner(compute_on(options.compute.device, options));
+  std::optional<NetworkRunner> against;
+  if (!options.against.empty()) against.emplace(compute_on(options.against, options));
+  if (!options.compare.empty()) check_folder(options.compare);
+  const Model model = load_model(options.model, limits);
+  report.info = model.info();
+  report.notes = model.info().notes;
+  const io::Image photo = options.photo.empty() ? synthetic_picture(options.size.value_or(model.info().size))
+                                                : io::read_picture(options.photo, io::Background::drop, limits).image;
+  std::optional<io::LabelMap> labels;
+  if (options.labels != "none") labels = io::read_labels(options.labels, limits);
+  const io::LabelMap* map = labels ? &*labels : nullptr;
+  if (map == nullptr && !options.photo.empty()) note_once(report, missing_labels_note(model));
+  const Crop crop = crop_of(options, photo, as_segment.crop, runner.pool());
+  const auto view_on = [&](NetworkRunner& on) {
+    const auto view = [&] {
+      return network_view(model, photo, crop, as_segment, map, on.backend().dtype(), &on.pool());
+    };
+    return options.photo.empty() ? view() : with_file(options.photo, view);
+  };
+
+  std::map<std::string, std::vector<float>> others;  // of the other device
+  if (against) {
+    const Tensor input = view_on(*against).input;
+    const Settled other = settle(*against, model.network(), input);
+    report.beside = other.by->backend().name();
+    report.allowed = allowed_by(other.precision);
+    if (other.again) note_once(report, kAgainInBf16);
+    report.other = audit_by(*other.by, model.network(), input, how,
+                            [&](const AuditedValue& value, std::span<const float> elements) {
+                              others[value.name].assign(elements.begin(), elements.end());
+                            });
+  }
+  if (!options.compare.empty()) report.beside = options.compare;
+  if (!options.dump.empty()) make_dump_folder(options.dump);
+  report.view = view_on(runner);
+  const Tensor& input = report.view.input;
+  const Settled settled = settle(runner, model.network(), input);
+  if (settled.again) {
+    report.in_fp16 = audit_by(runner.planned(), model.network(), input, {.unfused = how.unfused}, {});
+    note_once(report, kAgainInBf16);
+    note_once(report, where_it_left_fp16(*report.in_fp16));
+  }
+  report.device = settled.by->backend().name();
+  report.allowed = options.tolerance.value_or(std::max(report.allowed, allowed_by(settled.precision)));
+  report.audit = audit_by(*settled.by, model.network(), input, how, sink_of(report, others));
   report.mask = model_mask(model, report.audit.logits, model.info().threshold);
+  const KeptPixels kept(map, as_segment.kept_labels.value_or(model.info().kept_labels), photo.width, photo.height);
+  report.of_photo = limit_mask(report.mask, report.view, kept, photo.width, photo.height);
   if (!options.compare.empty() && report.compared.empty())
     throw Error(ErrorCode::unsupported, "holds none of the values of this network")
         .file(options.compare)
@@ -204,6 +275,7 @@ int audit_layers(const LayersOptions& options, const io::Limits& limits, const c
     cli::print(layers_json(report));
     return departure ? static_cast<int>(ErrorCode::different) : 0;
   }
+  for (const std::string& note : report.notes) cli::note(common, note);
   cli::print(layers_table(report));
   if (departure) throw Error(*departure);
   if (!report.beside.empty())

@@ -20,6 +20,9 @@ struct LayersOptions {
   std::string layers = "plan";  // or "all": the unfused tape
   ComputeOptions compute;
   std::optional<int64_t> size;  // default: the model's
+  bool tile = false;            // one window of segment --tile: network_view()
+  std::string labels = "none";  // a label map of the photo
+  std::string keep;             // SegmentOptions::kept_labels in words; empty: the model's
   int rounds = 3;
   std::string dump, compare;  // folders of .npy files
   std::string against;        // another device
@@ -39,12 +42,15 @@ struct LayersReport {
   LayersOptions options;
   ModelInfo info;
   std::string device;
-  Crop crop;  // of the photo; of the synthetic picture all of it
+  NetworkView view;  // its crop is of the photo; of the synthetic picture all of it
   LayerAudit audit;
-  std::vector<uint8_t> mask;        // model_mask()
-  std::string beside;               // what it was compared with, empty: nothing
-  std::optional<LayerAudit> other;  // of the device --against
-  double allowed = 0;               // of ComparedValue::largest
+  std::optional<LayerAudit> in_fp16;  // where `audit` is what was computed again in bf16: what had been before
+  std::vector<std::string> notes;     // warnings in words, segment's among them
+  std::vector<uint8_t> mask;          // model_mask() as segment counts it
+  int64_t of_photo = 0;               // of its pixels, those that lie in the photo
+  std::string beside;                 // what it was compared with, empty: nothing
+  std::optional<LayerAudit> other;    // of the device --against
+  double allowed = 0;                 // of ComparedValue::largest
   std::vector<ComparedValue> compared;
   std::optional<size_t> first;  // of `compared`, the first that departs
 

@@ -24,6 +24,8 @@ std::string hex(uint32_t value) { return format("%08x", static_cast<unsigned>(va
 
 uint32_t mask_checksum(const LayersReport& report) { return io::crc32c(std::as_bytes(std::span(report.mask))); }
 
+std::string size_text(int64_t w, int64_t h) { return std::to_string(w) + "x" + std::to_string(h); }
+
 struct Totals {
   uint64_t parameters = 0, macs = 0, bytes = 0;
   double milliseconds = 0;
@@ -51,10 +53,23 @@ std::string headline(const LayersReport& report) {
 std::string picture(const LayersReport& report) {
   const std::string name =
       report.options.photo.empty() ? "the synthetic picture" : printable(report.options.photo, 4096);
-  const Shape& s = report.audit.logits.shape();
-  return name + ", " + std::to_string(report.crop.side_w) + "x" + std::to_string(report.crop.side_h) + " pixels at (" +
-         std::to_string(report.crop.x) + ", " + std::to_string(report.crop.y) + "), as " + std::to_string(s.w) + "x" +
-         std::to_string(s.h);
+  const NetworkView& v = report.view;
+  const Shape& s = v.input.shape();
+  const std::string from = name + ", " + size_text(v.grid.crop.side_w, v.grid.crop.side_h) + " pixels at (" +
+                           std::to_string(v.grid.crop.x) + ", " + std::to_string(v.grid.crop.y) + "), as ";
+  if (!report.options.tile) return from + size_text(s.w, s.h);
+  return from + size_text(v.grid.columns, v.grid.rows) + ", of it window " + std::to_string(v.window) + " of " +
+         std::to_string(v.windows) + ", " + size_text(s.w, s.h) + " at (" + std::to_string(v.x) + ", " +
+         std::to_string(v.y) + ")";
+}
+
+// Of what the mask counts.
+std::string counted(const LayersReport& report) {
+  const auto pixels = static_cast<int64_t>(report.mask.size());
+  std::string text = std::to_string(report.marked()) + " of " + std::to_string(report.of_photo) + " pixels";
+  if (report.of_photo < pixels) text += " that lie in the photo (" + std::to_string(pixels) + " in all)";
+  if (report.options.labels != "none") text += ", of kept labels alone";
+  return text;
 }
 
 Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
@@ -160,8 +175,7 @@ std::string layers_table(const LayersReport& report) {
   std::string text = headline(report) + "\n" + picture(report) + "\n" + aligned(rows);
   text += "total: " + std::to_string(totals.parameters) + " parameters, " + std::to_string(totals.macs) + " MACs, " +
           std::to_string(totals.bytes) + " bytes, " + format("%.3f ms", totals.milliseconds) +
-          "\nmask: " + std::to_string(report.marked()) + " of " + std::to_string(report.mask.size()) +
-          " pixels, crc32c " + hex(mask_checksum(report)) + "\n";
+          "\nmask: " + counted(report) + ", crc32c " + hex(mask_checksum(report)) + "\n";
   if (compared)
     text += "difference is max|a-b| / max|b| beside " + printable(report.beside, 4096) + ", allowed " +
             format("%.2e", report.allowed) + "\n";
@@ -177,12 +191,24 @@ std::string layers_json(const LayersReport& report) {
               {"architecture", report.info.architecture},
               {"device", report.device},
               {"layers", report.options.layers}};
-  out["crop"] = {{"x", report.crop.x}, {"y", report.crop.y}, {"w", report.crop.side_w}, {"h", report.crop.side_h}};
+  const NetworkView& view = report.view;
+  const Crop& crop = view.grid.crop;
+  out["crop"] = {{"x", crop.x}, {"y", crop.y}, {"w", crop.side_w}, {"h", crop.side_h}};
+  out["labels"] = report.options.labels == "none" ? Json(nullptr) : Json(printable(report.options.labels, 4096));
+  if (report.options.tile)
+    out["window"] = {{"number", view.window}, {"of", view.windows},     {"x", view.x},
+                     {"y", view.y},           {"w", view.grid.columns}, {"h", view.grid.rows}};
   out["rounds"] = report.options.rounds;
   out["totals"] = {
       {"parameters", totals.parameters}, {"macs", totals.macs}, {"bytes", totals.bytes}, {"ms", totals.milliseconds}};
-  out["mask"] = {{"marked", report.marked()}, {"pixels", report.mask.size()}, {"crc32c", hex(mask_checksum(report))}};
+  out["mask"] = {{"marked", report.marked()},
+                 {"pixels", report.mask.size()},
+                 {"of_photo", report.of_photo},
+                 {"crc32c", hex(mask_checksum(report))}};
+  out["notes"] = Json::array();
+  for (const std::string& note : report.notes) out["notes"].push_back(printable(note, 500));
   out["steps"] = steps_json(report, report.audit, true);
+  if (report.in_fp16) out["in_fp16"] = steps_json(report, *report.in_fp16, false);
   if (!report.beside.empty()) {
     out["beside"] = {{"name", printable(report.beside, 4096)},
                      {"allowed", report.allowed},

@@ -34,17 +34,6 @@ void parse_save(const std::string& list, SegmentJob& job) {
     throw Error(ErrorCode::usage, "--save names nothing to save").hint("it takes mask, prob, overlay, json, separated by commas");
 }
 
-std::vector<int> parse_labels(const std::string& list) {
-  std::vector<int> labels;
-  std::stringstream words(list);
-  for (std::string word; std::getline(words, word, ',');) {
-    if (word.empty() || word.size() > 3 || word.find_first_not_of("0123456789") != std::string::npos || std::stoi(word) > 255)
-      throw Error(ErrorCode::usage, "--keep " + printable(list) + ": not a list of labels").hint("write numbers from 0 to 255, e.g. --keep 1,10");
-    labels.push_back(std::stoi(word));
-  }
-  return labels;
-}
-
 SegmentJob to_job(SegmentWords words, const io::Limits& limits, const cli::Common& common) {
   SegmentJob job = std::move(words.job);
   if (job.inputs.empty() && !job.merge)

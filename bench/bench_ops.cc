@@ -45,6 +45,7 @@ class StepRun {
  private:
   Shape source(int i) const {
     if (const auto* conv = std::get_if<ConvStep>(&step_)) return conv->x[i];
+    if (const auto* gate = std::get_if<GateStep>(&step_)) return i == 0 ? gate->x : gate->z();
     if (i > 0) return {0, 0, 0, 0};
     if (const auto* up = std::get_if<UpconvStep>(&step_)) return up->x;
     if (const auto* up = std::get_if<UpsampleStep>(&step_)) return up->x;
@@ -113,7 +114,8 @@ void add_steps() {
           add_step(group, step, threads);
       }
     for (const Step& step :
-         {Step(PoolStep{{1, 512, 512, 64}}), Step(cases::upsample({1, 256, 256, 64}, 512, 512)),
+         {Step(PoolStep{{1, 512, 512, 64}}), Step(PoolStep{{1, 256, 256, 64}, 3}), Step(GateStep{{1, 512, 512, 64}}),
+          Step(GateStep{{1, 64, 64, 512}}), Step(cases::upsample({1, 256, 256, 64}, 512, 512)),
           Step(cases::conv({1, 512, 512, 3}, 64, 7, 2)), Step(cases::conv({1, 128, 128, 64}, 128, 3, 2)),
           Step(cases::conv({1, 64, 64, 256}, 256, 1))})
       add_step("single", step, threads);

@@ -7,7 +7,7 @@ namespace furrow {
 namespace {
 
 bool below(const std::string& key, const std::string& prefix) {
-  return key.starts_with(prefix) && (key.size() == prefix.size() || key[prefix.size()] == '.');
+  return key.starts_with(prefix) && (key.size() == prefix.size() || prefix.ends_with('.') || key[prefix.size()] == '.');
 }
 
 [[noreturn]] void refuse(const std::vector<Module::Keyed>& parameters, const std::string& prefix) {

@@ -8,10 +8,10 @@
 #include "io/crc32c.h"
 #include "kernels/trace.h"
 #include "nn/graph.h"
-#include "nn/plan.h"
 #include "segment/network_picture.h"
 #include "segment/preprocess.h"
 #include "segment/region.h"
+#include "segment/tile.h"
 
 namespace furrow {
 namespace {
@@ -56,27 +56,6 @@ double middle_of(std::vector<double> values) {
   std::ranges::sort(values);
   const size_t half = values.size() / 2;
   return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
-
-LayerAudit audit_plan(const Network& network, Backend& backend, const Tensor& input, int rounds,
-                      const ValueSink& sink) {
-  Plan plan(network, backend, input.shape());
-  LayerAudit audit;
-  for (const Plan::StepInfo& s : plan.steps())
-    audit.steps.push_back({s.where, s.op, s.problem, s.algorithm, s.parameters, s.flops / 2, s.bytes, 0, {}});
-  std::vector<std::vector<double>> times(audit.steps.size());
-  for (int round = 1; round < rounds; ++round) {
-    Trace trace;
-    plan.run(input, &trace);
-    for (size_t i = 0; i < times.size(); ++i) times[i].push_back(trace.records()[i].milliseconds);
-  }
-  const Tensor logits = plan.run_watched(input, [&](size_t step, double milliseconds, const auto& written) {
-    times[step].push_back(milliseconds);
-    for (const Plan::Written& w : written) audit.steps[step].values.push_back(look(w.name, w.value, sink));
-  });
-  for (size_t i = 0; i < times.size(); ++i) audit.steps[i].milliseconds = middle_of(std::move(times[i]));
-  audit.logits = logits.to(logits.dtype());  // the plan ends here
-  return audit;
 }
 
 LayerAudit audit_tape(const Network& network, Backend& backend, const Tensor& input, int rounds,
@@ -126,23 +105,59 @@ LayerAudit audit_tape(const Network& network, Backend& backend, const Tensor& in
 
 }  // namespace
 
+LayerAudit audit_plan(Plan& plan, const Tensor& input, int rounds, const ValueSink& sink) {
+  require(rounds > 0, "audit_plan: at least one round");
+  LayerAudit audit;
+  for (const Plan::StepInfo& s : plan.steps())
+    audit.steps.push_back({s.where, s.op, s.problem, s.algorithm, s.parameters, s.flops / 2, s.bytes, 0, {}});
+  std::vector<std::vector<double>> times(audit.steps.size());
+  for (int round = 1; round < rounds; ++round) {
+    Trace trace;
+    plan.run(input, &trace);
+    for (size_t i = 0; i < times.size(); ++i) times[i].push_back(trace.records()[i].milliseconds);
+  }
+  const Tensor logits = plan.run_watched(input, [&](size_t step, double milliseconds, const auto& written) {
+    times[step].push_back(milliseconds);
+    for (const Plan::Written& w : written) audit.steps[step].values.push_back(look(w.name, w.value, sink));
+  });
+  for (size_t i = 0; i < times.size(); ++i) audit.steps[i].milliseconds = middle_of(std::move(times[i]));
+  audit.logits = logits.to(logits.dtype());  // out of the plan's memory
+  return audit;
+}
+
 LayerAudit audit_layers(const Network& network, Backend& backend, const Tensor& input, const LayerAuditOptions& options,
                         const ValueSink& sink) {
   require(options.rounds > 0, "audit_layers: at least one round");
-  return options.unfused ? audit_tape(network, backend, input, options.rounds, sink)
-                         : audit_plan(network, backend, input, options.rounds, sink);
+  if (options.unfused) return audit_tape(network, backend, input, options.rounds, sink);
+  Plan plan(network, backend, input.shape());
+  return audit_plan(plan, input, options.rounds, sink);
+}
+
+NetworkView network_view(const Model& model, const io::Image& photo, const Crop& crop, const SegmentOptions& options,
+                         const io::LabelMap* labels, DType type, ThreadPool* pool) {
+  const ModelInfo& info = model.info();
+  const int64_t side = options.size.value_or(info.size);
+  const KeptPixels kept(labels, options.kept_labels.value_or(info.kept_labels), photo.width, photo.height);
+  NetworkView view{.input = Tensor({1, side, side, model.in_channels()}, type), .grid = grid_of(crop, options, info)};
+  const std::vector<int64_t> columns = window_starts(view.grid.columns, side),
+                             rows = window_starts(view.grid.rows, side);
+  const size_t column = columns.size() / 2, row = rows.size() / 2;
+  view.x = columns[column];
+  view.y = rows[row];
+  view.window = row * columns.size() + column + 1;
+  view.windows = rows.size() * columns.size();
+  const NetworkPicture picture(photo, view.grid, model, kept, labels, texture_side(view.grid, options, info), pool);
+  io::Image rgb(side, side, 3), texture(0, 0, 1);
+  picture.window(view.x, view.y, rgb, texture);
+  normalise(rgb, model.takes_texture() ? &texture : nullptr, info, false, view.input);
+  return view;
 }
 
 Tensor network_input(const Model& model, const io::Image& photo, const Crop& crop, int64_t side, DType type,
                      ThreadPool* pool) {
-  const KeptPixels kept(nullptr, model.info().kept_labels, photo.width, photo.height);
-  const Grid grid{crop, side, side};
-  const NetworkPicture picture(photo, grid, model, kept, nullptr, std::max(crop.side_w, crop.side_h), pool);
-  io::Image rgb(side, side, 3), texture(0, 0, 1);
-  picture.window(0, 0, rgb, texture);
-  Tensor input({1, side, side, model.in_channels()}, type);
-  normalise(rgb, model.takes_texture() ? &texture : nullptr, model.info(), false, input);
-  return input;
+  SegmentOptions options;
+  options.size = side;
+  return network_view(model, photo, crop, options, nullptr, type, pool).input;
 }
 
 io::Image synthetic_picture(int64_t side) {
@@ -168,6 +183,23 @@ std::vector<uint8_t> model_mask(const Model& model, const Tensor& logits, double
   std::vector<uint8_t> mask(plane.size());
   std::ranges::transform(plane, mask.begin(), [&](float p) { return static_cast<double>(p) > above ? 1 : 0; });
   return mask;
+}
+
+int64_t limit_mask(std::span<uint8_t> mask, const NetworkView& view, const KeptPixels& kept, int64_t photo_w,
+                   int64_t photo_h) {
+  const Shape& s = view.input.shape();
+  int64_t of_photo = 0;
+  for (int64_t j = 0; j < s.h; ++j) {
+    const int64_t y = view.grid.photo_y(view.y + j);
+    for (int64_t i = 0; i < s.w; ++i) {
+      const int64_t x = view.grid.photo_x(view.x + i);
+      const bool inside = view.x + i < view.grid.columns && view.y + j < view.grid.rows && x >= 0 && x < photo_w &&
+                          y >= 0 && y < photo_h;
+      of_photo += inside;
+      if (!inside || !kept(x, y)) mask[static_cast<size_t>(j * s.w + i)] = 0;
+    }
+  }
+  return of_photo;
 }
 
 }  // namespace furrow

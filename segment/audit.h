@@ -9,10 +9,12 @@
 #include <vector>
 
 #include "io/image.h"
+#include "io/picture.h"
 #include "kernels/backend.h"
-#include "nn/network.h"
+#include "nn/plan.h"
 #include "segment/crop.h"
 #include "segment/model.h"
+#include "segment/region.h"
 
 namespace furrow {
 
@@ -54,14 +56,36 @@ using ValueSink = std::function<void(const AuditedValue& value, std::span<const 
 LayerAudit audit_layers(const Network& network, Backend& backend, const Tensor& input, const LayerAuditOptions& options,
                         const ValueSink& sink = {});
 
-// What a Segmenter without labels and tiles gives its network for `crop` of an RGB photo: {1,side,side,in_channels}.
+// The same of a plan that exists: the very one that a Segmenter runs (segment/compute.h).
+LayerAudit audit_plan(Plan& plan, const Tensor& input, int rounds, const ValueSink& sink = {});
+
+// What a Segmenter gives its network, and where in the photo it lies.
+struct NetworkView {
+  Tensor input;  // {1,side,side,in_channels}
+  Grid grid;
+  int64_t x = 0, y = 0;            // the corner of the window in the grid; without tiles 0, 0
+  size_t window = 1, windows = 1;  // which, from 1 on, row by row, and of how many
+};
+
+// Of a Segmenter with `options` for `crop` of an RGB photo; with tiles the window in the middle (of an even number the
+// one after the middle), whose plan is every window's; never the mirrored picture of `flip`. `labels`: of the photo, or
+// null. Errors: those of KeptPixels.
+NetworkView network_view(const Model& model, const io::Image& photo, const Crop& crop, const SegmentOptions& options,
+                         const io::LabelMap* labels, DType type, ThreadPool* pool);
+
+// NetworkView::input without labels and tiles.
 Tensor network_input(const Model& model, const io::Image& photo, const Crop& crop, int64_t side, DType type,
                      ThreadPool* pool);
 
 // side x side x 3, the same on every machine: soft rings and lines, every channel its own.
 io::Image synthetic_picture(int64_t side);
 
-// 1 where a Segmenter would mark the model pixel, else 0; row-major. Where `threshold` is the probability to exceed.
+// 1 where the model marks the model pixel, else 0; row-major. Where `threshold` is the probability to exceed.
 std::vector<uint8_t> model_mask(const Model& model, const Tensor& logits, double threshold);
+
+// Sets the elements of model_mask() to 0 that a Segmenter does not count: model pixels outside the photo, and those
+// that are not kept. Returns how many lie in the photo.
+int64_t limit_mask(std::span<uint8_t> mask, const NetworkView& view, const KeptPixels& kept, int64_t photo_w,
+                   int64_t photo_h);
 
 }  // namespace furrow

@@ -1,7 +1,13 @@
-// What a Segmenter computes with, for who wants to run its plans otherwise (segment/audit.h).
+// What a Segmenter computes its network with, for who wants to run its plans otherwise (segment/audit.h).
 #pragma once
 
+#include <map>
+#include <memory>
+#include <optional>
+
 #include "kernels/device.h"
+#include "kernels/threads.h"
+#include "nn/plan.h"
 #include "segment/segmenter.h"
 
 namespace furrow {
@@ -9,5 +15,55 @@ namespace furrow {
 // What a Segmenter with `compute` gives make_backend(). Throws ErrorCode::usage for a word that is none; errors of
 // precision_on() and read_tuning().
 BackendOptions backend_options(const Device& device, const ComputeOptions& compute);
+
+// A back-end and the plans it has made, one per side of the square.
+class PlannedNetwork {
+ public:
+  explicit PlannedNetwork(std::unique_ptr<Backend> backend) : backend_(std::move(backend)) {}
+  Backend& backend() { return *backend_; }
+  // Always given the same network. Errors: those of Plan.
+  Plan& plan(const Network& network, int64_t side);
+
+ private:
+  std::unique_ptr<Backend> backend_;
+  std::shared_ptr<PackedWeights> packed_ = std::make_shared<PackedWeights>();  // shared by the plans
+  std::map<int64_t, std::unique_ptr<Plan>> plans_;
+};
+
+// The part of a Segmenter that runs one network: its threads, its back-end, its plans, and the same in bf16 for outputs
+// beyond the range of fp16. Not for use by two threads at once.
+class NetworkRunner {
+ public:
+  // Errors: those of choose_device(), backend_options() and make_backend().
+  explicit NetworkRunner(const ComputeOptions& compute);
+
+  ThreadPool& pool() { return pool_; }
+  PlannedNetwork& planned() { return main_; }
+  Backend& backend() { return main_.backend(); }  // of the precision that was asked for
+  const ChosenDevice& chosen() const { return chosen_; }
+  Precision precision() const { return precision_; }
+
+  // Logits of `input` {1,side,side,in_channels} of the back-end's element type, valid until the next call, and what
+  // they were computed by: the plan as asked for, or, where its output in fp16 is not finite, that in bf16
+  // (kAgainInBf16). The milliseconds of planning and of running are added to the sums.
+  struct Outcome {
+    Tensor logits;
+    PlannedNetwork* by;
+    bool in_bf16;
+  };
+  Outcome run(const Network& network, const Tensor& input, double& planning, double& running);
+
+ private:
+  ThreadPool pool_;
+  ChosenDevice chosen_;
+  Precision precision_;
+  BackendOptions options_;
+  PlannedNetwork main_;
+  std::optional<PlannedNetwork> wide_;  // bf16; made when first needed
+};
+
+// What a result says then.
+inline constexpr const char* kAgainInBf16 =
+    "the network's output left the range of fp16 and was computed again in bf16";
 
 }  // namespace furrow

@@ -41,6 +41,16 @@ class NetworkPicture {
   io::Image map_;   // empty where the network takes none
 };
 
+// The grid that a Segmenter lays over `crop`. Without tiles size x size. With tiles the crop itself, reduced so that a
+// face has the size the model was trained at (a face crop: the model's own size, whatever the windows'), never
+// enlarged; a photo without a found face (CropMode::none) stays as it is.
+Grid grid_of(const Crop& crop, const SegmentOptions& options, const ModelInfo& info);
+
+// NetworkPicture's texture_side. A texture map is made for the scale at which the network sees a face. A crop stands
+// for the photo that training made its maps of. Where a photo's own pixels are the model's (tiles of a photo without a
+// found face), a pixel is what one of the squares of training was, and those had the model's size.
+int64_t texture_side(const Grid& grid, const SegmentOptions& options, const ModelInfo& info);
+
 // What is wanting where a network was trained on more than was given, in words, "" for nothing: labels for a model of
 // masked photos or of masked texture maps.
 std::string missing_labels_note(const Model& model);

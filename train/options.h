@@ -15,6 +15,9 @@
 
 namespace furrow::train {
 
+// In TrainOptions::freeze: every module of the network's encoder, whatever the family calls them.
+inline constexpr const char* kEncoder = "encoder";
+
 enum class Optimiser : uint8_t { adamw, sgd };
 enum class DecayOn : uint8_t {
   all,           // every tensor, as torch.optim.AdamW over all parameters
@@ -102,7 +105,7 @@ struct TrainOptions {
   double dropout = 0;                               // probability, after each double convolution
   std::string init_weights;                         // a checkpoint to start from, "" for none
   bool init_partial = false;                        // its first and last convolution may have other shapes
-  std::vector<std::string> freeze;                  // prefixes of parameter names that are not trained
+  std::vector<std::string> freeze;                  // prefixes of parameter names that are not trained, or kEncoder
   bool freeze_statistics = false;                   // frozen batch norms keep their running statistics too
 
   // Loss. `dice_focal` is complete whatever form it came from.

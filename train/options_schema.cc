@@ -91,7 +91,7 @@ void add_network(ConfigSchema& s, TrainOptions& o) {
   s.text("model.init", &o.init_weights, true, "checkpoint to start from, or a ResNet50 of torchvision for the encoder");
   s.flag("model.init_partial", &o.init_partial,
          "its first and last convolution may have other shapes (a further channel or class)");
-  s.texts("model.freeze", &o.freeze, 256, "prefixes of parameter names that are not trained");
+  s.texts("model.freeze", &o.freeze, 256, "prefixes of parameter names that are not trained; 'encoder': the network's whole encoder");
   s.flag("model.freeze_statistics", &o.freeze_statistics, "frozen batch norms keep their running statistics too");
 }
 

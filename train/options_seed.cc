@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "io/config_values.h"
+#include "train/options.h"
 
 namespace furrow::train {
 namespace {
@@ -19,9 +20,7 @@ class Translator {
     flag("amp", [&](const ConfigEntry& at, bool on) { put(at, "precision", on ? "mixed" : "float32"); });
     flag("augmentation", [&](const ConfigEntry& at, bool on) { put(at, "augment.recipe", on ? "original" : "none"); });
     flag("freeze_encoder", [&](const ConfigEntry& at, bool on) {
-      put_list(
-          at, "model.freeze",
-          on ? std::vector<std::string>{"inc.", "down1.", "down2.", "down3.", "down4."} : std::vector<std::string>{});
+      put_list(at, "model.freeze", on ? std::vector<std::string>{kEncoder} : std::vector<std::string>{});
     });
     dilation("dilate_mask");
     dilation("dilate_masks");

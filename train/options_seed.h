@@ -20,7 +20,7 @@ namespace furrow::train {
 //   loss_function.gamma        loss.gamma
 //   loss_function.focal_alpha  loss.alpha_positive; the same, or 1 - it, loss.alpha_negative
 //   use_class_weights          loss.class_weight: measured | none
-//   freeze_encoder             model.freeze: the encoder of the classic network, or nothing
+//   freeze_encoder             model.freeze: [encoder], or nothing
 //   pretrained, use_attention  nothing: a note, where true
 //   wandb_*                    nothing: one note for all of them
 //

@@ -17,11 +17,12 @@ void check_together(const TrainOptions& o, const std::vector<io::ConfigEntry>& e
   if (o.split_rule != SplitRule::folds && o.val_percent + o.test_percent >= 1)
     refuse({"val_percent", "test_percent"}, "val_percent and test_percent leave nothing to train on",
            "their sum must be below 1");
+  // The encoder of a ResNet halves the side five times, and batch norm needs more than one value of a channel of its
+  // last level.
   if (o.crop != 0 && (o.crop < 32 || o.crop > o.size))
     refuse({"crop", "size"}, "crop is " + std::to_string(o.crop) + ", size " + std::to_string(o.size),
            "0, or from 32 to size");
-  // The encoder halves the side five times, and batch norm needs more than one value of a channel of its last level.
-  if (const int64_t side = o.crop != 0 ? o.crop : o.size; o.network.starts_with("resnet50-") && side <= 32)
+  else if (const int64_t side = o.crop != 0 ? o.crop : o.size; o.network.starts_with("resnet50-") && side <= 32)
     refuse({o.crop != 0 ? "crop" : "size", "model.network"},
            std::string(o.crop != 0 ? "crop" : "size") + " " + std::to_string(side) + " is too small for a " +
                o.network + ": one picture would leave batch norm a single value",

@@ -5,7 +5,6 @@
 #include <filesystem>
 
 #include "data/pairs_header.h"
-#include "nn/freeze.h"
 #include "nn/step_peak.h"
 #include "train/run_folder.h"
 
@@ -151,8 +150,7 @@ void preflight_overfit(const TrainOptions& o, const Data& data, const Network& n
   {
     const std::unique_ptr<Network> copy = build(network.architecture());
     copy->load(network.state(), type);
-    if (!o.freeze.empty())
-      freeze(*copy, o.freeze, o.freeze_statistics ? FrozenStatistics::fixed : FrozenStatistics::moving);
+    freeze_parts(*copy, o);
     TrainStep step(*copy, backend, step_options(o, loss));
     // A step that overflows with its loss scale is left out and halves it: it does not count, but there is an end.
     for (int i = 0, left_out = 0; i <= kOverfitSteps; ++i) {

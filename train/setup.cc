@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
 
 #include "io/checkpoint.h"
@@ -155,6 +156,17 @@ Architecture architecture_of(const TrainOptions& o) {
   return out;
 }
 
+void freeze_parts(Network& network, const TrainOptions& o) {
+  std::vector<std::string> prefixes;
+  for (const std::string& entry : o.freeze)
+    if (entry == kEncoder)
+      std::ranges::copy(network.encoder(), std::back_inserter(prefixes));
+    else
+      prefixes.push_back(entry);
+  if (!prefixes.empty())
+    freeze(network, prefixes, o.freeze_statistics ? FrozenStatistics::fixed : FrozenStatistics::moving);
+}
+
 std::unique_ptr<Network> make_network(const TrainOptions& o, DType type, const io::Limits& limits,
                                       std::vector<std::string>& notes) {
   std::unique_ptr<Network> network = build(architecture_of(o));
@@ -170,8 +182,7 @@ std::unique_ptr<Network> make_network(const TrainOptions& o, DType type, const i
         network->load(file.tensors, type);
     });
   }
-  if (!o.freeze.empty())
-    freeze(*network, o.freeze, o.freeze_statistics ? FrozenStatistics::fixed : FrozenStatistics::moving);
+  freeze_parts(*network, o);
   return network;
 }
 

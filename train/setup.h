@@ -42,6 +42,8 @@ data::AugmentRecipe recipe_of(const TrainOptions& options);
 data::Augment augmentation(const TrainOptions& options, bool validation);
 
 Architecture architecture_of(const TrainOptions& options);
+// Takes what options.freeze names out of training; kEncoder is all of Network::encoder(). Errors: those of freeze().
+void freeze_parts(Network& network, const TrainOptions& options);
 // Initialised by options.seed or from options.init_weights, then frozen as asked; `notes` says what a partial start
 // left out. Errors: those of reading and loading a checkpoint.
 std::unique_ptr<Network> make_network(const TrainOptions& options, DType type, const io::Limits& limits,

@@ -4,16 +4,26 @@
 """
 import array
 import json
+import math
 import pathlib
+import random
 import re
 import struct
 import sys
 import unittest
 import xml.etree.ElementTree
+import zlib
 
 import program
 
 WEIGHTS = program.ROOT / "tests" / "data" / "audit" / "weights.pth"  # the classic network, base 2
+# Every family by the list of its keys at base 64, and what `model show` calls it at base 2.
+FAMILIES = {"unet_keys": "unet base 2, 3 -> 1, transposed",
+            "unet_keys_bilinear": "unet base 2, 3 -> 1, bilinear",
+            "labhai": "unet base 2, 4 -> 2, bilinear",
+            "attention_unet_keys": "attention-unet base 2, 3 -> 1, transposed",
+            "resnet50_unet_keys": "resnet50-unet base 2, 3 -> 1, transposed",
+            "resnet50_attention_unet_keys": "resnet50-attention-unet base 2, 3 -> 1, transposed"}
 
 
 def read_npy(path):
@@ -32,14 +42,77 @@ def write_npy(path, dims, values, kind="<f4", order="False", version=b"\x01\x00"
     pathlib.Path(path).write_bytes(b"\x93NUMPY" + version + struct.pack("<H", len(header)) + header + array.array("f", values).tobytes())
 
 
-class Layers(program.Program):
-    def audit(self, *words, **more):
-        return self.run_furrow("model", "audit", WEIGHTS, *words, "--size", "32", "--rounds", "1", **more)
+def family(name):
+    """(key, dimensions) of a network at base 2: that of base 64 with every count of channels divided by 32."""
+    keys = "unet_keys_bilinear" if name == "labhai" else name
+    for line in (program.ROOT / "weights" / f"{keys}.txt").read_text().splitlines():
+        key, shape = line.split()
+        dims = [] if shape == "scalar" else [int(d) // 32 if int(d) >= 32 else int(d) for d in shape.split("x")]
+        if name == "labhai" and key == "inc.double_conv.0.weight":
+            dims[1] = 4
+        if name == "labhai" and key.startswith("outc."):
+            dims[0] = 2
+        yield key, dims
 
-    def report(self, *words, status=0):
-        result = self.audit(*words, "--json")
+
+def write_weights(path, tensors, change=lambda key, value: value):
+    """A safetensors file of the tensors (key, dimensions): random, of the sizes that keep a network's values near 1."""
+    header, body, dice = {}, b"", random.Random(1)
+    for key, dims in tensors:
+        count = math.prod(dims)
+        if not dims:
+            values, kind = struct.pack("<q", 0), "I64"
+        elif len(dims) == 4:
+            most = math.sqrt(6 / (dims[1] * dims[2] * dims[3]))
+            values, kind = [dice.uniform(-most, most) for _ in range(count)], "F32"
+        elif key.endswith((".weight", "running_var")):
+            values, kind = [dice.uniform(0.5, 1.5) for _ in range(count)], "F32"
+        else:
+            values, kind = [dice.uniform(-0.4, 0.4) for _ in range(count)], "F32"
+        if kind == "F32":
+            values = array.array("f", [change(key, v) for v in values]).tobytes()
+        header[key] = {"dtype": kind, "shape": dims, "data_offsets": [len(body), len(body) + len(values)]}
+        body += values
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + body)
+    return path
+
+
+def crc32c(data):
+    """As the reports have it: polynomial 0x82F63B78, reflected."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return f"{crc ^ 0xFFFFFFFF:08x}"
+
+
+class Layers(program.Program):
+    def audit(self, *words, weights=WEIGHTS, **more):
+        return self.run_furrow("model", "audit", weights, *words, "--size", "32", "--rounds", "1", **more)
+
+    def report(self, *words, status=0, weights=WEIGHTS):
+        result = self.audit(*words, "--json", weights=weights)
         self.assertEqual(result.returncode, status, result.stdout.decode() + result.stderr.decode())
         return json.loads(result.stdout)
+
+    def weights(self, name, *words):
+        """A file of that network at base 2, about half of whose marks are set: its bias puts 0 into the widest gap of the middle logits."""
+        file, tensors = self.folder / f"{name}.safetensors", list(family(name))
+        self.report(*words, "--device", "ref", "--dump", "m", weights=write_weights(file, tensors))
+        dims, z = read_npy(self.folder / "m" / "outc.conv.npy")
+        half = len(z) // 2
+        deciding = sorted(z if dims[1] == 1 else [b - a for a, b in zip(z[:half], z[half:])])
+        part = deciding[len(deciding) // 4:-len(deciding) // 4]
+        low, high = max(zip(part, part[1:]), key=lambda pair: pair[1] - pair[0])
+        places = []
+
+        def centred(key, value):
+            if key == "outc.conv.bias":
+                places.append(key)
+            return value - (low + high) / 2 if len(places) == dims[1] and key == "outc.conv.bias" else value
+        return write_weights(file, tensors, centred)
 
     def names(self, report):
         return [value["name"] for step in report["steps"] for value in step["outputs"]]
@@ -78,6 +151,110 @@ class Layers(program.Program):
         self.assertEqual(result.returncode, 0, result.stderr.decode())
         found = json.loads((self.folder / "out" / "a.json").read_text())
         self.assertEqual(found["percent_of_frame"], round(100 * plan["mask"]["marked"] / plan["mask"]["pixels"], 2))
+
+    def test_the_last_rows_are_what_segment_computes(self):
+        """Logits and mask of the audit are those of `segment`, on every device and where fp16 overflows."""
+        photo = self.photo("square.png", 32, 32)
+        # Beyond 65504 behind the first convolution, back in range before the last: finite in bf16 alone.
+        factors = {"inc.double_conv.1.weight": 2.0 ** 18, "inc.double_conv.1.bias": 2.0 ** 18, "inc.double_conv.3.weight": 2.0 ** -18}
+        tensors = list(family("unet_keys"))
+        plain = write_weights(self.folder / "plain.safetensors", tensors)
+        beyond = write_weights(self.folder / "beyond.safetensors", tensors, lambda key, v: v * factors.get(key, 1))
+        for weights, device, again in ((plain, "cpu", False), (plain, "ref", False), (plain, "cpu-emulated", False), (beyond, "cpu", False),
+                                       (beyond, "cpu-emulated", True)):
+            with self.subTest(weights=weights.name, device=device):
+                report = self.report(photo, "--crop", "none", "--device", device, "--dump", "d", weights=weights)
+                result = self.segment("--weights", weights, "--device", device, "--save", "mask,prob,json", "--prob-bits", "16", "--force", photo)
+                self.assertEqual(result.returncode, 0, result.stderr.decode())
+                found = json.loads((self.folder / "out" / "square.json").read_text())
+                mask = [int(v > 0) for row in program.read_png(self.folder / "out" / "square.mask.png") for v in row]
+                self.assertEqual(crc32c(bytes(mask)), report["mask"]["crc32c"])
+                self.assertEqual(sum(mask), report["mask"]["marked"])
+                self.assertTrue(0 < sum(mask) < len(mask))
+                dims, logits = read_npy(self.folder / "d" / "outc.conv.npy")
+                self.assertEqual(dims, [1, 1, 32, 32])
+                self.assertEqual(crc32c(logits.tobytes()), report["steps"][-1]["outputs"][-1]["crc32c"])
+                of_segment = [v for row in program.read_png(self.folder / "out" / "square.prob.png") for v in row]
+                for z, p in zip(logits, of_segment):
+                    # Rounded to 16 bits on both sides, of a float32 sigmoid there and a double here.
+                    self.assertLessEqual(abs(p - 65535 / (1 + math.exp(-z))), 0.51)
+                self.assertEqual([n for n in report["notes"] if "bf16" in n], [n for n in found["notes"] if "bf16" in n])
+                self.assertEqual("in_fp16" in report, again)
+                self.assertEqual(any("bf16" in n for n in report["notes"]), again)
+                self.assertEqual("bf16" in report["device"], again)
+                if again:
+                    before = [v for step in report["in_fp16"] for v in step["outputs"] if v["not_finite"]]
+                    self.assertIn(f"the first value that is not finite in fp16 is {before[0]['name']}, ", " ".join(report["notes"]))
+                    self.assertEqual(before[0]["name"], "inc.double_conv.2")
+                    self.assertEqual(sum(v["not_finite"] for step in report["steps"] for v in step["outputs"]), 0)
+                    self.assertIn("computed again in bf16", self.audit(weights=weights, *("--device", device)).stderr.decode())
+
+    def test_tiles_and_labels_are_segments(self):
+        photo = self.folder / "wide.png"
+        photo.write_bytes(program.png(100, 70, lambda x, y: (x * x * 7 + y * 13) % 256))
+        tile = self.report(photo, "--crop", "none", "--tile", "--dump", "d")
+        self.assertEqual(tile["window"], {"number": 7, "of": 12, "x": 45, "y": 19, "w": 100, "h": 70})
+        text = self.audit(photo, "--crop", "none", "--tile").stdout.decode()
+        self.assertIn("100x70 pixels at (0, 0), as 100x70, of it window 7 of 12, 32x32 at (45, 19)", text)
+        # Its input is those pixels, normalised: one number per colour as this photo is gray.
+        _, values = read_npy(self.folder / "d" / "input.npy")
+        pixels = [((45 + i) ** 2 * 7 + (19 + j) * 13) % 256 for j in range(32) for i in range(32)]
+        for v, pixel in zip(values, pixels):
+            self.assertAlmostEqual(v, (pixel / 255 - 0.485) / 0.229, 5)
+        # The plan is that of the square: one for all windows.
+        square = self.report(photo, "--crop", "none")
+        self.assertEqual([(s["modules"], s["problem"], s["algorithm"]) for s in tile["steps"]],
+                         [(s["modules"], s["problem"], s["algorithm"]) for s in square["steps"]])
+
+        (self.folder / "labels.png").write_bytes(program.gray(100, 70, lambda x, y: 1 if x < 30 else 7))
+        weights = self.weights("unet_keys", photo, "--crop", "none")
+        square = self.report(photo, "--crop", "none", weights=weights)
+        kept = self.report(photo, "--crop", "none", "--labels", "labels.png", weights=weights)
+        self.assertEqual(kept["steps"][-1]["outputs"], square["steps"][-1]["outputs"])
+        self.assertTrue(0 < kept["mask"]["marked"] < square["mask"]["marked"])
+        result = self.segment("--weights", weights, "--labels", "labels.png", "--save", "json", photo)
+        self.assertEqual(result.returncode, 0, result.stderr.decode())
+        found = json.loads((self.folder / "out" / "wide.json").read_text())
+        self.assertEqual(found["percent_of_frame"], round(100 * kept["mask"]["marked"] / 1024, 2))
+        everything = self.report(photo, "--crop", "none", "--labels", "labels.png", "--keep", "1,7", weights=weights)
+        self.assertEqual(everything["mask"]["crc32c"], square["mask"]["crc32c"])
+
+    def test_a_face_at_the_border_counts_what_lies_in_the_photo(self):
+        rows = program.read_png(program.PHOTO)[70:]
+        photo = self.folder / "face.png"
+        header = struct.pack(">IIBBBBB", len(rows[0]) // 3, len(rows), 8, 2, 0, 0, 0)
+        photo.write_bytes(b"\x89PNG\r\n\x1a\n" + program.chunk(b"IHDR", header)
+                          + program.chunk(b"IDAT", zlib.compress(b"".join(b"\0" + bytes(row) for row in rows))) + program.chunk(b"IEND", b""))
+        weights = self.weights("unet_keys", photo)
+        report = self.report(photo, weights=weights)
+        self.assertLess(report["crop"]["y"], 0)
+        self.assertEqual(self.run_furrow("segment", "--size", "32", "--weights", weights, "--save", "json", "-o", "out", photo).returncode, 0)
+        face = json.loads((self.folder / "out" / "face.json").read_text())["faces"][0]
+        self.assertLess(report["mask"]["of_photo"], report["mask"]["pixels"])
+        self.assertAlmostEqual(face["percent_of_crop"], 100 * report["mask"]["marked"] / report["mask"]["of_photo"], 3)  # six digits are printed
+
+    def test_every_network_on_every_device(self):
+        for name, architecture in FAMILIES.items():
+            with self.subTest(network=architecture):
+                weights = self.weights(name)
+                for device, against in (("ref", None), ("cpu", "ref"), ("cpu-emulated", "cpu")):
+                    words = ["--device", device] + (["--against", against] if against else [])
+                    words += ["--precision", "fp32"] if device == "cpu-emulated" else []
+                    plan = self.report(*words, weights=weights)
+                    tape = self.report(*words, "--layers", "all", weights=weights)
+                    self.assertEqual(plan["architecture"], architecture)
+                    self.assertIn(device, plan["device"])
+                    for report in (plan, tape):
+                        self.assertEqual(sum(o["not_finite"] for s in report["steps"] for o in s["outputs"]), 0)
+                        if against:
+                            beside = report["beside"]
+                            self.assertEqual((beside["agrees"], beside["compared"]), (True, len(self.names(report))), beside["first"])
+                            self.assertGreater(max(o["difference"] for s in report["steps"] for o in s["outputs"]), 0)
+                    self.assertEqual(plan["mask"], tape["mask"])
+                    self.assertTrue(0 < plan["mask"]["marked"] < plan["mask"]["pixels"])
+                    self.assertEqual(plan["totals"]["parameters"], tape["totals"]["parameters"])
+                    made = {n for n in self.names(plan) if not n.endswith(".small")}
+                    self.assertLessEqual(made, set(self.names(tape)))
 
     def test_dumps_are_compared_and_the_first_that_departs_is_named(self):
         report = self.report("--dump", "d")
@@ -144,6 +321,12 @@ class Layers(program.Program):
         self.refused(self.audit("--threads", "-1"), 2, "--threads")
         self.refused(self.audit("--device", "tpu"), 2, "tpu")
         self.refused(self.audit("--compare", "d", "--against", "ref"), 2, "one at a time")
+        self.refused(self.audit("--tile"), 2, "--tile takes a PHOTO")
+        self.refused(self.audit("--labels", "l.png"), 2, "--labels takes a PHOTO")
+        self.refused(self.audit("--precision", "fp16"), 2, "fp16")
+        (self.folder / "l.png").write_bytes(program.gray(4, 4, lambda x, y: 1))
+        self.refused(self.audit(self.photo(), "--crop", "none", "--labels", "l.png"), 4, "a.png", "label map is 4x4")
+        self.refused(self.audit(self.photo(), "--keep", "x"), 2, "--keep x")
         self.refused(self.audit("--compare", "nowhere"), 7, "nowhere")
         (self.folder / "empty").mkdir()
         self.refused(self.audit("--compare", "empty"), 5, "empty", "outc.conv.npy")

@@ -38,6 +38,36 @@ def png_size(path) -> tuple:
     return struct.unpack(">II", pathlib.Path(path).read_bytes()[16:24])
 
 
+def read_png(path) -> list:
+    """Rows of a PNG, gray of 1, 8 or 16 bits or RGB of 8, as the numbers in them (1 bit: 0 and 1; RGB: three a pixel)."""
+    data, at, body = pathlib.Path(path).read_bytes(), 8, b""
+    while at < len(data):
+        size, kind = struct.unpack(">I4s", data[at:at + 8])
+        if kind == b"IHDR":
+            width, height, depth, colour = struct.unpack(">IIBB", data[at + 8:at + 18])
+        if kind == b"IDAT":
+            body += data[at + 8:at + 8 + size]
+        at += 12 + size
+    assert (colour, depth) in ((0, 1), (0, 8), (0, 16), (2, 8)), (colour, depth)
+    bits = depth * (3 if colour == 2 else 1)
+    raw, stride, step = zlib.decompress(body), (width * bits + 7) // 8, max(bits // 8, 1)
+    rows, above = [], bytearray(stride)
+    for y in range(height):
+        kind, line = raw[y * (stride + 1)], bytearray(raw[y * (stride + 1) + 1:(y + 1) * (stride + 1)])
+        for i in range(stride):
+            left, corner = (line[i - step], above[i - step]) if i >= step else (0, 0)
+            nearest = min((left, above[i], corner), key=lambda p: abs(left + above[i] - corner - p))
+            line[i] = (line[i] + (0, left, above[i], (left + above[i]) // 2, nearest)[kind]) % 256
+        above = line
+        if depth == 16:
+            rows.append(list(struct.unpack(f">{width}H", line)))
+        elif depth == 8:
+            rows.append(list(line))
+        else:
+            rows.append([line[x // 8] >> (7 - x % 8) & 1 for x in range(width)])
+    return rows
+
+
 class Program(unittest.TestCase):
     def setUp(self):
         self._folder = tempfile.TemporaryDirectory()

@@ -188,6 +188,10 @@ TEST(Options, FieldsThatContradictEachOther) {
   refused("size: 32\nmodel: {network: resnet50-unet}", "config.yaml:1:7: in size: size 32 is too small");
   refused("crop: 32\nmodel: {network: resnet50-attention-unet}", "config.yaml:1:7: in crop: crop 32 is too small");
   refused("size: 32\nmodel: {network: resnet50-unet}", "at least 33");
+  try {
+    load("crop: 31\nmodel: {network: resnet50-unet}");
+    FAIL();
+  } catch (const Error& error) { EXPECT_TRUE(error.detail_lines().empty()) << error.detail_lines()[0]; }  // once
   EXPECT_EQ(load("size: 33\nmodel: {network: resnet50-unet}").options.size, 33);
   EXPECT_EQ(load("size: 32\nmodel: {network: attention-unet}").options.size, 32);
   EXPECT_EQ(load("crop: 256\nsize: 256").options.crop, 256);

@@ -7,6 +7,7 @@
 
 #include "kernels/error.h"
 #include "train/options.h"
+#include "train/setup.h"
 
 namespace furrow::train {
 namespace {
@@ -138,12 +139,36 @@ INSTANTIATE_TEST_SUITE_P(Commits, OriginalFile, ::testing::ValuesIn(kSeedFiles),
 TEST(OriginalKeys, EncoderAndOtherLossAndSpellings) {
   const LoadedOptions loaded =
       load("freeze_encoder: true\nloss_function: {name: BCEWithLogitsLoss}\ndilate_masks: false\n");
-  EXPECT_EQ(loaded.options.freeze, (std::vector<std::string>{"inc.", "down1.", "down2.", "down3.", "down4."}));
+  EXPECT_EQ(loaded.options.freeze, std::vector<std::string>{"encoder"});
   EXPECT_EQ(loaded.options.dice_focal.gamma, 0);
   EXPECT_EQ(loaded.options.dice_focal.dice_weight, 0);
   EXPECT_EQ(loaded.options.dice_focal.alpha_negative, 1);
   EXPECT_TRUE(loaded.notes.empty());
   EXPECT_TRUE(noted(load("use_class_weights: true\n"), "use_class_weights does nothing"));
+}
+
+// Whatever the encoder's modules are called.
+TEST(OriginalKeys, FreezeEncoderFreezesTheEncoderOfEveryNetwork) {
+  for (const std::string family : {"unet", "attention-unet", "resnet50-unet", "resnet50-attention-unet"}) {
+    const LoadedOptions loaded = load("freeze_encoder: true\nmodel: {network: " + family + ", base: 2}\n");
+    std::vector<std::string> notes;
+    const auto network = make_network(loaded.options, DType::f32, {}, notes);
+    size_t frozen = 0, trained = 0;
+    for (const Module::Keyed& k : network->parameters()) {
+      if (k.key.find(".running_") != k.key.npos || k.key.ends_with("tracked")) continue;  // never trained
+      const bool encoder = family.starts_with("resnet50-")
+                               ? k.key.starts_with("input_layer.") || k.key.starts_with("encoder")
+                               : k.key.starts_with("inc.") || k.key.starts_with("down");
+      EXPECT_EQ(k.parameter->trainable, !encoder) << family << " " << k.key;
+      ++(encoder ? frozen : trained);
+    }
+    EXPECT_GT(frozen, 0u) << family;
+    EXPECT_GT(trained, 0u) << family;
+  }
+  // The dot at the end that other programs' prefixes have is none of a key's names.
+  const LoadedOptions dotted = load("model: {base: 2, freeze: [inc., encoder]}\n");
+  std::vector<std::string> notes;
+  EXPECT_NO_THROW(make_network(dotted.options, DType::f32, {}, notes));
 }
 
 TEST(OriginalKeys, OwnKeysOfALaterSourceCount) {

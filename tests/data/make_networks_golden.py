@@ -25,7 +25,8 @@ GOLDENS = {'attention': 'attention-unet base 4, 3 -> 1, transposed',
            'labhai': 'unet base 4, 4 -> 2, bilinear',
            'resnet50': 'resnet50-unet base 4, 3 -> 1, transposed',
            'resnet50_bilinear': 'resnet50-unet base 4, 3 -> 2, bilinear',
-           'resnet50_attention': 'resnet50-attention-unet base 4, 3 -> 1, transposed'}
+           'resnet50_attention': 'resnet50-attention-unet base 4, 3 -> 1, transposed',
+           'resnet50_attention_bilinear': 'resnet50-attention-unet base 4, 4 -> 2, bilinear'}
 
 
 def write_keys(name, family):

@@ -36,7 +36,8 @@ TEST(NetworkKeys, CountKeysAndParametersAsPublished) {
                          {"attention-unet", true, 194, 104, 17614509},
                          {"resnet50-unet", false, 390, 201, 72293185},
                          {"resnet50-unet", true, 380, 191, 73687937},
-                         {"resnet50-attention-unet", false, 474, 249, 74374317}}) {
+                         {"resnet50-attention-unet", false, 474, 249, 74374317},
+                         {"resnet50-attention-unet", true, 464, 239, 75769069}}) {
     const auto network = build({.family = c.family, .bilinear = c.bilinear});
     size_t tensors = 0;
     int64_t parameters = 0;
@@ -60,7 +61,8 @@ TEST(NetworkKeys, CountThePublishedMultiplyAdds) {
                          {"attention-unet", true, 164.231},
                          {"resnet50-unet", false, 162.567},
                          {"resnet50-unet", true, 200.148},
-                         {"resnet50-attention-unet", false, 168.076}}) {
+                         {"resnet50-attention-unet", false, 168.076},
+                         {"resnet50-attention-unet", true, 205.657}}) {
     const auto network = build({.family = c.family, .bilinear = c.bilinear});
     Tape tape;
     network->forward(tape, tape.input(Shape{1, 512, 512, 3}));
@@ -84,7 +86,8 @@ const Golden kGoldens[] = {{"attention", {"attention-unet", 4, 3, 1, false}},
                            {"labhai", {"unet", 4, 4, 2, true}},
                            {"resnet50", {"resnet50-unet", 4, 3, 1, false}},
                            {"resnet50_bilinear", {"resnet50-unet", 4, 3, 2, true}},
-                           {"resnet50_attention", {"resnet50-attention-unet", 4, 3, 1, false}}};
+                           {"resnet50_attention", {"resnet50-attention-unet", 4, 3, 1, false}},
+                           {"resnet50_attention_bilinear", {"resnet50-attention-unet", 4, 4, 2, true}}};
 const std::string kFolder = FURROW_TEST_DATA "/";
 
 // reference_networks.fill().

@@ -1,0 +1,86 @@
+#include "segment/compute.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "kernels/trace.h"
+#include "nn/network.h"
+#include "segment/tuning.h"
+
+namespace furrow {
+namespace {
+
+std::optional<Precision> parse_precision(const std::optional<std::string>& word) {
+  if (!word) return std::nullopt;
+  if (const std::optional<Precision> precision = precision_of(*word)) return precision;
+  throw Error(ErrorCode::usage, "precision " + printable(*word) + ": unknown").hint("it takes fp16, bf16, tf32, fp32");
+}
+
+BackendOptions backend_options(const Device& device, const ComputeOptions& compute, Precision precision) {
+  const std::optional<KernelChoice> kernels = kernel_choice_of(compute.kernels);
+  if (!kernels)
+    throw Error(ErrorCode::usage, "kernels " + printable(compute.kernels) + ": unknown")
+        .hint("it takes own, vendor, auto");
+  BackendOptions options{.precision = precision, .kernels = *kernels};
+  if (device.kind != DeviceKind::cuda || *kernels != KernelChoice::automatic) return options;
+  std::string file = compute.tuning;
+  if (file.empty()) file = default_tuning_file();
+  if (!compute.tuning.empty() || (!file.empty() && std::filesystem::exists(file))) options.tuning = read_tuning(file);
+  return options;
+}
+
+// True where every value of `t` (f32 or f64) is a number and none is infinite.
+bool all_finite(const Tensor& t) {
+  const auto finite = [](const auto& values) {
+    return std::ranges::all_of(values, [](auto value) { return std::isfinite(value); });
+  };
+  return t.dtype() == DType::f64 ? finite(t.values<double>()) : finite(t.values<float>());
+}
+
+}  // namespace
+
+BackendOptions backend_options(const Device& device, const ComputeOptions& compute) {
+  return backend_options(device, compute, precision_on(device, parse_precision(compute.precision)));
+}
+
+Plan& PlannedNetwork::plan(const Network& network, int64_t side) {
+  std::unique_ptr<Plan>& entry = plans_[side];
+  if (entry == nullptr) {
+    PlanOptions options;
+    options.weights = packed_;
+    entry =
+        std::make_unique<Plan>(network, *backend_, Shape{1, side, side, network.architecture().in_channels}, options);
+  }
+  return *entry;
+}
+
+NetworkRunner::NetworkRunner(const ComputeOptions& compute)
+    : pool_(compute.threads),
+      chosen_(choose_device(compute.device)),
+      precision_(precision_on(chosen_.device, parse_precision(compute.precision))),
+      options_(backend_options(chosen_.device, compute, precision_)),
+      main_(make_backend(chosen_.device, &pool_, options_)) {}
+
+NetworkRunner::Outcome NetworkRunner::run(const Network& network, const Tensor& input, double& planning,
+                                          double& running) {
+  const auto by = [&](PlannedNetwork& planned) {
+    const Stopwatch plan_time;
+    Plan& plan = planned.plan(network, input.shape().h);
+    planning += plan_time.milliseconds();
+    const Stopwatch run_time;
+    Tensor logits = plan.run(input);
+    running += run_time.milliseconds();
+    return logits;
+  };
+  Tensor logits = by(main_);
+  if (precision_ != Precision::fp16 || all_finite(logits)) return {std::move(logits), &main_, false};
+  if (!wide_) {
+    BackendOptions in_bf16 = options_;
+    in_bf16.precision = Precision::bf16;
+    wide_.emplace(make_backend(chosen_.device, &pool_, in_bf16));
+  }
+  return {by(*wide_), &*wide_, true};
+}
+
+}  // namespace furrow
