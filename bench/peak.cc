@@ -6,6 +6,8 @@
 #include <cstring>
 #include <vector>
 
+#include "kernels/cpu/isa.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -62,11 +64,14 @@ double portable_loop(int64_t rounds) {
 }
 
 double loop(int64_t rounds) {
+  static const cpu::Isa isa = cpu::choose_isa();
+  switch (isa) {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f")) return avx512_loop(rounds);
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2_loop(rounds);
+    case cpu::Isa::avx512: return avx512_loop(rounds);
+    case cpu::Isa::avx2: return avx2_loop(rounds);
 #endif
-  return portable_loop(rounds);
+    default: return portable_loop(rounds);
+  }
 }
 
 }  // namespace

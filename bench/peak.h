@@ -6,8 +6,8 @@
 namespace furrow::bench {
 
 // One burst of about `milliseconds` of fused multiply-adds on registers alone, on this thread, with the widest vectors
-// the CPU has: floating-point operations per second of CPU time (2 per multiply-add, as everywhere). A CPU without FMA
-// is measured with separate multiplications and additions.
+// the CPU has, or those of FURROW_ISA: floating-point operations per second of CPU time (2 per multiply-add, as
+// everywhere). Without FMA (portable) they are separate multiplications and additions.
 double fma_burst(double milliseconds);
 
 // One burst of copying between two buffers of 64 MiB, on this thread: bytes read plus bytes written per second of CPU

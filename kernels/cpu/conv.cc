@@ -11,6 +11,10 @@ constexpr int64_t kBlock = BlockedLayout::kWide;
 // Terms of a sum.
 int64_t terms(const ConvStep& s) { return s.geometry.kernel_h * s.geometry.kernel_w * (s.x[0].c + s.x[1].c); }
 
+// Whether the pixels of all sources are 4 lanes.
+bool narrow(const ConvStep& s) { return std::max(s.x[0].c, s.x[1].c) <= BlockedLayout::kNarrow; }
+bool three_taps(const ConvGeometry& g) { return g.kernel_w == 3 && g.stride == 1 && g.pad <= 1; }
+
 // The split of a step. A task is `rows` output rows (even, so that a pooling window never straddles two tasks) of
 // `task_blocks` output blocks; inside it, blocks are the outer loop, so the weights of a block are read from the
 // second-level cache for all its rows but the first. Few wide rows or many narrow ones: about 256 pixels.
@@ -52,8 +56,8 @@ class ConvRun {
         packed_(packed),
         b_(buffers),
         s_(step),
-        three_taps_(step.geometry.kernel_w == 3 && step.geometry.stride == 1 && step.geometry.pad <= 1),
-        conv3_(is_short_sum(terms(step)) ? m.rows->conv_short : m.rows->conv3),
+        three_taps_(three_taps(step.geometry)),
+        conv3_(is_short_sum(terms(step)) ? (narrow(step) ? m.rows->conv3_short : m.rows->conv_short) : m.rows->conv3),
         conv_(is_short_sum(terms(step)) ? m.rows->conv_short : m.rows->conv),
         pools_(step.pool && s_.pooled.floats() > 0 && s_.pooled.shape.pixels() > 0) {
     Tensor head = buffers.head;
@@ -272,7 +276,8 @@ void run_conv(const Machine& m, const ConvStep& step, const PackedWeights& packe
 std::string conv_algorithm(const Machine& m, const ConvStep& step) {
   check_conv(step);
   const bool tiled = step.geometry.stride <= 2, in_double = is_short_sum(terms(step));
-  const int tile = in_double ? m.rows->short_tile : tiled ? m.rows->conv_tile : 1;
+  const int short_tile = three_taps(step.geometry) && narrow(step) ? m.rows->short3_tile : m.rows->short_tile;
+  const int tile = in_double ? short_tile : tiled ? m.rows->conv_tile : 1;
   return std::string("direct ") + m.rows->isa + " nChw16c " + std::to_string(tile) + "x" +
          std::to_string(m.rows->lanes) + (in_double ? " in double" : "");
 }

@@ -9,7 +9,7 @@ namespace {
 
 struct Vec {
   using T = __m256;
-  static constexpr int kLanes = 8, kTile = 10, kRows = 6, kShort = 6;
+  static constexpr int kLanes = 8, kTile = 10, kRows = 6, kShort = 6, kShort3 = 4;
   static T load(const float* p) { return _mm256_loadu_ps(p); }
   static void store(float* p, T v) { _mm256_storeu_ps(p, v); }
   static T broadcast(const float* p) { return _mm256_broadcast_ss(p); }
@@ -24,8 +24,11 @@ struct Vec {
   static Wide lower(T v) { return _mm256_cvtps_pd(_mm256_castps256_ps128(v)); }
   static Wide upper(T v) { return _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1)); }
   static Wide widen(const float* p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
-  static Wide wide(const float* p) { return _mm256_cvtps_pd(_mm_broadcast_ss(p)); }
+  static Wide wide_load(const double* p) { return _mm256_loadu_pd(p); }
+  static void wide_store(double* p, Wide v) { _mm256_storeu_pd(p, v); }
+  static Wide wide(const double* p) { return _mm256_broadcast_sd(p); }
   static Wide wide_fma(Wide a, Wide b, Wide c) { return _mm256_fmadd_pd(a, b, c); }
+  static T narrow(Wide a) { return _mm256_castps128_ps256(_mm256_cvtpd_ps(a)); }
   static T narrow(Wide a, Wide b) { return _mm256_set_m128(_mm256_cvtpd_ps(b), _mm256_cvtpd_ps(a)); }
 };
 
@@ -39,8 +42,8 @@ struct Vec {
 
 namespace furrow::cpu {
 
-const RowKernels kAvx2Rows{"avx2",   Vec::kLanes, Vec::kTile, Vec::kShort, conv3_row,
-                           conv_row, upconv_row,  short_row,  pool_row};
+const RowKernels kAvx2Rows{"avx2",   Vec::kLanes, Vec::kTile, Vec::kShort, Vec::kShort3, conv3_row,
+                           conv_row, upconv_row,  short_row,  short3_row,  pool_row};
 const TileKernels kAvx2Tiles{"avx2",          Vec::kRows,        2 * Vec::kLanes, multiply, multiply_transposed,
                              winograd_source, winograd_gradient, winograd_result};
 const LossKernels kAvx2Losses{"avx2", dice_focal_run, dice_focal_gradient, exponentials_of_minus,

@@ -10,7 +10,7 @@ namespace {
 
 struct Vec {
   using T = __m512;
-  static constexpr int kLanes = 16, kTile = 24, kRows = 12, kShort = 8;
+  static constexpr int kLanes = 16, kTile = 24, kRows = 12, kShort = 8, kShort3 = 8;
   static T load(const float* p) { return _mm512_loadu_ps(p); }
   static void store(float* p, T v) { _mm512_storeu_ps(p, v); }
   static T broadcast(const float* p) { return _mm512_set1_ps(*p); }
@@ -33,8 +33,11 @@ struct Vec {
   static Wide lower(T v) { return half(v, 0); }
   static Wide upper(T v) { return half(v, 1); }
   static Wide widen(const float* p) { return _mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(p)); }
-  static Wide wide(const float* p) { return _mm512_maskz_cvtps_pd(0xff, _mm256_broadcast_ss(p)); }
+  static Wide wide_load(const double* p) { return _mm512_loadu_pd(p); }
+  static void wide_store(double* p, Wide v) { _mm512_storeu_pd(p, v); }
+  static Wide wide(const double* p) { return _mm512_set1_pd(*p); }
   static Wide wide_fma(Wide a, Wide b, Wide c) { return _mm512_fmadd_pd(a, b, c); }
+  static T narrow(Wide a) { return _mm512_castps256_ps512(_mm512_maskz_cvtpd_ps(0xff, a)); }
   static T narrow(Wide a, Wide b) {
     const __m256d lower = _mm256_castps_pd(_mm512_maskz_cvtpd_ps(0xff, a)),
                   upper = _mm256_castps_pd(_mm512_maskz_cvtpd_ps(0xff, b));
@@ -52,8 +55,8 @@ struct Vec {
 
 namespace furrow::cpu {
 
-const RowKernels kAvx512Rows{"avx512", Vec::kLanes, Vec::kTile, Vec::kShort, conv3_row,
-                             conv_row, upconv_row,  short_row,  pool_row};
+const RowKernels kAvx512Rows{"avx512", Vec::kLanes, Vec::kTile, Vec::kShort, Vec::kShort3, conv3_row,
+                             conv_row, upconv_row,  short_row,  short3_row,  pool_row};
 const TileKernels kAvx512Tiles{"avx512",        Vec::kRows,        2 * Vec::kLanes, multiply, multiply_transposed,
                                winograd_source, winograd_gradient, winograd_result};
 const LossKernels kAvx512Losses{"avx512", dice_focal_run, dice_focal_gradient, exponentials_of_minus,

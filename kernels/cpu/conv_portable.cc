@@ -11,7 +11,7 @@ struct Vec {
   typedef float T __attribute__((vector_size(16)));
   typedef float Loose __attribute__((vector_size(16), aligned(4), may_alias));  // at any address of a float
   typedef int Bits __attribute__((vector_size(16)));
-  static constexpr int kLanes = 4, kTile = 8, kRows = 6, kShort = 4;
+  static constexpr int kLanes = 4, kTile = 8, kRows = 6, kShort = 4, kShort3 = 4;
   static T load(const float* p) { return *reinterpret_cast<const Loose*>(p); }
   static void store(float* p, T v) { *reinterpret_cast<Loose*>(p) = v; }
   static T broadcast(const float* p) { return T{*p, *p, *p, *p}; }
@@ -28,9 +28,13 @@ struct Vec {
   static Wide lower(T v) { return Wide{v[0], v[1]}; }
   static Wide upper(T v) { return Wide{v[2], v[3]}; }
   static Wide widen(const float* p) { return Wide{p[0], p[1]}; }
-  static Wide wide(const float* p) { return Wide{*p, *p}; }
+  typedef double LooseWide __attribute__((vector_size(16), aligned(8), may_alias));
+  static Wide wide_load(const double* p) { return *reinterpret_cast<const LooseWide*>(p); }
+  static void wide_store(double* p, Wide v) { *reinterpret_cast<LooseWide*>(p) = v; }
+  static Wide wide(const double* p) { return Wide{*p, *p}; }
   static Wide wide_fma(Wide a, Wide b, Wide c) { return a * b + c; }
   static float rounded(double v) { return static_cast<float>(v); }
+  static T narrow(Wide a) { return T{rounded(a[0]), rounded(a[1]), 0, 0}; }
   static T narrow(Wide a, Wide b) { return T{rounded(a[0]), rounded(a[1]), rounded(b[0]), rounded(b[1])}; }
 };
 
@@ -44,8 +48,8 @@ struct Vec {
 
 namespace furrow::cpu {
 
-const RowKernels kPortableRows{"portable", Vec::kLanes, Vec::kTile, Vec::kShort, conv3_row,
-                               conv_row,   upconv_row,  short_row,  pool_row};
+const RowKernels kPortableRows{"portable", Vec::kLanes, Vec::kTile, Vec::kShort, Vec::kShort3, conv3_row,
+                               conv_row,   upconv_row,  short_row,  short3_row,  pool_row};
 const TileKernels kPortableTiles{"portable",          Vec::kRows,      2 * Vec::kLanes,   multiply,
                                  multiply_transposed, winograd_source, winograd_gradient, winograd_result};
 const LossKernels kPortableLosses{"portable", dice_focal_run, dice_focal_gradient, exponentials_of_minus,

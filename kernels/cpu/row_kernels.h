@@ -16,8 +16,8 @@ struct ConvSource {
 };
 
 // y[o][lane] = act(bias[lane] + sum of w * x[kh][first_column + o*stride + kw][ic]) for o < width, summed over source,
-// block, kh, ic, kw in this order by conv3 and over source, block, kh, kw, ic by conv and conv_short, always by the
-// same parts: the bits of a value depend on nothing but the inputs.
+// block, kh, kw, ic in this order by conv and over source, block, kh, ic, kw by the others, always by the same parts:
+// the bits of a value depend on nothing but the inputs.
 // w: [source][block][kh][ic][kw][16], `ic` running over the channels that exist.
 struct ConvRow {
   ConvSource source[2];
@@ -32,7 +32,7 @@ struct ConvRow {
   bool relu = false;
   int64_t lanes = 16;  // of the 16 per pixel of y, those that are channels; the rest may stay unwritten
   float* y = nullptr;
-  // conv_short alone:
+  // conv_short and conv3_short alone:
   int64_t y_pixel = 16;  // floats from one pixel of y to the next
   bool add_y = false;    // what y holds is a term of its sum
 };
@@ -53,13 +53,14 @@ struct RowKernels {
   const char* isa;                // "avx512"
   int lanes;                      // floats per register
   int conv_tile;                  // pixels per register tile of conv3 and conv
-  int short_tile;                 // and of conv_short
+  int short_tile, short3_tile;    // of conv_short, of conv3_short
   void (*conv3)(const ConvRow&);  // kernel_w 3, stride 1
   void (*conv)(const ConvRow&);   // any kernel width and stride
   void (*upconv)(const UpconvRow&);
   // Any kernel width and stride, by one chain in double that starts at bias (and y) and is rounded once: short sums
-  // (kernels/short_sums.h), terms in the order of conv. Its sources may have any number of lanes.
+  // (kernels/short_sums.h). Its sources may have any number of lanes.
   void (*conv_short)(const ConvRow&);
+  void (*conv3_short)(const ConvRow&);  // the same bits for kernel_w 3, all of it, stride 1 and sources of 4 lanes
   // y[o] = max(upper[2o], upper[2o+1], lower[2o], lower[2o+1]), NaN wins; pixels of `lanes` floats (4 or 16).
   void (*pool)(const float* upper, const float* lower, int64_t width, int64_t lanes, float* y);
 };
