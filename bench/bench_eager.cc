@@ -1,6 +1,7 @@
 // The eager operations of device `cpu` that no plan runs on their own: batch norm is folded into the convolution before
 // it, ReLU runs inside it, padding moves into the step before it, and the U-Net has no sum and ends with logits. Their
-// label says so; the row is what the operation costs alone, on dense NHWC tensors.
+// label says so; the row is what the operation costs alone, on dense NHWC tensors. Beside them, what a training step
+// runs and no other row shows alone: bilinear interpolation, and the gradients of that and of batch norm.
 //
 //   furrow_bench --benchmark_filter='eager/.*threads:1'
 #include <algorithm>
@@ -16,12 +17,14 @@ namespace furrow::bench {
 namespace {
 
 constexpr Shape kShape{1, 256, 256, 64};
-constexpr int64_t kPad = 1;  // pixels at the top and at the left
+constexpr Shape kHalf{1, 128, 128, 64};  // interpolated to kShape
+constexpr int64_t kPad = 1;              // pixels at the top and at the left
 
 // What every operation may read and write: two inputs, one value per channel four times, an output.
 struct Operands {
   Tensor a = cases::random_values(kShape, 1, DType::f32), b = cases::random_values(kShape, 2, DType::f32);
   Tensor gamma = channels(3), beta = channels(4), mean = channels(5), var = channels(6);
+  Tensor half = cases::random_values(kHalf, 7, DType::f32), dgamma = channels(8), dbeta = channels(9);
   Tensor y = Tensor(kShape), padded = Tensor({kShape.n, kShape.h + kPad, kShape.w + kPad, kShape.c});
 
   static Tensor channels(uint64_t seed) {
@@ -52,6 +55,14 @@ const EagerOp kOps[] = {
      [](cpu::CpuBackend& cpu, Operands& t) { cpu.add(t.a, t.b, t.y); }},
     {"pad", 0, 2, "eager, dense NHWC; plans fuse it into the step before it",
      [](cpu::CpuBackend& cpu, Operands& t) { cpu.pad(t.a, kPad, kPad, t.padded, Grad::overwrite); }},
+    {"upsample_bilinear", 7, 1.25, "eager, dense NHWC, from half the side; plans run it on blocked buffers",
+     [](cpu::CpuBackend& cpu, Operands& t) { cpu.upsample_bilinear(t.half, t.y); }},
+    {"upsample_bilinear_grad", 8, 1.25, "eager, dense NHWC, to half the side; training alone",
+     [](cpu::CpuBackend& cpu, Operands& t) { cpu.upsample_bilinear_grad(t.a, t.half, Grad::overwrite); }},
+    {"batch_norm_grad", 9, 5, "eager, dense NHWC; training alone",
+     [](cpu::CpuBackend& cpu, Operands& t) {
+       cpu.batch_norm_grad(t.a, t.gamma, t.mean, t.var, false, t.b, &t.y, &t.dgamma, &t.dbeta, Grad::overwrite);
+     }},
 };
 
 }  // namespace

@@ -11,7 +11,9 @@
 //
 // They cost twice as much or more, and hardly any of a network's work is short: its first layer (27 terms), heads of
 // few channels and what goes back through them, transposed convolutions from few channels, gradients of weights over
-// fewer than 49 positions.
+// fewer than 49 positions. So do bilinear interpolation, which waits for memory anyway, gradients of maxima, and batch
+// norm over few pixels; on the CUDA kernels interpolation and maxima add up in pairs of float32 instead
+// (kernels/cuda/compensated.h).
 #pragma once
 
 #include <cstdint>

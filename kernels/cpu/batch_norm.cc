@@ -1,8 +1,9 @@
 // Batch normalisation per channel: with given statistics, with those of the batch, and the gradient of both.
 //
-// Sums over n,h,w run in blocks of fixed size: 64 pixels in float32 while they are in the first cache, blocks in double
-// and in order, in tasks and then over tasks. So a tensor is read once for its statistics, and bits are the same for
-// any number of threads.
+// Sums over n,h,w run in blocks of fixed size: 64 pixels (of gradients, 32) in float32 while they are in the first
+// cache, blocks in double and in order, in tasks and then over tasks. So a tensor is read once for its statistics, and
+// bits are the same for any number of threads. Sums over fewer than 49 pixels (kernels/short_sums.h), and the gradients
+// that follow from them, are computed in double and rounded once.
 #include <algorithm>
 #include <cmath>
 
@@ -12,7 +13,7 @@
 namespace furrow::cpu {
 namespace {
 
-constexpr int64_t kBlockPixels = 64, kTaskPixels = 1024;
+constexpr int64_t kBlockPixels = 64, kGradBlockPixels = 32, kTaskPixels = 1024;
 
 const float* vector_of(const Tensor& t, int64_t channels) {
   require(t.shape() == Shape{1, 1, 1, channels}, "batch_norm: a vector of another length");
@@ -48,7 +49,8 @@ struct Moments {
   std::vector<double> mean, squares;
 };
 
-// Of one block: around its own mean as float32 rounds it, corrected by what the deviations from that add up to.
+// Of one block: around its own mean as Real rounds it, corrected by what the deviations from that add up to.
+template <class Real>
 class BlockMoments {
  public:
   explicit BlockMoments(int64_t channels)
@@ -59,15 +61,15 @@ class BlockMoments {
         mean_(centre_.size()),
         exact_(centre_.size()) {}
   void join_to(Moments& moments, const float* x, int64_t pixels) {
-    const auto count = static_cast<float>(pixels);
-    float *centre = centre_.data(), *sum = sum_.data(), *squares = squares_.data();
-    std::fill_n(centre, c_, 0.0f), std::fill_n(sum, c_, 0.0f), std::fill_n(squares, c_, 0.0f);
+    const auto count = static_cast<Real>(pixels);
+    Real *centre = centre_.data(), *sum = sum_.data(), *squares = squares_.data();
+    std::fill_n(centre, c_, Real{}), std::fill_n(sum, c_, Real{}), std::fill_n(squares, c_, Real{});
     for (int64_t p = 0; p < pixels; ++p)
-      for (int64_t c = 0; c < c_; ++c) centre[c] += x[p * c_ + c];
+      for (int64_t c = 0; c < c_; ++c) centre[c] += static_cast<Real>(x[p * c_ + c]);
     for (int64_t c = 0; c < c_; ++c) centre[c] /= count;
     for (int64_t p = 0; p < pixels; ++p)
       for (int64_t c = 0; c < c_; ++c) {
-        const float d = x[p * c_ + c] - centre[c];
+        const Real d = static_cast<Real>(x[p * c_ + c]) - centre[c];
         sum[c] += d;
         squares[c] += d * d;
       }
@@ -81,16 +83,17 @@ class BlockMoments {
 
  private:
   int64_t c_;
-  std::vector<float> centre_, sum_, squares_;
+  std::vector<Real> centre_, sum_, squares_;
   std::vector<double> mean_, exact_;
 };
 
+template <class Real>
 Moments moments_of(ThreadPool* pool, const Tensor& x) {
   const Shape& s = x.shape();
   const float* from = x.values<float>().data();
   std::vector<Moments> parts(static_cast<size_t>(ceil_div(s.pixels(), kTaskPixels)), Moments(s.c));
   split(pool, s, [&](int64_t task, int64_t begin, int64_t end) {
-    BlockMoments block(s.c);
+    BlockMoments<Real> block(s.c);
     for (int64_t p = begin; p < end; p += kBlockPixels)
       block.join_to(parts[static_cast<size_t>(task)], from + p * s.c, std::min(kBlockPixels, end - p));
   });
@@ -114,6 +117,7 @@ void normalise(ThreadPool* pool, const Tensor& x, const float* mean, const float
 struct GradientSums {
   std::vector<double> dy, dy_xh;
 };
+template <class Real>
 GradientSums gradient_sums(ThreadPool* pool, const Tensor& x, const float* mean, const float* rstd, const Tensor& dy) {
   const Shape& s = x.shape();
   const auto channels = static_cast<size_t>(s.c);
@@ -121,16 +125,17 @@ GradientSums gradient_sums(ThreadPool* pool, const Tensor& x, const float* mean,
   const int64_t tasks = ceil_div(s.pixels(), kTaskPixels);
   std::vector<double> parts(static_cast<size_t>(2 * tasks * s.c));
   split(pool, s, [&](int64_t task, int64_t begin, int64_t end) {
-    std::vector<float> block(2 * channels);
-    float *sum = block.data(), *product = sum + s.c;
+    std::vector<Real> block(2 * channels);
+    Real *sum = block.data(), *product = sum + s.c;
     double* part = parts.data() + 2 * task * s.c;
-    for (int64_t p = begin; p < end; p += kBlockPixels) {
-      std::ranges::fill(block, 0.0f);
-      for (int64_t q = p; q < std::min(p + kBlockPixels, end); ++q)
+    for (int64_t p = begin; p < end; p += kGradBlockPixels) {
+      std::ranges::fill(block, Real{});
+      for (int64_t q = p; q < std::min(p + kGradBlockPixels, end); ++q)
         for (int64_t c = 0; c < s.c; ++c) {
-          const float d = gradient[q * s.c + c];
+          const auto d = static_cast<Real>(gradient[q * s.c + c]);
+          const Real distance = static_cast<Real>(from[q * s.c + c]) - static_cast<Real>(mean[c]);
           sum[c] += d;
-          product[c] += d * ((from[q * s.c + c] - mean[c]) * rstd[c]);
+          product[c] += d * (distance * static_cast<Real>(rstd[c]));
         }
       for (int64_t c = 0; c < 2 * s.c; ++c) part[c] += static_cast<double>(sum[c]);
     }
@@ -142,6 +147,43 @@ GradientSums gradient_sums(ThreadPool* pool, const Tensor& x, const float* mean,
       sums.dy_xh[c] += parts[(2 * task + 1) * channels + c];
     }
   return sums;
+}
+
+// dx = scale * ((dy - level) - (x - mean) * slope): the formula with what does not depend on the pixel taken out.
+template <class Real>
+void gradient_of_x(ThreadPool* pool, const Tensor& x, const float* gamma, const float* mean, const float* rstd,
+                   bool fixed_stats, const GradientSums& sums, double M, const Tensor& dy, Tensor& dx, Grad mode) {
+  const Shape& s = x.shape();
+  const auto channels = static_cast<size_t>(s.c);
+  std::vector<Real> scale(channels), level(channels), slope(channels), centre(mean, mean + channels);
+  for (size_t c = 0; c < channels; ++c) {
+    const auto r = static_cast<double>(rstd[c]);
+    scale[c] = static_cast<Real>(static_cast<double>(gamma[c]) * r);
+    level[c] = fixed_stats ? 0 : static_cast<Real>(sums.dy[c] / M);
+    slope[c] = fixed_stats ? 0 : static_cast<Real>(r * sums.dy_xh[c] / M);
+  }
+  const float *from = x.values<float>().data(), *gradient = dy.values<float>().data();
+  float* to = dx.values<float>().data();
+  split(pool, s, [&](int64_t, int64_t begin, int64_t end) {
+    const Real *a = scale.data(), *b = level.data(), *k = slope.data(), *mu = centre.data();
+    for (int64_t p = begin; p < end; ++p) {
+      const float *value = from + p * s.c, *g = gradient + p * s.c;
+      float* own = to + p * s.c;
+      const auto all = [&](auto result, auto keep) {
+        for (int64_t c = 0; c < s.c; ++c) keep(own[c], result(c));
+      };
+      const auto put = [](float& at, Real v) { at = static_cast<float>(v); };
+      const auto add = [](float& at, Real v) { at = static_cast<float>(static_cast<Real>(at) + v); };
+      const auto alone = [&](int64_t c) { return a[c] * static_cast<Real>(g[c]); };
+      const auto centred = [&](int64_t c) {
+        return a[c] * ((static_cast<Real>(g[c]) - b[c]) - (static_cast<Real>(value[c]) - mu[c]) * k[c]);
+      };
+      if (fixed_stats)
+        mode == Grad::overwrite ? all(alone, put) : all(alone, add);
+      else
+        mode == Grad::overwrite ? all(centred, put) : all(centred, add);
+    }
+  });
 }
 
 }  // namespace
@@ -166,7 +208,7 @@ void CpuBackend::batch_norm_train(const Tensor& x, const Tensor& gamma, const Te
           "batch_norm_train: one running statistic alone");
   const float* factor = vector_of(gamma, s.c);
   float *mean = vector_of(saved_mean, s.c), *rstd = vector_of(saved_rstd, s.c);
-  Moments moments = moments_of(pool_, x);
+  Moments moments = is_short_sum(s.pixels()) ? moments_of<double>(pool_, x) : moments_of<float>(pool_, x);
   if (options.shared.peers != nullptr) share_moments(options.shared, moments.count, moments.mean, moments.squares);
   const double M = moments.count;
   require(M > 1, "batch_norm_train: one value per channel has no variance");
@@ -198,39 +240,21 @@ void CpuBackend::batch_norm_grad_of(const Shared& shared, const Tensor& x, const
   const float *factor = vector_of(gamma, s.c), *mu = vector_of(mean, s.c), *r = vector_of(rstd, s.c);
   const auto channels = static_cast<size_t>(s.c);
   GradientSums sums{std::vector<double>(channels), std::vector<double>(channels)};
-  if (!fixed_stats || dgamma != nullptr || dbeta != nullptr) sums = gradient_sums(pool_, x, mu, r, dy);
-  for (size_t c = 0; c < channels; ++c) {
-    if (dgamma != nullptr) store(vector_of(*dgamma, s.c)[c], static_cast<float>(sums.dy_xh[c]), mode);
-    if (dbeta != nullptr) store(vector_of(*dbeta, s.c)[c], static_cast<float>(sums.dy[c]), mode);
-  }
+  const bool in_double = is_short_sum(s.pixels());
+  if (!fixed_stats || dgamma != nullptr || dbeta != nullptr)
+    sums = (in_double ? gradient_sums<double> : gradient_sums<float>)(pool_, x, mu, r, dy);
+  const auto store_sums = [&](const std::vector<double>& from, Tensor* to) {
+    if (to == nullptr) return;
+    float* at = vector_of(*to, s.c);
+    for (size_t c = 0; c < channels; ++c)
+      at[c] = static_cast<float>(mode == Grad::accumulate ? static_cast<double>(at[c]) + from[c] : from[c]);
+  };
+  store_sums(sums.dy_xh, dgamma), store_sums(sums.dy, dbeta);
   if (shared.peers != nullptr) M = share_sums(shared, M, sums.dy, sums.dy_xh);
   if (dx == nullptr) return;
   if (shared.absent) fixed_stats = true;
-
-  // dx = scale * ((dy - level) - (x - mean) * slope): the formula with what does not depend on the pixel taken out.
-  std::vector<float> scale(channels), level(channels), slope(channels);
-  for (size_t c = 0; c < channels; ++c) {
-    const auto rc = static_cast<double>(r[c]);
-    scale[c] = static_cast<float>(static_cast<double>(factor[c]) * rc);
-    level[c] = fixed_stats ? 0 : static_cast<float>(sums.dy[c] / M);
-    slope[c] = fixed_stats ? 0 : static_cast<float>(rc * sums.dy_xh[c] / M);
-  }
-  const float *from = x.values<float>().data(), *gradient = dy.values<float>().data();
-  float* to = dx->values<float>().data();
-  split(pool_, s, [&](int64_t, int64_t begin, int64_t end) {
-    const float *a = scale.data(), *b = level.data(), *k = slope.data();
-    for (int64_t p = begin; p < end; ++p) {
-      const int64_t at = p * s.c;
-      if (fixed_stats)
-        for (int64_t c = 0; c < s.c; ++c) store(to[at + c], a[c] * gradient[at + c], mode);
-      else if (mode == Grad::overwrite)
-        for (int64_t c = 0; c < s.c; ++c)
-          to[at + c] = a[c] * ((gradient[at + c] - b[c]) - (from[at + c] - mu[c]) * k[c]);
-      else
-        for (int64_t c = 0; c < s.c; ++c)
-          to[at + c] += a[c] * ((gradient[at + c] - b[c]) - (from[at + c] - mu[c]) * k[c]);
-    }
-  });
+  (in_double ? gradient_of_x<double> : gradient_of_x<float>)(pool_, x, factor, mu, r, fixed_stats, sums, M, dy, *dx,
+                                                             mode);
 }
 
 void CpuBackend::batch_norm_grad(const Tensor& x, const Tensor& gamma, const Tensor& mean, const Tensor& rstd,

@@ -49,7 +49,7 @@ struct Vec {
 namespace furrow::cpu {
 
 const RowKernels kPortableRows{"portable", Vec::kLanes, Vec::kTile, Vec::kShort, Vec::kShort3, conv3_row,
-                               conv_row,   upconv_row,  short_row,  short3_row,  pool_row};
+                               conv_row,   upconv_row,  short_row,  short3_row,  pool_row,     mix_row};
 const TileKernels kPortableTiles{"portable",          Vec::kRows,      2 * Vec::kLanes,   multiply,
                                  multiply_transposed, winograd_source, winograd_gradient, winograd_result};
 const LossKernels kPortableLosses{"portable", dice_focal_run, dice_focal_gradient, exponentials_of_minus,

@@ -10,8 +10,9 @@
 // 12, g++ spills). Source for register tiling of direct convolution in a blocked layout: Georganas et al. 2018,
 // arXiv:1808.05567.
 //
-// A sum goes by parts of `part` terms or a kernel row more, each from 0 in a register; a part that is complete joins
-// those before it, and the bias, on the stack: two short sums round less than a chain.
+// A sum goes by parts of `part` terms or a few more (up to a kernel row of three taps, or the channels of a tap), each
+// from 0 in a register; a part that is complete joins those before it, and the bias, on the stack: two short sums round
+// less than a chain.
 //
 // Vec: T (register), kLanes, kTile, kRows (tile_rows.h), load, store, broadcast, fma(a, b, c) = a*b + c, add, sub,
 // zero, relu (NaN stays), max (NaN wins); Wide, lower, upper (loss_rows.h).
@@ -102,7 +103,7 @@ FURROW_INLINE const float* reduce(Sums<N>& sums, const ConvRow& r, const ConvSou
     for (int64_t kh = r.kh_begin; kh < r.kh_end; ++kh) {
       const float* x = block + (kh - r.kh_begin) * s.row_stride;
       const float* wk = w + kh * channels * taps;
-      for (int64_t kw = r.kw_begin; kw < r.kw_end; ++kw)
+      for (int64_t kw = r.kw_begin; kw < r.kw_end; ++kw) {
         for (int64_t ic = 0; ic < channels; ++ic) {
           const T weight = Vec::load(wk + ic * taps + kw * kBlock);
           const float* pixel = x + (kw - r.kw_begin) * kLanesX + ic;
@@ -110,7 +111,8 @@ FURROW_INLINE const float* reduce(Sums<N>& sums, const ConvRow& r, const ConvSou
           for (int j = 0; j < N; ++j)
             sums.part[j] = Vec::fma(Vec::broadcast(pixel + j * kStride * kLanesX), weight, sums.part[j]);
         }
-      advance(sums, (r.kw_end - r.kw_begin) * channels, r.part);
+        advance(sums, channels, r.part);
+      }
     }
     w += r.kernel_h * channels * taps;
   }

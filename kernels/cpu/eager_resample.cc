@@ -1,6 +1,8 @@
 // Operations that move pixels of dense tensors: 2x2 maximum, bilinear resize, padding; and their gradients.
 #include <algorithm>
+#include <vector>
 
+#include "kernels/cpu/bilinear.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/panels.h"
 
@@ -32,30 +34,38 @@ void spread_maximum(const float* const (&x)[4], const float* dy, float* const (&
   }
 }
 
-// Between which two source lines output line `o` lies, and how far towards the second: whole numbers, then one
-// rounding.
-struct Between {
-  int64_t low, high;
-  float fraction;
+// Which source pixels each pixel of a row mixes.
+struct Columns {
+  std::vector<MixColumn> all;
+  std::vector<int64_t> first{0};
 };
-Between between(int64_t o, int64_t in_size, int64_t out_size) {
-  if (out_size == 1) return {0, 0, 0};
-  const int64_t scaled = o * (in_size - 1), step = out_size - 1, low = scaled / step;
-  return {low, std::min(low + 1, in_size - 1),
-          static_cast<float>(static_cast<double>(scaled % step) / static_cast<double>(step))};
+Columns columns_of(int64_t in, int64_t out) {
+  Columns columns;
+  for (int64_t o = 0; o < out; ++o) {
+    const Between at = between(o, in, out);
+    columns.all.push_back({at.low, 1 - at.fraction}), columns.all.push_back({at.high, at.fraction});
+    columns.first.push_back(2 * o + 2);
+  }
+  return columns;
 }
-std::vector<Between> line_of_betweens(int64_t in_size, int64_t out_size) {
-  std::vector<Between> line(static_cast<size_t>(out_size));
-  for (int64_t o = 0; o < out_size; ++o) line[static_cast<size_t>(o)] = between(o, in_size, out_size);
-  return line;
+// The other way: the outputs that each source pixel is mixed into, and its weight there. Those that touch it with no
+// weight count too, as 0 * infinity is NaN.
+Columns takers_of(int64_t in, int64_t out) {
+  Columns takers;
+  for (int64_t i = 0, begin = 0; i < in; ++i) {
+    while (begin < out && between(begin, in, out).high < i) ++begin;
+    for (int64_t o = begin; o < out; ++o) {
+      const Between at = between(o, in, out);
+      if (at.low > i) break;  // at.high is at.low + 1 at most
+      takers.all.push_back({o, (at.low == i ? 1 - at.fraction : 0) + (at.high == i ? at.fraction : 0)});
+    }
+    takers.first.push_back(static_cast<int64_t>(takers.all.size()));
+  }
+  return takers;
 }
 
 void check_upsample(const Shape& x, const Shape& y) {
   require(x.n == y.n && x.c == y.c && x.h > 0 && x.w > 0 && y.h > 0 && y.w > 0, "upsample_bilinear: shapes");
-}
-
-void add_scaled(float factor, const float* from, float* to, int64_t channels) {
-  for (int64_t c = 0; c < channels; ++c) to[c] += factor * from[c];
 }
 
 }  // namespace
@@ -106,48 +116,49 @@ void CpuBackend::max_pool2x2_grad(const Tensor& x, const Tensor& dy, Tensor& dx,
 void CpuBackend::upsample_bilinear(const Tensor& x, Tensor& y) {
   const Shape &s = x.shape(), &t = y.shape();
   check_upsample(s, t);
-  const std::vector<Between> columns = line_of_betweens(s.w, t.w);
+  const Columns columns = columns_of(s.w, t.w);
   const float* from = in(x);
   float* to = out(y);
   for_tasks(pool_, t.n * t.h, [&](int64_t task, int) {
-    const int64_t n = task / t.h;
-    const Between h = between(task % t.h, s.h, t.h);
-    const float *upper = from + (n * s.h + h.low) * s.w * s.c, *lower = from + (n * s.h + h.high) * s.w * s.c;
-    const float bottom = h.fraction, top = 1 - bottom;
-    for (int64_t w = 0; w < t.w; ++w) {
-      const Between& at = columns[static_cast<size_t>(w)];
-      const float *a = upper + at.low * s.c, *b = upper + at.high * s.c, *c = lower + at.low * s.c,
-                  *d = lower + at.high * s.c;
-      const float right = at.fraction, left = 1 - right;
-      float* into = to + (task * t.w + w) * s.c;
-      for (int64_t i = 0; i < s.c; ++i)
-        into[i] = top * (left * a[i] + right * b[i]) + bottom * (left * c[i] + right * d[i]);
-    }
+    const Between at = between(task % t.h, s.h, t.h);
+    const float* image = from + task / t.h * s.h * s.w * s.c;
+    const MixSource rows[] = {{image + at.low * s.w * s.c, 1 - at.fraction},
+                              {image + at.high * s.w * s.c, at.fraction}};
+    machine_.rows->mix({.rows = rows,
+                        .row_count = 2,
+                        .columns = columns.all.data(),
+                        .first = columns.first.data(),
+                        .width = t.w,
+                        .channels = s.c,
+                        .pixel = s.c,
+                        .y = to + task * t.w * s.c});
   });
 }
 
-// A task owns one row of dx and adds, in order, what every row of dy mixed from it sends back.
+// A task owns one row of dx; a pixel of it adds, in order, what every pixel of dy that mixed it in sends back.
 void CpuBackend::upsample_bilinear_grad(const Tensor& dy, Tensor& dx, Grad mode) {
   const Shape &s = dx.shape(), &t = dy.shape();
   check_upsample(s, t);
-  const std::vector<Between> rows = line_of_betweens(s.h, t.h), columns = line_of_betweens(s.w, t.w);
+  const Columns columns = takers_of(s.w, t.w), lines = takers_of(s.h, t.h);
   const float* from = in(dy);
   float* to = out(dx);
   for_tasks(pool_, s.n * s.h, [&](int64_t task, int) {
-    const int64_t n = task / s.h, h = task % s.h;
-    float* into = to + task * s.w * s.c;
-    if (mode == Grad::overwrite) std::fill_n(into, s.w * s.c, 0.0f);
-    for (int64_t oh = 0; oh < t.h; ++oh) {
-      const Between& row = rows[static_cast<size_t>(oh)];
-      const float weight = (row.low == h ? 1 - row.fraction : 0) + (row.high == h ? row.fraction : 0);
-      if (row.low != h && row.high != h) continue;
-      for (int64_t ow = 0; ow < t.w; ++ow) {
-        const Between& column = columns[static_cast<size_t>(ow)];
-        const float* gradient = from + ((n * t.h + oh) * t.w + ow) * s.c;
-        add_scaled(weight * (1 - column.fraction), gradient, into + column.low * s.c, s.c);
-        add_scaled(weight * column.fraction, gradient, into + column.high * s.c, s.c);
-      }
+    const float* image = from + task / s.h * t.h * t.w * s.c;
+    std::vector<MixSource> rows;
+    const auto h = static_cast<size_t>(task % s.h);
+    for (int64_t i = lines.first[h]; i < lines.first[h + 1]; ++i) {
+      const MixColumn& line = lines.all[static_cast<size_t>(i)];
+      rows.push_back({image + line.at * t.w * s.c, line.weight});
     }
+    machine_.rows->mix({.rows = rows.data(),
+                        .row_count = static_cast<int64_t>(rows.size()),
+                        .columns = columns.all.data(),
+                        .first = columns.first.data(),
+                        .width = s.w,
+                        .channels = s.c,
+                        .pixel = s.c,
+                        .add_y = mode == Grad::accumulate,
+                        .y = to + task * s.w * s.c});
   });
 }
 

@@ -1,4 +1,5 @@
-// The remaining inner loops: transposed convolution and pooling. Included after conv_rows.h, under its rules.
+// The remaining inner loops: transposed convolution, pooling and interpolation. Included after conv_rows.h, under its
+// rules.
 #pragma once
 
 #include "kernels/cpu/conv_rows.h"
@@ -68,6 +69,34 @@ void pool_row(const float* upper, const float* lower, int64_t width, int64_t lan
               below = Vec::max(Vec::load(l), Vec::load(l + lanes));
       Vec::store(y + o * lanes + i, Vec::max(above, below));
     }
+}
+
+// Products are rounded before they are added, on every instruction set: a fused one would give other bits, now and
+// then.
+void mix_row(const MixRow& r) {
+  for (int64_t o = 0; o < r.width; ++o) {
+    float* y = r.y + o * r.pixel;
+    const MixColumn *begin = r.columns + r.first[o], *end = r.columns + r.first[o + 1];
+    int64_t c = 0;
+    for (; c + Vec::kLanes <= r.channels; c += Vec::kLanes) {
+      Vec::Wide lower = {}, upper = {};
+      if (r.add_y) lower = Vec::widen(y + c), upper = Vec::widen(y + c + Vec::kLanes / 2);
+      for (const MixSource* row = r.rows; row < r.rows + r.row_count; ++row)
+        for (const MixColumn* column = begin; column < end; ++column) {
+          const float* x = row->x + column->at * r.pixel + c;
+          const double weight = row->weight * column->weight;
+          lower += Vec::widen(x) * weight, upper += Vec::widen(x + Vec::kLanes / 2) * weight;
+        }
+      Vec::store(y + c, Vec::narrow(lower, upper));
+    }
+    for (; c < r.channels; ++c) {
+      double sum = r.add_y ? static_cast<double>(y[c]) : 0;
+      for (const MixSource* row = r.rows; row < r.rows + r.row_count; ++row)
+        for (const MixColumn* column = begin; column < end; ++column)
+          sum += static_cast<double>(row->x[column->at * r.pixel + c]) * (row->weight * column->weight);
+      y[c] = static_cast<float>(sum);
+    }
+  }
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // 3x3 maximum every two pixels, the picture padded by one: eager, its gradient, and the planned step.
 #include <algorithm>
+#include <vector>
 
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/more_steps.h"
@@ -50,28 +51,43 @@ void CpuBackend::max_pool3x3(const Tensor& x, Tensor& y) {
   });
 }
 
-// A task owns an image: windows share pixels. dy goes to the first maximum of a window, or to its last NaN.
+// A task owns an image: windows share pixels. dy goes to the first maximum of a window, or to its last NaN. Sums of up
+// to four go in double, in the three rows that a row of windows meets, and are rounded once (kernels/short_sums.h).
 void CpuBackend::max_pool3x3_grad(const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode) {
   const Shape &s = x.shape(), &t = dy.shape();
   require(t == pooled(s) && dx.shape() == s, "max_pool3x3_grad: shapes");
   const float *value = in(x), *gradient = in(dy);
   float* to = out(dx);
+  const int64_t line = s.w * s.c;
   for_tasks(pool_, t.n, [&](int64_t n, int) {
-    const int64_t image = n * s.h * s.w * s.c;
-    if (mode == Grad::overwrite) std::fill_n(to + image, s.h * s.w * s.c, 0.0f);
-    for (int64_t oh = 0; oh < t.h; ++oh)
+    const float* image = value + n * s.h * line;
+    float* result = to + n * s.h * line;
+    std::vector<double> sums(static_cast<size_t>(3 * line));
+    const auto row = [&](int64_t h) { return sums.data() + h % 3 * line; };
+    const auto close = [&](int64_t h) {
+      for (int64_t i = 0; i < line; ++i) result[h * line + i] = static_cast<float>(row(h)[i]);
+    };
+    for (int64_t oh = 0; oh < t.h; ++oh) {
+      const Span rows = window(oh, s.h);
+      for (int64_t h = 2 * oh; h < rows.end; ++h)  // the row before those is open
+        for (int64_t i = 0; i < line; ++i)
+          row(h)[i] = mode == Grad::overwrite ? 0 : static_cast<double>(result[h * line + i]);
       for (int64_t ow = 0; ow < t.w; ++ow) {
-        const Span rows = window(oh, s.h), columns = window(ow, s.w);
+        const Span columns = window(ow, s.w);
         for (int64_t c = 0; c < s.c; ++c) {
-          int64_t best = image + (rows.begin * s.w + columns.begin) * s.c + c;
+          float largest = image[rows.begin * line + columns.begin * s.c + c];
+          double* best = row(rows.begin) + columns.begin * s.c + c;
           for (int64_t h = rows.begin; h < rows.end; ++h)
             for (int64_t w = columns.begin; w < columns.end; ++w) {
-              const int64_t at = image + (h * s.w + w) * s.c + c;
-              if (value[at] > value[best] || value[at] != value[at]) best = at;
+              const float here = image[h * line + w * s.c + c];
+              if (here > largest || here != here) largest = here, best = row(h) + w * s.c + c;
             }
-          to[best] += gradient[((n * t.h + oh) * t.w + ow) * s.c + c];
+          *best += static_cast<double>(gradient[((n * t.h + oh) * t.w + ow) * s.c + c]);
         }
       }
+      for (int64_t h = rows.begin; h <= 2 * oh; ++h) close(h);
+    }
+    if (s.h % 2 == 0 && s.h > 0) close(s.h - 1);
   });
 }
 

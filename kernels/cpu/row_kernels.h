@@ -49,6 +49,28 @@ struct UpconvRow {
   float* y = nullptr;
 };
 
+// One row of weighted means of pixels, or of what such means send back: y[o][c] = [y[o][c] +] sum over `rows` and over
+// columns[first[o]] .. columns[first[o + 1]] of row.weight * column.weight * row.x[column.at][c], for o < width and c <
+// channels. In double, rounded once (kernels/short_sums.h), with the same bits on every instruction set.
+struct MixColumn {
+  int64_t at;
+  double weight;
+};
+struct MixSource {
+  const float* x;  // pixel 0 of the row
+  double weight;
+};
+struct MixRow {
+  const MixSource* rows = nullptr;
+  int64_t row_count = 0;
+  const MixColumn* columns = nullptr;
+  const int64_t* first = nullptr;  // width + 1 numbers
+  int64_t width = 0, channels = 0;
+  int64_t pixel = 0;   // floats from one pixel to the next, of x and of y
+  bool add_y = false;  // what y holds is a term of its sum
+  float* y = nullptr;
+};
+
 struct RowKernels {
   const char* isa;                // "avx512"
   int lanes;                      // floats per register
@@ -63,6 +85,7 @@ struct RowKernels {
   void (*conv3_short)(const ConvRow&);  // the same bits for kernel_w 3, all of it, stride 1 and sources of 4 lanes
   // y[o] = max(upper[2o], upper[2o+1], lower[2o], lower[2o+1]), NaN wins; pixels of `lanes` floats (4 or 16).
   void (*pool)(const float* upper, const float* lower, int64_t width, int64_t lanes, float* y);
+  void (*mix)(const MixRow&);
 };
 
 extern const RowKernels kPortableRows;

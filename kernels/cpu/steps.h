@@ -66,13 +66,12 @@ inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Terms of a sum of K products that stay in one register; parts are added up after. One chain of float32 additions was
 // measured to err by up to 1.6 times 4e-8 * sqrt(K) of the largest result, the project's bound
-// (tests/kernels/compare.h); two of half the length keep it. Up to 48 terms are one chain, which are Winograd's, where
-// a result is made of many, and the last of many parts: other short sums go in double (kernels/short_sums.h). Ending
-// parts later than at 128 saves nothing.
+// (tests/kernels/compare.h), and of halves a few in millions err by more than it; with fifths there is room
+// (docs/accuracy.md). Up to 48 terms are one chain, which are Winograd's, where a result is made of many, and the last
+// of many parts: other short sums go in double (kernels/short_sums.h). Ending parts later than at 128 saves nothing.
 inline int64_t part_of(int64_t K) {
-  return is_short_sum(K)
-             ? kShortSum - 1
-             : std::min<int64_t>(ceil_div(ceil_div(K, 2), BlockedLayout::kWide) * BlockedLayout::kWide, 128);
+  constexpr int64_t kBlock = BlockedLayout::kWide;
+  return is_short_sum(K) ? kShortSum - 1 : std::min<int64_t>(ceil_div(ceil_div(K, 5), kBlock) * kBlock, 128);
 }
 inline float* floats(std::byte* data) { return reinterpret_cast<float*>(data); }
 inline const float* floats(const Placed& p) { return reinterpret_cast<const float*>(p.data); }

@@ -72,6 +72,35 @@ struct StatsResults {
   double eps, momentum;
 };
 
+// Writes the statistics of a channel and moves its running ones.
+SIMT_DEVICE void write_stats(const StatsResults& to, int64_t channel, double count, double mean, double m2) {
+  to.mean[channel] = static_cast<float>(mean);
+  to.rstd[channel] = static_cast<float>(1 / sqrt(m2 / count + to.eps));
+  if (to.running_mean == nullptr) return;
+  to.running_mean[channel] =
+      static_cast<float>((1 - to.momentum) * static_cast<double>(to.running_mean[channel]) + to.momentum * mean);
+  to.running_var[channel] = static_cast<float>((1 - to.momentum) * static_cast<double>(to.running_var[channel]) +
+                                               to.momentum * (m2 / (count - 1)));
+}
+
+// Statistics of fewer than 49 pixels (kernels/short_sums.h): in float64, around the mean, each rounded once. Grid: one
+// thread per channel.
+template <class T>
+__global__ void __launch_bounds__(kPixelThreads) short_stats_kernel(View<const T> x, StatsResults to) {
+  const int channel = static_cast<int>(blockIdx.x * kPixelThreads + threadIdx.x);
+  if (channel >= x.c) return;
+  const auto at = [&](int64_t pixel) { return static_cast<double>(to_float(*x.at(pixel, channel))); };
+  const double count = static_cast<double>(x.pixels());
+  double mean = 0, m2 = 0;
+  for (int64_t pixel = 0; pixel < x.pixels(); ++pixel) mean += at(pixel);
+  mean /= count;
+  for (int64_t pixel = 0; pixel < x.pixels(); ++pixel) {
+    const double distance = at(pixel) - mean;
+    m2 += distance * distance;
+  }
+  write_stats(to, channel, count, mean, m2);
+}
+
 // Stage 2: merges the chunks of a channel in float64, writes mean and rstd and moves the running statistics. Block 32
 // channels x 8 rows; row r merges chunks r, r+8, ..., then row 0 all rows in order. 6 KB shared.
 template <class T>
@@ -96,13 +125,7 @@ __global__ void __launch_bounds__(kFinishChannels* kFinishRows, 2)
   for (int row = 1; row < kFinishRows; ++row)
     all.merge({counts[row][threadIdx.x], means[row][threadIdx.x], m2s[row][threadIdx.x]});
   const double mean = all.mean + static_cast<double>(to_float(*x.at(0, static_cast<int>(channel))));
-  to.mean[channel] = static_cast<float>(mean);
-  to.rstd[channel] = static_cast<float>(1 / sqrt(all.m2 / all.count + to.eps));
-  if (to.running_mean == nullptr) return;
-  to.running_mean[channel] =
-      static_cast<float>((1 - to.momentum) * static_cast<double>(to.running_mean[channel]) + to.momentum * mean);
-  to.running_var[channel] = static_cast<float>((1 - to.momentum) * static_cast<double>(to.running_var[channel]) +
-                                               to.momentum * (all.m2 / (all.count - 1)));
+  write_stats(to, channel, all.count, mean, all.m2);
 }
 
 // y = relu?(gamma * (x - mean) * rstd + beta). Reads x, writes y. Grid x over groups of kApplyPixels * blockDim.y
@@ -135,11 +158,15 @@ void stats(gpu::Stream stream, const gpu::BatchNormStatsArgs& a) {
   with_lanes({a.x}, [&](auto zero, auto lanes) {
     using T = decltype(zero);
     constexpr int V = decltype(lanes)::value;
+    const StatsResults to{a.mean, a.rstd, a.running_mean, a.running_var, a.eps, a.momentum};
+    if (is_short_sum(M)) {
+      LAUNCH(stream, dim3(channel_blocks(a.x.c)), dim3(kPixelThreads), 0, short_stats_kernel<T>, view<T>(a.x), to);
+      return;
+    }
     const Launch launch = over_channels(chunks, a.x.c, V);
     LAUNCH(stream, launch.grid, launch.block, 0, (stats_kernel<T, V>), view<T>(a.x), chunk, a.workspace);
     LAUNCH(stream, dim3(finish_blocks(a.x.c)), dim3(kFinishChannels, kFinishRows), 0, stats_finish_kernel<T>,
-           view<T>(a.x), chunk, static_cast<int>(chunks), a.workspace,
-           StatsResults{a.mean, a.rstd, a.running_mean, a.running_var, a.eps, a.momentum});
+           view<T>(a.x), chunk, static_cast<int>(chunks), a.workspace, to);
   });
 }
 

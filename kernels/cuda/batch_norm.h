@@ -2,7 +2,8 @@
 //
 // Images of one call have one type (f32, f16, bf16); parameters, statistics and sums are float32 vectors of c values.
 // M = n*h*w pixels. Reductions run in two stages over chunks of pixels, whose number depends on the shape alone: the
-// same bits in every run of one build on one device.
+// same bits in every run of one build on one device. Over fewer than 49 pixels (kernels/short_sums.h), statistics and
+// gradients are computed in float64 by one thread per channel, and each result is rounded once.
 #pragma once
 
 #include <cstddef>
@@ -69,6 +70,7 @@ struct BatchNormGradArgs {
   float* workspace = nullptr;  // of reduce: batch_norm_workspace(M, c) bytes
   Image dx;                    // of apply; may be the image of dy
   bool fixed_stats = false, accumulate_dx = false;
+  bool shared_sums = false;  // of apply: sums are not those of these pixels alone
 };
 
 struct BatchNormKernels {

@@ -64,6 +64,49 @@ struct GradResults {
   bool accumulate;
 };
 
+// The sums of a channel, `product` still without rstd.
+SIMT_DEVICE void write_sums(const GradResults& to, int64_t channel, int64_t c, double sum, double product, float rstd) {
+  product *= static_cast<double>(rstd);
+  to.sums[channel] = static_cast<float>(sum);
+  to.sums[c + channel] = static_cast<float>(product);
+  if (to.dbeta != nullptr)
+    to.dbeta[channel] = static_cast<float>(to.accumulate ? static_cast<double>(to.dbeta[channel]) + sum : sum);
+  if (to.dgamma != nullptr)
+    to.dgamma[channel] =
+        static_cast<float>(to.accumulate ? static_cast<double>(to.dgamma[channel]) + product : product);
+}
+
+// Both sums of a channel over fewer than 49 pixels, in float64; `product` still without rstd.
+struct ShortSums {
+  double sum, product;
+};
+template <class T>
+SIMT_DEVICE ShortSums short_sums(const View<const T>& x, const View<const T>& dy, const View<const T>& y,
+                                 const Own<1>& own, gpu::ReluMask mask, int channel) {
+  ShortSums sums{0, 0};
+  for (int64_t pixel = 0; pixel < x.pixels(); ++pixel) {
+    float value[1], gradient[1];
+    load_channels<1>(x, pixel, channel, value);
+    load_masked<1>(dy, y, mask, own, value, pixel, channel, gradient);
+    const double d = static_cast<double>(gradient[0]);
+    sums.sum += d;
+    sums.product += d * (static_cast<double>(value[0]) - static_cast<double>(own.mean[0]));
+  }
+  return sums;
+}
+
+// Grid: one thread per channel.
+template <class T>
+__global__ void __launch_bounds__(kPixelThreads)
+    short_grad_sums_kernel(View<const T> x, View<const T> dy, View<const T> y, Vectors vectors, gpu::ReluMask mask,
+                           GradResults to) {
+  const int channel = static_cast<int>(blockIdx.x * kPixelThreads + threadIdx.x);
+  if (channel >= x.c) return;
+  const Own<1> own(vectors, channel, x.c);
+  const ShortSums sums = short_sums(x, dy, y, own, mask, channel);
+  write_sums(to, channel, x.c, sums.sum, sums.product, own.rstd[0]);
+}
+
 // Stage 2: adds the chunks of a channel in float64, in the order of stats_finish_kernel. 4 KB shared.
 __global__ void __launch_bounds__(kFinishChannels* kFinishRows)
     grad_finish_kernel(int64_t c, int chunks, const float* __restrict__ workspace, Vectors vectors, GradResults to) {
@@ -84,14 +127,40 @@ __global__ void __launch_bounds__(kFinishChannels* kFinishRows)
     product += sums[1][row][threadIdx.x];
   }
   const Own<1> own(vectors, static_cast<int>(channel), static_cast<int>(c));
-  product *= static_cast<double>(own.rstd[0]);
-  to.sums[channel] = static_cast<float>(sum);
-  to.sums[c + channel] = static_cast<float>(product);
-  if (to.dbeta != nullptr)
-    to.dbeta[channel] = static_cast<float>(to.accumulate ? static_cast<double>(to.dbeta[channel]) + sum : sum);
-  if (to.dgamma != nullptr)
-    to.dgamma[channel] =
-        static_cast<float>(to.accumulate ? static_cast<double>(to.dgamma[channel]) + product : product);
+  write_sums(to, channel, c, sum, product, own.rstd[0]);
+}
+
+// dx of fewer than 49 pixels, pads included: in float64, from sums computed anew, as those at hand are rounded; unless
+// they are `shared`. Grid: one thread per channel of the pitch.
+template <class T>
+__global__ void __launch_bounds__(kPixelThreads)
+    short_grad_apply_kernel(View<const T> x, View<const T> dy, View<const T> y, View<T> dx, Vectors vectors,
+                            gpu::ReluMask mask, const float* __restrict__ sums, bool shared, bool accumulate) {
+  const int channel = static_cast<int>(blockIdx.x * kPixelThreads + threadIdx.x);
+  if (channel >= dx.pitch) return;
+  const Own<1> own(vectors, channel, dx.c);
+  const bool inside = channel < dx.c;
+  const double M = static_cast<double>(dx.pixels()), rstd = static_cast<double>(own.rstd[0]);
+  const double scale = inside ? static_cast<double>(vectors.gamma[channel]) * rstd : 0;
+  double level = 0, slope = 0;
+  if (sums != nullptr && inside) {
+    ShortSums all{static_cast<double>(sums[channel]), static_cast<double>(sums[dx.c + channel])};
+    if (!shared) {
+      all = short_sums(x, dy, y, own, mask, channel);
+      all.product *= rstd;
+    }
+    level = all.sum / M;
+    slope = rstd * all.product / M;
+  }
+  for (int64_t pixel = 0; pixel < dx.pixels(); ++pixel) {
+    float value[1], gradient[1];
+    load_channels<1>(x, pixel, channel, value);
+    load_masked<1>(dy, y, mask, own, value, pixel, channel, gradient);
+    const double distance = static_cast<double>(value[0]) - static_cast<double>(own.mean[0]);
+    double result = inside ? scale * (static_cast<double>(gradient[0]) - level - distance * slope) : 0;
+    if (accumulate && inside) result += static_cast<double>(to_float(*dx.at(pixel, channel)));
+    *dx.at(pixel, channel) = from_float<T>(static_cast<float>(result));
+  }
 }
 
 // dx = gamma*rstd*(dy - sums[0]/M - xh*sums[1]/M); without sums gamma*rstd*dy. Reads x, dy and perhaps y, writes dx.
@@ -140,16 +209,21 @@ void batch_norm_grad_reduce(gpu::Stream stream, const gpu::BatchNormGradArgs& a)
   require(a.sums != nullptr && a.workspace != nullptr, "batch_norm_grad: vectors");
   require(!is_empty(a.x), "batch_norm_grad: an image without values has no statistics");
   const int64_t M = a.x.pixels(), chunk = gpu::batch_norm_chunk(M, a.x.c), chunks = gpu::batch_norm_chunks(M, a.x.c);
+  const GradResults to{a.sums, a.dgamma, a.dbeta, a.accumulate_vectors};
   with_lanes({a.x, a.dy, mask_source(a)}, [&](auto zero, auto lanes) {
     using T = decltype(zero);
     constexpr int V = decltype(lanes)::value;
+    if (is_short_sum(M)) {
+      LAUNCH(stream, dim3(channel_blocks(a.x.c)), dim3(kPixelThreads), 0, short_grad_sums_kernel<T>, view<T>(a.x),
+             view<T>(a.dy), view<T>(mask_source(a)), vectors_of(a.with), a.mask, to);
+      return;
+    }
     const Launch launch = over_channels(chunks, a.x.c, V);
     LAUNCH(stream, launch.grid, launch.block, 0, (grad_sums_kernel<T, V>), view<T>(a.x), view<T>(a.dy),
            view<T>(mask_source(a)), vectors_of(a.with), a.mask, chunk, a.workspace);
+    LAUNCH(stream, dim3(finish_blocks(a.x.c)), dim3(kFinishChannels, kFinishRows), 0, grad_finish_kernel, a.x.c,
+           static_cast<int>(chunks), a.workspace, vectors_of(a.with), to);
   });
-  LAUNCH(stream, dim3(finish_blocks(a.x.c)), dim3(kFinishChannels, kFinishRows), 0, grad_finish_kernel, a.x.c,
-         static_cast<int>(chunks), a.workspace, vectors_of(a.with),
-         GradResults{a.sums, a.dgamma, a.dbeta, a.accumulate_vectors});
 }
 
 void batch_norm_grad_apply(gpu::Stream stream, const gpu::BatchNormGradArgs& a) {
@@ -160,12 +234,18 @@ void batch_norm_grad_apply(gpu::Stream stream, const gpu::BatchNormGradArgs& a) 
   with_lanes({a.x, a.dy, mask_source(a), a.dx}, [&](auto zero, auto lanes) {
     using T = decltype(zero);
     constexpr int V = decltype(lanes)::value;
+    const float* const sums = a.fixed_stats ? nullptr : a.sums;
+    if (is_short_sum(a.dx.pixels())) {
+      LAUNCH(stream, dim3(channel_blocks(a.dx.pitch)), dim3(kPixelThreads), 0, short_grad_apply_kernel<T>, view<T>(a.x),
+             view<T>(a.dy), view<T>(mask_source(a)), view<T>(a.dx), vectors_of(a.with), a.mask, sums, a.shared_sums,
+             a.accumulate_dx);
+      return;
+    }
     Launch launch = over_channels(1, a.dx.pitch, V);
     const int64_t per_block = static_cast<int64_t>(launch.block.y) * kApplyPixels;
     launch = over_channels((a.dx.pixels() + per_block - 1) / per_block, a.dx.pitch, V);
     LAUNCH(stream, launch.grid, launch.block, 0, (grad_apply_kernel<T, V>), view<T>(a.x), view<T>(a.dy),
-           view<T>(mask_source(a)), view<T>(a.dx), vectors_of(a.with), a.mask, a.fixed_stats ? nullptr : a.sums,
-           a.accumulate_dx);
+           view<T>(mask_source(a)), view<T>(a.dx), vectors_of(a.with), a.mask, sums, a.accumulate_dx);
   });
 }
 

@@ -7,6 +7,7 @@
 #include "kernels/cuda/batch_norm.h"
 #include "kernels/cuda/lanes.h"
 #include "kernels/cuda/simt.h"
+#include "kernels/short_sums.h"
 
 namespace furrow::SIMT_NS {
 
@@ -42,6 +43,8 @@ inline void check(const gpu::BatchNormVectors& v) {
   require(v.gamma != nullptr && v.mean != nullptr && (v.rstd != nullptr || v.var != nullptr), "batch_norm: vectors");
 }
 
+// One thread per channel, for sums over fewer than 49 pixels (kernels/short_sums.h).
+inline unsigned channel_blocks(int c) { return static_cast<unsigned>((c + kPixelThreads - 1) / kPixelThreads); }
 inline unsigned finish_blocks(int c) { return static_cast<unsigned>((c + kFinishChannels - 1) / kFinishChannels); }
 
 // Batch normalisation's gradient (batch_norm_grad.cu).

@@ -149,7 +149,7 @@ void CudaBackend::batch_norm_grad_shared(const Shared& shared, const Tensor& x, 
   BatchNormGradArgs args = arguments(staged);
   args.sums = const_cast<float*>(floats(staged.in(sums)));   // apply reads them
   args.dx = staged.out(dx, accumulate);
-  args.fixed_stats = shared.absent, args.accumulate_dx = accumulate;
+  args.fixed_stats = shared.absent, args.accumulate_dx = accumulate, args.shared_sums = true;
   kernels_.batch_norm->grad_apply(stream_, args);
   staged.done();
 }

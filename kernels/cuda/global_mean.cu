@@ -2,6 +2,7 @@
 #include "kernels/cuda/lanes.h"
 #include "kernels/cuda/resample_launch.h"
 #include "kernels/cuda/simt.h"
+#include "kernels/short_sums.h"
 
 namespace furrow::SIMT_NS {
 namespace {
@@ -47,6 +48,19 @@ __global__ void __launch_bounds__(kPixelThreads)
   y.data[i] = from_float<T>(static_cast<float>(sum / pixels));
 }
 
+// The means of fewer than 49 pixels (kernels/short_sums.h): in float64, rounded once. Grid as mean_finish_kernel's.
+template <class T>
+__global__ void __launch_bounds__(kPixelThreads) short_mean_kernel(View<const T> x, View<T> y) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i >= static_cast<int64_t>(y.n) * y.pitch) return;
+  const int64_t pixels = static_cast<int64_t>(x.h) * x.w, first = i / y.pitch * pixels;
+  const int channel = static_cast<int>(i % y.pitch);
+  double sum = 0;
+  if (channel < y.c)
+    for (int64_t k = 0; k < pixels; ++k) sum += static_cast<double>(to_float(*x.at(first + k, channel)));
+  y.data[i] = from_float<T>(static_cast<float>(sum / static_cast<double>(pixels)));
+}
+
 // dx[n,h,w,c] = dy[n,0,0,c] / pixels. Writes dx. Grid: over_pixels of dx.
 template <class T, int V>
 __global__ void __launch_bounds__(kPixelThreads) mean_grad_kernel(View<const T> dy, View<T> dx, bool accumulate) {
@@ -79,12 +93,17 @@ void global_mean(gpu::Stream stream, const gpu::MeanArgs& a) {
   with_lanes({a.x, a.y}, [&](auto zero, auto lanes) {
     using T = decltype(zero);
     constexpr int V = decltype(lanes)::value;
+    const int64_t values = static_cast<int64_t>(a.y.n) * a.y.pitch;
+    const dim3 grid(static_cast<unsigned>((values + kPixelThreads - 1) / kPixelThreads));
+    if (is_short_sum(pixels)) {
+      LAUNCH(stream, grid, dim3(kPixelThreads), 0, short_mean_kernel<T>, view<T>(a.x), view<T>(a.y));
+      return;
+    }
     const Launch launch = over_channels(a.x.n * chunks, a.x.c, V);
     LAUNCH(stream, launch.grid, launch.block, 0, (chunk_sums_kernel<T, V>), view<T>(a.x), chunk,
            static_cast<int>(chunks), a.workspace);
-    const int64_t values = static_cast<int64_t>(a.y.n) * a.y.pitch;
-    LAUNCH(stream, dim3(static_cast<unsigned>((values + kPixelThreads - 1) / kPixelThreads)), dim3(kPixelThreads), 0,
-           mean_finish_kernel<T>, static_cast<int>(chunks), a.workspace, static_cast<double>(pixels), view<T>(a.y));
+    LAUNCH(stream, grid, dim3(kPixelThreads), 0, mean_finish_kernel<T>, static_cast<int>(chunks), a.workspace,
+           static_cast<double>(pixels), view<T>(a.y));
   });
 }
 

@@ -14,6 +14,9 @@
 #include "kernels/cuda/mma_conv_grad.h"
 #include "kernels/cuda/mma_grad_fragments.h"
 #include "kernels/error.h"
+#include "kernels/short_sums.h"
+
+static_assert(furrow::kShortSum <= furrow::gpu::kMmaGradBiasParts);
 
 namespace furrow::SIMT_NS::tc {
 namespace {
@@ -156,36 +159,40 @@ __global__ void __launch_bounds__(kThreads, 2) mma_grad_weight_kernel(const Grad
 
 constexpr int kSumThreads = 256;
 
-// to[place of e] (+)= sum over parts, 16 at a time summed apart, of partial[part][e]; e = (row, middle, column), stored as it is or,
-// `exchanged`, as (column, middle, row). One thread per element, grid-stride; moves 4 * parts bytes in and 4 out.
+// to[place of e] (+)= sum over parts, 16 at a time summed apart, of partial[part][e]; e = (row, middle, column), stored
+// as it is or, `exchanged`, as (column, middle, row). One thread per element, grid-stride; moves 4 * parts bytes in and 4
+// out. Real is what it adds up in: for short sums (kernels/short_sums.h) double.
+template <class Real>
 __global__ void __launch_bounds__(kSumThreads)
     mma_grad_sum_kernel(const float* __restrict__ partial, float* __restrict__ to, int parts, int64_t elements,
                         int middle, int columns, bool exchanged, bool accumulate) {
   const int64_t rows = elements / middle / columns;
   for (int64_t e = static_cast<int64_t>(blockIdx.x) * kSumThreads + threadIdx.x; e < elements;
        e += static_cast<int64_t>(gridDim.x) * kSumThreads) {
-    float sum = 0;
+    Real sum = 0;
     for (int first = 0; first < parts; first += 16) {
-      float apart = 0;
-      for (int part = first; part < min(first + 16, parts); ++part) apart += partial[part * elements + e];
+      Real apart = 0;
+      for (int part = first; part < min(first + 16, parts); ++part)
+        apart += static_cast<Real>(partial[part * elements + e]);
       sum += apart;
     }
     const int64_t row = e / columns / middle,
                   at = exchanged ? (e % columns * middle + e / columns % middle) * rows + row : e;
-    to[at] = accumulate ? to[at] + sum : sum;
+    to[at] = static_cast<float>(accumulate ? static_cast<Real>(to[at]) + sum : sum);
   }
 }
 
+template <class Real>
 void launch_sum(gpu::Stream stream, const float* partial, float* to, int parts, int64_t elements, int middle,
                 int columns, bool exchanged, bool accumulate) {
   const int64_t blocks = (elements + kSumThreads - 1) / kSumThreads;
   LAUNCH(stream, dim3(static_cast<unsigned>(blocks < 65535 ? blocks : 65535)), dim3(kSumThreads), 0,
-         mma_grad_sum_kernel, partial, to, parts, elements, middle, columns, exchanged, accumulate);
+         mma_grad_sum_kernel<Real>, partial, to, parts, elements, middle, columns, exchanged, accumulate);
 }
 
-// partial[part][c] = sum over the part's pixels of dy[pixel][c]: 8 rows of threads take every eighth pixel, in chains
-// of at most pixels/2048 float32 additions, then their sums in order. Block: 32 channels x 8; grid: parts x tiles of 32
-// channels.
+// partial[part][c] = sum over the part's pixels, of short sums one at most, of dy[pixel][c]: 8 rows of threads take every
+// eighth pixel, in chains of at most pixels/2048 float32 additions, then their sums in order. Block: 32 channels x 8;
+// grid: parts x tiles of 32 channels.
 constexpr int kBiasRows = 8;
 template <class T>
 __global__ void __launch_bounds__(32 * kBiasRows)
@@ -236,8 +243,8 @@ void launch_weight(gpu::Stream stream, const gpu::MmaConvGradWeight& g, const gp
   else
     LAUNCH(stream, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), shared, (mma_grad_weight_kernel<T, 3>), p);
   const int ic = g.x[0].c + g.x[1].c, all_taps = g.kernel_h * g.kernel_w;
-  launch_sum(stream, p.partial, g.dw, p.parts, static_cast<int64_t>(p.oc) * all_taps * ic, all_taps, ic, g.exchanged,
-             g.accumulate);
+  launch_sum<float>(stream, p.partial, g.dw, p.parts, static_cast<int64_t>(p.oc) * all_taps * ic, all_taps, ic,
+                    g.exchanged, g.accumulate);
 }
 
 void grad_weight(gpu::Stream stream, const gpu::MmaConvGradWeight& g) {
@@ -265,7 +272,8 @@ void launch_bias(gpu::Stream stream, const gpu::MmaGradBias& g) {
   float* const partial = static_cast<float*>(g.workspace);
   LAUNCH(stream, dim3(static_cast<unsigned>(gpu::kMmaGradBiasParts * tiles)), dim3(32 * kBiasRows), 0,
          mma_grad_bias_kernel<T>, static_cast<const T*>(g.dy.data), partial, g.dy.pixels(), g.dy.c, g.dy.pitch);
-  launch_sum(stream, partial, g.db, gpu::kMmaGradBiasParts, g.dy.c, 1, g.dy.c, false, g.accumulate);
+  const auto sum = is_short_sum(g.dy.pixels()) ? launch_sum<double> : launch_sum<float>;
+  sum(stream, partial, g.db, gpu::kMmaGradBiasParts, g.dy.c, 1, g.dy.c, false, g.accumulate);
 }
 
 void grad_bias(gpu::Stream stream, const gpu::MmaGradBias& g) {

@@ -1,4 +1,5 @@
-// Maxima of windows and their gradients (kernels/cuda/resample.h).
+// Maxima of windows and their gradients (kernels/cuda/resample.h), which are rounded once (kernels/cuda/compensated.h).
+#include "kernels/cuda/compensated.h"
 #include "kernels/cuda/lanes.h"
 #include "kernels/cuda/resample_index.h"
 #include "kernels/cuda/resample_launch.h"
@@ -40,7 +41,8 @@ __global__ void __launch_bounds__(kPixelThreads, 2) pool_kernel(View<const T> x,
   }
 }
 
-// dx = the sum of dy over the windows whose maximum the pixel is, by rows, then columns. Reads x (each window anew for
+// dx = the sum of what is there with `accumulate` and of dy over the windows whose maximum the pixel is, by rows, then
+// columns. Reads x (each window anew for
 // each of its pixels, from cache), dy, writes dx. Grid: over_pixels of dx.
 template <int kSize, int kPad, class T, int V>
 __global__ void __launch_bounds__(kPixelThreads, 2)
@@ -51,7 +53,12 @@ __global__ void __launch_bounds__(kPixelThreads, 2)
   const Place at = place_of(pixel, dx.h, dx.w);
   const int last_row = min(Over::last_over(at.y), dy.h - 1), last_column = min(Over::last_over(at.x), dy.w - 1);
   for (int channel = own_channel<V>(); channel < dx.pitch; channel += channel_step<V>()) {
-    float sum[V] = {};
+    Sum<T> sum[V] = {};
+    float result[V] = {};
+    if (accumulate) {
+      load_channels<V>(View<const T>{dx.data, dx.n, dx.h, dx.w, dx.c, dx.pitch}, pixel, channel, result);
+      SIMT_UNROLL for (int j = 0; j < V; ++j) add(sum[j], result[j]);
+    }
     for (int oh = Over::first_over(at.y); oh <= last_row; ++oh)
       for (int ow = Over::first_over(at.x); ow <= last_column; ++ow) {
         float largest[V] = {}, gradient[V];
@@ -59,9 +66,10 @@ __global__ void __launch_bounds__(kPixelThreads, 2)
         window_maximum<kSize, kPad, V>(x, at.n, oh, ow, channel, largest, place);
         load_channels<V>(dy, dy.pixel(at.n, oh, ow), channel, gradient);
         const int own = kSize * (at.y - Over::begin(oh)) + at.x - Over::begin(ow);
-        SIMT_UNROLL for (int j = 0; j < V; ++j) if (place[j] == own) sum[j] += gradient[j];
+        SIMT_UNROLL for (int j = 0; j < V; ++j) if (place[j] == own) add(sum[j], gradient[j]);
       }
-    store_channels<V>(dx, pixel, channel, sum, accumulate);
+    SIMT_UNROLL for (int j = 0; j < V; ++j) result[j] = rounded(sum[j]);
+    store_channels<V>(dx, pixel, channel, result);
   }
 }
 

@@ -1,7 +1,12 @@
 // Resizing and padding, their gradients, and the table of kernels/cuda/resample.h.
 //
+// Float32 images are resized by compensated sums (kernels/cuda/compensated.h): their sums are short and keep the bound
+// of kernels/short_sums.h. Four terms are 44 operations of float32 beside 5 bytes of memory, where float64 would take a
+// GPU that is slow at it longer than the memory.
+//
 // Every kernel: block (x: channels, at most 32; y: pixels) of 256 threads, grid x over the pixels of its result, no
 // shared memory.
+#include "kernels/cuda/compensated.h"
 #include "kernels/cuda/lanes.h"
 #include "kernels/cuda/resample.h"
 #include "kernels/cuda/resample_index.h"
@@ -21,8 +26,8 @@ Placement placement_of(const Args& a, const gpu::ConstImage& x) {
   return {lines_of(a.rule, x.h, a.h), lines_of(a.rule, x.w, a.w), a.top, a.left};
 }
 
-// y[oh+top][ow+left] = the mix of four pixels of x, first along the row: (1-f)*low + f*high. Reads x (neighbours again
-// from cache), writes y.
+// y[oh+top][ow+left] = the mix of four pixels of x: (1-f)*low + f*high along rows and columns. Reads x (neighbours
+// again from cache), writes y.
 template <class T, int V>
 __global__ void __launch_bounds__(kPixelThreads, 2) resize_kernel(View<const T> x, View<T> y, Placement placement) {
   const int64_t pixel = own_pixel();
@@ -30,8 +35,11 @@ __global__ void __launch_bounds__(kPixelThreads, 2) resize_kernel(View<const T> 
   const Place at = place_of(pixel, y.h, y.w);
   const int64_t oh = static_cast<int64_t>(at.y) - placement.top, ow = static_cast<int64_t>(at.x) - placement.left;
   const bool inside = oh >= 0 && ow >= 0 && oh < placement.rows.out && ow < placement.columns.out;
-  const Between h = inside ? between(placement.rows, oh) : Between{0, 0, 0},
-                w = inside ? between(placement.columns, ow) : Between{0, 0, 0};
+  const Between h = inside ? between(placement.rows, oh) : Between{0, 0, {}},
+                w = inside ? between(placement.columns, ow) : Between{0, 0, {}};
+  const Pair top = one_minus(h.fraction), left = one_minus(w.fraction);
+  const Pair weights[] = {product(top, left), product(top, w.fraction), product(h.fraction, left),
+                          product(h.fraction, w.fraction)};
   for (int channel = own_channel<V>(); channel < y.pitch; channel += channel_step<V>()) {
     float value[V] = {};
     if (inside) load_channels<V>(x, x.pixel(at.n, h.low, w.low), channel, value);
@@ -41,9 +49,12 @@ __global__ void __launch_bounds__(kPixelThreads, 2) resize_kernel(View<const T> 
       load_channels<V>(x, x.pixel(at.n, h.high, w.low), channel, below);
       load_channels<V>(x, x.pixel(at.n, h.high, w.high), channel, across);
       SIMT_UNROLL for (int j = 0; j < V; ++j) {
-        const float upper = fmaf(w.fraction, right[j], (1 - w.fraction) * value[j]);
-        const float lower = fmaf(w.fraction, across[j], (1 - w.fraction) * below[j]);
-        value[j] = fmaf(h.fraction, lower, (1 - h.fraction) * upper);
+        Sum<T> sum{};
+        add_product(sum, weights[0], value[j]);
+        add_product(sum, weights[1], right[j]);
+        add_product(sum, weights[2], below[j]);
+        add_product(sum, weights[3], across[j]);
+        value[j] = rounded(sum);
       }
     }
     store_channels<V>(y, pixel, channel, value);
@@ -56,8 +67,8 @@ SIMT_BOTH Range within(Range range, int offset, int size) {
           min(range.last, static_cast<int64_t>(size) - 1 - offset)};
 }
 
-// dx[h][w] = sum over the outputs that mixed it in of their weight * dy; by rows, then columns. Reads dy (four times
-// from cache for a bilinear rule), writes dx.
+// dx[h][w] = sum over the outputs that mixed it in of their weight * dy, with `accumulate` and what is there; by rows,
+// then columns. Reads dy (four times from cache for a bilinear rule), writes dx.
 template <class T, int V>
 __global__ void __launch_bounds__(kPixelThreads, 2)
     resize_grad_kernel(View<const T> dy, View<T> dx, Placement placement, bool accumulate) {
@@ -67,20 +78,24 @@ __global__ void __launch_bounds__(kPixelThreads, 2)
   const Range rows = within(outputs_of(placement.rows, at.y), placement.top, dy.h),
               columns = within(outputs_of(placement.columns, at.x), placement.left, dy.w);
   for (int channel = own_channel<V>(); channel < dx.pitch; channel += channel_step<V>()) {
-    float sum[V] = {};
+    Sum<T> sum[V] = {};
+    float result[V] = {};
+    if (accumulate) {
+      load_channels<V>(View<const T>{dx.data, dx.n, dx.h, dx.w, dx.c, dx.pitch}, pixel, channel, result);
+      SIMT_UNROLL for (int j = 0; j < V; ++j) add(sum[j], result[j]);
+    }
     for (int64_t oh = rows.first; oh <= rows.last; ++oh) {
-      const float row_weight = weight_of(placement.rows, at.y, oh);
+      const Pair row_weight = weight_of(placement.rows, at.y, oh);
       const int64_t row = dy.pixel(at.n, static_cast<int>(oh) + placement.top, placement.left);
-      float row_sum[V] = {};
       for (int64_t ow = columns.first; ow <= columns.last; ++ow) {
-        const float weight = weight_of(placement.columns, at.x, ow);
+        const Pair weight = product(row_weight, weight_of(placement.columns, at.x, ow));
         float gradient[V];
         load_channels<V>(dy, row + ow, channel, gradient);
-        SIMT_UNROLL for (int j = 0; j < V; ++j) row_sum[j] = fmaf(weight, gradient[j], row_sum[j]);
+        SIMT_UNROLL for (int j = 0; j < V; ++j) add_product(sum[j], weight, gradient[j]);
       }
-      SIMT_UNROLL for (int j = 0; j < V; ++j) sum[j] = fmaf(row_weight, row_sum[j], sum[j]);
     }
-    store_channels<V>(dx, pixel, channel, sum, accumulate);
+    SIMT_UNROLL for (int j = 0; j < V; ++j) result[j] = rounded(sum[j]);
+    store_channels<V>(dx, pixel, channel, result);
   }
 }
 

@@ -31,7 +31,8 @@ struct PoolGradArgs {
 //   align_corners  o*(in-1)/(out-1), 0 where out = 1         bilinear
 //   half_pixel     (o+1/2)*in/out - 1/2, at least 0          bilinear, align_corners=False
 //   nearest        floor(o*in/out)                          (PyTorch rounds in/out to float32 first)
-// Positions are ratios of whole numbers, exact; only the weights are rounded to float32.
+// Positions are ratios of whole numbers, exact. Sums of float32 images, weights included, are rounded once
+// (kernels/cuda/compensated.h); those of 16 bits are chains of float32.
 enum class ResizeRule : uint8_t { align_corners, half_pixel, nearest };
 
 // x resized to h x w lies at (top, left) of y; y is zero elsewhere, and what lies outside y is dropped.

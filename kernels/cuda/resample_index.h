@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "kernels/cuda/compensated.h"
 #include "kernels/cuda/resample.h"
 #include "kernels/cuda/simt.h"
 
@@ -46,7 +47,7 @@ SIMT_BOTH int64_t position_of(const Lines& lines, int64_t out) {
 // (1 - fraction) * low + fraction * high.
 struct Between {
   int low, high;
-  float fraction;
+  Pair fraction;
 };
 SIMT_BOTH Between between(const Lines& lines, int64_t out) {
   const int64_t position = position_of(lines, out);
@@ -59,8 +60,9 @@ SIMT_BOTH Between between(const Lines& lines, int64_t out) {
     rest = position % lines.unit;
   }
   const int line = static_cast<int>(low);
-  if (lines.nearest) return {line, line, 0};
-  return {line, line + 1 < lines.in ? line + 1 : line, static_cast<float>(rest) / static_cast<float>(lines.unit)};
+  if (lines.nearest) return {line, line, {}};
+  return {line, line + 1 < lines.in ? line + 1 : line,
+          quotient(static_cast<float>(rest), static_cast<float>(lines.unit))};
 }
 
 // The output lines that source line `in` has a part in: those less than one line away.
@@ -77,10 +79,11 @@ SIMT_BOTH Range outputs_of(const Lines& lines, int64_t in) {
   return {first < 0 ? 0 : first, last < lines.out - 1 ? last : lines.out - 1};
 }
 // The weight of source line `in` in output line `out`: 1 - the distance, down to 0.
-SIMT_BOTH float weight_of(const Lines& lines, int64_t in, int64_t out) {
-  if (lines.nearest) return 1;  // outputs_of names no other
+SIMT_BOTH Pair weight_of(const Lines& lines, int64_t in, int64_t out) {
+  if (lines.nearest) return {1, 0};  // outputs_of names no other
   const int64_t ahead = position_of(lines, out) - in * lines.unit, distance = ahead < 0 ? -ahead : ahead;
-  return distance >= lines.unit ? 0 : static_cast<float>(lines.unit - distance) / static_cast<float>(lines.unit);
+  if (distance >= lines.unit) return {};
+  return quotient(static_cast<float>(lines.unit - distance), static_cast<float>(lines.unit));
 }
 
 }  // namespace furrow::SIMT_NS

@@ -36,25 +36,14 @@ inline double float_sum_error(int64_t length) {
   return std::max(1.0001 * 0x1p-24, 4e-8 * std::sqrt(static_cast<double>(length)));
 }
 
-// The same where short sums too are chains of float32, as gradients of batch norm, interpolation and biases of the
-// tensor-core kernels are. Such a chain errs by up to (K + 1)/2 units of 2^-24 for its sums and one for its products.
-// One whose partial sums grow evenly to the largest result errs by 1.45e-8 * sqrt(K) of it as a standard deviation
-// (0.42 * 2^-24 a rounding, a third of K full-sized ones), so 4e-8 * sqrt(K) is 2.8 of those, and hundreds of thousands
-// of results meet 5: measured were 1.9 times the bound, or 4.97 * 2^-24, at most. 5 units are allowed.
-inline double float_chain_error(int64_t length) {
-  if (length >= 49) return float_sum_error(length);
-  return std::min((static_cast<double>(length) + 3) / 2, 5.0) * 0x1p-24;
-}
-
 // The largest result stands for the terms' size. Where a test has a handful of results, all of them may be near 0 by
 // chance or behind a ReLU: it then says what size its sums have, the standard deviation of a sum of K such random
 // terms.
 inline Tolerance rounding(const Tensor& want, int64_t length, double deviation = 0) {
   return {.absolute = float_sum_error(length) * std::max(largest(want), deviation)};
 }
-inline Tolerance chain_rounding(const Tensor& want, int64_t length, double deviation = 0) {
-  return {.absolute = float_chain_error(length) * std::max(largest(want), deviation)};
-}
+// A short sum, computed in double and rounded once; 1e-14 is for the roundings in double.
+inline Tolerance rounded_once(const Tensor& want) { return {.absolute = 1e-14 * largest(want), .relative = 0x1p-24}; }
 
 // "(1,2,3,4)" for an element of an NHWC tensor.
 inline std::string place_of(size_t element, const Shape& s) {
