@@ -137,7 +137,9 @@ Checkpoint read_pth(std::span<const std::byte> bytes, std::shared_ptr<const void
   const std::string data = root + "data/";
   PthRecords records(data, budget);
   for (const ZipEntry& entry : zip.entries())
-    if (entry.name.starts_with(data)) records.add(entry.name.substr(data.size()), entry.stored, &entry);
+    if (entry.name.starts_with(data))
+      with_place(entry.header_at, entry.name,
+                 [&] { records.add(entry.name.substr(data.size()), entry.stored, &entry); });
   check_storages(pickle, records);
   PthTensors tensors(records, std::move(owner), budget);
   Checkpoint out = assemble_pth(

@@ -47,7 +47,8 @@ class StreamReader {
   void storages(const Pickle& object, const Pickle& keys, PthRecords& records) {
     BudgetShare share(budget_);
     constexpr uint64_t kClaimBytes = 56;
-    share.charge(Checked(object.storages().size()) * kClaimBytes, "the storages");
+    with_place(object.source().at, object.entry(),
+               [&] { share.charge(Checked(object.storages().size()) * kClaimBytes, "the storages"); });
     std::unordered_map<std::string_view, const PickleStorage*> claims;
     for (const PickleStorage& claim : object.storages()) claims.emplace(object.text(claim.key), &claim);
     for (const PickleValue& value : keys.items(keys.root())) {
@@ -55,7 +56,8 @@ class StreamReader {
       const std::string name = "storage " + printable(key, 60);
       const auto claim = claims.find(key);
       if (claim == claims.end()) refuse(name, "it is listed, but nothing in the object uses it");
-      if (!records.add(key, storage(name, *claim->second))) refuse(name, "it is listed twice");
+      const auto stored = storage(name, *claim->second);
+      if (!with_place(at_, name, [&] { return records.add(key, stored); })) refuse(name, "it is listed twice");
     }
     for (const PickleStorage& claim : object.storages())
       if (records.find(object.text(claim.key)) == nullptr)

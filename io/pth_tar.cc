@@ -194,7 +194,9 @@ class TarCheckpoint {
     if (bytes > in.left())
       in.refuse("storage " + storage.key + " is said to have " + std::to_string(bytes) + " bytes, " +
                 std::to_string(in.left()) + " are left");
-    if (!records.add(storage.key, in.take(bytes))) in.refuse("the number " + storage.key + " is given twice");
+    const auto stored = in.take(bytes);
+    if (!with_place(in.file_at(), in.name(), [&] { return records.add(storage.key, stored); }))
+      in.refuse("the number " + storage.key + " is given twice");
     storages_.emplace(parts[0].number, std::move(storage));
   }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <ctime>
 #include <random>
+#include <set>
 
 #include "io/checkpoint.h"
 #include "io/non_finite.h"
@@ -236,6 +237,44 @@ TEST(Budget, PicklesOfAFileShareTheLimits) {
     EXPECT_EQ(read(stream(")"), limits).tensors.size(), 1u);
     expect_limit(stream(tuples), limits, std::string("(key list): the pickle has ") + row.says);
     expect_limit(tar(tuples), limits, std::string("(storages): the pickle has ") + row.says);
+  }
+}
+
+// Whichever part of a file is the one too many.
+TEST(Budget, EveryRefusalHasAPlace) {
+  constexpr int64_t kMany = 30;
+  std::string objects = begin() + "}(", zipped = objects, keys = begin() + "](", zeros, tars, storages, state = objects;
+  std::vector<std::string> records;
+  for (int64_t i = 0; i < kMany; ++i) {
+    const std::string key = std::to_string(i), name = text("t" + key);
+    objects += name + tensor(stream_storage("N", key, 1), integer(0), integers({1}), integers({1}));
+    zipped += name + tensor(storage("FloatStorage", key, 1), integer(0), integers({1}), integers({1}));
+    keys += text(key);
+    zeros += little(1, 8) + little(0, 4);
+    records.push_back(little(0, 4));
+    tars += tar_tensor(2 * i, 2 * i + 1, {1}, {1});
+    storages += tar_storage(2 * i + 1, 1, little(0, 4));
+    state += name + text(std::to_string(2 * i)) + "Q";
+  }
+  for (const std::string& bytes :
+       {build_pth(zipped + "u.", records),
+        build_stream({.object = objects + "u.", .keys = keys + "e.", .storages = {zeros}}),
+        build_tar(tar_files({.object = state + "u.",
+                             .tensors = pickled(kMany) + tars,
+                             .storages = pickled(kMany) + storages + pickled_views({})}))}) {
+    io::Limits limits;
+    limits.expand_factor = 0, limits.expand_slack = 0;
+    std::set<std::string> entries;
+    for (bool accepted = false; !accepted; limits.expand_slack += 200) {
+      ASSERT_LT(limits.expand_slack, 200'000u);
+      try {
+        accepted = read(bytes, limits).tensors.size() == kMany;
+      } catch (const Error& error) {
+        EXPECT_TRUE(error.code() == ErrorCode::limit && error.byte() && !error.entry().empty()) << error.line();
+        entries.insert(error.entry());
+      }
+    }
+    EXPECT_GE(entries.size(), 2u);
   }
 }
 

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <fstream>
 #include <ostream>
 #include <string>
@@ -36,19 +36,19 @@ template <class Read>
 void expect_refused(const Case& test, Read&& read) {
   const bool memory_measured = kMeasured && reset_peak();
   const long before = peak_kib();
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();  // of the processor: a busy machine changes nothing
   try {
     read();
     FAIL() << "accepted";
   } catch (const Error& error) {
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
     const std::string line = error.line();
     EXPECT_EQ(name(error.code()), name(test.code)) << line;
     EXPECT_NE(line.find(test.says), std::string::npos) << line;
     EXPECT_LE(line.size(), 500u);
     EXPECT_LE(error.byte().value_or(0), test.bytes.size()) << line;
     for (const char c : line) EXPECT_GE(static_cast<unsigned char>(c), 0x20) << line;
-    if (kMeasured) { EXPECT_LE(seconds.count(), 1.0) << line; }
+    if (kMeasured) { EXPECT_LE(seconds, 1.0) << line; }
     if (memory_measured) { EXPECT_LE(peak_kib() - before, 64 * 1024) << line; }
   }
 }
