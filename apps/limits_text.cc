@@ -31,6 +31,7 @@ constexpr Row kRows[] = {
     {"expand_slack", &io::Limits::expand_slack},
     {"inflate_ratio", &io::Limits::inflate_ratio},
     {"safetensors_header", &io::Limits::safetensors_header},
+    {"npy_header", &io::Limits::npy_header},
     {"picture_pixels", &io::Limits::picture_pixels},
     {"picture_side", &io::Limits::picture_side},
     {"jpeg_scans", &io::Limits::jpeg_scans},

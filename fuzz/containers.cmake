@@ -5,3 +5,4 @@ furrow_fuzz(pth SOURCES fuzz_pth.cc ../tests/containers/builders.cc LINKS furrow
 furrow_fuzz(stream SOURCES fuzz_stream.cc LINKS furrow_io)
 furrow_fuzz(tar SOURCES fuzz_tar.cc LINKS furrow_io)
 furrow_fuzz(safetensors SOURCES fuzz_safetensors.cc LINKS furrow_io)
+furrow_fuzz(npy SOURCES fuzz_npy.cc LINKS furrow_io)

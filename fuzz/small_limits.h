@@ -25,6 +25,7 @@ inline io::Limits small_limits() {
   limits.tensors = 30;
   limits.expand_slack = 1 << 16;
   limits.safetensors_header = 1 << 12;
+  limits.npy_header = 1 << 10;
   limits.config_bytes = 1 << 14;
   limits.config_keys = 200;
   limits.csv_line = 1 << 10;

@@ -22,6 +22,7 @@ struct Limits {
   uint64_t expand_slack = uint64_t{64} << 20;
   uint64_t inflate_ratio = 200;
   uint64_t safetensors_header = uint64_t{16} << 20;
+  uint64_t npy_header = 10'000;                   // as numpy.load
   // pictures
   uint64_t picture_pixels = uint64_t{1} << 28;
   uint64_t picture_side = 65'535;

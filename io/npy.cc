@@ -1,109 +1,94 @@
 #include "io/npy.h"
 
 #include <algorithm>
-#include <charconv>
+#include <array>
+#include <bit>
 #include <cstring>
 
 #include "io/atomic_file.h"
 #include "io/cursor.h"
+#include "io/file_format.h"
 #include "io/mapped_file.h"
+#include "io/npy_header.h"
 #include "kernels/checked.h"
+#include "kernels/half.h"
+#include "kernels/tensor.h"
 
 namespace furrow::io {
 namespace {
 
 constexpr std::string_view kNpyMagic = "\x93NUMPY";
-constexpr size_t kMostDimensions = 8;
+constexpr uint64_t kBeforeHeader = 10;  // bytes, of version 1.0
 
-// The header: a Python dictionary of three keys, as NumPy writes it, white space free.
-class NpyHeader {
+// What these bytes are that are no .npy file.
+Error describe_other(std::span<const std::byte> bytes) {
+  if (bytes.empty()) return Error(ErrorCode::malformed, "an empty file, not a .npy file").at(0);
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (text.starts_with("PK\x03\x04") || text.starts_with("PK\x05\x06"))
+    return Error(ErrorCode::malformed, "a zip (.npz holds several arrays), not a .npy file")
+        .at(0)
+        .hint("numpy.save each array of numpy.load(FILE) under a name of its own");
+  const std::string_view name = file_format(bytes).name;
+  return Error(ErrorCode::malformed, (name.empty() ? "unknown data" : std::string(name)) + ", not a .npy file").at(0);
+}
+
+// Calls take(value) with each element in the order of the file.
+template <class Word, class Convert, class Take>
+void for_elements(std::span<const std::byte> data, bool swapped, Convert&& convert, Take&& take) {
+  for (size_t at = 0; at < data.size(); at += sizeof(Word)) {
+    std::array<std::byte, sizeof(Word)> bytes;
+    std::memcpy(bytes.data(), data.data() + at, sizeof(Word));
+    if (swapped) std::ranges::reverse(bytes);
+    take(static_cast<float>(convert(std::bit_cast<Word>(bytes))));
+  }
+}
+
+template <class Take>
+void for_elements(const NpyHeader& header, std::span<const std::byte> data, Take&& take) {
+  const auto as = [&]<class Word>(Word) {
+    for_elements<Word>(data, header.big_endian, [](Word word) { return word; }, take);
+  };
+  switch (header.kind) {
+    case NpyKind::boolean:  // as NumPy and PyTorch: whatever is not 0 is true
+      return for_elements<uint8_t>(data, false, [](uint8_t byte) { return byte != 0 ? 1.0f : 0.0f; }, take);
+    case NpyKind::whole:
+      return header.width == 1   ? as(int8_t{})
+             : header.width == 2 ? as(int16_t{})
+             : header.width == 4 ? as(int32_t{})
+                                 : as(int64_t{});
+    case NpyKind::natural:
+      return header.width == 1   ? as(uint8_t{})
+             : header.width == 2 ? as(uint16_t{})
+             : header.width == 4 ? as(uint32_t{})
+                                 : as(uint64_t{});
+    case NpyKind::real:
+      if (header.width == 2) return for_elements<uint16_t>(data, header.big_endian, f16_to_f32, take);
+      return header.width == 4 ? as(float{}) : as(double{});
+  }
+}
+
+// Elements of column-major order to their places in row-major order.
+class FortranPlaces {
  public:
-  NpyHeader(std::string_view text, uint64_t at) : text_(text), at_(at) {}
-
-  std::string type;
-  bool fortran = false;
-  std::vector<int64_t> dims;
-
-  void parse() {
-    expect('{');
-    int seen = 0;
-    while (!accept('}')) {
-      const std::string key = quoted();
-      expect(':');
-      const int bit = key == "descr" ? 1 : key == "fortran_order" ? 2 : key == "shape" ? 4 : 0;
-      if (bit == 0) fail("an unknown key " + printable(key));
-      if ((seen & bit) != 0) fail("the key " + key + " twice");
-      seen |= bit;
-      if (bit == 1) type = quoted();
-      if (bit == 2) fortran = boolean();
-      if (bit == 4) shape();
-      if (!accept(',')) {
-        expect('}');
-        break;
-      }
+  explicit FortranPlaces(std::span<const int64_t> dims) : dims_(dims), index_(dims.size(), 0), step_(dims.size(), 1) {
+    for (size_t i = dims.size(); i-- > 1;) step_[i - 1] = step_[i] * static_cast<size_t>(dims[i]);
+  }
+  size_t next() {
+    const size_t place = place_;
+    for (size_t i = 0; i < dims_.size(); ++i) {
+      place_ += step_[i];
+      if (++index_[i] < dims_[i]) break;
+      place_ -= step_[i] * static_cast<size_t>(dims_[i]);
+      index_[i] = 0;
     }
-    if (seen != 7) fail("descr, fortran_order or shape is missing");
-    blank();
-    if (next_ != text_.size()) fail("more than a dictionary");
+    return place;
   }
 
  private:
-  [[noreturn]] void fail(const std::string& what) const {
-    throw Error(ErrorCode::malformed, "the .npy header: " + what).at(at_ + next_).in("header");
-  }
-  void blank() {
-    while (next_ < text_.size() && (text_[next_] == ' ' || text_[next_] == '\n')) ++next_;
-  }
-  bool accept(char c) {
-    blank();
-    if (next_ == text_.size() || text_[next_] != c) return false;
-    ++next_;
-    return true;
-  }
-  void expect(char c) {
-    if (!accept(c)) fail(std::string("expected ") + c);
-  }
-  std::string quoted() {
-    blank();
-    const char quote = next_ < text_.size() ? text_[next_] : '\0';
-    if (quote != '\'' && quote != '"') fail("expected a quoted word");
-    const size_t end = text_.find(quote, next_ + 1);
-    if (end == std::string_view::npos) fail("a word without an end");
-    std::string word(text_.substr(next_ + 1, end - next_ - 1));
-    next_ = end + 1;
-    return word;
-  }
-  bool boolean() {
-    blank();
-    for (const bool value : {false, true}) {
-      const std::string_view word = value ? "True" : "False";
-      if (!text_.substr(next_).starts_with(word)) continue;
-      next_ += word.size();
-      return value;
-    }
-    fail("expected True or False");
-  }
-  void shape() {
-    expect('(');
-    while (!accept(')')) {
-      blank();
-      uint64_t value = 0;
-      const char* const first = text_.data() + next_;
-      const auto [end, error] = std::from_chars(first, text_.data() + text_.size(), value);
-      if (error != std::errc() || value > static_cast<uint64_t>(INT64_MAX)) fail("expected a size");
-      if (dims.size() == kMostDimensions) fail("more than 8 dimensions");
-      dims.push_back(static_cast<int64_t>(value));
-      next_ += static_cast<size_t>(end - first);
-      if (!accept(',')) {
-        expect(')');
-        break;
-      }
-    }
-  }
-
-  std::string_view text_;
-  uint64_t at_;  // of the text in the file
-  size_t next_ = 0;
+  const std::span<const int64_t> dims_;
+  std::vector<int64_t> index_;
+  std::vector<size_t> step_;
+  size_t place_ = 0;
 };
 
 }  // namespace
@@ -115,10 +100,10 @@ void write_npy(const std::string& path, std::span<const int64_t> dims, std::span
     elements *= d;
     header += std::to_string(d) + ", ";
   }
-  require(dims.size() <= kMostDimensions && elements == static_cast<int64_t>(values.size()), "write_npy: the dims");
+  require(dims.size() <= Limits{}.rank && elements == static_cast<int64_t>(values.size()), "write_npy: the dims");
   header += "), }";
-  constexpr size_t kBefore = 10, kAlignment = 64;
-  header.resize((header.size() + 1 + kBefore + kAlignment - 1) / kAlignment * kAlignment - kBefore, ' ');
+  constexpr size_t kAlignment = 64;
+  header.resize((header.size() + 1 + kBeforeHeader + kAlignment - 1) / kAlignment * kAlignment - kBeforeHeader, ' ');
   header.back() = '\n';
   AtomicFile file(path);
   const auto size = static_cast<uint16_t>(header.size());
@@ -128,29 +113,35 @@ void write_npy(const std::string& path, std::span<const int64_t> dims, std::span
   file.commit();
 }
 
-NpyArray parse_npy(std::span<const std::byte> bytes) {
+NpyArray parse_npy(std::span<const std::byte> bytes, const Limits& limits) {
   Cursor cursor(bytes, 0, "the .npy header");
-  if (cursor.left() < kNpyMagic.size() || cursor.text(kNpyMagic.size()) != kNpyMagic)
-    throw Error(ErrorCode::malformed, "no .npy file").at(0);
+  if (cursor.left() < kNpyMagic.size() || cursor.text(kNpyMagic.size()) != kNpyMagic) throw describe_other(bytes);
   const int major = cursor.u8(), minor = cursor.u8();
-  if (major != 1 || minor != 0)
-    throw Error(ErrorCode::unsupported, ".npy version " + std::to_string(major) + "." + std::to_string(minor))
-        .at(kNpyMagic.size())
-        .hint("numpy.save writes version 1.0");
-  const uint16_t size = cursor.u16();
-  const uint64_t at = cursor.at();
-  NpyHeader header(cursor.text(size), at);
-  header.parse();
-  if (header.fortran)
-    throw Error(ErrorCode::unsupported, "an array in Fortran's order").in("header").hint("numpy.ascontiguousarray");
-  const bool wide = header.type == "<f8";
-  if (!wide && header.type != "<f4")
-    throw Error(ErrorCode::unsupported, "elements of type " + printable(header.type))
+  if (major < 1 || major > 3 || minor != 0)
+    throw Error(ErrorCode::unsupported,
+                ".npy version " + std::to_string(major) + "." + std::to_string(minor) + "; 1.0, 2.0 and 3.0 are read")
+        .at(kNpyMagic.size());
+  const uint64_t size_at = cursor.at(), size = major == 1 ? cursor.u16() : cursor.u32(), at = cursor.at();
+  if (size > cursor.left())
+    throw Error(ErrorCode::malformed, "the .npy header is said to have " + std::to_string(size) + " bytes, " +
+                                          std::to_string(cursor.left()) + " follow")
+        .at(size_at)
+        .in("header");
+  if (size > limits.npy_header)
+    throw Error(ErrorCode::limit, "the .npy header is too large")
+        .at(size_at)
         .in("header")
-        .hint("it takes <f4 and <f8");
-  Checked elements = 1;
-  for (const int64_t d : header.dims) elements *= Checked::from_signed(d);
-  const uint64_t expected = (elements * (wide ? sizeof(double) : sizeof(float))).value();
+        .limit(limits.npy_header, size);
+  NpyHeader header = parse_npy_header(cursor.text(size), at, limits);
+  Checked elements = 1, most = 1;  // `most` counts an empty axis as 1: no product of some of the axes wraps either
+  const uint64_t expected = with_place(at, "header", [&] {
+    for (const int64_t d : header.dims) {
+      elements *= Checked::from_signed(d);
+      most *= Checked::from_signed(std::max<int64_t>(d, 1));
+    }
+    (most * header.width).signed_value();
+    return (elements * header.width).value();
+  });
   if (expected != cursor.left())
     throw Error(ErrorCode::malformed, "the shape " + dims_to_string(header.dims) + " wants " +
                                           std::to_string(expected) + " bytes, " + std::to_string(cursor.left()) +
@@ -158,22 +149,20 @@ NpyArray parse_npy(std::span<const std::byte> bytes) {
         .at(cursor.at());
   NpyArray out{std::move(header.dims), std::vector<float>(elements.size())};
   const auto data = cursor.take(expected);
-  if (wide) {
-    for (size_t i = 0; i < out.values.size(); ++i) {
-      double value;
-      std::memcpy(&value, data.data() + i * sizeof value, sizeof value);
-      out.values[i] = static_cast<float>(value);
-    }
-  } else if (!data.empty()) {
-    std::memcpy(out.values.data(), data.data(), data.size());
+  if (header.fortran) {
+    FortranPlaces places(out.dims);
+    for_elements(header, data, [&](float value) { out.values[places.next()] = value; });
+  } else {
+    float* to = out.values.data();
+    for_elements(header, data, [&](float value) { *to++ = value; });
   }
   return out;
 }
 
-NpyArray read_npy(const std::string& path) {
+NpyArray read_npy(const std::string& path, const Limits& limits) {
   return with_file(path, [&] {
     const auto file = MappedFile::open(path);
-    NpyArray array = parse_npy(file->bytes());
+    NpyArray array = parse_npy(file->bytes(), limits);
     file->check_unchanged();
     return array;
   });

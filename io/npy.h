@@ -1,5 +1,5 @@
-// Arrays as NumPy stores them: format 1.0, little-endian floats, row-major. What layer audits exchange.
-// Source: numpy.lib.format, "Format Version 1.0".
+// Arrays as NumPy stores them in .npy files. What layer audits exchange.
+// Source: numpy.lib.format, "Format Version 1.0", "2.0" and "3.0".
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/tensor.h"
+#include "io/limits.h"
 
 namespace furrow::io {
 
@@ -20,12 +20,14 @@ struct NpyArray {
 // ErrorCode::io.
 void write_npy(const std::string& path, std::span<const int64_t> dims, std::span<const float> values);
 
-// Accepts '<f4' and '<f8' (rounded to nearest), version 1.0, row-major, up to 8 dimensions, and nothing behind the last
-// element. Throws ErrorCode::malformed for a file that breaks the format or whose size does not match its shape,
-// ErrorCode::unsupported for other versions, element types or orders. Takes no more memory than a small multiple of the
-// file.
-NpyArray parse_npy(std::span<const std::byte> bytes);
+// Reads format 1.0, 2.0 and 3.0, row-major or in Fortran's order (what it returns is row-major); truth values (all but
+// 0 is 1), whole numbers of 1 to 8 bytes with and without sign, floats of 2, 4 and 8 bytes, little-endian and
+// big-endian. What float32 does not hold is rounded to nearest. Nothing in the file is evaluated. Throws
+// ErrorCode::malformed for a file that breaks the format or whose size does not match its shape; ErrorCode::unsupported
+// for other versions and element types; ErrorCode::limit for more than limits.rank axes and a header of more than
+// limits.npy_header bytes. Takes no more memory than what it returns, at most four times the file.
+NpyArray parse_npy(std::span<const std::byte> bytes, const Limits& limits = {});
 // The same for a file. Errors name it; adds ErrorCode::io.
-NpyArray read_npy(const std::string& path);
+NpyArray read_npy(const std::string& path, const Limits& limits = {});
 
 }  // namespace furrow::io

@@ -6,11 +6,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
 
 #include "io/limits.h"
+#include "io/read_budget.h"
 #include "kernels/tensor.h"
 
 namespace furrow::io {
@@ -61,6 +63,7 @@ struct PickleSource {
   std::string_view entry = "data.pkl";  // must outlive the Pickle
   uint64_t at = 0;                      // added to the offsets in messages: where the pickle begins
   PickleIds ids = PickleIds::zip;
+  std::shared_ptr<ReadBudget> budget = {};  // of the file; none: the pickle is all there is
 };
 
 // A typed block of raw bytes. Of an untyped one (`torch.storage.UntypedStorage`) the elements are bytes.
@@ -96,6 +99,7 @@ class Pickle {
   const PickleStorage& storage(const PickleTensor& tensor) const { return storages_.at(tensor.storage); }
   const std::deque<PickleStorage>& storages() const { return storages_; }
   const PickleSource& source() const { return source_; }
+  ReadBudget& budget() const { return *source_.budget; }
   std::string_view entry() const { return source_.entry; }
 
  private:
@@ -104,13 +108,15 @@ class Pickle {
     std::vector<PickleValue> items;
     uint32_t depth = 1;
   };
-  Pickle(std::span<const std::byte> bytes, const PickleSource& source) : bytes_(bytes), source_(source) {}
+  Pickle(std::span<const std::byte> bytes, const PickleSource& source)
+      : bytes_(bytes), source_(source), share_(source.budget) {}
   std::span<const std::byte> bytes_;
   PickleSource source_;
   std::deque<Node> nodes_;
   std::deque<PickleStorage> storages_;
   std::deque<PickleTensor> tensors_;
   PickleValue root_;
+  BudgetShare share_;  // what all this takes
 };
 
 inline bool is_dict(const PickleValue& value) {
@@ -119,7 +125,8 @@ inline bool is_dict(const PickleValue& value) {
 
 // Runs the pickle (protocol 2 to 4) on a machine that knows 46 opcodes and the names of io/pickle_globals.h; `bytes`
 // must outlive the result. Everything else is refused by name with its offset: ErrorCode::malformed, or unsupported
-// where it is a class (a whole model was pickled, not its state_dict) or a kind of tensor that is not read.
+// where it is a class (a whole model was pickled, not its state_dict) or a kind of tensor that is not read. Steps,
+// objects, values and memory of all pickles with one budget count together: ErrorCode::limit.
 Pickle run_pickle(std::span<const std::byte> bytes, const Limits& limits, const PickleSource& source = {});
 
 // The same for a pickle that `bytes` begin with. `length`: of it; what follows is not looked at.

@@ -96,6 +96,7 @@ std::string unread_tensor(std::string_view module, std::string_view name) {
     return "";
   if (name == "_rebuild_qtensor" || (name.starts_with("Q") && name.ends_with("Storage"))) return "a quantised tensor";
   if (has(name, "sparse")) return "a sparse tensor";
+  if (has(name, "_meta_tensor")) return "a tensor on device meta, which has no data";
   if (name.starts_with("Complex") || name.starts_with("complex")) return "a complex tensor";
   for (const char* type : {"uint", "int", "float", "bits", "qint", "quint"})
     if (module == "torch" && name.starts_with(type)) return "an element type that is not read";

@@ -10,13 +10,20 @@ namespace furrow::io {
 namespace {
 
 constexpr uint64_t kMaxSparseMemo = 65'536;
+// What things take, the allocator's share and the spare room of growing arrays included.
+constexpr uint64_t kNodeBytes = 56, kSparseMemoBytes = 64;
+constexpr size_t kChargedAtOnce = 64;  // elements of a stack
 
 PickleValue value_of(PickleKind kind, int64_t number = 0) { return {.kind = kind, .index = 0, .number = number}; }
 
 }  // namespace
 
 PickleMachine::PickleMachine(std::span<const std::byte> bytes, const Limits& limits, const PickleSource& source)
-    : limits_(limits), source_(source), cursor_(bytes, 0, "the pickle", source.at), pickle_(bytes, source) {}
+    : limits_(limits),
+      source_(source),
+      cursor_(bytes, 0, "the pickle", source.at),
+      pickle_(bytes, source),
+      scratch_(source.budget) {}
 
 void PickleMachine::refuse(const std::string& reason) const {
   throw Error(ErrorCode::malformed, pickle_opcode_name(op_) + ": " + reason).at(source_.at + at_).in(source_.entry);
@@ -29,9 +36,21 @@ void PickleMachine::over(const char* what, uint64_t limit, uint64_t found) const
       .limit(limit, found);
 }
 
+void PickleMachine::charge(BudgetShare& share, uint64_t bytes) {
+  with_place(source_.at + at_, source_.entry, [&] { share.charge(bytes, "the pickle"); });
+}
+
+template <class T>
+void PickleMachine::charge_next(const std::vector<T>& values, size_t& charged) {
+  if (values.size() < charged) return;
+  charge(scratch_, kChargedAtOnce * 2 * sizeof(T));  // an array grows to twice its size
+  charged += kChargedAtOnce;
+}
+
 void PickleMachine::push(PickleValue value) {
   if (stack_.size() + marks_.size() >= limits_.pickle_stack)
     over("values on its stack", limits_.pickle_stack, stack_.size() + 1);
+  charge_next(stack_, charged_stack_);
   stack_.push_back(value);
 }
 
@@ -61,9 +80,10 @@ void PickleMachine::put(uint32_t index, PickleValue value) {
     memo_[index] = value;
   } else if (index == memo_.size()) {
     if (memo_.size() >= limits_.pickle_memo) over("memo entries", limits_.pickle_memo, memo_.size() + 1);
+    charge_next(memo_, charged_memo_);
     memo_.push_back(value);
   } else {
-    sparse_memo_[index] = value;
+    if (sparse_memo_.insert_or_assign(index, value).second) charge(scratch_, kSparseMemoBytes);
     if (sparse_memo_.size() > kMaxSparseMemo) over("scattered memo entries", kMaxSparseMemo, sparse_memo_.size());
   }
 }
@@ -76,17 +96,21 @@ PickleValue PickleMachine::get(uint32_t index) const {
   return it->second;
 }
 
-void PickleMachine::count_object() {
+void PickleMachine::count_object(uint64_t bytes) {
+  ReadBudget& file = pickle_.budget();
   if (++objects_ > limits_.pickle_objects) over("objects", limits_.pickle_objects, objects_);
+  if (++file.objects > file.limits().pickle_objects) over("objects", file.limits().pickle_objects, file.objects);
+  charge(pickle_.share_, bytes);
 }
 
 void PickleMachine::count_values(uint64_t count) {
-  values_ += count;
-  if (values_ > limits_.pickle_values) over("values", limits_.pickle_values, values_);
+  ReadBudget& file = pickle_.budget();
+  file.values += count;
+  if (file.values > file.limits().pickle_values) over("values", file.limits().pickle_values, file.values);
 }
 
 PickleValue PickleMachine::make(PickleKind kind, std::span<const PickleValue> items) {
-  count_object();
+  count_object(kNodeBytes);
   const PickleValue value{.kind = kind, .index = static_cast<uint32_t>(pickle_.nodes_.size()), .number = 0};
   pickle_.nodes_.emplace_back();
   add(value, items);
@@ -96,6 +120,8 @@ PickleValue PickleMachine::make(PickleKind kind, std::span<const PickleValue> it
 void PickleMachine::add(const PickleValue& container, std::span<const PickleValue> items) {
   count_values(items.size());
   Pickle::Node& node = pickle_.nodes_[container.index];
+  // What grows an array that holds something already may double it.
+  charge(pickle_.share_, items.size() * sizeof(PickleValue) * (node.items.empty() ? 1 : 2));
   for (const PickleValue& item : items) {
     const bool nested = item.kind >= PickleKind::tuple && item.kind <= PickleKind::set;
     const uint32_t depth = nested ? pickle_.nodes_[item.index].depth + 1 : 1;
@@ -233,6 +259,7 @@ bool PickleMachine::structure(uint8_t op) {
   switch (op) {
     case '(':
       if (stack_.size() + marks_.size() >= limits_.pickle_stack) over("marks", limits_.pickle_stack, marks_.size() + 1);
+      charge_next(marks_, charged_marks_);
       marks_.push_back(stack_.size());
       return true;
     case '0': pop(); return true;
@@ -268,8 +295,9 @@ Pickle PickleMachine::run() {
   if (cursor_.left() < 2 || cursor_.u8() != 0x80) refuse("the pickle does not begin with it");
   if (const uint8_t protocol = cursor_.u8(); protocol < 2 || protocol > 4)
     refuse("protocol " + std::to_string(protocol) + "; 2, 3 and 4 are read");
-  for (uint64_t count = 1;; ++count) {
-    if (count > limits_.pickle_opcodes) over("opcodes", limits_.pickle_opcodes, count);
+  ReadBudget& file = pickle_.budget();
+  for (;;) {
+    if (++file.opcodes > file.limits().pickle_opcodes) over("opcodes", file.limits().pickle_opcodes, file.opcodes);
     at_ = cursor_.at();
     if (at_ > limits_.pickle_bytes) over("bytes", limits_.pickle_bytes, at_);
     if (cursor_.left() == 0)
@@ -287,7 +315,9 @@ Pickle PickleMachine::run() {
 Pickle run_pickle_ahead(std::span<const std::byte> bytes, const Limits& limits, const PickleSource& source,
                         uint64_t& length) {
   return with_place(source.at, source.entry, [&] {
-    PickleMachine machine(bytes, limits, source);
+    PickleSource with_budget = source;
+    if (!source.budget) with_budget.budget = std::make_shared<ReadBudget>(bytes.size(), limits);
+    PickleMachine machine(bytes, limits, with_budget);
     Pickle pickle = machine.run();
     length = machine.length();
     return pickle;

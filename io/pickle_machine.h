@@ -60,8 +60,12 @@ class PickleMachine {
   void add(const PickleValue& container, std::span<const PickleValue> items);
   void check_key(const PickleValue& key) const;
   bool is(const PickleValue& value, PickleKind kind) const { return value.kind == kind; }
-  void count_object();
+  void count_object(uint64_t bytes);
   void count_values(uint64_t count);
+  void charge(BudgetShare& share, uint64_t bytes);
+  // Before `values` grows: charges what its next elements take, some at a time.
+  template <class T>
+  void charge_next(const std::vector<T>& values, size_t& charged);
   [[noreturn]] void refuse(const std::string& reason) const;
   [[noreturn]] void over(const char* what, uint64_t limit, uint64_t found) const;
 
@@ -71,7 +75,9 @@ class PickleMachine {
   Pickle pickle_;
   uint64_t at_ = 0;  // of the opcode being executed
   uint8_t op_ = 0x80;
-  uint64_t objects_ = 0, values_ = 0;
+  uint64_t objects_ = 0;  // of this pickle; a small one may have fewer than its file
+  BudgetShare scratch_;   // what ends with the machine
+  size_t charged_stack_ = 0, charged_marks_ = 0, charged_memo_ = 0;  // elements
   std::vector<PickleValue> stack_;
   std::vector<size_t> marks_;  // heights of the stack
   // Picklers number the memo 0, 1, 2 ...; other indices go to the map, so a huge one costs nothing.

@@ -9,6 +9,8 @@ namespace {
 
 // What is read anew wherever a pickle repeats a value has a length that the value's bytes need not pay for again.
 constexpr size_t kMaxDigits = 20, kMaxAxes = 64, kMaxKey = 255;
+// What one takes, its place among the known ids included.
+constexpr uint64_t kTensorBytes = sizeof(PickleTensor) + 48, kStorageBytes = sizeof(PickleStorage) + 48;
 
 }  // namespace
 
@@ -93,8 +95,10 @@ PickleValue PickleMachine::call(PickleGlobal callee, std::span<const PickleValue
 }
 
 PickleValue PickleMachine::ordered_pairs(const PickleValue& list) {
-  const uint64_t count = 2 * uint64_t{pickle_.items(list).size()};
-  if (values_ + count > limits_.pickle_values) over("values", limits_.pickle_values, values_ + count);
+  const uint64_t count = 2 * uint64_t{pickle_.items(list).size()}, most = limits_.pickle_values;
+  if (pickle_.budget().values + count > most) over("values", most, pickle_.budget().values + count);
+  BudgetShare here(source_.budget);
+  charge(here, count * sizeof(PickleValue));
   std::vector<PickleValue> entries;
   entries.reserve(static_cast<size_t>(count));
   for (const PickleValue& pair : pickle_.items(list)) {
@@ -107,7 +111,7 @@ PickleValue PickleMachine::ordered_pairs(const PickleValue& list) {
 }
 
 PickleValue PickleMachine::add_tensor(const PickleTensor& tensor) {
-  count_object();
+  count_object(kTensorBytes);
   const PickleValue value{
       .kind = PickleKind::tensor, .index = static_cast<uint32_t>(pickle_.tensors_.size()), .number = 0};
   pickle_.tensors_.push_back(tensor);
@@ -223,6 +227,13 @@ void PickleMachine::persistent_storage(const PickleValue& id) {
   check_length("a storage key", items[2]);
   if (!is(items[4], PickleKind::integer) || items[4].number < 0)
     refuse("the number of elements of a storage is no size");
+  // PyTorch gives an empty shell for these.
+  if (pickle_.text(items[3]) == "meta")
+    throw Error(ErrorCode::unsupported, pickle_opcode_name(op_) + ": storage " + printable(pickle_.text(items[2]), 40) +
+                                            " was on device meta, which has no data")
+        .at(source_.at + at_)
+        .in(source_.entry)
+        .hint("save a model whose weights were loaded");
   const bool untyped = type == PickleGlobal::untyped_storage;
   PickleStorage storage{.dtype = untyped ? DType::u8 : static_cast<DType>(items[1].index),
                         .key = items[2],
@@ -238,7 +249,7 @@ void PickleMachine::persistent_storage(const PickleValue& id) {
     check_length("a view key", view[0]);
     storage.view_key = view[0], storage.view_begin = view[1].number, storage.view_elements = view[2].number;
   }
-  count_object();
+  count_object(kStorageBytes);
   const PickleValue value{
       .kind = PickleKind::storage, .index = static_cast<uint32_t>(pickle_.storages_.size()), .number = 0};
   pickle_.storages_.push_back(storage);

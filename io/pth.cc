@@ -128,14 +128,20 @@ Checkpoint read_pth(std::span<const std::byte> bytes, std::shared_ptr<const void
         .at(record.header_at)
         .in(record.name)
         .limit(limits.pickle_bytes, record.size);
+  const auto budget = std::make_shared<ReadBudget>(bytes.size(), limits);
+  BudgetShare inflated(budget);
+  with_place(record.header_at, record.name,
+             [&] { inflated.charge(record.deflated ? record.size : 0, "the pickle"); });
   const ZipData content = zip.read(record);
-  const Pickle pickle = run_pickle(content.bytes, limits);
+  const Pickle pickle = run_pickle(content.bytes, limits, {.budget = budget});
   const std::string data = root + "data/";
-  PthRecords records(data);
+  PthRecords records(data, budget);
   for (const ZipEntry& entry : zip.entries())
-    if (entry.name.starts_with(data)) records.add(entry.name.substr(data.size()), entry.stored, &entry);
+    if (entry.name.starts_with(data))
+      with_place(entry.header_at, entry.name,
+                 [&] { records.add(entry.name.substr(data.size()), entry.stored, &entry); });
   check_storages(pickle, records);
-  PthTensors tensors(records, std::move(owner), bytes.size(), limits);
+  PthTensors tensors(records, std::move(owner), budget);
   Checkpoint out = assemble_pth(
       pickle, [&](const PickleTensor& tensor) { return claim_of(pickle, tensor, limits); }, tensors, limits);
   out.container = "zip .pth";

@@ -64,7 +64,11 @@ PthClaim claim_of(const Pickle& pickle, const PickleTensor& tensor, const Limits
 }
 
 void check_storages(const Pickle& pickle, const PthRecords& records) {
+  BudgetShare share(pickle.source().budget);
+  constexpr uint64_t kSeenBytes = 56;  // of an entry of either
   std::unordered_map<std::string_view, const PickleStorage*> first, views;
+  with_place(pickle.source().at, pickle.entry(),
+             [&] { share.charge(Checked(pickle.storages().size()) * (2 * kSeenBytes), "the storages"); });
   for (const PickleStorage& storage : pickle.storages()) {
     const auto refuse = [&](const std::string& why) { throw malformed(why).at(storage.at).in(pickle.entry()); };
     const std::string_view key = pickle.text(storage.key);
@@ -94,6 +98,7 @@ Checkpoint assemble_pth(const Pickle& pickle, const std::function<PthClaim(const
   PthSelection selection =
       with_place(pickle.source().at, pickle.entry(), [&] { return select_tensors(pickle, limits); });
   std::vector<PthTensors::Plan> plans;
+  plans.reserve(selection.tensors.size());
   for (const auto& [name, value] : selection.tensors) {
     const PickleTensor& tensor = pickle.tensor(value);
     try {
@@ -104,6 +109,7 @@ Checkpoint assemble_pth(const Pickle& pickle, const std::function<PthClaim(const
     }
   }
   Checkpoint out;
+  out.tensors.reserve(plans.size());
   for (PthTensors::Plan& plan : plans) out.tensors.push_back(tensors.build(std::move(plan)));
   out.nested_under = std::move(selection.nested_under);
   out.stripped_prefix = std::move(selection.stripped_prefix);

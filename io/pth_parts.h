@@ -16,6 +16,7 @@
 #include "io/checkpoint.h"
 #include "io/limits.h"
 #include "io/pickle.h"
+#include "io/read_budget.h"
 #include "io/zip.h"
 #include "kernels/checked.h"
 #include "kernels/tensor.h"
@@ -64,14 +65,16 @@ struct PthRecord {
 class PthRecords {
  public:
   // `prefix` and a key make the name of a record.
-  explicit PthRecords(std::string prefix) : prefix_(std::move(prefix)) {}
-  // False where the key is taken. `entry` must outlive the records.
+  PthRecords(std::string prefix, std::shared_ptr<ReadBudget> budget)
+      : prefix_(std::move(prefix)), share_(std::move(budget)) {}
+  // False where the key is taken. `entry` must outlive the records. Throws ErrorCode::limit.
   bool add(std::string_view key, std::span<const std::byte> stored, const ZipEntry* entry = nullptr);
   const PthRecord* find(std::string_view key) const;  // null: none
   std::string name(std::string_view key) const { return prefix_ + std::string(key); }
 
  private:
   const std::string prefix_;
+  BudgetShare share_;
   std::unordered_map<std::string, PthRecord> by_key_;
 };
 
@@ -88,21 +91,18 @@ class PthTensors {
     bool dense = true;
   };
 
-  PthTensors(const PthRecords& records, std::shared_ptr<const void> owner, uint64_t file_bytes, const Limits& limits);
+  PthTensors(const PthRecords& records, std::shared_ptr<const void> owner, std::shared_ptr<ReadBudget> budget);
 
   // Throws malformed and limit, without a place.
   Plan check(const std::string& name, PthClaim claim);
   NamedTensor build(Plan tensor);
 
  private:
-  void charge(const Checked& bytes);
   const ZipData& data_of(const PthRecord& record);
 
   const PthRecords& records_;
   const std::shared_ptr<const void> owner_;
-  const Limits limits_;
-  const Checked budget_;
-  Checked used_ = 0;
+  BudgetShare share_;
   std::unordered_map<const PthRecord*, ZipData> data_;
 };
 

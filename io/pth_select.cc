@@ -72,6 +72,9 @@ bool is_long(const PickleValue& value) {
 }
 
 void check_unique_keys(const Pickle& pickle, const PickleValue& dict) {
+  constexpr uint64_t kSeenBytes = 72;
+  BudgetShare share(pickle.source().budget);
+  share.charge(Checked(pickle.items(dict).size() / 2) * kSeenBytes, "the names");
   std::unordered_set<std::string_view> seen;
   for_entries(pickle, dict, [&](const PickleValue& key, const PickleValue&) {
     if (key.kind == PickleKind::text && !seen.insert(pickle.text(key)).second)
@@ -171,6 +174,7 @@ bool latin1_bytes(std::string_view text, std::string& out) {
 bool numpy_text(const Pickle& pickle, const PickleValue& scalar, std::string& out) {
   const auto parts = pickle.items(scalar);
   const auto type = pickle.items(parts[0]);
+  if (parts[1].number > 32) return false;  // 8 bytes at most, up to twice that as text; the bytes are copied next
   std::string bytes(pickle.text(parts[1]));
   if (parts[1].kind == PickleKind::encoded) {
     bytes.clear();

@@ -29,21 +29,26 @@ uint64_t magic_length(std::string_view bytes) {
 class StreamReader {
  public:
   StreamReader(std::span<const std::byte> bytes, uint64_t at, const Limits& limits)
-      : bytes_(bytes), limits_(limits), at_(at) {}
+      : bytes_(bytes), limits_(limits), budget_(std::make_shared<ReadBudget>(bytes.size(), limits)), at_(at) {}
 
   uint64_t at() const { return at_; }
+  const std::shared_ptr<ReadBudget>& budget() const { return budget_; }
 
   Pickle pickle(std::string_view entry, PickleIds ids = PickleIds::none) {
     uint64_t length = 0;
     Pickle out = run_pickle_ahead(bytes_.subspan(static_cast<size_t>(at_)),
                                   ids == PickleIds::none ? small_pickle(limits_) : limits_,
-                                  {.entry = entry, .at = at_, .ids = ids}, length);
+                                  {.entry = entry, .at = at_, .ids = ids, .budget = budget_}, length);
     at_ += length;
     return out;
   }
 
   // The storages in the order of `keys`, each under a claim of `object`.
   void storages(const Pickle& object, const Pickle& keys, PthRecords& records) {
+    BudgetShare share(budget_);
+    constexpr uint64_t kClaimBytes = 56;
+    with_place(object.source().at, object.entry(),
+               [&] { share.charge(Checked(object.storages().size()) * kClaimBytes, "the storages"); });
     std::unordered_map<std::string_view, const PickleStorage*> claims;
     for (const PickleStorage& claim : object.storages()) claims.emplace(object.text(claim.key), &claim);
     for (const PickleValue& value : keys.items(keys.root())) {
@@ -51,7 +56,8 @@ class StreamReader {
       const std::string name = "storage " + printable(key, 60);
       const auto claim = claims.find(key);
       if (claim == claims.end()) refuse(name, "it is listed, but nothing in the object uses it");
-      if (!records.add(key, storage(name, *claim->second))) refuse(name, "it is listed twice");
+      const auto stored = storage(name, *claim->second);
+      if (!with_place(at_, name, [&] { return records.add(key, stored); })) refuse(name, "it is listed twice");
     }
     for (const PickleStorage& claim : object.storages())
       if (records.find(object.text(claim.key)) == nullptr)
@@ -90,6 +96,7 @@ class StreamReader {
 
   const std::span<const std::byte> bytes_;
   const Limits limits_;
+  const std::shared_ptr<ReadBudget> budget_;
   uint64_t at_;
 };
 
@@ -136,7 +143,7 @@ Checkpoint read_pth_stream(std::span<const std::byte> bytes, std::shared_ptr<con
   const uint64_t info_at = reader.at();
   check_sys_info(reader.pickle("sys info"), kStreamProtocol, info_at);
   const Pickle object = reader.pickle("object pickle", PickleIds::stream);
-  PthRecords records("storage ");
+  PthRecords records("storage ", reader.budget());
   check_storages(object, records);
   const uint64_t keys_at = reader.at();
   const Pickle keys = reader.pickle("key list");
@@ -147,7 +154,7 @@ Checkpoint read_pth_stream(std::span<const std::byte> bytes, std::shared_ptr<con
       throw Error(ErrorCode::malformed, "a storage key that is no text").at(keys_at).in(keys.entry());
   reader.storages(object, keys, records);
 
-  PthTensors tensors(records, std::move(owner), bytes.size(), limits);
+  PthTensors tensors(records, std::move(owner), reader.budget());
   Checkpoint out = assemble_pth(
       object, [&](const PickleTensor& tensor) { return claim_of(object, tensor, limits); }, tensors, limits);
   out.container = "legacy stream";

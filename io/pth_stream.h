@@ -28,7 +28,7 @@ bool is_pth_stream(std::string_view bytes);
 Checkpoint read_pth_stream(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
                            const Limits& limits = {});
 
-// The limits of the pickles beside the object, which hold a number or a short list: memory for one object, not for all.
+// The limits of each pickle beside the object, which hold a number or a short list; those of the file hold besides.
 inline Limits small_pickle(Limits limits) {
   limits.pickle_objects = std::min<uint64_t>(limits.pickle_objects, 1'000);
   return limits;

@@ -54,8 +54,8 @@ std::array<TarMember, 4> find_members(std::span<const std::byte> bytes, const Li
 // Reads forward through a member: pickles and numbers in turn.
 class MemberReader {
  public:
-  MemberReader(const TarMember& member, std::string_view name, const Limits& limits)
-      : member_(member), name_(name), limits_(limits) {}
+  MemberReader(const TarMember& member, std::string_view name, std::shared_ptr<ReadBudget> budget)
+      : member_(member), name_(name), limits_(budget->limits()), budget_(std::move(budget)) {}
 
   uint64_t file_at() const { return member_.at + at_; }
   std::string_view name() const { return name_; }
@@ -64,7 +64,7 @@ class MemberReader {
   Pickle pickle(const Limits& limits) {
     uint64_t length = 0;
     Pickle out = run_pickle_ahead(member_.bytes.subspan(static_cast<size_t>(at_)), limits,
-                                  {.entry = name_, .at = file_at(), .ids = PickleIds::none}, length);
+                                  {.entry = name_, .at = file_at(), .ids = PickleIds::none, .budget = budget_}, length);
     at_ += length;
     return out;
   }
@@ -97,14 +97,15 @@ class MemberReader {
   void end() const {
     if (left() > 0) refuse(std::to_string(left()) + " bytes follow the end of what it holds");
   }
-  [[noreturn]] void refuse(const std::string& why) const {
-    throw Error(ErrorCode::malformed, why).at(file_at()).in(name_);
+  [[noreturn]] void refuse(const std::string& why, ErrorCode code = ErrorCode::malformed) const {
+    throw Error(code, why).at(file_at()).in(name_);
   }
 
  private:
   const TarMember& member_;
   const std::string_view name_;
   const Limits limits_;
+  const std::shared_ptr<ReadBudget> budget_;
   uint64_t at_ = 0;
 };
 
@@ -123,21 +124,22 @@ struct TarTensor {
 
 class TarCheckpoint {
  public:
-  explicit TarCheckpoint(const Limits& limits) : limits_(limits) {}
+  explicit TarCheckpoint(std::shared_ptr<ReadBudget> budget) : budget_(std::move(budget)), share_(budget_) {}
 
   void read_storages(const TarMember& member, PthRecords& records) {
-    MemberReader in(member, kMembers[3], limits_);
+    MemberReader in(member, kMembers[3], budget_);
     for (uint64_t left = in.count(); left > 0; --left) read_storage(in, records);
-    const Pickle views = in.pickle(limits_);
+    const Pickle views = in.pickle(budget_->limits());
     if (views.root().kind != PickleKind::list) in.refuse("what follows the storages is no list of views");
     for (const PickleValue& view : views.items(views.root())) add_view(in, views, view);
     in.end();
   }
 
   void read_tensors(const TarMember& member) {
-    MemberReader in(member, kMembers[2], limits_);
+    MemberReader in(member, kMembers[2], budget_);
     for (uint64_t left = in.count(); left > 0; --left) {
       const uint64_t at = in.file_at();
+      charge(in);
       const Pickle head = in.pickle();
       const auto parts = three_parts(in, head, PickleGlobal::tensor_type);
       if (parts[1].kind != PickleKind::integer) in.refuse("the storage of a tensor has no number");
@@ -175,9 +177,13 @@ class TarCheckpoint {
   }
 
   void read_storage(MemberReader& in, PthRecords& records) {
+    charge(in);
     const Pickle head = in.pickle();
     const auto parts = three_parts(in, head, PickleGlobal::storage);
     if (parts[1].kind != PickleKind::text) in.refuse("the location of a storage is no text");
+    if (head.text(parts[1]) == "meta")
+      in.refuse("storage " + std::to_string(parts[0].number) + " was on device meta, which has no data",
+                ErrorCode::unsupported);
     TarStorage storage{.key = std::to_string(parts[0].number), .dtype = static_cast<DType>(parts[2].index), .count = 0};
     const uint64_t at = in.file_at();
     const auto elements = in.number<int64_t>();
@@ -188,11 +194,14 @@ class TarCheckpoint {
     if (bytes > in.left())
       in.refuse("storage " + storage.key + " is said to have " + std::to_string(bytes) + " bytes, " +
                 std::to_string(in.left()) + " are left");
-    if (!records.add(storage.key, in.take(bytes))) in.refuse("the number " + storage.key + " is given twice");
+    const auto stored = in.take(bytes);
+    if (!with_place(in.file_at(), in.name(), [&] { return records.add(storage.key, stored); }))
+      in.refuse("the number " + storage.key + " is given twice");
     storages_.emplace(parts[0].number, std::move(storage));
   }
 
   void add_view(const MemberReader& in, const Pickle& pickle, const PickleValue& view) {
+    charge(in);
     const auto parts = view.kind == PickleKind::tuple ? pickle.items(view) : std::span<const PickleValue>();
     const auto whole = [](const PickleValue& v) { return v.kind == PickleKind::integer; };
     if (parts.size() != 4 || !std::ranges::all_of(parts, whole)) in.refuse("a view that is not four whole numbers");
@@ -229,17 +238,24 @@ class TarCheckpoint {
     in.take(4);  // the writer copied 8 bytes of a number of 4
     if (rank < 0) in.refuse("a tensor of " + std::to_string(rank) + " axes");
     with_place(at, in.name(), [&] {
-      if (static_cast<uint64_t>(rank) > limits_.rank)
-        throw Error(ErrorCode::limit, "a tensor has too many axes").limit(limits_.rank, static_cast<uint64_t>(rank));
+      if (static_cast<uint64_t>(rank) > budget_->limits().rank)
+        throw Error(ErrorCode::limit, "a tensor has too many axes")
+            .limit(budget_->limits().rank, static_cast<uint64_t>(rank));
       for (int32_t i = 0; i < rank; ++i) out.dims.push_back(in.number<int64_t>());
       for (int32_t i = 0; i < rank; ++i) out.strides.push_back(in.number<int64_t>());
       const auto offset = in.number<int64_t>();
-      check_shape(out.dims, out.strides, offset, limits_);
+      check_shape(out.dims, out.strides, offset, budget_->limits());
       out.offset = Checked::from_signed(offset).value();
     });
   }
 
-  const Limits limits_;
+  void charge(const MemberReader& in) {
+    constexpr uint64_t kEntryBytes = 400;  // of either map, with its vectors and key
+    with_place(in.file_at(), in.name(), [&] { share_.charge(kEntryBytes, "what the file describes"); });
+  }
+
+  const std::shared_ptr<ReadBudget> budget_;
+  BudgetShare share_;
   // Nodes do not move: claims point to the keys.
   std::unordered_map<int64_t, TarStorage> storages_;
   std::unordered_map<int64_t, TarTensor> tensors_;
@@ -249,15 +265,17 @@ class TarCheckpoint {
 
 Checkpoint read_pth_tar(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const Limits& limits) {
   const auto [sys_info, object_member, tensors_member, storages_member] = find_members(bytes, limits);
-  check_sys_info(run_pickle(sys_info.bytes, small_pickle(limits), {kMembers[0], sys_info.at, PickleIds::none}),
+  const auto budget = std::make_shared<ReadBudget>(bytes.size(), limits);
+  check_sys_info(run_pickle(sys_info.bytes, small_pickle(limits), {kMembers[0], sys_info.at, PickleIds::none, budget}),
                  kTarProtocol, sys_info.at);
-  const Pickle object = run_pickle(object_member.bytes, limits, {kMembers[1], object_member.at, PickleIds::tar});
-  TarCheckpoint content(limits);
-  PthRecords records("storage ");
+  const Pickle object =
+      run_pickle(object_member.bytes, limits, {kMembers[1], object_member.at, PickleIds::tar, budget});
+  TarCheckpoint content(budget);
+  PthRecords records("storage ", budget);
   content.read_storages(storages_member, records);
   content.read_tensors(tensors_member);
 
-  PthTensors tensors(records, std::move(owner), bytes.size(), limits);
+  PthTensors tensors(records, std::move(owner), budget);
   Checkpoint out = assemble_pth(
       object, [&](const PickleTensor& tensor) { return content.claim(tensor); }, tensors, limits);
   out.container = "tar of 2017";

@@ -7,6 +7,10 @@
 namespace furrow::io {
 namespace {
 
+// What a record takes beside its key, which stands in its name too; and a tensor beside its name, of which there are
+// copies: a selection, a plan and a result, their dims and strides.
+constexpr uint64_t kRecordBytes = 224, kNamedBytes = 560;
+
 Error malformed(const std::string& reason) { return Error(ErrorCode::malformed, reason); }
 
 // Dense in row-major order; the stride of an axis of length 1 means nothing.
@@ -46,6 +50,7 @@ void gather(const PthTensors::Plan& tensor, const std::byte* from, std::byte* to
 }  // namespace
 
 bool PthRecords::add(std::string_view key, std::span<const std::byte> stored, const ZipEntry* entry) {
+  share_.charge(kRecordBytes + 2 * key.size(), "the storages");
   return by_key_.try_emplace(std::string(key), PthRecord{name(key), stored, entry}).second;
 }
 
@@ -54,21 +59,11 @@ const PthRecord* PthRecords::find(std::string_view key) const {
   return it == by_key_.end() ? nullptr : &it->second;
 }
 
-PthTensors::PthTensors(const PthRecords& records, std::shared_ptr<const void> owner, uint64_t file_bytes,
-                       const Limits& limits)
-    : records_(records),
-      owner_(std::move(owner)),
-      limits_(limits),
-      budget_(Checked(file_bytes) * limits.expand_factor + limits.expand_slack) {}
-
-void PthTensors::charge(const Checked& bytes) {
-  used_ += bytes;
-  if (used_ > budget_)
-    throw Error(ErrorCode::limit, "the tensors would fill " + std::to_string(used_.value()) +
-                                      " bytes, over the limit of " + std::to_string(budget_.value()));
-}
+PthTensors::PthTensors(const PthRecords& records, std::shared_ptr<const void> owner, std::shared_ptr<ReadBudget> budget)
+    : records_(records), owner_(std::move(owner)), share_(std::move(budget)) {}
 
 PthTensors::Plan PthTensors::check(const std::string& name, PthClaim claim) {
+  share_.charge(kNamedBytes + 2 * name.size(), "the tensors");
   Plan out;
   out.name = name;
   out.dtype = claim.dtype;
@@ -97,8 +92,8 @@ PthTensors::Plan PthTensors::check(const std::string& name, PthClaim claim) {
   out.at = (Checked(claim.offset) * width + claim.begin).value();
   out.dims = std::move(claim.dims), out.strides = std::move(claim.strides);
   out.dense = is_dense(out);
-  if (!out.dense) charge(elements * width);
-  if (out.record->deflated() && data_.emplace(out.record, ZipData{}).second) charge(record_size);
+  if (!out.dense) share_.charge(elements * width, "the tensors");
+  if (out.record->deflated() && data_.emplace(out.record, ZipData{}).second) share_.charge(record_size, "the tensors");
   return out;
 }
 

@@ -7,7 +7,7 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 
-minutes=60 setup=yes targets="zip pickle pth safetensors png_walk png_decode jpeg"
+minutes=60 setup=yes targets="zip pickle pth stream tar safetensors npy png_walk png_decode jpeg"
 while [ $# -gt 0 ]; do
   case "$1" in
     --minutes) minutes=${2:?--minutes needs a number}; shift 2 ;;
@@ -32,8 +32,8 @@ echo "| what | amount | result |"
 echo "|---|---|---|"
 
 # name of the target -> folder of its corpus
-declare -A corpus=([zip]=zip [pickle]=pickle [pth]=pth [stream]=stream [tar]=tar [safetensors]=safetensors [png_walk]=png
-  [png_decode]=png [jpeg]=jpeg)
+declare -A corpus=([zip]=zip [pickle]=pickle [pth]=pth [stream]=stream [tar]=tar [safetensors]=safetensors [npy]=npy
+  [png_walk]=png [png_decode]=png [jpeg]=jpeg)
 failed=0
 fuzz() {  # fuzz TARGET: leaves its log and its exit status in $work
   mkdir -p "$work/$1"

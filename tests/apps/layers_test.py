@@ -285,7 +285,7 @@ class Layers(program.Program):
         file.write_bytes(whole[:-1])
         self.refused(self.audit("--compare", "d"), 4, "error[malformed]: d/outc.conv.npy: at byte 128", "4096 bytes, 4095 follow")
         dims, values = [1, 1, 32, 32], [0.0] * 1024
-        for more, status in (({"kind": "<i4"}, 5), ({"order": "True"}, 5), ({"version": b"\x02\x00"}, 5), ({"kind": "<f4', 'x': '"}, 4)):
+        for more, status in (({"kind": "<c8"}, 5), ({"kind": "|O"}, 5), ({"version": b"\x04\x00"}, 5), ({"version": b"\x02\x00"}, 4), ({"kind": "<f4', 'x': '"}, 4)):
             write_npy(file, dims, values, **more)
             self.refused(self.audit("--compare", "d"), status, "d/outc.conv.npy")
         write_npy(file, [2 ** 62, 2 ** 62], [])

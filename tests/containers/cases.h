@@ -34,6 +34,8 @@ std::vector<Case> tar_cases();          // the same for the tar of 2017, named T
 std::vector<Case> accepted_cases();     // 151-178
 std::vector<Case> safetensors_cases();  // 179-208
 
-std::vector<Case> all_cases();
+std::vector<Case> all_cases();  // of checkpoints
+
+std::vector<Case> npy_cases();  // 209-244: arrays, which are no checkpoints
 
 }  // namespace furrow::testing

@@ -90,6 +90,8 @@ void add_types(Table& t) {
   t.typed(159, "Char", "CharStorage", "\x07\xff", {7, -1});
   t.typed(159, "Byte", "ByteStorage", "\x07\xff", {7, 255});
   t.typed(159, "Bool", "BoolStorage", std::string("\0\1", 2), {0, 1});
+  // As PyTorch reads it: a byte that is not 0 is true.
+  t.typed(159, "BoolOfAnyByte", "BoolStorage", std::string("\0\1\2\x80\xff", 5), {0, 1, 1, 1, 1});
   // Types without a storage class of their own, as PyTorch 2 saves them.
   t.accept(159, "UInt16",
            pth_of(call(global("torch._utils", "_rebuild_tensor_v3"),

@@ -213,7 +213,8 @@ void add_bombs(std::vector<Case>& out) {
                  .accepted = true,
                  .tensors = {kW}});
   over(46, "ManyValues",
-       beside("](" + std::string(999'990, 'N') + "e" + repeat("(" + std::string(999'980, 'N') + "e", 2)), "values");
+       beside("](" + std::string(999'990, 'N') + "e" + repeat("(" + std::string(999'980, 'N') + "e", 2)),
+       "would fill");
   bad(47, "Long1Of2000Bits", pth_of("\x8a\xfa" + std::string(250, '\x7f')), "250 bytes");
   bad(48, "Long4MinusOne", pth_of("\x8b\xff\xff\xff\xff"), "4294967295 bytes");
   bad(49, "Text4GiB", pth_of("X\xff\xff\xff\xff"), "ends inside");

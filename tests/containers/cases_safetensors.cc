@@ -111,6 +111,10 @@ void add_keys(Table& t) {
 void add_accepted(Table& t) {
   const std::vector<double> six = {0, 1, 2, 3, 4, 5};
   t.accept(208, "Good", build_safetensors(kGood, six_floats()), {{"w", {2, 3}, six}});
+  t.accept(208, "BoolOfAnyByte",
+           build_safetensors(R"({"w":{"dtype":"BOOL","shape":[4],"data_offsets":[0,4]}})",
+                             std::string("\0\1\2\xff", 4)),
+           {{"w", {4}, {0, 1, 1, 1}}});
   t.accept(208, "Spaces", build_safetensors(kGood + "     ", six_floats()), {{"w", {2, 3}, six}});
   t.accept(208, "WithMetadata", build_safetensors("{\"__metadata__\":{\"a\":\"b\"}," + kGood.substr(1), six_floats()),
            {{"w", {2, 3}, six}});

@@ -95,6 +95,11 @@ void add_stored(StreamTable& t) {
   t.changed(142, "ListedTwice", "(storage 0): it is listed twice", [&](StreamShape& s) {
     s.keys = keys({"0", "0"}), s.storages.push_back(s.storages[0]);
   });
+  t.refuse(143, "LegacyDeviceMeta",
+           stream_of(tensor(tuple({text("storage"), global("torch", "FloatStorage"), text("0"), text("meta"),
+                                   integer(6), "N"}) + "Q",
+                            integer(0), integers({6}), integers({1}))),
+           "(object pickle): BINPERSID: storage 0 was on device meta, which has no data", ErrorCode::unsupported);
   t.changed(143, "NeverStored", "storage 0 is used, but the file does not hold it",
             [&](StreamShape& s) { s.keys = begin() + "].", s.storages = {}; });
   t.changed(144, "KeysAreNumber", "(key list): the storage keys are no list",

@@ -195,6 +195,10 @@ void add_tar_storages(TarTable& t) {
   const auto storages = [&](int number, const char* label, const std::string& entries, const std::string& says) {
     t.shape(number, label, {.storages = pickled(1) + entries}, says);
   };
+  std::string meta = good;
+  meta.replace(meta.find(text("cpu")), text("cpu").size(), text("meta"));
+  t.shape(143, "DeviceMeta", {.storages = pickled(1) + meta + none}, "(storages): storage 2 was on device meta",
+          ErrorCode::unsupported);
   storages(139, "NumelMore", tar_storage(2, 7, six_floats()) + none, "(storages)");
   storages(140, "NumelNegative", tar_storage(2, -1, six_floats()) + none, "negative size -1");
   storages(141, "Numel2To62", tar_storage(2, int64_t{1} << 62, six_floats()) + none, "(storages): a size overflows");

@@ -67,6 +67,12 @@ void add_storages(std::vector<Case>& out) {
   bad(81, "NumelAsText", id({tag, type, key, cpu, text("6")}), "is no size");
   bad(82, "UnknownStorageClass", id({tag, global("torch", "FooStorage"), key, cpu, integer(6)}),
       "unknown storage class");
+  out.push_back({82, "DeviceMeta", pth_of(tensor(storage("FloatStorage", "0", 6, "meta"), integer(0), integers({6}),
+                                                 integers({1}))),
+                 ErrorCode::unsupported, "BINPERSID: storage 0 was on device meta, which has no data"});
+  out.push_back({82, "MetaTensor", pth_of(call(global("torch._utils", "_rebuild_meta_tensor_no_storage"),
+                                               {global("torch", "float32"), integers({6}), integers({1}), "\x89"})),
+                 ErrorCode::unsupported, "a tensor on device meta, which has no data"});
   bad(82, "NoStorageClass", id({tag, global("torch", "device"), key, cpu, integer(6)}), "without a storage class");
   const std::string untyped = tuple({tag, global("torch.storage", "UntypedStorage"), key, cpu, integer(24)}) + "Q";
   const auto third = [](const std::vector<std::string>& storage_and_type) {

@@ -1,5 +1,5 @@
 // write_checkpoint_corpus DIR: writes the cases as seeds for the fuzz targets,
-// DIR/{zip,pickle,pth,stream,tar,safetensors}/NAME.
+// DIR/{zip,pickle,pth,stream,tar,safetensors,npy}/NAME.
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -78,6 +78,7 @@ int main(int argc, char** argv) {
   const fs::path root = argv[1];
   for (const Case& one : stream_cases()) put(root / "stream", std::to_string(one.number) + "_" + one.name, one.bytes);
   for (const Case& one : tar_cases()) put(root / "tar", std::to_string(one.number) + "_" + one.name, one.bytes);
+  for (const Case& one : npy_cases()) put(root / "npy", std::to_string(one.number) + "_" + one.name, one.bytes);
   for (const Case& one : all_cases()) {
     const std::string name = std::to_string(one.number) + "_" + one.name;
     if (one.bytes.starts_with("PK")) put(root / "zip", name, one.bytes);
