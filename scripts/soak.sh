@@ -84,6 +84,9 @@ fuzz() {
   left=$((executions / 100 - $(fuzzed "$target" fuzz)))
   [ "$left" -gt 0 ] || left=0   # all of the corpus is run in any case
   fuzz_in fuzz "$target" "$left" $((minutes * 60)) || status=$?
+  # What stopped a build, once more under the sanitizers, for their report.
+  find "$work" -maxdepth 1 -name "$target-*-*" -exec \
+    "$root/build/fuzz/fuzz/fuzz_$target" -timeout=120 {} \; >>"$work/$target.fuzz.log" 2>&1 || true
   echo "$status" >"$work/$target.status"
 }
 for target in $targets; do
