@@ -3,30 +3,19 @@
 #include <cstdint>
 #include <string>
 
-#include "fuzz/small_limits.h"
-#include "io/checkpoint.h"
+#include "fuzz/checkpoint_target.h"
 #include "tests/containers/builders.h"
 
-namespace {
-
-void read(const std::string& bytes) {
-  try {
-    const auto checkpoint =
-        furrow::io::read_checkpoint(std::as_bytes(std::span(bytes)), nullptr, furrow::fuzz::small_limits());
-    for (const furrow::NamedTensor& tensor : checkpoint.tensors) {
-      furrow::require(tensor.bytes.size() == static_cast<size_t>(tensor.elements()) * size_of(tensor.dtype),
-                      "byte count equals shape");
-      furrow::fuzz::touch(tensor.bytes);
-    }
-  } catch (const furrow::Error& error) { furrow::fuzz::check(error); }
-}
-
-}  // namespace
+using namespace furrow::fuzz;  // NOLINT
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const std::string input(reinterpret_cast<const char*>(data), size);
-  read(input);
-  if (input.starts_with("\x80"))
-    read(furrow::testing::build_pth(input, {furrow::testing::six_floats(), std::string(24, 'x')}));
+  constexpr auto kRead = [](auto bytes, auto owner, const auto& limits) {
+    return furrow::io::read_checkpoint(bytes, owner, limits);
+  };
+  const std::string_view input(reinterpret_cast<const char*>(data), size);
+  read_checked(kRead, std::as_bytes(std::span(input)), false);
+  if (!input.starts_with("\x80")) return 0;
+  static const std::vector<std::string> records = {furrow::testing::six_floats(), std::string(24, 'x')};
+  read_copy(kRead, {furrow::testing::build_pth(std::string(input), records)}, false);
   return 0;
 }

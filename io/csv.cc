@@ -75,9 +75,13 @@ CsvReader CsvReader::open(const std::string& path, CsvRules rules, const Limits&
 }
 
 CsvReader::CsvReader(Source source, std::string_view name, CsvRules rules, const Limits& limits)
-    : source_(std::move(source)), name_(place_name(name)), rules_(std::move(rules)), limits_(limits), buffer_(kBuffer) {
-  filled_ = source_(buffer_.data(), buffer_.size());
-  const std::string_view head(buffer_.data(), filled_);
+    : source_(std::move(source)),
+      name_(place_name(name)),
+      rules_(std::move(rules)),
+      limits_(limits),
+      buffer_(std::make_unique_for_overwrite<char[]>(kBuffer)) {
+  filled_ = source_(buffer_.get(), kBuffer);
+  const std::string_view head(buffer_.get(), filled_);
   if (head.starts_with("\xFF\xFE") || head.starts_with("\xFE\xFF"))
     refuse(1, 1, "the text is UTF-16", "save it as UTF-8");
   if (head.starts_with("\xEF\xBB\xBF")) at_ = 3;
@@ -103,7 +107,7 @@ Error CsvReader::error_at(size_t i, std::string reason) const {
 int CsvReader::peek() {
   if (at_ == filled_) {
     at_ = 0;
-    filled_ = source_(buffer_.data(), buffer_.size());
+    filled_ = source_(buffer_.get(), kBuffer);
     if (filled_ == 0) return kEnd;
   }
   return static_cast<unsigned char>(buffer_[at_]);

@@ -69,7 +69,7 @@ class CsvReader {
   const std::string name_;
   const CsvRules rules_;
   const Limits limits_;
-  std::vector<char> buffer_;
+  std::unique_ptr<char[]> buffer_;
   size_t at_ = 0, filled_ = 0;
   uint64_t line_ = 1, column_ = 1;  // of the next byte
   uint64_t row_line_ = 0, row_bytes_ = 0, rows_ = 0;

@@ -263,9 +263,13 @@ bool PickleMachine::structure(uint8_t op) {
       marks_.push_back(stack_.size());
       return true;
     case '0': pop(); return true;
-    case 0x95:
-      if (cursor_.u64() > cursor_.left()) refuse("the frame is longer than the pickle");
+    case 0x95: {
+      const uint64_t length = cursor_.u64();
+      if (length > cursor_.left()) refuse("the frame is longer than the pickle");
+      if (frame_end_ != kNoFrame) refuse("a frame inside another");
+      frame_end_ = cursor_.at() + length;
       return true;
+    }
     case 'c':
     case 0x93: {
       std::string_view names[2];
@@ -300,6 +304,9 @@ Pickle PickleMachine::run() {
     if (++file.opcodes > file.limits().pickle_opcodes) over("opcodes", file.limits().pickle_opcodes, file.opcodes);
     at_ = cursor_.at();
     if (at_ > limits_.pickle_bytes) over("bytes", limits_.pickle_bytes, at_);
+    // Python reads a frame as a whole; an opcode across its end is one opcode to some readers and another to others.
+    if (at_ > frame_end_) refuse("runs over the end of its frame");
+    if (at_ == frame_end_) frame_end_ = kNoFrame;
     if (cursor_.left() == 0)
       throw Error(ErrorCode::malformed, "the pickle ends without STOP").at(source_.at + at_).in(source_.entry);
     op_ = cursor_.u8();
@@ -307,6 +314,7 @@ Pickle PickleMachine::run() {
     if (scalar(op_) || text(op_) || container(op_) || insertion(op_) || memo(op_) || structure(op_)) continue;
     refuse(pickle_opcode_name(op_).starts_with("0x") ? "no such opcode" : "an opcode that no checkpoint needs");
   }
+  if (frame_end_ != kNoFrame && cursor_.at() != frame_end_) refuse("the frame goes on behind it");
   pickle_.root_ = pop();
   if (!stack_.empty() || !marks_.empty()) refuse("values are left on the stack");
   return std::move(pickle_);

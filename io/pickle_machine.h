@@ -80,6 +80,8 @@ class PickleMachine {
   size_t charged_stack_ = 0, charged_marks_ = 0, charged_memo_ = 0;  // elements
   std::vector<PickleValue> stack_;
   std::vector<size_t> marks_;  // heights of the stack
+  static constexpr uint64_t kNoFrame = UINT64_MAX;
+  uint64_t frame_end_ = kNoFrame;
   // Picklers number the memo 0, 1, 2 ...; other indices go to the map, so a huge one costs nothing.
   std::vector<PickleValue> memo_;
   std::unordered_map<uint32_t, PickleValue> sparse_memo_;

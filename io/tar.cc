@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <optional>
 
 #include "io/cursor.h"
@@ -24,7 +25,10 @@ Error malformed(uint64_t at, const std::string& why) {
   return Error(ErrorCode::malformed, why).at(at).in("tar header");
 }
 
-bool all_zero(std::string_view text) { return text.find_first_not_of('\0') == text.npos; }
+// Each byte is as the one before it, and the first is zero.
+bool all_zero(std::string_view text) {
+  return text.empty() || (text[0] == '\0' && std::memcmp(text.data(), text.data() + 1, text.size() - 1) == 0);
+}
 
 // The field up to its first zero byte.
 std::string_view text_of(std::string_view header, TarField field) {
@@ -51,9 +55,9 @@ std::optional<uint64_t> decimal(std::string_view text) {
 
 // The sum of a header's bytes, its own field counted as spaces.
 uint64_t sum_of(std::string_view header) {
-  uint64_t sum = 0;
-  for (size_t i = 0; i < header.size(); ++i)
-    sum += i >= kTarSum.at && i < kTarSum.at + kTarSum.size ? ' ' : static_cast<unsigned char>(header[i]);
+  uint64_t sum = kTarSum.size * ' ';
+  for (const std::string_view part : {header.substr(0, kTarSum.at), header.substr(kTarSum.at + kTarSum.size)})
+    for (const char byte : part) sum += static_cast<unsigned char>(byte);
   return sum;
 }
 

@@ -15,6 +15,7 @@ constexpr uint32_t kCentralSignature = 0x02014b50;
 constexpr uint64_t kEndSize = 22, kEnd64Size = 56, kLocatorSize = 20, kCentralSize = 46, kMaxComment = 0xFFFF;
 constexpr uint32_t kIn64 = 0xFFFFFFFF;  // "the value stands in the zip64 record"
 constexpr uint16_t kZip64Extra = 0x0001, kUnicodePathExtra = 0x7075;
+constexpr uint32_t kDirectoryAttribute = 0x10;  // MS-DOS's
 
 Error malformed(const std::string& reason, uint64_t at) {
   return Error(ErrorCode::malformed, reason).at(at).in("zip directory");
@@ -151,13 +152,17 @@ ZipCentral read_central(Cursor& cursor, const Limits& limits) {
   cursor.take(4);  // time and date
   entry.crc = cursor.u32(), entry.compressed = cursor.u32(), entry.size = cursor.u32();
   const uint16_t name_size = cursor.u16(), extra_size = cursor.u16(), comment_size = cursor.u16(), disk = cursor.u16();
-  cursor.take(6);  // attributes
+  cursor.take(2);  // what an archiver thinks of the content
+  const uint32_t attributes = cursor.u32();
   entry.header_at = cursor.u32();
   entry.name = cursor.text(name_size);
   const auto extra = cursor.take(extra_size);
   cursor.take(comment_size);
   check_name(entry.name, entry.at, limits);
   if (disk != 0) throw Error(ErrorCode::unsupported, "a zip split over several files").at(entry.at).in(entry.name);
+  // Some readers, PyTorch's among them, then take the entry for empty, whatever its size, and hand out stale memory.
+  if ((attributes & kDirectoryAttribute) != 0)
+    throw Error(ErrorCode::malformed, "an entry marked as a folder").at(entry.at).in(entry.name);
   const auto rest = resolve_zip_extra(extra, entry.at, entry.name, entry.size, entry.compressed, &entry.header_at);
   check_zip64_rest(rest, entry, entry.at, false);
   check_method(entry);

@@ -1,7 +1,7 @@
 #include "kernels/error.h"
 
+#include <algorithm>
 #include <array>
-#include <cstdio>
 
 #include "kernels/shortened.h"
 
@@ -34,17 +34,17 @@ std::string_view name(ErrorCode code) {
 }
 
 std::string printable(std::string_view text, size_t max_bytes) {
+  static constexpr char kDigits[] = "0123456789abcdef";
   std::string out;
+  out.reserve(std::min(text.size(), max_bytes));
   for (size_t i = 0; i < text.size();) {
     const auto* p = reinterpret_cast<const unsigned char*>(text.data()) + i;
     const size_t n = utf8_length(p, text.size() - i);
     // C0 and C1 controls can drive a terminal; C1 controls are the two-byte sequences C2 80 .. C2 9F.
     const bool control = n == 0 || p[0] < 0x20 || p[0] == 0x7F || (n == 2 && p[0] == 0xC2 && p[1] < 0xA0);
-    char hex[5];
-    std::snprintf(hex, sizeof hex, "\\x%02x", p[0]);
-    const std::string piece = control ? hex : std::string(text.substr(i, n));
-    if (out.size() + piece.size() > max_bytes) return out + "...";
-    out += piece;
+    if (out.size() + (control ? 4 : n) > max_bytes) return out + "...";
+    if (control) out.append({'\\', 'x', kDigits[p[0] >> 4], kDigits[p[0] & 15]});
+    else out.append(text, i, n);
     i += control ? 1 : n;
   }
   return out;

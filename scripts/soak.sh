@@ -1,62 +1,110 @@
 #!/usr/bin/env bash
 # What takes hours: fuzzing with a budget, a long folder, killed trainings, data sets under sanitizers, broken kernels.
 # Prints a table; commit it as docs/soak.md.
-#   scripts/soak.sh [--minutes N] [--targets "zip png_walk"] [--no-setup]
-# N: minutes of fuzzing per target (default 60), as many targets at once as there are processors; by default all.
+#   scripts/soak.sh [--executions N] [--minutes N] [--targets "zip png_walk"] [--fuzz-only] [--work DIR] [--no-setup]
+# --executions: of each fuzz target in the fast build (default 10^8); then a hundredth of them under AddressSanitizer
+#   and UBSan, which begin with all that the fast build found. --minutes: the most per target (default 600).
+# --targets: by default all of them, as many at once as there are processors. --fuzz-only: nothing but fuzzing.
+# --work: keeps corpora and logs in DIR; a later call with the same DIR goes on where an earlier one stopped, and counts
+#   what that one ran.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 
-minutes=60 setup=yes targets="zip pickle pth stream tar safetensors npy png_walk png_decode jpeg"
+executions=100000000 minutes=600 rest=yes work=""
+setup=yes targets="zip pickle pth stream tar npy safetensors png_walk png_decode jpeg config csv"
+arguments=$*
 while [ $# -gt 0 ]; do
   case "$1" in
+    --executions) executions=${2:?--executions needs a number}; shift 2 ;;
     --minutes) minutes=${2:?--minutes needs a number}; shift 2 ;;
     --targets) targets=${2:?--targets needs names}; shift 2 ;;
+    --fuzz-only) rest=no; shift ;;
+    --work) work=${2:?--work needs a folder}; shift 2 ;;
     --no-setup) setup=no; shift ;;
-    -h|--help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "soak.sh: unknown argument '$1' (see --help)" >&2; exit 2 ;;
   esac
 done
 [ "$setup" = no ] || scripts/setup.sh --for soak --yes
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+if [ -n "$work" ]; then
+  mkdir -p "$work"
+  work=$(cd "$work" && pwd)
+else
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+fi
 
-cmake --preset fuzz >/dev/null && cmake --build --preset fuzz >/dev/null
-cmake --preset release >/dev/null && cmake --build --preset release --target furrow >/dev/null
+for preset in fuzz-fast fuzz; do
+  cmake --preset "$preset" >/dev/null
+  # shellcheck disable=SC2046,SC2086
+  cmake --build --preset "$preset" --target $(printf 'fuzz_%s ' $targets) >/dev/null
+done
+[ "$rest" = no ] || { cmake --preset release >/dev/null && cmake --build --preset release --target furrow >/dev/null; }
 
 echo "# Soak"
 echo
-echo "$(git rev-parse --short HEAD), $(date -u +%Y-%m-%d), $(nproc) processors, \`scripts/soak.sh --minutes $minutes\`"
+echo "$(git rev-parse --short HEAD), $(date -u +%Y-%m-%d), $(nproc) processors, \`scripts/soak.sh${arguments:+ }$arguments\`"
 echo
 echo "| what | amount | result |"
 echo "|---|---|---|"
 
-# name of the target -> folder of its corpus
-declare -A corpus=([zip]=zip [pickle]=pickle [pth]=pth [stream]=stream [tar]=tar [safetensors]=safetensors [npy]=npy
-  [png_walk]=png [png_decode]=png [jpeg]=jpeg)
+# name of the target -> folder of its corpus, where it is called otherwise
+declare -A corpus=([png_walk]=png [png_decode]=png)
 failed=0
-fuzz() {  # fuzz TARGET: leaves its log and its exit status in $work
-  mkdir -p "$work/$1"
+# fuzzed TARGET BUILD: executions so far, from its log.
+fuzzed() {
+  [ -f "$work/$1.$2.log" ] || { echo 0; return; }
+  awk '/^stat::number_of_executed_units:/ { n += $2 } END { print n + 0 }' "$work/$1.$2.log"
+}
+
+# fuzz_in BUILD TARGET RUNS SECONDS [OPTIONS...]: one process of libFuzzer; its log is appended to.
+fuzz_in() {
+  local build=$1 target=$2 runs=$3 seconds=$4
+  shift 4
   # -timeout in seconds of wall clock, -rss_limit in MiB: a refusal takes 1 s at most, but the sanitizers make it slower
   # and larger, and a busy machine stretches it (5 s were once passed by an input that needs 0.02 s of processor time).
-  local status=0
-  (cd "$work" && "$root/build/fuzz/fuzz/fuzz_$1" -max_total_time=$((minutes * 60)) -timeout=25 \
-    -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$root/$1-" \
-    "$work/$1" "$root/fuzz/corpus/${corpus[$1]}" >"$work/$1.log" 2>&1) || status=$?
-  echo "$status" >"$work/$1.status"
+  (cd "$work" && "$root/build/$build/fuzz/fuzz_$target" -runs="$runs" -max_total_time="$seconds" -timeout=120 \
+    -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$work/$target-" "$@" \
+    "$work/$target" "$root/fuzz/corpus/${corpus[$target]:-$target}" >>"$work/$target.$build.log" 2>&1)
+}
+
+# fuzz TARGET: leaves its logs, its corpus and its exit status in $work. The fast build runs in slices, so that a call
+# that is ended loses little. Without AddressSanitizer the limit of one allocation is that of the address space, and
+# fresh memory holds no zeros.
+fuzz() {
+  local target=$1 status=0 slice=5000000 end=$((SECONDS + minutes * 60)) left
+  mkdir -p "$work/$target"
+  while left=$((executions - $(fuzzed "$target" fuzz-fast))); [ "$left" -gt 0 ] && [ "$SECONDS" -lt "$end" ]; do
+    (ulimit -v 2097152
+     export MALLOC_PERTURB_=165
+     fuzz_in fuzz-fast "$target" $((left < slice ? left : slice)) $((end - SECONDS)) -entropic=0) || status=$?
+    [ "$status" -eq 0 ] || break
+  done
+  left=$((executions / 100 - $(fuzzed "$target" fuzz)))
+  [ "$left" -gt 0 ] || left=0   # all of the corpus is run in any case
+  fuzz_in fuzz "$target" "$left" $((minutes * 60)) || status=$?
+  # What stopped a build, once more under the sanitizers, for their report.
+  find "$work" -maxdepth 1 -name "$target-*-*" -exec \
+    "$root/build/fuzz/fuzz/fuzz_$target" -timeout=120 {} \; >>"$work/$target.fuzz.log" 2>&1 || true
+  echo "$status" >"$work/$target.status"
 }
 for target in $targets; do
-  while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
+  while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n || true; done
   fuzz "$target" &
 done
 wait
 for target in $targets; do
-  log=$work/$target.log
-  if [ "$(cat "$work/$target.status")" -eq 0 ]; then result="no finding"; else result="**FINDING**"; failed=1; fi
-  runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
-  edges=$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1 || true)
-  echo "| fuzz_$target | ${runs:-0} executions | $result, ${edges:-no coverage} |"
+  case "$(cat "$work/$target.status")" in
+    0) result="no finding" ;;
+    72) result="no finding, interrupted" ;;   # libFuzzer's answer to SIGINT
+    *) result="**FINDING**" failed=1 ;;
+  esac
+  edges=$(grep -oE 'cov: [0-9]+' "$work/$target.fuzz.log" | tail -n 1 || true)
+  echo "| fuzz_$target | $(fuzzed "$target" fuzz-fast) executions in the fast build, $(fuzzed "$target" fuzz) under" \
+    "AddressSanitizer and UBSan | $result, ${edges:-no coverage}, $(find "$work/$target" -type f | wc -l) files found |"
 done
+[ "$rest" = yes ] || exit $failed
 
 # A folder of many photos with three bad ones: the bad ones at the end, everything else done.
 many=${FURROW_SOAK_PHOTOS:-100000}

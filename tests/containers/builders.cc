@@ -126,7 +126,8 @@ std::string central_part(const ZipFile& file, const Facts& facts) {
   const std::string extra = file.extra + (file.zip64 ? zip64_extra({facts.size, facts.packed, facts.offset}) : "");
   std::string out = "PK\x01\x02" + little(20, 2) + version_to_date(file) + little(facts.crc, 4);
   out += little(file.zip64 ? 0xFFFFFFFF : facts.packed, 4) + little(file.zip64 ? 0xFFFFFFFF : facts.size, 4);
-  out += little(file.name.size(), 2) + little(extra.size(), 2) + little(0, 2) + little(file.disk, 2) + little(0, 6);
+  out += little(file.name.size(), 2) + little(extra.size(), 2) + little(0, 2) + little(file.disk, 2) + little(0, 2) +
+         little(file.attributes, 4);
   return out + little(file.zip64 ? 0xFFFFFFFF : facts.offset, 4) + file.name + extra;
 }
 

@@ -39,6 +39,7 @@ struct ZipFile {
   std::string content;      // what the sizes and the CRC describe
   std::string stored = {};  // what lies in the file; `content` where empty
   uint16_t method = 0, flags = 0, disk = 0;
+  uint32_t attributes = 0;  // in a file system
   int descriptor = 0;  // bytes of data descriptor behind the data: 0, 12, 16, 20, 24; the local header holds zeros
   bool zip64 = false;  // sizes in zip64 extra fields
   std::optional<uint32_t> crc = {}, local_crc = {};

@@ -220,6 +220,11 @@ void add_bombs(std::vector<Case>& out) {
   bad(49, "Text4GiB", pth_of("X\xff\xff\xff\xff"), "ends inside");
   bad(50, "Text2To63", pth_of("\x8d" + little(uint64_t{1} << 63, 8)), "ends inside");
   bad(51, "Frame2To62", pth_of("\x95" + little(uint64_t{1} << 62, 8)), "frame");
+  const std::string body = dict({{"w", tensor()}}) + ".";
+  const auto frame = [](size_t length) { return "\x95" + little(length, 8); };
+  bad(51, "FrameCutsAnOpcode", raw(frame(5) + body), "BINUNICODE: runs over the end of its frame");
+  bad(51, "FrameBehindStop", raw(frame(body.size() + 1) + body + "."), "STOP: the frame goes on behind it");
+  bad(51, "FrameInFrame", raw(frame(body.size() + 9) + frame(body.size()) + body), "a frame inside another");
   bad(52, "ByteArray2To63", pth_of("\x96" + little(uint64_t{1} << 63, 8)), "BYTEARRAY8");
   bad(53, "BadUtf8", raw("}" + text("\xc3(") + tensor() + "s."), "UTF-8");
   bad(54, "NulInName", raw("}" + text(std::string("a\0b", 3)) + tensor() + "s."), "zero byte");

@@ -91,7 +91,8 @@ Bits idle_bits_of_zip(const std::string& zip) {
     const size_t name = number_at(zip, central + 28, 2), extra = number_at(zip, central + 30, 2);
     add(central + 4, 4);   // versions
     add(central + 12, 4);  // time, date
-    add(central + 36, 6);  // attributes
+    add(central + 36, 6);  // attributes,
+    idle.erase(8 * (central + 38) + 4);  // but that of a folder
     add_extra(central + 46 + name, extra);
     const size_t local = number_at(zip, central + 42, 4);
     add(local + 4, 2);   // version
