@@ -4,6 +4,7 @@ import concurrent.futures
 import hashlib
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -157,6 +158,8 @@ def missing_words(results, with_headers):
     missing_in = {}
     for (file, _), (_, code) in results.items():
         path = pathlib.Path(file)
+        if not code:
+            return [f"{file}: its object holds no PTX that can be read: an architecture without PTX, or another compression"]
         missing = {word for word, instruction in INSTRUCTION.items() if instruction.encode() not in code}
         missing_in[path] = missing_in.get(path, set()) | missing   # on every architecture
     if with_headers:
@@ -191,6 +194,9 @@ def main():
     parser.add_argument("--jobs", type=int, required=True)
     parser.add_argument("files", nargs="+")
     options = parser.parse_args()
+    if options.build and not shutil.which("zstd"):
+        print("check_archs.sh: no zstd on PATH, which --build reads PTX with (Debian package zstd)", file=sys.stderr)
+        sys.exit(5)
     results = left_by_build(options) if options.build else compiled(options)
 
     rows, failures = [], missing_words(results, options.headers == "yes")

@@ -6,7 +6,7 @@
 # Fails where a kernel spills registers to memory, or where a file uses a word of simt.h whose instruction is not in its
 # PTX (a header's words, where all files are checked: not in that of any file that includes it). --quiet: no table, only
 # failures and a summary; --markdown: the table of docs/kernel_archs.md, a row per file. Needs nvcc (PATH or
-# /usr/local/cuda/bin) and python3, no GPU.
+# /usr/local/cuda/bin) and python3, with --build python3 and zstd alone; no GPU.
 #
 # One architecture after another, one file at a time: what nvcc said of a file is kept in --cache (build/archs) under a
 # sum of the file, the headers that it includes, the flags and nvcc's version, so a run that was stopped goes on where

@@ -47,4 +47,4 @@ inside() {  # inside COMMAND: in the bare root with an empty environment, timed
 }
 inside "scripts/setup.sh --for run --yes"
 [ "$what" = test ] || { inside "scripts/run.sh --yes"; inside "scripts/run.sh --yes"; }
-[ "$what" = run ] || inside "scripts/test.sh"
+[ "$what" = run ] || inside "scripts/test.sh --all"

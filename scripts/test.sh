@@ -12,7 +12,7 @@ for argument in "$@"; do
   case "$argument" in
     --no-setup) setup=no ;;
     --all) all=yes ;;
-    -h|--help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "test.sh: unknown argument '$argument' (see --help)" >&2; exit 2 ;;
   esac
 done
