@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # What takes hours: fuzzing with a budget, a long folder, killed trainings, data sets under sanitizers, broken kernels.
-# Prints a table; commit it as docs/soak.md.
+# Prints a section of docs/soak.md: it goes above the older ones there and replaces none ("Beside PyTorch's loader" is
+# of scripts/differential_fuzz.py).
 #   scripts/soak.sh [--executions N] [--minutes N] [--targets "zip png_walk"] [--fuzz-only] [--work DIR] [--no-setup]
 # --executions: of each fuzz target in the fast build (default 10^8); then a hundredth of them under AddressSanitizer
 #   and UBSan, which begin with all that the fast build found. --minutes: the most per target (default 600).
 # --targets: by default all of them, as many at once as there are processors. --fuzz-only: nothing but fuzzing.
 # --work: keeps corpora and logs in DIR; a later call with the same DIR goes on where an earlier one stopped, and counts
-#   what that one ran.
+#   what that one ran. A finding of an earlier call stays one until its file (TARGET-crash-..., -timeout-..., -oom-...)
+#   is removed from DIR. Without --work, a folder is made, and kept only where something was found.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
@@ -22,18 +24,34 @@ while [ $# -gt 0 ]; do
     --fuzz-only) rest=no; shift ;;
     --work) work=${2:?--work needs a folder}; shift 2 ;;
     --no-setup) setup=no; shift ;;
-    -h|--help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "soak.sh: unknown argument '$1' (see --help)" >&2; exit 2 ;;
   esac
 done
 [ "$setup" = no ] || scripts/setup.sh --for soak --yes
+passing=no failed=0   # passing: whether $work goes with this call
 if [ -n "$work" ]; then
   mkdir -p "$work"
   work=$(cd "$work" && pwd)
 else
   work=$(mktemp -d)
-  trap 'rm -rf "$work"' EXIT
+  passing=yes
 fi
+
+# artifacts [TARGET]: what stopped a build of it, or of any. An input that was only slow is none.
+artifacts() { find "$work" -maxdepth 1 -type f -name "${1:-*}-*-*" ! -name '*-slow-unit-*'; }
+
+# shellcheck disable=SC2317   # the trap calls it
+leave() {
+  if [ "$failed" -ne 0 ] || [ -n "$(artifacts)" ]; then
+    echo "soak.sh: what failed, and its logs, are in $work" >&2
+  elif [ "$passing" = yes ]; then
+    rm -rf "$work"
+  fi
+}
+# kill and wait: the processes in the background do not hear of Ctrl-C, and would go on alone.
+trap leave EXIT
+trap 'kill $(jobs -p) 2>/dev/null || true; wait; exit 130' INT TERM
 
 for preset in fuzz-fast fuzz; do
   cmake --preset "$preset" >/dev/null
@@ -42,51 +60,68 @@ for preset in fuzz-fast fuzz; do
 done
 [ "$rest" = no ] || { cmake --preset release >/dev/null && cmake --build --preset release --target furrow >/dev/null; }
 
-echo "# Soak"
+echo "## Soak of $(date -u +%Y-%m-%d)"
 echo
-echo "$(git rev-parse --short HEAD), $(date -u +%Y-%m-%d), $(nproc) processors, \`scripts/soak.sh${arguments:+ }$arguments\`"
+echo "$(git rev-parse --short HEAD), $(nproc) processors, \`scripts/soak.sh${arguments:+ }$arguments\`"
 echo
 echo "| what | amount | result |"
 echo "|---|---|---|"
 
 # name of the target -> folder of its corpus, where it is called otherwise
 declare -A corpus=([png_walk]=png [png_decode]=png)
-failed=0
 # fuzzed TARGET BUILD: executions so far, from its log.
 fuzzed() {
   [ -f "$work/$1.$2.log" ] || { echo 0; return; }
   awk '/^stat::number_of_executed_units:/ { n += $2 } END { print n + 0 }' "$work/$1.$2.log"
 }
 
-# fuzz_in BUILD TARGET RUNS SECONDS [OPTIONS...]: one process of libFuzzer; its log is appended to.
+# libfuzzer BUILD TARGET ARGUMENTS...: one process of it; its log is appended to. In the background, as a shell hears of
+# a signal only while it waits. Without AddressSanitizer the limit of one allocation is that of the address space, and
+# fresh memory holds no zeros.
+libfuzzer() {
+  local build=$1 target=$2
+  shift 2
+  (
+    cd "$work"
+    [ "$build" = fuzz ] || { ulimit -v 2097152; export MALLOC_PERTURB_=165; }
+    # In seconds of wall clock: a refusal takes 1 s at most, but the sanitizers make it slower, and a busy machine
+    # stretches it (5 s were once passed by an input that needs 0.02 s of processor time).
+    exec "$root/build/$build/fuzz/fuzz_$target" -timeout=120 "$@"
+  ) >>"$work/$target.$build.log" 2>&1 &
+  wait $!
+}
+
+# fuzz_in BUILD TARGET RUNS SECONDS [OPTIONS...]: -rss_limit in MiB, with room for the sanitizers.
 fuzz_in() {
   local build=$1 target=$2 runs=$3 seconds=$4
   shift 4
-  # -timeout in seconds of wall clock, -rss_limit in MiB: a refusal takes 1 s at most, but the sanitizers make it slower
-  # and larger, and a busy machine stretches it (5 s were once passed by an input that needs 0.02 s of processor time).
-  (cd "$work" && "$root/build/$build/fuzz/fuzz_$target" -runs="$runs" -max_total_time="$seconds" -timeout=120 \
-    -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$work/$target-" "$@" \
-    "$work/$target" "$root/fuzz/corpus/${corpus[$target]:-$target}" >>"$work/$target.$build.log" 2>&1)
+  libfuzzer "$build" "$target" -runs="$runs" -max_total_time="$seconds" -rss_limit_mb=1024 -print_final_stats=1 \
+    -artifact_prefix="$work/$target-" "$@" "$work/$target" "$root/fuzz/corpus/${corpus[$target]:-$target}"
 }
 
-# fuzz TARGET: leaves its logs, its corpus and its exit status in $work. The fast build runs in slices, so that a call
-# that is ended loses little. Without AddressSanitizer the limit of one allocation is that of the address space, and
-# fresh memory holds no zeros.
+# fuzz TARGET: leaves its logs, its corpus, what it found and its exit status in $work: that of the build that failed
+# first. The fast build runs in slices, so that a call that is ended loses little.
 fuzz() {
-  local target=$1 status=0 slice=5000000 end=$((SECONDS + minutes * 60)) left
+  local target=$1 status=0 code=0 slice=5000000 left seconds artifact found
+  local most=$((minutes > 0 ? minutes * 60 : 1))   # 0 seconds are no limit for libFuzzer
+  local end=$((SECONDS + most))
+  trap 'kill $(jobs -p) 2>/dev/null || true; wait; exit 72' TERM
+  rm -f "$work/$target.status"
   mkdir -p "$work/$target"
-  while left=$((executions - $(fuzzed "$target" fuzz-fast))); [ "$left" -gt 0 ] && [ "$SECONDS" -lt "$end" ]; do
-    (ulimit -v 2097152
-     export MALLOC_PERTURB_=165
-     fuzz_in fuzz-fast "$target" $((left < slice ? left : slice)) $((end - SECONDS)) -entropic=0) || status=$?
+  while left=$((executions - $(fuzzed "$target" fuzz-fast))) seconds=$((end - SECONDS))
+        [ "$left" -gt 0 ] && [ "$seconds" -gt 0 ]; do
+    fuzz_in fuzz-fast "$target" $((left < slice ? left : slice)) "$seconds" -entropic=0 || status=$?
     [ "$status" -eq 0 ] || break
   done
-  left=$((executions / 100 - $(fuzzed "$target" fuzz)))
-  [ "$left" -gt 0 ] || left=0   # all of the corpus is run in any case
-  fuzz_in fuzz "$target" "$left" $((minutes * 60)) || status=$?
-  # What stopped a build, once more under the sanitizers, for their report.
-  find "$work" -maxdepth 1 -name "$target-*-*" -exec \
-    "$root/build/fuzz/fuzz/fuzz_$target" -timeout=120 {} \; >>"$work/$target.fuzz.log" 2>&1 || true
+  if [ "$status" -ne 72 ]; then   # libFuzzer's answer to SIGINT and SIGTERM
+    left=$((executions / 100 - $(fuzzed "$target" fuzz)))
+    [ "$left" -gt 0 ] || left=0   # all of the corpus is run in any case
+    fuzz_in fuzz "$target" "$left" "$most" || code=$?
+    [ "$status" -ne 0 ] || status=$code
+    # What stopped a build, once more under the sanitizers, for their report.
+    mapfile -t found < <(artifacts "$target")
+    for artifact in "${found[@]}"; do libfuzzer fuzz "$target" "$artifact" || true; done
+  fi
   echo "$status" >"$work/$target.status"
 }
 for target in $targets; do
@@ -95,11 +130,16 @@ for target in $targets; do
 done
 wait
 for target in $targets; do
-  case "$(cat "$work/$target.status")" in
-    0) result="no finding" ;;
-    72) result="no finding, interrupted" ;;   # libFuzzer's answer to SIGINT
-    *) result="**FINDING**" failed=1 ;;
-  esac
+  status=$(cat "$work/$target.status" 2>/dev/null || echo none)
+  if [ -n "$(artifacts "$target")" ]; then
+    result="**FINDING**" failed=1
+  else
+    case "$status" in
+      0) result="no finding" ;;
+      72) result="no finding, interrupted" ;;
+      *) result="**exit status $status**" failed=1 ;;
+    esac
+  fi
   edges=$(grep -oE 'cov: [0-9]+' "$work/$target.fuzz.log" | tail -n 1 || true)
   echo "| fuzz_$target | $(fuzzed "$target" fuzz-fast) executions in the fast build, $(fuzzed "$target" fuzz) under" \
     "AddressSanitizer and UBSan | $result, ${edges:-no coverage}, $(find "$work/$target" -type f | wc -l) files found |"
@@ -108,6 +148,7 @@ done
 
 # A folder of many photos with three bad ones: the bad ones at the end, everything else done.
 many=${FURROW_SOAK_PHOTOS:-100000}
+rm -rf "$work/in" "$work/out"   # of a call that was ended here
 python3 - "$work/in" "$many" <<'PYTHON'
 import os, struct, sys, zlib
 folder, many = sys.argv[1], int(sys.argv[2])

@@ -20,7 +20,16 @@ LOOSER = [
 
 # PyTorch (or the safetensors package) reads it, Furrow does not. Reasons are "code: entry: reason", Furrow's.
 STRICTER = [
-    ("a limit", [r"^limit: "]),
+    ("a limit",
+     [r"^limit: .*: the pickle has too many (values( on its stack)?|(scattered )?memo entries|objects|bytes)$",
+      r"^limit: .*: the pickle has too many (marks|opcodes|levels of nesting)$",
+      r"^limit: .*: the (pickle|header) is too large$",
+      r"^limit: .*: (the pickle|the storages|the tensors|the names|what the file describes) would fill \d+ bytes",
+      r"^limit: .*: _rebuild_tensor(_v\d)? with a shape of \d+ axes$", r"^limit: .*has \d+ axes, over the limit of",
+      r"^limit: .*: a tensor has too many axes$", r"^limit: .*: tensor name too long$",
+      r"^limit: .*: too many (tensors|storages|zip entries|members of a tar archive)$",
+      r"^limit: .*: entry name too long$",
+      r"^limit: .*: claims to inflate more than \d+-fold$", r"^limit: .*: the entries claim too many bytes in all$"]),
     ("a checksum that does not fit", [r"^checksum: "]),
     ("the member `sys_info` of a tar, which PyTorch does not look at", [r"^\w+: sys_info: "]),
     ("memory that the file does not hold; PyTorch hands out what lay there, or does not need the number",
@@ -48,7 +57,8 @@ STRICTER = [
       r"the target cannot hold items", r"a name that is not to be applied", r"a key that is neither text nor a number",
       r"applied to a value, not to a name", r"a state for a value that has none", r"no MARK on the stack",
       r"the end of its frame", r"a frame inside another", r"the frame (is longer|goes on)", r"the stack is empty",
-      r"BINPERSID: "]),
+      r"BINPERSID: a persistent id without a storage class$", r"BINPERSID: storage key and location are no text$",
+      r"BINPERSID: the number of elements of a storage is no size$"]),
     ("text that is none: not UTF-8, zero bytes, control characters, names that lead nowhere",
      [r"text that is not UTF-8", r"with a zero byte", r"entry name (holds|has|is|begins)"]),
     ("another spelling of a container's first bytes", [r"a bare pickle", r"unknown data of", r"no tar header where"]),
