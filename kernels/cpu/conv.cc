@@ -276,10 +276,16 @@ void run_conv(const Machine& m, const ConvStep& step, const PackedWeights& packe
 std::string conv_algorithm(const Machine& m, const ConvStep& step) {
   check_conv(step);
   const bool tiled = step.geometry.stride <= 2, in_double = is_short_sum(terms(step));
-  const int short_tile = three_taps(step.geometry) && narrow(step) ? m.rows->short3_tile : m.rows->short_tile;
-  const int tile = in_double ? short_tile : tiled ? m.rows->conv_tile : 1;
-  return std::string("direct ") + m.rows->isa + " nChw16c " + std::to_string(tile) + "x" +
-         std::to_string(m.rows->lanes) + (in_double ? " in double" : "");
+  int tile = tiled ? m.rows->conv_tile : 1, lanes = m.rows->lanes;
+  if (in_double && three_taps(step.geometry) && narrow(step)) {
+    tile = m.rows->short3_tile;
+  } else if (in_double) {  // channels that fit half a register are summed for twice the pixels
+    const bool half = 2 * step.oc <= lanes;
+    tile = half ? 2 * m.rows->short_tile : m.rows->short_tile;
+    lanes = half ? lanes / 2 : lanes;
+  }
+  return std::string("direct ") + m.rows->isa + " nChw16c " + std::to_string(tile) + "x" + std::to_string(lanes) +
+         (in_double ? " in double" : "");
 }
 
 }  // namespace furrow::cpu

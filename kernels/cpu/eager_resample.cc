@@ -49,7 +49,7 @@ Columns columns_of(int64_t in, int64_t out) {
   return columns;
 }
 // The other way: the outputs that each source pixel is mixed into, and its weight there. Those that touch it with no
-// weight count too, as 0 * infinity is NaN.
+// weight count too, as 0 * infinity is NaN; so the last pixel, which is its own neighbour, is touched twice.
 Columns takers_of(int64_t in, int64_t out) {
   Columns takers;
   for (int64_t i = 0, begin = 0; i < in; ++i) {
@@ -57,7 +57,8 @@ Columns takers_of(int64_t in, int64_t out) {
     for (int64_t o = begin; o < out; ++o) {
       const Between at = between(o, in, out);
       if (at.low > i) break;  // at.high is at.low + 1 at most
-      takers.all.push_back({o, (at.low == i ? 1 - at.fraction : 0) + (at.high == i ? at.fraction : 0)});
+      if (at.low == i) takers.all.push_back({o, 1 - at.fraction});
+      if (at.high == i) takers.all.push_back({o, at.fraction});
     }
     takers.first.push_back(static_cast<int64_t>(takers.all.size()));
   }

@@ -1,8 +1,10 @@
 // Float32 sums that are rounded once, without float64, which most GPUs compute at a 32nd or 64th of the rate: what
 // every product and every addition rounds off is added up beside the sum and joins it at the end. The result errs by
-// half a unit of its own and K^2 * 2^-48 of the sum of its terms' sizes, for K terms: that of a sum in float64, but for
-// numbers 2^-24 of their terms. A term costs 11 operations of float32. Source: Ogita, Rump and Oishi 2005, "Accurate
-// sum and dot product", algorithm 5.3 (Dot2), with a fused multiply-add for what a product rounds off; Knuth's TwoSum.
+// half a unit of its own and K^2 * 2^-48 of the sum of its terms' sizes, for K terms, and 2^-48 of the largest value
+// for each weight (one_minus errs by a part of 1, not of its result): that of a sum in float64, but for numbers 2^-24
+// of their terms. A partial sum that overflows stays an infinity: 3.4e38 + 3.4e38 - 3.4e38 is inf, and 3.4e38 in
+// float64. A term costs 11 operations of float32. Source: Ogita, Rump and Oishi 2005, "Accurate sum and dot product",
+// algorithm 5.3 (Dot2), with a fused multiply-add for what a product rounds off; Knuth's TwoSum.
 //
 // No plain product is added to anything here: nvcc would be free to fuse the two, in some places and not in others, and
 // the parts that were rounded off would be wrong.

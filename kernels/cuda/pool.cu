@@ -42,8 +42,7 @@ __global__ void __launch_bounds__(kPixelThreads, 2) pool_kernel(View<const T> x,
 }
 
 // dx = the sum of what is there with `accumulate` and of dy over the windows whose maximum the pixel is, by rows, then
-// columns. Reads x (each window anew for
-// each of its pixels, from cache), dy, writes dx. Grid: over_pixels of dx.
+// columns. Reads x (each window anew for each of its pixels, from cache), dy, writes dx. Grid: over_pixels of dx.
 template <int kSize, int kPad, class T, int V>
 __global__ void __launch_bounds__(kPixelThreads, 2)
     pool_grad_kernel(View<const T> x, View<const T> dy, View<T> dx, bool accumulate) {

@@ -33,6 +33,11 @@ struct PoolGradArgs {
 //   nearest        floor(o*in/out)                          (PyTorch rounds in/out to float32 first)
 // Positions are ratios of whole numbers, exact. Sums of float32 images, weights included, are rounded once
 // (kernels/cuda/compensated.h); those of 16 bits are chains of float32.
+//
+// Weights of 0 (bilinear): an output that lies on source line i mixes line i+1 in with 0, or line i once more where it
+// is the last, so an infinity or NaN there makes the output NaN. The gradient leaves these terms out: an infinity or
+// NaN in dy there does not reach line i+1, and an infinity stays one on the last line. `ref` and `cpu` add 0 times it,
+// which is NaN.
 enum class ResizeRule : uint8_t { align_corners, half_pixel, nearest };
 
 // x resized to h x w lies at (top, left) of y; y is zero elsewhere, and what lies outside y is dropped.

@@ -1,6 +1,6 @@
 // Index arithmetic of resampling: which windows cover a pixel, which source lines an output line mixes, and which
-// output lines mix a source line. Whole numbers throughout, so the gradient meets exactly the lines the forward pass
-// read.
+// output lines mix a source line. Whole numbers throughout, so the gradient meets exactly the lines that the forward
+// pass gave a weight other than 0; that pass reads some with a weight of 0 too (kernels/cuda/resample.h).
 #pragma once
 
 #include <cstdint>
@@ -65,7 +65,8 @@ SIMT_BOTH Between between(const Lines& lines, int64_t out) {
           quotient(static_cast<float>(rest), static_cast<float>(lines.unit))};
 }
 
-// The output lines that source line `in` has a part in: those less than one line away.
+// The output lines that source line `in` has a part in: those less than one line away. One exactly a line away would
+// have a weight of 0.
 struct Range {
   int64_t first, last;
 };

@@ -163,9 +163,9 @@ struct Gradient {
   Tensor dx, dgamma, dbeta;
 };
 
-// One backward pass; `before` is in every result first where `accumulate`.
+// One backward pass; `before` is in every result first where `accumulate`. With `over_dy` the image of dy is dx too.
 Gradient run(const Storage& storage, const Tensor& x, const Tensor& dy, const Tensor& y, const Tensor (&vectors)[4],
-             ReluMask mask, bool fixed, bool accumulate, const Tensor& before) {
+             ReluMask mask, bool fixed, bool accumulate, const Tensor& before, bool over_dy = false) {
   const Shape& shape = x.shape();
   const auto c = static_cast<size_t>(shape.c);
   PitchedImage input = storage.of(x), gradient = storage.of(dy), output = storage.of(y),
@@ -185,12 +185,12 @@ Gradient run(const Storage& storage, const Tensor& x, const Tensor& dy, const Te
                          .dbeta = dbeta.data(),
                          .accumulate_vectors = accumulate,
                          .workspace = scratch.data(),
-                         .dx = dx.image(),
+                         .dx = over_dy ? gradient.image() : dx.image(),
                          .fixed_stats = fixed,
                          .accumulate_dx = accumulate};
   kernels().grad_reduce({}, args);
   kernels().grad_apply({}, args);
-  return {dx.values(), read(dgamma), read(dbeta)};
+  return {over_dy ? gradient.values() : dx.values(), read(dgamma), read(dbeta)};
 }
 
 TEST(BatchNorm, Gradient) {
@@ -227,6 +227,10 @@ TEST(BatchNorm, Gradient) {
         Tolerance of_dx = of_largest(6e-7, want.dx, storage.type);
         if (in_double && storage.type == DType::f32) of_dx = rounded_once(want.dx);
         EXPECT_TRUE(close(got.dx, want.dx, of_dx));
+        // In place of dy, which is then what there is before: the same bits.
+        const Gradient apart = other ? run(storage, x, dy, y, vectors, mask, other, other, dy) : got;
+        const Gradient in_place = run(storage, x, dy, y, vectors, mask, other, other, dy, true);
+        EXPECT_TRUE(same_bits(in_place.dx, apart.dx)) << "in place of dy";
       }
     }
   });

@@ -149,15 +149,18 @@ std::vector<double> response_to_roundings(Network& network, const Tensor& x, con
 // multiplies that by its condition. In the encoder of a ResNet50 and before gates, batch norms normalise sums that all
 // but cancel, where that is thousands; so the bound is what the network makes of roundings in float64: a float32
 // gradient may be as far from ref's as eight times what those move when the input and each parameter are rounded once,
-// beside what its own sum over the pixels may err by. Measured: 3.4 times.
+// beside what its own sum over the pixels may err by, and no further than `cap`. Measured: 3.4 times; of the largest
+// 7e-6 in the U-Nets, 2.8e-4 with a ResNet50.
 TEST(CudaTape, GradientsAreThoseOfRef) {
   const struct {
     Architecture network;
     int64_t side;
-  } cases[] = {
-      {{.base = 2}, 32}, {{.base = 2, .bilinear = true}, 32}, {{"attention-unet", 4}, 32},
-      {{"resnet50-attention-unet", 4}, 64}};  // 8 values to a channel at its deep end
-  for (const auto& [a, side] : cases) {
+    double cap;  // of the largest gradient of a parameter
+  } cases[] = {{{.base = 2}, 32, 1e-4},
+               {{.base = 2, .bilinear = true}, 32, 1e-4},
+               {{"attention-unet", 4}, 32, 1e-4},
+               {{"resnet50-attention-unet", 4}, 64, 2e-3}};  // 8 values to a channel at its deep end
+  for (const auto& [a, side, cap] : cases) {
     const Tensor x = random_tensor({2, side, side, 3}, 6).to(DType::f32),
                  dy = random_tensor({2, side, side, 1}, 7).to(DType::f32);
     const auto exact = random_network(a, 5), narrow = random_network(a, 5, DType::f32);
@@ -179,7 +182,7 @@ TEST(CudaTape, GradientsAreThoseOfRef) {
       for (const double v : want[i].values<double>()) size = std::max(size, std::abs(v));
       if (size < 1e-9) continue;  // a bias before a batch norm of the batch has no gradient but rounding
       const double error = relative_error(got[i], want[i]);
-      EXPECT_LT(error, 8 * response[i] + own) << a.text() << " " << parameters[i].key;
+      EXPECT_LT(error, std::min(cap, 8 * response[i] + own)) << a.text() << " " << parameters[i].key;
       EXPECT_LT(response[i], 1e-2) << "too ill-conditioned to say anything: " << a.text() << " " << parameters[i].key;
       ++compared;
       largest_error = std::max(largest_error, error);

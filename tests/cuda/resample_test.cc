@@ -160,6 +160,23 @@ TEST(Resample, InfinitiesSpreadAsInRef) {
   EXPECT_EQ(y.values().values<double>()[13 + 2], INFINITY);
 }
 
+// The gradient gathers over weights that are not 0: where an infinity lies on a source pixel, `ref` adds 0 times it to
+// the neighbours (the last line has itself for one), and these kernels do not.
+TEST(Resample, GradientsLeaveOutWeightsOfZero) {
+  RefBackend ref(nullptr);
+  for (const auto& [h, w] : {std::pair<int64_t, int64_t>{0, 3}, {3, 9}}) {  // of 4 x 10: on pixels of 2 x 4
+    Tensor dy({1, 4, 10, 1}, DType::f64), want({1, 2, 4, 1}, DType::f64), exact = want.to(DType::f64);
+    dy.values<double>()[static_cast<size_t>(h * 10 + w)] = INFINITY;
+    want.values<double>()[static_cast<size_t>(h / 3 * 4 + w / 3)] = INFINITY;
+    PitchedImage gradient(dy, DType::f32, 1), dx(want.shape(), DType::f32, 1);
+    kernels().resize_grad({}, {gradient.image(), dx.image(), ResizeRule::align_corners, 4, 10});
+    EXPECT_TRUE(close(dx.values(), want, {}));
+    ref.upsample_bilinear_grad(dy, exact, Grad::overwrite);
+    const auto is_nan = [](double v) { return std::isnan(v); };
+    EXPECT_EQ(std::ranges::count_if(exact.values<double>(), is_nan), h == 0 ? 3 : 1);
+  }
+}
+
 TEST(Resample, PadCropsAndPads) {
   RefBackend ref(nullptr);
   const struct {

@@ -41,6 +41,14 @@ Tensors outputs(const Problem& p) {
   return out;
 }
 
+// Beside an infinity no error would be too large.
+double largest_finite(const Tensor& t) {
+  double size = 0;
+  for (const double value : t.values<double>())
+    if (std::isfinite(value)) size = std::max(size, std::abs(value));
+  return size;
+}
+
 void check(const Problem& p) {
   ThreadPool three(3);
   RefBackend ref(&three);
@@ -61,7 +69,7 @@ void check(const Problem& p) {
           EXPECT_TRUE(same_bits(got[i], first[i])) << place << ", output " << i << ", threads " << threads;
       }
       for (size_t i = 0; i < first.size(); ++i)
-        EXPECT_TRUE(close(first[i], want[i], {.absolute = p.tolerance * std::max(1.0, largest(want[i]))}))
+        EXPECT_TRUE(close(first[i], want[i], {.absolute = p.tolerance * std::max(1.0, largest_finite(want[i]))}))
             << place << ", output " << i;
     }
   }
@@ -331,6 +339,43 @@ TEST(CpuGradient, NaNsGoWhereTheyGoInRef) {
          {y.shape()},
          6e-8,
          [](Backend& on, const Tensors& t, Tensors& out, Grad mode) { on.relu_grad(t[0], t[1], out[0], mode); }});
+  // Windows share pixels: of all NaN, with one first or last, with an infinity of either sign.
+  const double inf = std::numeric_limits<double>::infinity();
+  for (const int64_t c : {1, 19}) {
+    Tensor picture = random_values({1, 7, 10, c}, 2), gradient = random_values({1, 4, 5, c}, 3);
+    const auto set = [c](Tensor& t, int64_t h, int64_t w, double value) {
+      for (int64_t i = 0; i < c; ++i) t.values<double>()[static_cast<size_t>((h * t.shape().w + w) * c + i)] = value;
+    };
+    for (const int64_t h : {0, 1, 2})
+      for (const int64_t w : {0, 1, 2, 3}) set(picture, h, w, nan);
+    set(picture, 3, 5, nan), set(picture, 5, 7, nan), set(picture, 5, 8, nan), set(picture, 6, 1, nan);
+    set(picture, 4, 3, inf), set(picture, 6, 4, inf), set(picture, 6, 9, -inf);
+    set(gradient, 2, 1, nan), set(gradient, 3, 3, inf), set(gradient, 0, 4, -inf);
+    check({"max_pool3x3_grad",
+           {picture, gradient},
+           {picture.shape()},
+           1.0001 * 0x1p-24,
+           [](Backend& on, const Tensors& t, Tensors& out, Grad mode) {
+             on.max_pool3x3_grad(t[0], t[1], out[0], mode);
+           }});
+  }
+  // 4 x 6 pixels resized so that every third line lies on a source line, where its neighbours have a weight of 0; the
+  // last line is its own neighbour. 0 * inf is NaN.
+  for (const int64_t c : {1, 19}) {
+    for (const double value : {nan, inf, -inf})
+      for (const auto& [h, w] : {std::pair<int64_t, int64_t>{0, 0}, {3, 6}, {4, 7}, {3, 7}, {9, 15}, {9, 4}}) {
+        Tensor dy = random_values({1, 10, 16, c}, 4);
+        for (int64_t i = 0; i < c; ++i) dy.values<double>()[static_cast<size_t>((h * 16 + w) * c + i)] = value;
+        check({"upsample_bilinear_grad of " + std::to_string(value) + " at " + std::to_string(h) + "," +
+                   std::to_string(w),
+               {dy},
+               {{1, 4, 6, c}},
+               1.0001 * 0x1p-24,
+               [](Backend& on, const Tensors& t, Tensors& out, Grad mode) {
+                 on.upsample_bilinear_grad(t[0], out[0], mode);
+               }});
+      }
+  }
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -185,6 +186,8 @@ TEST_P(CpuPlanned, CarriesNaNAndInfinityAsRefDoes) {
     steps.push_back(cases::conv(x, 16, 3, 2));
     steps.push_back(cases::upconv(x, 5));
     steps.push_back(PoolStep{x});
+    steps.push_back(cases::upsample(x, 17, 61));  // every other line lies on a source line: weights of 0
+    steps.push_back(cases::upsample_at(x, 18, 62, 20, 61, 1, -1));
   }
   for (const Step& step : steps) {
     std::vector<Tensor> x = random_inputs(step, 9);
@@ -240,6 +243,16 @@ TEST_P(CpuPlanned, NamesTheAlgorithm) {
   const std::string isa(cpu::name(GetParam()));
   EXPECT_EQ(backend.name(), "cpu (" + isa + ")");
   EXPECT_EQ(backend.algorithm(cases::conv({1, 8, 8, 16}, 16)).rfind("direct " + isa + " nChw16c ", 0), 0u);
+  // Tiles of short sums, pixels x channels: of three taps; of as many channels as a register has, or half of them.
+  const auto tile = [&](const Step& step) {
+    return backend.algorithm(step).substr(("direct " + isa + " nChw16c ").size());
+  };
+  std::array<std::string, 3> tiles = {"4x4", "4x4", "8x2"};
+  if (GetParam() == Isa::avx2) tiles = {"4x8", "6x8", "12x4"};
+  if (GetParam() == Isa::avx512) tiles = {"8x16", "8x16", "16x8"};
+  EXPECT_EQ(tile(cases::conv({1, 8, 8, 3}, 1)), tiles[0] + " in double");
+  EXPECT_EQ(tile(cases::conv({1, 8, 8, 16}, 9, 1)), tiles[1] + " in double");
+  EXPECT_EQ(tile(cases::conv({1, 8, 8, 16}, 2, 1)), tiles[2] + " in double");
   EXPECT_EQ(backend.algorithm(cases::upconv({1, 8, 8, 16}, 16)).rfind("gemm " + isa, 0), 0u);
   EXPECT_EQ(backend.algorithm(PoolStep{{1, 8, 8, 16}}), "max " + isa + " nChw16c");
 }
