@@ -1,8 +1,8 @@
 #!/bin/sh
-# compile_kernel.sh OBJCOPY OBJECT COMPILER...: compiles a kernel file and keeps what tests want to see beside its object:
-# in OBJECT.ptxas what ptxas -v says (scripts/check_archs.sh --build), instead of printing it; and where the compiler was
-# asked for link-time optimisation, in OBJECT.lto the object as compiled (tests/cuda/odr), while OBJECT itself loses the
-# sections of it, which GCC's linker would use without being asked.
+# compile_kernel.sh OBJCOPY OBJECT COMPILER...: compiles a kernel file and keeps what tests want to see beside its
+# object: in OBJECT.ptxas what ptxas -v says (scripts/check_archs.sh --build), instead of printing it; and where the
+# compiler was asked for link-time optimisation, in OBJECT.lto the object as compiled (tests/cuda/odr), while OBJECT
+# itself loses the sections of it, which GCC's linker would use without being asked.
 objcopy=$1 object=$2
 shift 2
 "$@" 2>"$object.ptxas"

@@ -31,8 +31,8 @@
 // Circles of radius 15 .. 150 and width 1 .. 9: max 0.5 %. The large errors of short lines are what the raster itself
 // leaves open, for it does not say where in its last pixel a line ends: lines of one angle and place that differ by
 // twice 1.5 pixels (width 2: 0.96, 3: 0.93, 5: 0.72, 9: 0.49) can have the same pixels, so no measure can be nearer to
-// both than that, 5 % of 30 pixels and 2.5 % of 60; this one is at most 1 pixel worse (30 pixels: 0.74). Corners are cut short:
-// one of 90 degrees costs about 0.8 pixels + 0.2 widths, one of 45 degrees a third of that.
+// both than that, 5 % of 30 pixels and 2.5 % of 60; this one is at most 1 pixel worse (30 pixels: 0.74). Corners are
+// cut short: one of 90 degrees costs about 0.8 pixels + 0.2 widths, one of 45 degrees a third of that.
 //
 // The mean width w solves area = length w + (number of free ends) pi w^2 / 8: the stroke and its round caps.
 
