@@ -7,6 +7,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "io/jpeg_colour.h"
 #include "io/jpeg_pixels.h"
 #include "io/jpeg_walk.h"
 #include "io/png_pixels.h"
@@ -151,6 +152,27 @@ TEST(ReadPicture, NamesTheFileInErrors) {
     EXPECT_EQ(error.code(), ErrorCode::unsupported);
     EXPECT_NE(error.line().find("golden.txt"), std::string::npos);
   }
+}
+
+// What io/jpeg_colour.h says, case by case: segments first, then the components' numbers.
+TEST(AcceptedJpeg, ColoursAreThoseOfTheSegmentsAndTheNumbers) {
+  const auto colours = [](std::initializer_list<int> numbers, int adobe = -1, bool jfif = false) {
+    JpegFile file;
+    for (const int id : numbers) file.frame.components.push_back({.id = id});
+    file.adobe_transform = adobe;
+    file.jfif = jfif;
+    return jpeg_colours(file);
+  };
+  EXPECT_EQ(colours({1}), JpegColours::gray);
+  EXPECT_EQ(colours({1, 2, 3, 4}, 0), JpegColours::cmyk);
+  EXPECT_EQ(colours({1, 2, 3, 4}, 2), JpegColours::ycck);
+  EXPECT_EQ(colours({1, 2, 3}), JpegColours::ycc);
+  EXPECT_EQ(colours({'R', 'G', 'B'}), JpegColours::rgb);
+  EXPECT_EQ(colours({'R', 'G', 3}), JpegColours::ycc);
+  EXPECT_EQ(colours({'R', 2, 'B'}), JpegColours::ycc);
+  EXPECT_EQ(colours({'R', 'G', 'B'}, 1), JpegColours::ycc);
+  EXPECT_EQ(colours({1, 2, 3}, 0), JpegColours::rgb);
+  EXPECT_EQ(colours({'R', 'G', 'B'}, 0, true), JpegColours::ycc);
 }
 
 }  // namespace

@@ -313,9 +313,17 @@ const Hostile kFiles[] = {
      },
      kUnsupported, "TIFF"},
     {"Case294_Ppm", [] { return named("P6\n2 2\n255\n"); }, kUnsupported, "PPM"},
+    {"Case294b_PgmWithCarriageReturn", [] { return named("P5\r\n2 2\r\n255\r\n"); }, kUnsupported, "PPM"},
+    {"Case294c_PfmOfColours", [] { return named("PF\t2 2 -1.0 "); }, kUnsupported, "PPM"},
+    {"Case294d_PfmOfGray", [] { return named("Pf 2 2 -1.0 "); }, kUnsupported, "PPM"},
     {"Case295_Tga",
      [] {
        return named({"\0\0\2\0\0\0\0\0\0\0\0\0\x10\0\x10\0\x18\0", 18});
+     },
+     kUnsupported, "TGA"},
+    {"Case295a_TgaWithColourMapRunLength",
+     [] {
+       return named({"\0\1\x9\0\0\0\0\0\0\0\0\0\x10\0\x10\0\x08\0", 18});
      },
      kUnsupported, "TGA"},
     {"Case295b_TgaFooter",
