@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "apps/embedded_model.h"
 #include "io/checkpoint.h"
@@ -98,12 +100,17 @@ std::string show_json(const std::string& path, const Shown& shown) {
   out["notes"] = Json::array();
   for (const std::string& note : file.notes) out["notes"].push_back(printable(note, 500));
   out["tensors"] = Json::array();
-  for (const NamedTensor& tensor : file.tensors)
+  // A storage may have many names; the tensors keep all bytes, so a place in memory says what is there.
+  std::map<std::tuple<const std::byte*, size_t, DType>, std::string> digests;
+  for (const NamedTensor& tensor : file.tensors) {
+    std::string& digest = digests[{tensor.bytes.data(), tensor.bytes.size(), tensor.dtype}];
+    if (digest.empty()) digest = io::sha256_f32(tensor);
     // A name may be up to 64 KiB; names are compared, so they are cut nowhere below that.
     out["tensors"].push_back({{"name", printable(tensor.name, 256 << 10)},
                               {"dtype", std::string(name(tensor.dtype))},
                               {"shape", tensor.dims},
-                              {"sha256_f32", io::sha256_f32(tensor)}});
+                              {"sha256_f32", digest}});
+  }
   return out.dump() + "\n";
 }
 

@@ -12,6 +12,7 @@ namespace {
 constexpr uint64_t kMaxSparseMemo = 65'536;
 // What things take, the allocator's share and the spare room of growing arrays included.
 constexpr uint64_t kNodeBytes = 56, kSparseMemoBytes = 64;
+constexpr uint64_t kBlockBytes = 32;  // what malloc adds to an array and leaves unused between two
 constexpr size_t kChargedAtOnce = 64;  // elements of a stack
 
 PickleValue value_of(PickleKind kind, int64_t number = 0) { return {.kind = kind, .index = 0, .number = number}; }
@@ -120,8 +121,15 @@ PickleValue PickleMachine::make(PickleKind kind, std::span<const PickleValue> it
 void PickleMachine::add(const PickleValue& container, std::span<const PickleValue> items) {
   count_values(items.size());
   Pickle::Node& node = pickle_.nodes_[container.index];
-  // What grows an array that holds something already may double it.
-  charge(pickle_.share_, items.size() * sizeof(PickleValue) * (node.items.empty() ? 1 : 2));
+  // An array that grows takes twice its size or what it needs; until it is moved, the old one is there as well.
+  const size_t size = node.items.size() + items.size(), room = node.items.capacity();
+  if (size > room) {
+    BudgetShare moved(source_.budget);
+    const size_t grown = std::max(2 * node.items.size(), size);
+    charge(pickle_.share_, (grown - room) * sizeof(PickleValue) + kBlockBytes);
+    charge(moved, room * sizeof(PickleValue));
+    node.items.reserve(grown);
+  }
   for (const PickleValue& item : items) {
     const bool nested = item.kind >= PickleKind::tuple && item.kind <= PickleKind::set;
     const uint32_t depth = nested ? pickle_.nodes_[item.index].depth + 1 : 1;

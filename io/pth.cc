@@ -137,7 +137,7 @@ Checkpoint read_pth(std::span<const std::byte> bytes, std::shared_ptr<const void
   const std::string data = root + "data/";
   PthRecords records(data, budget);
   for (const ZipEntry& entry : zip.entries())
-    if (entry.name.starts_with(data))
+    if (entry.name.starts_with(data) && entry.name != data)  // the folder itself may have an entry
       with_place(entry.header_at, entry.name,
                  [&] { records.add(entry.name.substr(data.size()), entry.stored, &entry); });
   check_storages(pickle, records);

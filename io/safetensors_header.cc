@@ -8,6 +8,8 @@
 namespace furrow::io {
 namespace {
 
+constexpr uint64_t kMaxMetadata = 10'000;  // keys
+
 // Receives nlohmann's events. The accepted grammar is three levels deep and closed, so a small state says what may
 // come; anything else is refused at once, before it is stored.
 class HeaderReader {
@@ -39,6 +41,11 @@ class HeaderReader {
 
   bool string(string_t& value) {
     if (state_ == State::metadata) {
+      if (header_.metadata.size() >= kMaxMetadata)
+        throw Error(ErrorCode::limit, "too many metadata keys")
+            .at(at_)
+            .in("header")
+            .limit(kMaxMetadata, kMaxMetadata + 1);
       header_.metadata.emplace(field_, std::move(value));
       return true;
     }
@@ -53,7 +60,6 @@ class HeaderReader {
       state_ = State::top;
     } else if (state_ == State::top && field_ == "__metadata__") {
       state_ = State::metadata;
-      fields_.clear();
     } else if (state_ == State::top) {
       if (header_.entries.size() >= limits_.tensors)
         throw Error(ErrorCode::limit, "too many tensors")
@@ -89,7 +95,9 @@ class HeaderReader {
   bool key(string_t& value) {
     field_ = std::move(value);
     const bool top = state_ == State::top;
-    if (!(top ? names_ : fields_).insert(field_).second) refuse("the same key a second time");
+    const bool known = state_ == State::metadata ? header_.metadata.contains(field_)
+                                                 : !(top ? names_ : fields_).insert(field_).second;
+    if (known) refuse("the same key a second time");
     if (top && field_.size() > limits_.name_bytes)
       throw Error(ErrorCode::limit, "tensor name too long")
           .at(at_)

@@ -36,7 +36,7 @@ ZipData read_zip_entry(const ZipEntry& entry);
 // Accepted: stored and deflated entries, zip64, data descriptors, an archive comment. Every byte of the file must
 // belong to exactly one record: entries tile the file from byte 0 to the directory, the directory reaches to its end
 // record, so nothing can hide before, between, behind or inside another. Local and central headers must agree.
-// No entry is marked as a folder (such a one is empty to some readers).
+// What has a folder's mark or name is an empty folder, "p/" (to some readers it is empty whatever it holds).
 // Names: UTF-8, relative, no empty, "." or ".." part, no backslash or control character, unique without regard to case.
 class ZipArchive {
  public:

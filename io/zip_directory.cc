@@ -143,6 +143,17 @@ void check_method(const ZipCentral& entry) {
         .in(entry.name);
 }
 
+// Archivers write "p/" of no bytes for a folder. Some readers, PyTorch's among them, take what has a folder's mark or
+// name for empty, whatever its size, and hand out stale memory.
+void check_folder(const ZipCentral& entry, uint32_t attributes) {
+  const bool named = entry.name.ends_with('/'), marked = (attributes & kDirectoryAttribute) != 0;
+  if ((marked && !named) || (named && entry.size != 0))
+    throw Error(ErrorCode::malformed, marked ? "an entry marked as a folder, which is none"
+                                             : "an entry named as a folder, which holds bytes")
+        .at(entry.at)
+        .in(entry.name);
+}
+
 ZipCentral read_central(Cursor& cursor, const Limits& limits) {
   ZipCentral entry;
   entry.at = cursor.at();
@@ -160,11 +171,9 @@ ZipCentral read_central(Cursor& cursor, const Limits& limits) {
   cursor.take(comment_size);
   check_name(entry.name, entry.at, limits);
   if (disk != 0) throw Error(ErrorCode::unsupported, "a zip split over several files").at(entry.at).in(entry.name);
-  // Some readers, PyTorch's among them, then take the entry for empty, whatever its size, and hand out stale memory.
-  if ((attributes & kDirectoryAttribute) != 0)
-    throw Error(ErrorCode::malformed, "an entry marked as a folder").at(entry.at).in(entry.name);
   const auto rest = resolve_zip_extra(extra, entry.at, entry.name, entry.size, entry.compressed, &entry.header_at);
   check_zip64_rest(rest, entry, entry.at, false);
+  check_folder(entry, attributes);
   check_method(entry);
   return entry;
 }

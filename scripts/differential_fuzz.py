@@ -88,7 +88,8 @@ def has_stream(data):
 
 def seed_pool(seed):
     rng = random.Random(seed)
-    zips = [seeds.zip_seed(rng) for _ in range(200)] + [data for data in seeds.committed("") if data[:2] == b"PK"]
+    zips = [seeds.zip_seed(rng) for _ in range(180)] + [seeds.repacked_seed(rng) for _ in range(20)]
+    zips += [data for data in seeds.committed("") if data[:2] == b"PK"]
     package = importlib.util.find_spec("safetensors") is not None
     return {"zip": zips, "stream": [data for data in zips if has_stream(data)], "tar": seeds.committed("tar_"),
             "safetensors": [seeds.safetensors_seed(rng) for _ in range(100)] if package else []}

@@ -34,7 +34,7 @@ STRICTER = [
     ("the member `sys_info` of a tar, which PyTorch does not look at", [r"^\w+: sys_info: "]),
     ("memory that the file does not hold; PyTorch hands out what lay there, or does not need the number",
      [r"reaches element \d+ of a storage", r"negative (stride|size) ", r"is used, but the file does not hold it",
-      r"an entry marked as a folder", r"a view of .*, beyond the storage"]),
+      r"an entry (marked|named) as a folder", r"a view of .*, beyond the storage"]),
     ("sizes whose product overflows beside an empty axis", [r"overflows 6[34] bits"]),
     ("two claims about one thing",
      [r"is claimed as", r"headers? disagree about", r"the pickle claims \d+$", r"comes twice",

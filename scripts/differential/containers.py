@@ -43,6 +43,8 @@ def zip_bytes(parts, rng):
             wide = rng.random() < 0.2
             out += struct.pack("<IIQQ" if wide else "<IIII", 0x08074b50, crc, len(stored), len(content))
         attributes = 0x10 if rng.random() < 0.002 else rng.choice([0, 0, 0x20, 0x81a40000])
+        if name.endswith(b"/") and rng.random() < 0.9:
+            attributes = 0x41ed0010
         directory += struct.pack("<IHHHHHHIIIHHHHHII", 0x02014b50, 20, 20, flags, method, 0, 0, crc, len(stored),
                                  len(content), len(name), 0, 0, 0, 0, attributes, at) + name
     at, count = len(out), len(parts)

@@ -2,6 +2,7 @@
 import collections
 import io
 import pathlib
+import zipfile
 
 FILES = pathlib.Path(__file__).resolve().parents[2] / "tests" / "data" / "checkpoints"
 
@@ -57,6 +58,20 @@ def zip_seed(rng, protocol=2):
     import torch
     out = io.BytesIO()
     torch.save(state(rng), out, pickle_protocol=protocol)
+    return out.getvalue()
+
+
+def repacked_seed(rng):
+    """A checkpoint that was unpacked and packed again: with entries for its folders."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(zip_seed(rng))) as saved, zipfile.ZipFile(out, "w") as packed:
+        names = saved.namelist()
+        folders = {name[:i + 1] for name in names for i, c in enumerate(name) if c == "/"}
+        for name in sorted({*folders, *names}):
+            if name in folders:
+                packed.mkdir(name.rstrip("/"))
+            else:
+                packed.writestr(name, saved.read(name))
     return out.getvalue()
 
 

@@ -148,6 +148,15 @@ void add_containers(Table& t) {
   });
   t.zipped(167, "FolderEntries",
            [](auto& f, ZipShape&) { f.insert(f.begin(), ZipFile{.name = "archive/", .content = ""}); });
+  // As `zip -r` and Python's zipfile write folders, of a file that was unpacked.
+  t.zipped(167, "MarkedFolders", [](auto& f, ZipShape&) {
+    for (const char* name : {"archive/data/", "archive/"})
+      f.insert(f.begin(), ZipFile{.name = name, .content = "", .attributes = 0x41ed0010});
+  });
+  t.zipped(167, "MarkedFoldersIn64", [](auto& f, ZipShape&) {
+    for (const char* name : {"archive/data/", "archive/"})
+      f.push_back({.name = name, .content = "", .attributes = 0x41ed0010, .zip64 = true});
+  });
   t.zipped(167, "Zip64", [](auto& f, ZipShape& s) {
     s.zip64 = true;
     for (ZipFile& file : f) file.zip64 = true;

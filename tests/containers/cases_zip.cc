@@ -104,6 +104,13 @@ void add_entries(Table& t) {
       115, "OtherFlags", 1, "flags 128", [](ZipFile& f) { f.flags = 128; }, ErrorCode::unsupported);
   t.entry(115, "MarkedAsFolder", 1, "marked as a folder", [](ZipFile& f) { f.attributes = 0x10; });
   t.entry(115, "PickleMarkedAsFolder", 0, "marked as a folder", [](ZipFile& f) { f.attributes = 0x81ed00b0; });
+  t.entry(115, "FolderThatHoldsBytes", 1, "marked as a folder",
+          [](ZipFile& f) { f.name += '/', f.attributes = 0x41ed0010; });
+  t.entry(115, "FolderThatHoldsBytesIn64", 1, "marked as a folder",
+          [](ZipFile& f) { f.name += '/', f.attributes = 0x41ed0010, f.zip64 = true; });
+  t.entry(115, "NamedAsFolder", 1, "named as a folder", [](ZipFile& f) { f.name += '/'; });
+  t.entry(115, "EmptyMarkedAsFolder", 1, "marked as a folder",
+          [](ZipFile& f) { f.attributes = 0x10, f.content = ""; });
   t.entry(116, "DeflateGarbage", 1, "damaged", [](ZipFile& f) { f.method = 8, f.stored = std::string(24, '\xff'); });
   t.entry(116, "DeflateCut", 1, "damaged or cut",
           [](ZipFile& f) { f.method = 8, f.stored = deflated(f.content), f.stored.pop_back(); });

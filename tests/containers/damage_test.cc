@@ -92,7 +92,8 @@ Bits idle_bits_of_zip(const std::string& zip) {
     add(central + 4, 4);   // versions
     add(central + 12, 4);  // time, date
     add(central + 36, 6);  // attributes,
-    idle.erase(8 * (central + 38) + 4);  // but that of a folder
+    const bool folder = name > 0 && zip[central + 46 + name - 1] == '/';
+    if (!folder) idle.erase(8 * (central + 38) + 4);  // but that of a folder
     add_extra(central + 46 + name, extra);
     const size_t local = number_at(zip, central + 42, 4);
     add(local + 4, 2);   // version
@@ -149,6 +150,14 @@ TEST(Damage, TruncatedSafetensors) {
 }
 
 TEST(Damage, FlippedBitsOfAZip) { expect_all_but_idle_bits_noticed(two_tensors()); }
+
+TEST(Damage, FlippedBitsOfAZipWithFolders) {
+  using namespace pickle;
+  std::vector<ZipFile> files = pth_files(begin() + ordered({{"w", tensor()}}) + ".");
+  for (const char* name : {"archive/data/", "archive/"})
+    files.insert(files.begin(), ZipFile{.name = name, .content = "", .attributes = 0x41ed0010});
+  expect_all_but_idle_bits_noticed(build_zip(files));
+}
 
 TEST(Damage, FlippedBitsOfAZipOfPyTorch) {
   expect_all_but_idle_bits_noticed(file_text(FURROW_TEST_DATA "/checkpoints/plain.pth"));

@@ -4,8 +4,10 @@
 // For scripts/differential_fuzz.py, which asks about a hundred thousand files.
 #include <algorithm>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "io/checkpoint.h"
@@ -27,8 +29,13 @@ Json look(const std::string& path) {
   try {
     const furrow::io::Checkpoint file = furrow::io::read_checkpoint(path);
     Json tensors = Json::array();
-    for (const furrow::NamedTensor& tensor : file.tensors)
-      tensors.push_back(Json::array({tensor.name, std::string(name(tensor.dtype)), tensor.dims, digest(tensor)}));
+    // A storage may have many names; the tensors keep all bytes, so a place in memory says what is there.
+    std::map<std::tuple<const std::byte*, size_t, furrow::DType>, std::string> digests;
+    for (const furrow::NamedTensor& tensor : file.tensors) {
+      std::string& known = digests[{tensor.bytes.data(), tensor.bytes.size(), tensor.dtype}];
+      if (known.empty()) known = digest(tensor);
+      tensors.push_back(Json::array({tensor.name, std::string(name(tensor.dtype)), tensor.dims, known}));
+    }
     return {{"tensors", std::move(tensors)}, {"under", file.nested_under}, {"stripped", file.stripped_prefix}};
   } catch (const furrow::Error& error) {
     return {{"error", std::string(name(error.code()))}, {"entry", error.entry()}, {"reason", error.reason()}};
