@@ -12,7 +12,7 @@ namespace {
 constexpr uint64_t kMaxSparseMemo = 65'536;
 // What things take, the allocator's share and the spare room of growing arrays included.
 constexpr uint64_t kNodeBytes = 56, kSparseMemoBytes = 64;
-constexpr uint64_t kBlockBytes = 32;  // what malloc adds to an array and leaves unused between two
+constexpr uint64_t kBlockBytes = 48;  // what malloc adds to an array and leaves unused between two, with some room
 constexpr size_t kChargedAtOnce = 64;  // elements of a stack
 
 PickleValue value_of(PickleKind kind, int64_t number = 0) { return {.kind = kind, .index = 0, .number = number}; }
