@@ -22,9 +22,9 @@ constexpr std::array kOthers = {OtherType{'O', "Python objects"}, OtherType{'c',
                                 OtherType{'U', "text"},           OtherType{'M', "dates"},
                                 OtherType{'m', "spans of time"},  OtherType{'V', "raw bytes"}};
 
-class HeaderReader {
+class NpyHeaderReader {
  public:
-  HeaderReader(std::string_view text, uint64_t at, const Limits& limits) : text_(text), at_(at), limits_(limits) {}
+  NpyHeaderReader(std::string_view text, uint64_t at, const Limits& limits) : text_(text), at_(at), limits_(limits) {}
 
   NpyHeader run() {
     expect('{');
@@ -173,7 +173,7 @@ class HeaderReader {
 }  // namespace
 
 NpyHeader parse_npy_header(std::string_view text, uint64_t at, const Limits& limits) {
-  return HeaderReader(text, at, limits).run();
+  return NpyHeaderReader(text, at, limits).run();
 }
 
 }  // namespace furrow::io
