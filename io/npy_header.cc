@@ -10,7 +10,7 @@
 namespace furrow::io {
 namespace {
 
-constexpr std::string_view kBlanks = " \t\r\n", kDigits = "0123456789";
+constexpr std::string_view kBlanks = " \t\r\n", kDecimals = "0123456789";
 
 // What NumPy has beside numbers and truth values. The letter that begins the type, behind its byte order.
 struct OtherType {
@@ -149,7 +149,7 @@ class NpyHeaderReader {
 
   int64_t size() {
     blank();
-    const std::string_view digits = text_.substr(next_, text_.find_first_not_of(kDigits, next_) - next_);
+    const std::string_view digits = text_.substr(next_, text_.find_first_not_of(kDecimals, next_) - next_);
     const size_t end = next_ + digits.size();
     const std::string_view rest = text_.substr(end).starts_with('L') ? text_.substr(end + 1) : text_.substr(end);
     const bool whole = rest.empty() || kBlanks.find(rest[0]) != kBlanks.npos || rest[0] == ',' || rest[0] == ')';

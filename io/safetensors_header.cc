@@ -8,7 +8,7 @@
 namespace furrow::io {
 namespace {
 
-constexpr uint64_t kMaxMetadata = 10'000;  // keys
+constexpr uint64_t kMaxMetadataKeys = 10'000;  // keys
 
 // Receives nlohmann's events. The accepted grammar is three levels deep and closed, so a small state says what may
 // come; anything else is refused at once, before it is stored.
@@ -41,11 +41,11 @@ class HeaderReader {
 
   bool string(string_t& value) {
     if (state_ == State::metadata) {
-      if (header_.metadata.size() >= kMaxMetadata)
+      if (header_.metadata.size() >= kMaxMetadataKeys)
         throw Error(ErrorCode::limit, "too many metadata keys")
             .at(at_)
             .in("header")
-            .limit(kMaxMetadata, kMaxMetadata + 1);
+            .limit(kMaxMetadataKeys, kMaxMetadataKeys + 1);
       header_.metadata.emplace(field_, std::move(value));
       return true;
     }
