@@ -90,6 +90,7 @@ void fill_strip(ShortSums& s, const ConvRow& r, int64_t o, int64_t pixels) {
   const int64_t columns = (pixels - 1) * r.stride + r.kw_end - r.kw_begin;
   double* to = s.x;
   for (const ConvSource& from : r.source) {
+    if (from.channels == 0) continue;  // there is no second source, and null has no place to go on from
     const float* block = from.x + (r.first_column + r.kw_begin + o * r.stride) * from.lanes;
     for (int64_t left = from.channels; left > 0; left -= from.lanes, block += from.block_stride)
       for (int64_t kh = r.kh_begin; kh < r.kh_end; ++kh, to += s.columns * from.lanes)
