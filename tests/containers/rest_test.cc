@@ -192,7 +192,8 @@ std::string training_file(const std::vector<std::string>& parts, const std::stri
 }
 
 TEST(TrainingCheckpoint, TheAverageComesBeforeTheModel) {
-  const io::Checkpoint both = read(training_file({"model", "average", "optimiser"}));
+  const std::string file = training_file({"model", "average", "optimiser"});  // whose bytes the tensors are
+  const io::Checkpoint both = read(file);
   EXPECT_EQ(both.nested_under, "average");
   ASSERT_EQ(both.tensors.size(), 1u);
   EXPECT_EQ(both.tensors[0].name, "w");
