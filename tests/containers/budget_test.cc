@@ -225,16 +225,6 @@ TEST(NonFinite, OverlappingTensorsGetTheAnswerOfEachAlone) {
   }
 }
 
-void expect_limit(const std::string& bytes, const io::Limits& limits, const std::string& says) {
-  try {
-    read(bytes, limits);
-    ADD_FAILURE() << "accepted";
-  } catch (const Error& error) {
-    EXPECT_EQ(name(error.code()), "limit") << error.line();
-    EXPECT_NE(error.line().find(says), std::string::npos) << error.line();
-  }
-}
-
 // Each of several pickles is below a limit; together they are over it.
 TEST(Budget, PicklesOfAFileShareTheLimits) {
   const auto stream = [](const std::string& body) {

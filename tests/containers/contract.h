@@ -6,8 +6,10 @@
 #include <ctime>
 #include <fstream>
 #include <ostream>
+#include <span>
 #include <string>
 
+#include "io/checkpoint.h"
 #include "tests/containers/cases.h"
 
 namespace furrow::testing {
@@ -50,6 +52,17 @@ void expect_refused(const Case& test, Read&& read) {
     for (const char c : line) EXPECT_GE(static_cast<unsigned char>(c), 0x20) << line;
     if (kMeasured) { EXPECT_LE(seconds, 1.0) << line; }
     if (memory_measured) { EXPECT_LE(peak_kib() - before, 64 * 1024) << line; }
+  }
+}
+
+// Reading `bytes` under `limits` must be refused for a limit, in these words.
+inline void expect_limit(const std::string& bytes, const io::Limits& limits, const std::string& says) {
+  try {
+    io::read_checkpoint(std::as_bytes(std::span(bytes)), nullptr, limits);
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(name(error.code()), "limit") << error.line();
+    EXPECT_NE(error.line().find(says), std::string::npos) << error.line();
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include "io/checkpoint.h"
 #include "tests/containers/builders_legacy.h"
+#include "tests/containers/contract.h"
 
 namespace furrow::testing {
 namespace {
@@ -80,16 +81,6 @@ TEST(Legacy, FlippedBitsDoNoHarm) {
           EXPECT_TRUE(error.byte()) << error.line();
         }
       }
-}
-
-void expect_limit(const std::string& bytes, const io::Limits& limits, const std::string& says) {
-  try {
-    read(bytes, limits);
-    ADD_FAILURE() << "accepted";
-  } catch (const Error& error) {
-    EXPECT_EQ(name(error.code()), "limit") << error.line();
-    EXPECT_NE(error.line().find(says), std::string::npos) << error.line();
-  }
 }
 
 TEST(Legacy, LimitsHold) {

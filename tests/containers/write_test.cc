@@ -155,9 +155,11 @@ TEST_F(Written, CallersMistakesAreInternalErrors) {
 
 // scripts/check_pth_with_torch.py loads both files with weights_only=True and compares every value.
 TEST_F(Written, PyTorchsSafeLoaderOpensIt) {
-  const std::string python = "/usr/bin/python3";
-  if (std::system((python + " -c 'import torch' > /dev/null 2>&1").c_str()) != 0)
-    GTEST_SKIP() << "no PyTorch for " << python;
+  std::string python;
+  for (const char* candidate : {"python3", "/usr/bin/python3"})
+    if (python.empty() && std::system((std::string(candidate) + " -c 'import torch' > /dev/null 2>&1").c_str()) == 0)
+      python = candidate;
+  if (python.empty()) GTEST_SKIP() << "no PyTorch for python3 or /usr/bin/python3";
   NamedTensors tensors = all_types();
   io::write_pth(path("bare.pth"), tensors);
   io::write_pth(path("nested.pth"), tensors, {.nest_under = "model_state_dict", .extra = {{"epoch", int64_t{3}}}});
