@@ -57,8 +57,9 @@ class ConvRun {
         b_(buffers),
         s_(step),
         three_taps_(three_taps(step.geometry)),
-        conv3_(is_short_sum(terms(step)) ? (narrow(step) ? m.rows->conv3_short : m.rows->conv_short) : m.rows->conv3),
-        conv_(is_short_sum(terms(step)) ? m.rows->conv_short : m.rows->conv),
+        short_(is_short_sum(terms(step))),
+        conv3_(short_ ? (narrow(step) ? m.rows->conv3_short : m.rows->conv_short) : m.rows->conv3),
+        conv_(short_ ? m.rows->conv_short : m.rows->conv),
         pools_(step.pool && s_.pooled.floats() > 0 && s_.pooled.shape.pixels() > 0) {
     Tensor head = buffers.head;
     if (step.head > 0) head_ = head.values<float>().data();
@@ -84,13 +85,16 @@ class ConvRun {
     float* own = floats(b_.workspace) + worker * s_.worker_floats();
     const Rows wide = s_.hold ? Rows{own, y.w * kBlock, s_.held_blocks > 1 ? s_.rows * y.w * kBlock : 0}
                               : Rows{floats(b_.y.data) + s_.y.row(n, block0, r0), s_.y.row_stride, s_.y.block_stride};
-    for (int64_t block = block0; block < block1; ++block) {
-      float* rows = wide.first + (block - block0) * wide.block_stride;
+    const int64_t most = short_ && wide.block_stride > 0 ? kShortBlocks : 1;  // blocks of a call
+    for (int64_t block = block0, together; block < block1; block += together) {
+      together = std::min(most, block1 - block);
       for (int64_t r = r0; r < r1; ++r) {
-        float* row = rows + (r - r0) * wide.row_stride;
-        compute_row(n, block, r, row);
-        if (step_.store_y) store_row(n, block, r, row);
-        if (pools_ && (r - r0) % 2 == 1) pool_rows(n, block, r / 2, row - wide.row_stride, row, own + s_.held_floats());
+        float* row = wide.first + (block - block0) * wide.block_stride + (r - r0) * wide.row_stride;
+        compute_rows(n, block, together, r, row, wide.block_stride);
+        for (int64_t b = block; b < block + together; ++b, row += wide.block_stride) {
+          if (step_.store_y) store_row(n, b, r, row);
+          if (pools_ && (r - r0) % 2 == 1) pool_rows(n, b, r / 2, row - wide.row_stride, row, own + s_.held_floats());
+        }
       }
     }
     if (s_.head)
@@ -100,15 +104,17 @@ class ConvRun {
       }
   }
 
-  // One row of one block: the columns whose taps all lie in [-1, W] in wide tiles, the others one by one.
-  void compute_row(int64_t n, int64_t block, int64_t oh, float* y) const {
+  // One row of blocks [block, block + blocks): the columns whose taps all lie in [-1, W] in wide tiles, the others one
+  // by one.
+  void compute_rows(int64_t n, int64_t block, int64_t blocks, int64_t oh, float* y, int64_t y_block) const {
     const ConvGeometry& g = step_.geometry;
     const int64_t top = oh * g.stride - g.pad, ih = step_.x[0].h, iw = step_.x[0].w, width = s_.y.shape.w;
     ConvRow r;
     r.w = packed_.w.values<float>().data() + block * packed_.block_floats;
     r.bias = packed_.b.values<float>().data() + block * kBlock;
     r.kernel_h = g.kernel_h, r.kernel_w = g.kernel_w, r.stride = g.stride, r.relu = step_.act == Activation::relu;
-    r.lanes = std::min(kBlock, step_.oc - block * kBlock);
+    r.lanes = std::min(blocks * kBlock, step_.oc - block * kBlock);
+    r.w_block = packed_.block_floats, r.y_block = y_block;
     r.part = part_of(terms(step_));
     r.kh_begin = std::clamp<int64_t>(-top, 0, g.kernel_h),
     r.kh_end = std::clamp<int64_t>(ih - top, r.kh_begin, g.kernel_h);
@@ -181,7 +187,7 @@ class ConvRun {
   const PackedWeights& packed_;
   const StepBuffers& b_;
   ConvSchedule s_;
-  bool three_taps_;
+  bool three_taps_, short_;
   void (*conv3_)(const ConvRow&);
   void (*conv_)(const ConvRow&);
   bool pools_;

@@ -10,7 +10,7 @@ namespace {
 
 struct Vec {
   using T = __m512;
-  static constexpr int kLanes = 16, kTile = 24, kRows = 12, kShort = 8, kShort3 = 8;
+  static constexpr int kLanes = 16, kTile = 24, kRows = 12, kShort = 8, kShort3 = 12;
   static T load(const float* p) { return _mm512_loadu_ps(p); }
   static void store(float* p, T v) { _mm512_storeu_ps(p, v); }
   static T broadcast(const float* p) { return _mm512_set1_ps(*p); }

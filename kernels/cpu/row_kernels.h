@@ -15,6 +15,8 @@ struct ConvSource {
   int64_t row_stride = 0, block_stride = 0, lanes = 16, channels = 0;  // channels 0: no such source
 };
 
+constexpr int64_t kShortBlocks = 4;  // blocks of y that a call of conv_short or conv3_short computes at most
+
 // y[o][lane] = act(bias[lane] + sum of w * x[kh][first_column + o*stride + kw][ic]) for o < width, summed over source,
 // block, kh, kw, ic in this order by conv and over source, block, kh, ic, kw by the others, always by the same parts:
 // the bits of a value depend on nothing but the inputs.
@@ -32,9 +34,10 @@ struct ConvRow {
   bool relu = false;
   int64_t lanes = 16;  // of the 16 per pixel of y, those that are channels; the rest may stay unwritten
   float* y = nullptr;
-  // conv_short and conv3_short alone:
-  int64_t y_pixel = 16;  // floats from one pixel of y to the next
-  bool add_y = false;    // what y holds is a term of its sum
+  // conv_short and conv3_short alone, whose `lanes` may be those of up to kShortBlocks blocks:
+  int64_t w_block = 0, y_block = 0;  // floats from one block's weights and row of y to the next
+  int64_t y_pixel = 16;              // floats from one pixel of y to the next
+  bool add_y = false;                // what y holds is a term of its sum
 };
 
 // One output row i of a 2x2 stride-2 transposed convolution: y[2*w + j][lane] = bias[lane] + sum over ic of w *

@@ -249,7 +249,7 @@ TEST_P(CpuPlanned, NamesTheAlgorithm) {
   };
   std::array<std::string, 3> tiles = {"4x4", "4x4", "8x2"};
   if (GetParam() == Isa::avx2) tiles = {"4x8", "6x8", "12x4"};
-  if (GetParam() == Isa::avx512) tiles = {"8x16", "8x16", "16x8"};
+  if (GetParam() == Isa::avx512) tiles = {"12x16", "8x16", "16x8"};
   EXPECT_EQ(tile(cases::conv({1, 8, 8, 3}, 1)), tiles[0] + " in double");
   EXPECT_EQ(tile(cases::conv({1, 8, 8, 16}, 9, 1)), tiles[1] + " in double");
   EXPECT_EQ(tile(cases::conv({1, 8, 8, 16}, 2, 1)), tiles[2] + " in double");

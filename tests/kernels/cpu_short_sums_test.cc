@@ -36,10 +36,11 @@ TEST_F(CpuShortSums, OfStridedGradientsAreRoundedOnce) { short_sums::check_strid
 struct Row {
   int64_t kernel_h, kernel_w, stride;
   int64_t c0, lanes0, c1, lanes1;  // c1 0: one source
-  int64_t width, lanes, y_pixel;
+  int64_t width, lanes, y_pixel;  // lanes: of all blocks of 16
   bool add, relu;
   int64_t kw_begin = 0, kw_end = kernel_w;
 
+  int64_t blocks() const { return (lanes + 15) / 16; }
   std::string text() const {
     return std::to_string(kernel_h) + "x" + std::to_string(kernel_w) + " of stride " + std::to_string(stride) +
            " over " + std::to_string(c0) + "+" + std::to_string(c1) + ", width " + std::to_string(width) + ", lanes " +
@@ -64,8 +65,10 @@ class RowMemory {
             x_[i][static_cast<size_t>(at / columns_ * row_stride + at % columns_ * lanes[i] + lane)] =
                 std::numeric_limits<float>::quiet_NaN();
     }
-    w_ = numbers(row.kernel_h * row.kernel_w * (row.c0 + row.c1) * 16), bias_ = numbers(16);
-    y_ = numbers((row.width + 2) * row.y_pixel);
+    r_.w_block = row.kernel_h * row.kernel_w * (row.c0 + row.c1) * 16 + 5;
+    r_.y_block = (row.width + 2) * row.y_pixel;
+    w_ = numbers(row.blocks() * r_.w_block), bias_ = numbers(row.blocks() * 16);
+    y_ = numbers(row.blocks() * r_.y_block);
     r_.w = w_.data(), r_.bias = bias_.data();
   }
 
@@ -74,10 +77,10 @@ class RowMemory {
     std::vector<float> y = y_;
     for (int64_t o = 0; o < row_.width; ++o)
       for (int64_t lane = 0; lane < row_.lanes; ++lane) {
-        float& result = y[static_cast<size_t>((o + 1) * row_.y_pixel + lane)];
+        float& result = y[at(o + 1, lane)];
         double sum = static_cast<double>(bias_[static_cast<size_t>(lane)]);
         if (row_.add) sum += static_cast<double>(result);
-        const float* w = w_.data() + lane;
+        const float* w = w_.data() + lane / 16 * r_.w_block + lane % 16;
         for (const cpu::ConvSource& s : r_.source)
           for (int64_t c0 = 0; c0 < s.channels; c0 += s.lanes)
             for (int64_t kh = 0; kh < row_.kernel_h; ++kh)
@@ -100,14 +103,14 @@ class RowMemory {
     r.y = y.data() + row_.y_pixel;
     kernel(r);
     for (int64_t o = 1; o <= row_.width; ++o)
-      for (int64_t lane = row_.lanes; lane < 16; ++lane) {
-        const auto at = static_cast<size_t>(o * row_.y_pixel + lane);
-        y[at] = y_[at];
-      }
+      for (int64_t lane = row_.lanes; lane < row_.blocks() * 16; ++lane) y[at(o, lane)] = y_[at(o, lane)];
     return y;
   }
 
  private:
+  size_t at(int64_t pixel, int64_t lane) const {
+    return static_cast<size_t>(lane / 16 * r_.y_block + pixel * row_.y_pixel + lane % 16);
+  }
   std::vector<float> numbers(int64_t count) {
     const Tensor t = cases::random_values({1, 1, 1, count}, seed_++, DType::f32);
     return {t.values<float>().begin(), t.values<float>().end()};
@@ -139,11 +142,13 @@ void expect_rows(const Row& row, bool three_taps) {
 // tile.
 TEST_F(CpuShortSums, RowsOfThreeTapsHaveTheBitsOfOneChain) {
   for (int64_t width = 1; width <= 40; ++width) expect_rows({3, 3, 1, 3, 4, 0, 4, width, 16, 16, false, true}, true);
-  for (const int64_t width : {167, 168, 169, 384, 523}) {
+  for (const int64_t width : {23, 24, 25, 49, 384, 523}) {
     expect_rows({3, 3, 1, 3, 4, 0, 4, width, 16, 16, false, true}, true);
     expect_rows({3, 3, 1, 3, 4, 2, 4, width, 5, 16, false, false}, true);
   }
   for (const int64_t lanes : {1, 2, 4, 8, 9, 13}) expect_rows({5, 3, 1, 1, 4, 2, 4, 29, lanes, 16, false, true}, true);
+  for (const int64_t lanes : {17, 24, 25, 32, 45, 64})
+    expect_rows({3, 3, 1, 3, 4, 0, 4, 77, lanes, 16, false, true}, true);
 }
 
 TEST_F(CpuShortSums, RowsOfAnyKindHaveTheBitsOfOneChain) {
@@ -151,6 +156,7 @@ TEST_F(CpuShortSums, RowsOfAnyKindHaveTheBitsOfOneChain) {
     for (const int64_t lanes : {1, 3, 16}) expect_rows({1, 1, 1, 16, 16, 0, 16, width, lanes, 16, false, false}, false);
   for (const int64_t width : {37, 300}) {
     expect_rows({3, 3, 2, 3, 4, 0, 4, width, 16, 16, false, true}, false);      // stride 2
+    expect_rows({3, 3, 2, 3, 4, 0, 4, width, 56, 16, true, true}, false);       // four blocks
     expect_rows({1, 1, 3, 19, 16, 3, 4, width, 9, 16, false, true}, false);     // columns left out, two kinds of pixels
     expect_rows({1, 1, 50, 48, 16, 0, 16, width, 16, 16, true, false}, false);  // strips of one pixel
     expect_rows({1, 2, 1, 24, 16, 0, 16, width, 16, 32, false, false, 1, 2}, false);  // a column of a 2x2 kernel
