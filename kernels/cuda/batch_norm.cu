@@ -1,5 +1,6 @@
 // Batch normalisation per channel (kernels/cuda/batch_norm.h): statistics and apply, and the family's table.
 #include "kernels/cuda/batch_norm_parts.h"
+#include "kernels/cuda/compensated.h"
 
 namespace furrow::SIMT_NS {
 namespace {
@@ -17,19 +18,28 @@ struct Moments {
   }
 };
 
-// Stage 1 of the statistics: for each chunk of pixels and channel, mean and m2 of x - x(first pixel), to
-// workspace[chunk][0 or 1][c]. The shift makes the differences small where the mean is large against the deviation, and
-// Welford's recurrence (1962) needs no square of a sum: nothing cancels. Reads x once, writes 8 bytes per chunk and
-// channel. Grid x over chunks; 8 * 256 * V + 1024 bytes shared. Order: each thread its pixels ascending, then rows in a
-// tree.
+// Whether the mean is that of a compensated sum: for results of 16 bits the mean of the differences is enough.
+template <class T>
+constexpr bool kSums = std::is_same_v<T, float>;
+
+// Stage 1 of the statistics: for each chunk of pixels and channel, mean and m2 of x - x(first pixel) and, of float32,
+// the sum of x as a pair (kernels/cuda/compensated.h), to workspace[chunk][0 to 3][c]. The shift makes the differences
+// small where the mean is large against the deviation, and Welford's recurrence (1962) needs no square of a sum: nothing
+// cancels. But differences are rounded to a part of x, not of a mean near 0, so the mean itself comes from the sum.
+// Reads x once, writes 8 bytes per chunk and channel, of float32 16. Grid x over chunks; 8 * 256 * V + 1024 bytes
+// shared, of float32 8 * 256 * V more. Order: each thread its pixels ascending, then rows in a tree.
 template <class T, int V>
 __global__ void __launch_bounds__(kPixelThreads) stats_kernel(View<const T> x, int64_t chunk, float* workspace) {
   SHARED_ARRAY(float, counts, [kPixelThreads]);
   SHARED_ARRAY(float, means, [V][kPixelThreads]);
   SHARED_ARRAY(float, m2s, [V][kPixelThreads]);
+  constexpr int kSummed = kSums<T> ? V : 0, kRows = kSums<T> ? V : 1;
+  SHARED_ARRAY(float, highs, [kRows][kPixelThreads]);
+  SHARED_ARRAY(float, lows, [kRows][kPixelThreads]);
   const int channel = tile_channel<V>();
   const int64_t begin = blockIdx.x * chunk, end = min(begin + chunk, x.pixels());
   float shift[V], mean[V] = {}, m2[V] = {}, count = 0;
+  Pair sum[V];
   load_channels<V>(x, 0, channel, shift);
   for (int64_t pixel = begin + threadIdx.y; pixel < end; pixel += blockDim.y) {
     float value[V];
@@ -40,6 +50,7 @@ __global__ void __launch_bounds__(kPixelThreads) stats_kernel(View<const T> x, i
       const float shifted = value[j] - shift[j], distance = shifted - mean[j];
       mean[j] = fmaf(distance, share, mean[j]);
       m2[j] = fmaf(distance, shifted - mean[j], m2[j]);
+      if (j < kSummed) add(sum[j], value[j]);
     }
   }
   const unsigned thread = threadIdx.y * blockDim.x + threadIdx.x;
@@ -47,6 +58,9 @@ __global__ void __launch_bounds__(kPixelThreads) stats_kernel(View<const T> x, i
   SIMT_UNROLL for (int j = 0; j < V; ++j) {
     means[j][thread] = mean[j];
     m2s[j][thread] = m2[j];
+    if (j >= kSummed) continue;
+    highs[j][thread] = sum[j].high;
+    lows[j][thread] = sum[j].low;
   }
   for (unsigned rows = blockDim.y / 2; rows > 0; rows /= 2) {
     __syncthreads();
@@ -57,13 +71,21 @@ __global__ void __launch_bounds__(kPixelThreads) stats_kernel(View<const T> x, i
       own.merge({counts[other], means[j][other], m2s[j][other]});
       means[j][thread] = own.mean;
       m2s[j][thread] = own.m2;
+      if (j >= kSummed) continue;
+      add(sum[j], Pair{highs[j][other], lows[j][other]});
+      highs[j][thread] = sum[j].high;
+      lows[j][thread] = sum[j].low;
     }
     counts[thread] += counts[other];
   }
   if (threadIdx.y != 0) return;
   for (int j = 0; j < V && channel + j < x.c; ++j) {
-    workspace[2 * blockIdx.x * static_cast<int64_t>(x.c) + channel + j] = means[j][thread];
-    workspace[(2 * blockIdx.x + 1) * static_cast<int64_t>(x.c) + channel + j] = m2s[j][thread];
+    float* to = workspace + 4 * blockIdx.x * static_cast<int64_t>(x.c) + channel + j;
+    to[0] = means[j][thread];
+    to[x.c] = m2s[j][thread];
+    if (j >= kSummed) continue;
+    to[2 * static_cast<int64_t>(x.c)] = highs[j][thread];
+    to[3 * static_cast<int64_t>(x.c)] = lows[j][thread];
   }
 }
 
@@ -102,7 +124,8 @@ __global__ void __launch_bounds__(kPixelThreads) short_stats_kernel(View<const T
 }
 
 // Stage 2: merges the chunks of a channel in float64, writes mean and rstd and moves the running statistics. Block 32
-// channels x 8 rows; row r merges chunks r, r+8, ..., then row 0 all rows in order. 6 KB shared.
+// channels x 8 rows; row r merges chunks r, r+8, ..., then row 0 all rows in order. 8 KB shared. A sum beyond float32's
+// range is no number: the mean is that of the differences then.
 template <class T>
 __global__ void __launch_bounds__(kFinishChannels* kFinishRows, 2)
     stats_finish_kernel(View<const T> x, int64_t chunk, int chunks, const float* __restrict__ workspace,
@@ -110,22 +133,29 @@ __global__ void __launch_bounds__(kFinishChannels* kFinishRows, 2)
   SHARED_ARRAY(double, counts, [kFinishRows][kFinishChannels]);
   SHARED_ARRAY(double, means, [kFinishRows][kFinishChannels]);
   SHARED_ARRAY(double, m2s, [kFinishRows][kFinishChannels]);
+  SHARED_ARRAY(double, sums, [kFinishRows][kFinishChannels]);
   const int64_t channel = static_cast<int64_t>(blockIdx.x) * kFinishChannels + threadIdx.x, c = x.c;
   Moments<double> all{0, 0, 0};
+  double sum = 0;
   if (channel < c)
     for (int64_t k = threadIdx.y; k < chunks; k += kFinishRows) {
       const int64_t pixels = min(chunk, x.pixels() - k * chunk);
-      all.merge({static_cast<double>(pixels), workspace[2 * k * c + channel], workspace[(2 * k + 1) * c + channel]});
+      const float* from = workspace + 4 * k * c + channel;
+      all.merge({static_cast<double>(pixels), from[0], from[c]});
+      if (kSums<T>) sum += static_cast<double>(from[2 * c]) + static_cast<double>(from[3 * c]);
     }
   counts[threadIdx.y][threadIdx.x] = all.count;
   means[threadIdx.y][threadIdx.x] = all.mean;
   m2s[threadIdx.y][threadIdx.x] = all.m2;
+  sums[threadIdx.y][threadIdx.x] = sum;
   __syncthreads();
   if (threadIdx.y != 0 || channel >= c) return;
-  for (int row = 1; row < kFinishRows; ++row)
+  for (int row = 1; row < kFinishRows; ++row) {
     all.merge({counts[row][threadIdx.x], means[row][threadIdx.x], m2s[row][threadIdx.x]});
-  const double mean = all.mean + static_cast<double>(to_float(*x.at(0, static_cast<int>(channel))));
-  write_stats(to, channel, all.count, mean, all.m2);
+    sum += sums[row][threadIdx.x];
+  }
+  const double shifted = all.mean + static_cast<double>(to_float(*x.at(0, static_cast<int>(channel))));
+  write_stats(to, channel, all.count, kSums<T> && isfinite(sum) ? sum / all.count : shifted, all.m2);
 }
 
 // y = relu?(gamma * (x - mean) * rstd + beta). Reads x, writes y. Grid x over groups of kApplyPixels * blockDim.y

@@ -24,9 +24,9 @@ constexpr int64_t batch_norm_chunks(int64_t pixels, int64_t channels) {
   const int64_t chunk = batch_norm_chunk(pixels, channels);
   return (pixels + chunk - 1) / chunk;
 }
-// Bytes of the workspace of a reduction: two float32 per chunk and channel.
+// Bytes of the workspace of a reduction: up to four float32 per chunk and channel.
 constexpr size_t batch_norm_workspace(int64_t pixels, int64_t channels) {
-  return static_cast<size_t>(batch_norm_chunks(pixels, channels) * channels) * 2 * sizeof(float);
+  return static_cast<size_t>(batch_norm_chunks(pixels, channels) * channels) * 4 * sizeof(float);
 }
 
 // mean and rstd = 1/sqrt(var + eps), var the biased variance, of x over n,h,w. M > 1.

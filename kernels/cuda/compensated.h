@@ -63,6 +63,11 @@ SIMT_BOTH void add(Pair& sum, float value) {
   sum = {next.high, sum.low + next.low};
 }
 
+SIMT_BOTH void add(Pair& sum, const Pair& value) {
+  add(sum, value.high);
+  sum.low += value.low;
+}
+
 // What results of the storage type T are added up in: those of 16 bits need no more than float32.
 template <class T>
 using Sum = std::conditional_t<std::is_same_v<T, float>, Pair, float>;
