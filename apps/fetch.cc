@@ -150,7 +150,11 @@ std::string verify_file(const std::string& path, const PublishedFile& known) {
 }
 
 std::string take_local(const std::string& source, const PublishedFile& known, const std::string& folder) {
-  verify_file(source, known);
+  const std::string found = verify_file(source, known);
+  if (known.sha256.empty() && known.sha256_prefix.empty())
+    throw Error(ErrorCode::usage, "the publisher of " + known.name + " states no hash, so the file cannot be checked")
+        .file(source)
+        .hint("if it is the file you mean, add --sha256 " + found);
   make_folder(folder);
   const std::string path = folder + "/" + known.file;
   io::write_file_atomically(path, io::MappedFile::open(source)->bytes());

@@ -17,7 +17,8 @@ std::string weights_folder();
 // Size and SHA-256 of `path` against `known`; throws ErrorCode::checksum saying what differs. Returns the hash found.
 std::string verify_file(const std::string& path, const PublishedFile& known);
 
-// Copies `source` to folder/known.file after checking it; nothing is left behind where it does not match.
+// Copies `source` to folder/known.file after checking it; nothing is left behind where it does not match. Where no hash is
+// known that is ErrorCode::usage, whose hint is the file's own.
 std::string take_local(const std::string& source, const PublishedFile& known, const std::string& folder);
 
 // Downloads known.origin to folder/known.file: resumes an earlier part file, checks size and hash, then renames. A file that

@@ -180,7 +180,7 @@ void add_get(CLI::App& model, Program& program) {
           throw Error(ErrorCode::unsupported, known.name + " has no direct address").hint("fetch it from " + known.origin + ", then: furrow model get " + known.name + " --from FILE");
         if (known.sha256.empty() && known.sha256_prefix.empty())
           throw Error(ErrorCode::usage, "the publisher of " + known.name + " states no hash, so a download could not be checked")
-              .hint("give the hash you expect with --sha256, or fetch " + known.origin + " yourself and use --from FILE");
+              .hint("give the hash you expect with --sha256, or fetch " + known.origin + " yourself and use --from FILE, which tells you its hash");
         try {
           path = download(known, folder, !program.common.quiet);
         } catch (const Interrupted&) {

@@ -106,7 +106,6 @@ function(furrow_library name)
 endfunction()
 
 # tests/cuda/odr compares the definitions in object files. -Wodr is GCC's, and its object files carry no sanitizer.
-set(FURROW_COMPARE_OBJECTS OFF)
-if(FURROW_BUILD_TESTS AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT FURROW_SANITIZE)
-  set(FURROW_COMPARE_OBJECTS ON)
-endif()
+include(CMakeDependentOption)
+cmake_dependent_option(FURROW_COMPARE_OBJECTS "Compare the definitions of the kernels' two builds (tests/cuda/odr)" ON
+  "FURROW_BUILD_TESTS;CMAKE_CXX_COMPILER_ID STREQUAL GNU;NOT FURROW_SANITIZE" OFF)

@@ -27,8 +27,12 @@ install(FILES ${PROJECT_BINARY_DIR}/furrow-config.cmake ${PROJECT_BINARY_DIR}/fu
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/furrow)
 
 set(notices ${PROJECT_BINARY_DIR}/THIRD_PARTY_NOTICES)
+set(furrow_cuda_notice)
+if(FURROW_HAVE_CUDA)
+  set(furrow_cuda_notice -DCUDA=${CMAKE_CUDA_COMPILER_VERSION} -DCUDA_ROOT=${CUDAToolkit_BIN_DIR}/..)
+endif()
 add_custom_command(OUTPUT ${notices}
-  COMMAND ${CMAKE_COMMAND} -DOUT=${notices} -P ${PROJECT_SOURCE_DIR}/cmake/notices.cmake
+  COMMAND ${CMAKE_COMMAND} -DOUT=${notices} ${furrow_cuda_notice} -P ${PROJECT_SOURCE_DIR}/cmake/notices.cmake
   DEPENDS ${PROJECT_SOURCE_DIR}/cmake/notices.cmake VERBATIM)
 add_custom_target(furrow_notices ALL DEPENDS ${notices})
 install(FILES LICENSE CHANGELOG.md ${notices} weights/README.md weights/furrow-mini-2.md weights/furrow-mini.md

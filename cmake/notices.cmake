@@ -1,5 +1,5 @@
 # Writes THIRD_PARTY_NOTICES: for each package whose code or data is in the program, its copyright file as the
-# distribution installs it.   cmake -DOUT=FILE -P notices.cmake
+# distribution installs it.   cmake -DOUT=FILE [-DCUDA=VERSION -DCUDA_ROOT=FOLDER] -P notices.cmake
 set(text "Furrow contains code or data of the following packages. Their copyright and licence texts follow.\n")
 foreach(entry
     "zlib1g-dev|zlib, linked statically"
@@ -18,4 +18,13 @@ foreach(entry
   file(READ ${file} licence)
   string(APPEND text "\n================ ${package}: ${what} ================\n${licence}")
 endforeach()
+if(CUDA)   # device `cuda`: its runtime is linked statically
+  string(APPEND text "\n================ CUDA Toolkit ${CUDA}: the CUDA runtime, linked statically ================\n"
+    "Copyright NVIDIA Corporation. Distributed under the CUDA Toolkit End User License Agreement,\n"
+    "whose Attachment A lists the runtime among what programs may carry: https://docs.nvidia.com/cuda/eula/\n")
+  if(EXISTS ${CUDA_ROOT}/EULA.txt)
+    file(READ ${CUDA_ROOT}/EULA.txt licence)
+    string(APPEND text "\n${licence}")
+  endif()
+endif()
 file(WRITE ${OUT} "${text}")

@@ -12,15 +12,16 @@ for argument in "$@"; do
     --yes|-y) yes=(--yes) ;;
     -h|--help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "run.sh: unknown option '$argument' (see --help)" >&2; exit 2 ;;
-    *) photo=$argument ;;
+    *) [ -z "$photo" ] || { echo "run.sh: one photo, not '$photo' and '$argument' (furrow segment takes many)" >&2; exit 2; }
+       photo=$argument ;;
   esac
 done
 photo=${photo:-$root/examples/astronaut.png}
 [ -e "$photo" ] || { echo "run.sh: no such file: $photo" >&2; exit 7; }
 
 build=$root/build/run
+"$root/scripts/setup.sh" --for run "${yes[@]}"   # a newer tree may need more than the one that was built first
 if [ ! -f "$build/build.ninja" ]; then
-  "$root/scripts/setup.sh" --for run "${yes[@]}"
   emulator=OFF
   [ "${FURROW_CUDA:-OFF}" = OFF ] || emulator=ON
   cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DFURROW_BUILD_TESTS=OFF -DFURROW_UNITY=ON \

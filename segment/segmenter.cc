@@ -57,6 +57,9 @@ struct Segmenter::State {
   int64_t size() const { return options.size.value_or(model->info().size); }
   double threshold() const { return options.threshold.value_or(model->info().threshold); }
 
+  void stop_if_asked() const {
+    if (options.stop && options.stop()) throw Stopped{};
+  }
   Tensor logits(SegmentResult& result);
   void probabilities(const io::Image& rgb, const io::Image* texture, std::span<float> plane, SegmentResult& result);
   void run_region(const io::Image& photo, const Grid& grid, const KeptPixels& kept, const io::LabelMap* labels,
@@ -82,6 +85,7 @@ void Segmenter::State::probabilities(const io::Image& rgb, const io::Image* text
   std::ranges::fill(plane, 0.0f);
   for (const bool mirrored : {false, true}) {
     if (mirrored && !options.flip) continue;
+    stop_if_asked();
     const Stopwatch preparing;
     normalise(rgb, texture, model->info(), mirrored, input);
     result.timings.network += preparing.milliseconds();
@@ -89,6 +93,7 @@ void Segmenter::State::probabilities(const io::Image& rgb, const io::Image* text
     const Timed time(result.timings.network);
     add_probability(z, mirrored, options.flip ? 0.5f : 1.0f, plane);
   }
+  stop_if_asked();
 }
 
 void Segmenter::State::run_region(const io::Image& photo, const Grid& grid, const KeptPixels& kept,
@@ -101,7 +106,6 @@ void Segmenter::State::run_region(const io::Image& photo, const Grid& grid, cons
   }
   io::Image texture(0, 0, 1);
   const auto source = [&](int64_t x, int64_t y, io::Image& rgb) {
-    if (options.stop && options.stop()) throw Stopped{};
     const Timed time(timings.resize);
     picture->window(x, y, rgb, texture);
   };

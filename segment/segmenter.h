@@ -35,7 +35,7 @@ struct SegmentOptions {
   std::optional<std::vector<int>> kept_labels;  // used where labels are given; default the model's
   ProbabilityDepth probability = ProbabilityDepth::gray8;
   bool measures = true;        // count, lengths and widths
-  std::function<bool()> stop;  // asked before every window; true ends run() with Stopped
+  std::function<bool()> stop;  // asked around every run of the network; true ends run() with Stopped
 };
 
 // Where and how the network is computed.

@@ -3,7 +3,8 @@
 // Sums over n,h,w run in blocks of fixed size: 64 pixels (of gradients, 32) in float32 while they are in the first
 // cache, blocks in double and in order, in tasks and then over tasks. So a tensor is read once for its statistics, and
 // bits are the same for any number of threads. Sums over fewer than 49 pixels (kernels/short_sums.h), and the gradients
-// that follow from them, are computed in double and rounded once.
+// that follow from them, are computed in double and rounded once. Values whose sum over a block, or whose deviations'
+// squares, are beyond float32's range give NaN or infinite moments.
 #include <algorithm>
 #include <cmath>
 

@@ -29,7 +29,8 @@ constexpr size_t batch_norm_workspace(int64_t pixels, int64_t channels) {
   return static_cast<size_t>(batch_norm_chunks(pixels, channels) * channels) * 4 * sizeof(float);
 }
 
-// mean and rstd = 1/sqrt(var + eps), var the biased variance, of x over n,h,w. M > 1.
+// mean and rstd = 1/sqrt(var + eps), var the biased variance, of x over n,h,w. M > 1. Where differences between values
+// are beyond float32's range, or their squares' sum is (49 pixels or more), the results are no numbers or 0.
 // Where running_mean has data: running <- (1-momentum)*running + momentum*batch, with the unbiased variance M/(M-1).
 struct BatchNormStatsArgs {
   ConstImage x;

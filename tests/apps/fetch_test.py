@@ -141,6 +141,13 @@ class Fetch(unittest.TestCase):
         (self.folder / "mine").write_bytes(BODY[:-1] + b"x")
         self.assertEqual(self.get("good", "--from", "mine").returncode, 9)
 
+    def test_a_local_file_without_a_known_hash_is_not_taken_for_the_published_one(self):
+        (self.folder / "mine").write_bytes(BODY)
+        result = self.get("good", "--from", "mine", sha256=None, size=None)
+        self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertIn(f"add --sha256 {hashlib.sha256(BODY).hexdigest()}".encode(), result.stderr)
+        self.assertFalse((self.folder / "w").exists())
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -52,6 +52,17 @@ class Interruption(Program):
         self.assertEqual(process.returncode, 143, err)
         self.assertEqual(list((self.folder / "out").iterdir()), [])
 
+    def test_a_signal_while_the_only_photo_is_computed_leaves_nothing(self):
+        self.photo("one.png", 96, 96)
+        process = subprocess.Popen([FURROW, "segment", "--crop", "none", "--size", "384", "--device", "ref", "-o", "out", "one.png"],
+                                   cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(0.7)  # the network takes seconds on `ref`
+        process.send_signal(2)
+        out, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, err)
+        self.assertEqual(out, b"")
+        self.assertEqual(list((self.folder / "out").iterdir()), [])
+
 
 if __name__ == "__main__":
     unittest.main()

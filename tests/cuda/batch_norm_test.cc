@@ -121,6 +121,18 @@ TEST(BatchNorm, LargeMeanCostsNoDigits) {
   EXPECT_TRUE(close(read(rstd), want.rstd, {.relative = 2e-7}));
 }
 
+// The sum of the values is beyond float32's range, their differences are not.
+TEST(BatchNorm, MeansOfValuesWhoseSumOverflows) {
+  const Shape shape{1, 10, 10, 3};
+  Tensor x(shape, DType::f64);
+  for (size_t i = 0; i < 300; ++i) x.values<double>()[i] = static_cast<float>(i % 3 == 0 ? 1e38 : i % 3 == 1 ? -3e38 : 3e38);
+  PitchedImage from(x, DType::f32, 3);
+  DeviceArray<float> mean(3), rstd(3), scratch = workspace(shape);
+  kernels().stats({}, {.x = from.image(), .mean = mean.data(), .rstd = rstd.data(), .workspace = scratch.data()});
+  EXPECT_EQ(mean.values(), (std::vector<float>{1e38f, -3e38f, 3e38f}));
+  for (const float value : rstd.values()) EXPECT_FLOAT_EQ(value, static_cast<float>(1 / std::sqrt(1e-5)));
+}
+
 TEST(BatchNorm, ConstantChannelAndNotANumber) {
   const Shape shape{1, 10, 10, 2};
   Tensor x = random_values(shape, 8);

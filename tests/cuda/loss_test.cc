@@ -161,6 +161,11 @@ TEST(CudaDiceFocal, EveryLogitAgainstEveryMask) {
           for (double& value : z.values<double>()) value = rounded_to(type, logit);
           PitchedImage device(z, type, 1);
           const Targets targets{.t = mask(kind)};
+          for (const DiceFocal& other : every_form()) {
+            const Result got = run(other, device, targets, 1024, 1);
+            expect_result(got, other, z, targets, 1024, type);
+            EXPECT_TRUE(std::ranges::all_of(got.dz.values<double>(), [](double g) { return std::isfinite(g); }));
+          }
           DiceFocal form = dice_focal_form("L6");
           for (const bool clamp : {false, true}) {
             if (clamp && type != DType::f32) continue;  // the same arithmetic
