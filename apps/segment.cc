@@ -13,7 +13,7 @@ namespace {
 constexpr const char* kSegmentExamples =
     "Examples:\n"
     "  furrow segment photo.jpg -o out                    mask, overlay and JSON of the largest face\n"
-    "  furrow segment photos/ -o out --faces all          a folder; run again to go on where it stopped\n"
+    "  furrow segment photos/ -o out --faces all          a folder; the same command again goes on where it stopped\n"
     "  furrow segment photos/ -o out --shard 2/4          the second of four parts; --merge -o out adds them up\n"
     "  furrow segment crop.png -o out --crop none         a photo that is a face crop already\n"
     "  furrow segment photo.jpg -o out --save mask,prob,overlay,json --threshold 0.4 --json";
@@ -90,7 +90,7 @@ void add_segment(CLI::App& app, Program& program) {
   verb->add_flag("--preview", words->job.preview, "Show a small picture of the result in the terminal");
   verb->add_option("--shard", words->shard, "I/N: every N-th photo, from the I-th on (default: rank and size of mpirun, srun)");
   verb->add_flag("--merge", words->job.merge, "Report what all shards in the folder -o did, as one process would have");
-  verb->add_flag("--force", words->job.force, "Overwrite results that exist");
+  verb->add_flag("--force", words->job.force, "Overwrite results that exist, also of other photos; nothing counts as finished");
   verb->callback([&program, words] {
     program.run = [&program, words] { return run_segment(to_job(*words, program.limits, program.common), program.common); };
   });

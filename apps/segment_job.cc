@@ -1,6 +1,5 @@
 #include "apps/segment_job.h"
 
-#include <atomic>
 #include <cerrno>
 #include <deque>
 #include <filesystem>
@@ -29,6 +28,9 @@ namespace fs = std::filesystem;
 struct Work {
   const cli::Input* input = nullptr;
   OutputPaths files;
+  Origin origin;
+  Earlier earlier;
+  bool finished = false;   // by an earlier run
   io::Picture picture;
   std::optional<io::LabelMap> labels;
   SegmentResult result;
@@ -51,8 +53,8 @@ struct AtEnd {
 };
 
 struct Tally {
-  int64_t done = 0, faceless = 0;
-  std::atomic<int64_t> skipped = 0;   // counted by the decoder, shown by the writer
+  int64_t done = 0, skipped = 0, faceless = 0;
+  int64_t replaced = 0, leftovers = 0;   // results of other settings; pictures without JSON
   std::vector<std::string> failures;
   std::map<std::string, Error> failed;   // by path, for the file of a shard
   std::set<std::string> without_face;    // likewise
@@ -64,17 +66,25 @@ Error out_of_memory(const Work& work) {
 }
 
 std::optional<io::LabelMap> read_labels(const SegmentJob& job, const cli::Input& input) {
-  if (job.labels == "none") return std::nullopt;
-  std::error_code error;
-  const std::string path = fs::is_directory(job.labels, error) ? job.labels + "/" + input.base + ".png" : job.labels;
-  return io::read_labels(path, job.limits);
+  const std::string path = labels_path(job, input);
+  return path.empty() ? std::nullopt : std::optional(io::read_labels(path, job.limits));
 }
+
+std::string counted(int64_t n, const std::string& what) { return std::to_string(n) + " " + what + (n == 1 ? "" : "s"); }
 
 std::string shown(const cli::Input& input) { return input.path == "-" ? "standard input" : input.path; }
 
-void decode(const SegmentJob& job, const std::set<std::string>& inputs, Work& work) {
+void decode(const SegmentJob& job, const ModelInfo& model, const std::set<std::string>& inputs, Work& work) {
   try {
-    refuse_overwriting(job, *work.input, work.files, inputs);
+    work.files = output_paths(job, *work.input);
+    const OutputPaths possible = possible_paths(job, *work.input);
+    // Of the photo before it is read: one that changes meanwhile is another than the result's.
+    work.origin = origin_of(job, *work.input, model);
+    work.earlier = find_earlier(possible, work.origin);
+    if (work.earlier.ours()) work.files.json = possible.json;   // a result that has a JSON keeps a true one
+    work.finished = finished_before(job, *work.input, work.files, work.earlier);
+    if (work.finished) return;
+    refuse_overwriting(job, *work.input, work.files, work.earlier, inputs);
     const Stopwatch clock;
     with_file(shown(*work.input), [&] {
       work.picture = work.input->path == "-" ? io::decode_picture(cli::read_standard_input(), job.background, job.limits)
@@ -121,7 +131,7 @@ class Runner {
     };
     auto decoder = std::async(std::launch::async, [&] {
       const AtEnd end{[&] { close(&Lane::decoded); }};
-      decode_all(tally.skipped);
+      decode_all();
     });
     auto writer = std::async(std::launch::async, [&] {
       const AtEnd end{[&] { close(&Lane::computed); }};   // a writer that fails must not leave the others waiting for room
@@ -147,18 +157,13 @@ class Runner {
     if (error) throw Error(ErrorCode::io, "cannot create the folder for results: " + error.message()).file(job_.out);
   }
 
-  void decode_all(std::atomic<int64_t>& skipped) {
+  void decode_all() {
     size_t next = 0;
     for (const cli::Input& input : inputs_) {
       if (cli::interrupted() != 0) break;
       Work work;
       work.input = &input;
-      work.files = output_paths(job_, input);
-      if (finished_before(job_, input, work.files)) {
-        ++skipped;
-        continue;
-      }
-      decode(job_, canonical_, work);
+      decode(job_, model_->info(), canonical_, work);
       if (!lanes_[next].decoded.push(std::move(work))) break;
       next = (next + 1) % lanes_.size();
     }
@@ -173,7 +178,7 @@ class Runner {
 
   // False where a signal ended it.
   static bool compute(Segmenter& segmenter, Work& work) {
-    if (work.failure) return true;
+    if (work.failure || work.finished) return true;
     try {
       with_file(shown(*work.input), [&] {
         work.result = segmenter.run(work.picture, work.labels ? &*work.labels : nullptr);
@@ -195,7 +200,8 @@ class Runner {
     for (size_t next = 0;; next = (next + 1) % lanes_.size()) {
       std::optional<Work> work = lanes_[next].computed.pop();
       if (!work) break;
-      if (!work->failure) write_one(*work, tally, progress);
+      if (work->finished) pass_over(*work, tally);
+      else if (!work->failure) write_one(*work, tally, progress);
       if (work->failure) {
         if (all_.size() == 1 && job_.shard.count == 1) throw *work->failure;
         tally.failed.emplace(work->input->path, *work->failure);
@@ -206,12 +212,22 @@ class Runner {
     }
   }
 
+  void pass_over(const Work& work, Tally& tally) {
+    ++tally.skipped;
+    if (says_no_face(work.earlier.json)) ++tally.faceless, tally.without_face.insert(work.input->path);
+    if (common_.json) cli::print(work.earlier.json + "\n");
+  }
+
   void write_one(Work& work, Tally& tally, cli::Progress& progress) {
-    const PhotoResult photo{*work.input, work.picture, work.result, model_->info(), lanes_[0].segmenter.device(), work.decode_milliseconds};
+    const bool same = work.earlier.state == Earlier::State::same;
+    const bool replaced = replaces(job_, *work.input, work.earlier), leftovers = has_leftovers(job_, *work.input, work.files, work.earlier);
+    const PhotoResult photo{*work.input, work.picture, work.result, model_->info(), lanes_[0].segmenter.device(), work.decode_milliseconds,
+                            work.origin, same ? work.earlier.pictures : OutputPaths{},
+                            job_.save_prob || !same ? probability_bits(job_) : work.earlier.prob_bits};
     try {
       std::error_code error;
       fs::create_directories(fs::path(job_.out + "/" + work.input->base).parent_path(), error);
-      write_outputs(photo, work.files, inputs_.size() == 1 ? &*pool_ : nullptr);
+      write_outputs(photo, work.files, stale_pictures(work.files, work.earlier, canonical_), inputs_.size() == 1 ? &*pool_ : nullptr);
     } catch (const Error& error) {
       work.failure = error;
       return;
@@ -220,6 +236,7 @@ class Runner {
       return;
     }
     ++tally.done;
+    tally.replaced += replaced ? 1 : 0, tally.leftovers += leftovers ? 1 : 0;
     if (work.result.status == SegmentResult::Status::no_face) ++tally.faceless, tally.without_face.insert(work.input->path);
     progress.clear();
     if (common_.json) return cli::print(result_json(photo, work.files) + "\n");
@@ -239,10 +256,12 @@ class Runner {
   }
 
   int finish(const Tally& tally) {
-    if (all_.size() > 1)
+    if (all_.size() > 1 || tally.skipped > 0)
       cli::note(common_, std::to_string(tally.done) + " done" + (tally.skipped > 0 ? ", " + std::to_string(tally.skipped) + " finished before" : "") +
                              (tally.faceless > 0 ? ", " + std::to_string(tally.faceless) + " without a face" : "") +
                              (tally.failures.empty() ? "" : ", " + std::to_string(tally.failures.size()) + " failed"));
+    if (tally.replaced > 0) cli::note(common_, counted(tally.replaced, "result") + " of other settings, or of a photo before it changed, replaced");
+    if (tally.leftovers > 0) cli::note(common_, "pictures without their JSON, as an interrupted run leaves them, replaced: of " + counted(tally.leftovers, "photo"));
     const bool all = tally.finished() == static_cast<int64_t>(inputs_.size());
     if (const int status = cli::interrupted(); status != 0 && !all) {
       cli::note(common_, "interrupted; run the same command again to go on");
@@ -252,7 +271,7 @@ class Runner {
     if (!tally.failures.empty())
       throw Error(ErrorCode::malformed, std::to_string(tally.failures.size()) + " of " + std::to_string(inputs_.size()) + " inputs failed")
           .details(tally.failures);
-    if (tally.done > 0 && tally.faceless == tally.done && tally.skipped == 0 && job_.shard.count == 1)   // --merge says it of all
+    if (const int64_t whole = tally.done + tally.skipped; whole > 0 && tally.faceless == whole && job_.shard.count == 1)   // --merge says it of all
       throw Error(ErrorCode::no_face, inputs_.size() == 1 ? "no face found" : "no face found in any input")
           .hint("--crop none, if the photos are face crops already");
     return 0;
