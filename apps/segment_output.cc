@@ -23,8 +23,6 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kSchema = "furrow.segment/1";
-
 // Numbers people read: six significant digits, and null for what is not finite.
 Json number(double value) {
   if (!std::isfinite(value)) return nullptr;
@@ -158,7 +156,7 @@ int probability_bits(const SegmentJob& job) {
 std::string result_json(const PhotoResult& photo, const OutputPaths& files) {
   const SegmentResult& result = photo.result;
   const bool ok = result.status == SegmentResult::Status::ok;
-  Json out = {{"schema", kSchema},
+  Json out = {{"schema", cli::kResultSchema},
               {"file", printable(photo.input.path, 4096)},
               {"width", result.width},
               {"height", result.height},
@@ -194,7 +192,7 @@ std::string read_result_json(const std::string& path) {
   return with_file(path, [&] {
     std::string text = data::read_text_within(path, kResultBytes, "bytes of a photo's result");
     text.resize(std::min(text.find('\n'), text.size()));
-    if (!text.starts_with(std::string("{\"schema\":\"") + kSchema + "\""))
+    if (!text.starts_with(std::string("{\"schema\":\"") + cli::kResultSchema + "\""))
       throw Error(ErrorCode::malformed, "no result of `furrow segment`");
     return text;
   });

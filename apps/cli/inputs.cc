@@ -1,6 +1,7 @@
 #include "apps/cli/inputs.h"
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -25,10 +26,23 @@ bool is_photo_name(const fs::path& path) {
   throw Error(ErrorCode::io, "cannot read: " + error.message()).file(path);
 }
 
-// What `furrow segment` itself writes; in a folder that is also the folder for results these are no photos.
-bool is_result_name(const fs::path& path) {
-  const std::string name = path.filename().string();
-  return name.ends_with(".mask.png") || name.ends_with(".prob.png") || name.ends_with(".overlay.png");
+// Whether a file begins as the JSON that `furrow segment` writes.
+bool is_result_json(const std::string& path) {
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) return false;
+  const std::string begin = std::string(R"({"schema":")") + kResultSchema + '"';
+  std::string text(begin.size(), '\0');
+  std::ifstream file(path, std::ios::binary);
+  return file.read(text.data(), static_cast<std::streamsize>(text.size())) && text == begin;
+}
+
+// A picture that `furrow segment` wrote is no photo: one of its names in the folder for results, or beside its JSON.
+bool is_result_picture(const fs::path& path, bool holds_results) {
+  const std::string name = path.string();
+  for (const char* end : {".mask.png", ".prob.png", ".overlay.png"})
+    if (name.ends_with(end))
+      return holds_results || is_result_json(name.substr(0, name.size() - std::strlen(end)) + ".json");
+  return false;
 }
 
 struct Expansion {
@@ -48,7 +62,7 @@ void add_folder(const std::string& folder, Expansion& out) {
       if (is_folder) it.disable_recursion_pending();
       continue;
     }
-    if (holds_results && is_result_name(path)) continue;
+    if (is_result_picture(path, holds_results)) continue;
     if (is_photo_name(path) && it->is_regular_file(ignored)) found.push_back(path);
   }
   if (error) cannot_read(folder, error);

@@ -12,6 +12,9 @@ struct Input {
   bool from_folder = false;   // found by walking a folder: finished ones are skipped, not refused
 };
 
+// What the JSON of a result says first: `{"schema":"furrow.segment/1"`.
+inline constexpr const char* kResultSchema = "furrow.segment/1";
+
 // Expands the words of a command line, in order:
 //   FILE     itself
 //   FOLDER   every .png .jpg .jpeg (any case) below it, sorted, hidden files and symlinked folders left out
@@ -19,8 +22,8 @@ struct Input {
 //   -        standard input, called "stdin"
 // The same file named twice is kept once. The base of a file is its name without the extension, with its path below
 // FOLDER; the folder `results` is left out when it lies in a FOLDER, and *.mask.png, *.prob.png and *.overlay.png are
-// where it is the FOLDER. Where two inputs would share a base, all of them keep their extension, and a number is added
-// if still needed.
+// where it is the FOLDER and where the JSON of a result lies beside them: X.json beside X.mask.png. Where two inputs
+// would share a base, all of them keep their extension, and a number is added if still needed.
 // A file that does not exist stays in the list, and reading it will fail. Errors: ErrorCode::io for a folder or list that
 // cannot be read, ErrorCode::malformed for a list that is none, ErrorCode::usage where nothing is left.
 std::vector<Input> expand_inputs(const std::vector<std::string>& words, const std::string& results);

@@ -65,6 +65,19 @@ TEST_F(Inputs, ResultsBesideTheirPhotosAreNoPhotos) {
   EXPECT_EQ(names, (Names{"a", "sub/b"}));
 }
 
+TEST_F(Inputs, PicturesBesideTheJsonOfAResultAreNoPhotosWhereverTheyLie) {
+  for (const char* path : {"d/a.png", "d/out/a.mask.png", "d/out/a.overlay.png", "d/out/a.prob.png", "d/b.mask.png",
+                           "d/c.mask.png", "d/e.mask.png", "d/out/f.png"})
+    touch(path);
+  for (const char* path : {"d/out/a.json", "d/out/f.json"})
+    std::ofstream(path) << R"({"schema":"furrow.segment/1","file":"a.png"})";
+  std::ofstream("d/b.json") << R"({"schema":"furrow.segment-shard/1"})";  // of another program, for all it says
+  std::ofstream("d/c.json") << R"({"schema":"f)";
+  fs::create_directory("d/e.json");
+  EXPECT_EQ(bases({"d"}), (Names{"a", "b.mask", "c.mask", "e.mask", "out/f"}));
+  EXPECT_EQ(bases({"d/out/a.mask.png"}), (Names{"a.mask"}));  // named by itself it is meant
+}
+
 // Case 330: two photos of one stem.
 TEST_F(Inputs, EqualBasesKeepTheirExtensionsAndThenGetNumbers) {
   for (const char* path : {"a.png", "a.jpg", "e/a.png", "f/z.png"}) touch(path);

@@ -77,6 +77,13 @@ class SegmentAndModel(Program):
         self.assertEqual((again.returncode, again.stdout), (10, b""), again.stderr)
         self.assertIn(b"1 finished before, 1 without a face", again.stderr)
 
+    def test_results_of_another_run_are_no_photos(self):
+        self.photo("x.png"), self.photo("y.mask.png")
+        self.assertEqual(self.segment(".", "--save", "mask,prob,overlay,json").returncode, 0)
+        result = self.run_furrow("segment", "--crop", "none", "--size", "32", "-o", "out2", ".")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(sorted(str(p.relative_to(self.folder / "out2")) for p in (self.folder / "out2").rglob("*.json")), ["x.json", "y.mask.json"])
+
     def test_equal_bytes_for_any_number_of_threads(self):
         outputs = []
         for threads in ("1", "2", "3"):
