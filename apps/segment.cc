@@ -3,6 +3,7 @@
 #include <memory>
 #include <sstream>
 
+#include "apps/cli/inputs.h"
 #include "apps/cli/words.h"
 #include "apps/segment_job.h"
 #include "apps/verbs.h"
@@ -68,7 +69,7 @@ void add_segment(CLI::App& app, Program& program) {
   CLI::App* verb = app.add_subcommand("segment", "Find the wrinkles of photos: masks, overlays, numbers");
   verb->fallthrough();
   verb->footer(kSegmentExamples);
-  verb->add_option("PHOTO", words->job.inputs, "PNG or JPEG files, folders, @LIST (a path per line), or - for standard input");
+  verb->add_option("PHOTO", words->job.inputs, std::string("PNG or JPEG files, folders (of which every ") + cli::kPhotoSuffixes + "), @LIST (a path per line), or - for standard input");
   verb->add_option("-o,--output", words->job.out, "Folder for the results (default: out)");
   verb->add_option("--weights", words->job.weights, "A .safetensors or .pth file (default: the model in the program)");
   verb->add_option("--threshold", words->job.options.threshold, "Probability above which a pixel is a wrinkle, 0..1 (default: the model's)");

@@ -12,31 +12,14 @@
 #include "apps/bounded_queue.h"
 #include "apps/cli/progress.h"
 #include "apps/cli/signals.h"
-#include "apps/cli/standard_input.h"
 #include "apps/embedded_model.h"
-#include "apps/segment_earlier.h"
-#include "apps/segment_output.h"
+#include "apps/segment_decode.h"
 #include "apps/segment_shard.h"
-#include "kernels/trace.h"
 
 namespace furrow::apps {
 namespace {
 
 namespace fs = std::filesystem;
-
-// A photo on its way through the pipeline; an Error in place of a picture travels to the end to be listed.
-struct Work {
-  const cli::Input* input = nullptr;
-  OutputPaths files;
-  Origin origin;
-  Earlier earlier;
-  bool finished = false;   // by an earlier run
-  io::Picture picture;
-  std::optional<io::LabelMap> labels;
-  SegmentResult result;
-  double decode_milliseconds = 0;
-  std::optional<Error> failure;
-};
 
 // One network at work and the photos before and after it. A device has two: while one computes, photos of the other are on
 // their way to the device and back. Photos go to the lanes in turn and are written in turn, so their order stays.
@@ -61,50 +44,13 @@ struct Tally {
   int64_t finished() const { return done + skipped + static_cast<int64_t>(failures.size()); }
 };
 
-Error out_of_memory(const Work& work) {
-  return Error(ErrorCode::limit, "out of memory").file(work.input->path).hint("use --tile, or a smaller picture");
-}
-
-std::optional<io::LabelMap> read_labels(const SegmentJob& job, const cli::Input& input) {
-  const std::string path = labels_path(job, input);
-  return path.empty() ? std::nullopt : std::optional(io::read_labels(path, job.limits));
-}
-
 std::string counted(int64_t n, const std::string& what) { return std::to_string(n) + " " + what + (n == 1 ? "" : "s"); }
-
-std::string shown(const cli::Input& input) { return input.path == "-" ? "standard input" : input.path; }
-
-void decode(const SegmentJob& job, const ModelInfo& model, const std::set<std::string>& inputs, Work& work) {
-  try {
-    work.files = output_paths(job, *work.input);
-    const OutputPaths possible = possible_paths(job, *work.input);
-    // Of the photo before it is read: one that changes meanwhile is another than the result's.
-    work.origin = origin_of(job, *work.input, model);
-    work.earlier = find_earlier(possible, work.origin);
-    if (work.earlier.ours()) work.files.json = possible.json;   // a result that has a JSON keeps a true one
-    work.finished = finished_before(job, *work.input, work.files, work.earlier);
-    if (work.finished) return;
-    refuse_overwriting(job, *work.input, work.files, work.earlier, inputs);
-    const Stopwatch clock;
-    with_file(shown(*work.input), [&] {
-      work.picture = work.input->path == "-" ? io::decode_picture(cli::read_standard_input(), job.background, job.limits)
-                                             : io::read_picture(work.input->path, job.background, job.limits);
-      return 0;
-    });
-    work.labels = read_labels(job, *work.input);
-    work.decode_milliseconds = clock.milliseconds();
-  } catch (const Error& error) {
-    work.failure = error;
-  } catch (const std::bad_alloc&) {
-    work.failure = out_of_memory(work);
-  }
-}
 
 // Everything that lives as long as the job.
 class Runner {
  public:
   Runner(const SegmentJob& job, const cli::Common& common)
-      : job_(job), common_(common), all_(cli::expand_inputs(job.inputs, job.out)), inputs_(inputs_of_shard(all_, job.shard)) {
+      : job_(job), common_(common), all_(cli::expand_inputs(job.inputs, job.out, &others_)), inputs_(inputs_of_shard(all_, job.shard)) {
     std::error_code error;
     for (const cli::Input& input : all_)
       if (const fs::path canonical = fs::weakly_canonical(input.path, error); input.path != "-" && !error) canonical_.insert(canonical.string());
@@ -262,6 +208,7 @@ class Runner {
                              (tally.failures.empty() ? "" : ", " + std::to_string(tally.failures.size()) + " failed"));
     if (tally.replaced > 0) cli::note(common_, counted(tally.replaced, "result") + " of other settings, or of a photo before it changed, replaced");
     if (tally.leftovers > 0) cli::note(common_, "pictures without their JSON, as an interrupted run leaves them, replaced: of " + counted(tally.leftovers, "photo"));
+    if (const std::string others = cli::other_files_text(others_); !others.empty()) cli::note(common_, others + " skipped");
     const bool all = tally.finished() == static_cast<int64_t>(inputs_.size());
     if (const int status = cli::interrupted(); status != 0 && !all) {
       cli::note(common_, "interrupted; run the same command again to go on");
@@ -293,6 +240,7 @@ class Runner {
 
   const SegmentJob& job_;
   const cli::Common& common_;
+  cli::OtherFiles others_;                 // in the folders
   std::vector<cli::Input> all_, inputs_;   // of all shards; of this one
   std::set<std::string> canonical_;
   std::shared_ptr<Model> model_;

@@ -137,6 +137,24 @@ class CommandLine(Program):
         self.refused(result, 4, "3 of 60 inputs failed", "007.png", "020.png", "033.png", stdout_empty=False)
         self.assertEqual(len(list((self.folder / "out").glob("*.mask.png"))), 57)
 
+    def test_a_folder_reports_what_it_leaves_out_and_what_cannot_be_read(self):
+        for name in ("a.png", "b.JPE", "c.jfif", "sub/d.png"):
+            self.photo("in/" + name)
+        for name in ("e.heic", "f.heic", "sub/g.webp"):
+            (self.folder / "in" / name).write_bytes(b"x")
+        result = self.segment("in")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stderr.decode().splitlines()[-1], "furrow: 3 files of other types (heic 2, webp 1) skipped")
+        self.assertEqual(len(list((self.folder / "out").rglob("*.json"))), 4)
+        self.assertEqual(self.segment("--quiet", "--force", "in").stderr, b"")
+        self.assertNotIn(b"other types", self.segment("--force", "in/a.png", "in/b.JPE").stderr)
+        (self.folder / "in/gone.png").symlink_to("nowhere.png"), (self.folder / "in/loop.png").symlink_to("loop.png")
+        (self.folder / "in/gone.txt").symlink_to("nowhere.png"), os.mkfifo(self.folder / "in/pipe.jpg")
+        self.refused(self.segment("in", timeout=20), 4, "3 of 7 inputs failed", "gone.png", "loop.png", "pipe.jpg", "4 files of other", stdout_empty=False)
+        (self.folder / "none").mkdir()
+        (self.folder / "none/a.heic").write_bytes(b"x")
+        self.refused(self.segment("none"), 2, "no photo to work on, but 1 file of another type (heic 1)", ".jfif")
+
     def test_428_the_same_input_twice(self):
         self.photo()
         result = self.segment("a.png", "./a.png")
