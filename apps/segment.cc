@@ -59,6 +59,8 @@ SegmentJob to_job(SegmentWords words, const io::Limits& limits, const cli::Commo
     throw Error(ErrorCode::usage, "--threads " + std::to_string(words.threads) + " is outside 0.." + std::to_string(kMostThreads));
   job.compute.threads = words.threads;
   if (!words.keep.empty()) options.kept_labels = parse_labels(words.keep);
+  if (options.kept_labels && job.labels == "none")
+    throw Error(ErrorCode::usage, "--keep chooses among the labels of --labels, and no label map is given").hint("add --labels MAP, or a folder of them");
   return job;
 }
 
@@ -72,13 +74,13 @@ void add_segment(CLI::App& app, Program& program) {
   verb->add_option("PHOTO", words->job.inputs, std::string("PNG or JPEG files, folders (of which every ") + cli::kPhotoSuffixes + "), @LIST (a path per line), or - for standard input");
   verb->add_option("-o,--output", words->job.out, "Folder for the results (default: out)");
   verb->add_option("--weights", words->job.weights, "A .safetensors or .pth file (default: the model in the program)");
-  verb->add_option("--threshold", words->job.options.threshold, "Probability above which a pixel is a wrinkle, 0..1 (default: the model's)");
+  verb->add_option("--threshold", words->job.options.threshold, "Probability above which a pixel is a wrinkle, between 0 and 1 (default: the model's)");
   verb->add_option("--save", words->save, "What to write: mask,prob,overlay,json (default: mask,overlay,json)");
   verb->add_option("--prob-bits", words->prob, "Depth of the probability picture: 8 (default) or 16");
   verb->add_option("--faces", words->faces, "largest (default) or all");
   verb->add_option("--crop", words->crop, "face (default): find faces and cut them out; none: the photo is a crop already");
   verb->add_option("--labels", words->job.labels, "Face-parsing label map of the photo (PNG), or a folder of them by name, or none");
-  verb->add_option("--keep", words->keep, "Labels in which marks count, e.g. 1,10 (default: the model's)");
+  verb->add_option("--keep", words->keep, "Labels of --labels in which marks count, e.g. 1,10 (default: the model's)");
   verb->add_option("--size", words->job.options.size, "Side in pixels the network runs on, 32..4096 (default: the model's)");
   verb->add_flag("--tile", words->job.options.tile, "Windows with overlap instead of one resized square: pictures of any size");
   verb->add_option("--tta", words->tta, "flip: average with the mirrored photo");

@@ -154,7 +154,7 @@ class Runner {
         tally.failures.push_back(work->failure->line());
         if (common_.json) cli::print(cli::error_json(*work->failure) + "\n");
       }
-      progress.update(tally.finished(), static_cast<int64_t>(tally.failures.size()));
+      progress.update(tally.finished(), static_cast<int64_t>(tally.failures.size()), tally.skipped);
     }
   }
 

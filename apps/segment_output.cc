@@ -215,7 +215,9 @@ std::string result_sentence(const PhotoResult& photo) {
     }
   std::string text = name + ": " + std::to_string(count) + (count == 1 ? " wrinkle, " : " wrinkles, ");
   const FaceResult& first = result.faces.front();
-  if (first.percent_of_region) text += percent(*first.percent_of_region) + " of the labelled region, ";
+  if (first.percent_of_region)
+    text += std::isnan(*first.percent_of_region) ? "no pixel with a kept label, "
+                                                 : percent(*first.percent_of_region) + " of the labelled region, ";
   if (first.face) text += percent(first.percent_of_crop) + " of the face crop, ";
   text += percent(result.percent_of_frame) + " of the frame, " + std::to_string(std::llround(length)) +
           " px of centre line";

@@ -24,9 +24,13 @@ class CommandLine(Program):
         self.refused(self.run_furrow("model", "show"), 2, "see furrow model show --help")
         self.photo()
         for words in (["--save", "masks"], ["--faces", "some"], ["--threshold", "2"], ["--threshold", "nan"], ["--size", "7"], ["--size", "0"],
-                      ["--threshold", "-1"], ["--threads", "-3"], ["--threads", "1000000"], ["--keep", "1,x"],
+                      ["--threshold", "-1"], ["--threshold", "0"], ["--threshold", "1"], ["--threads", "-3"], ["--threads", "1000000"], ["--keep", "1,x"],
                       ["--device", "gpu"], ["--kernels", "other"], ["--tta", "rot"], ["--limit", "picture_pixels"]):
             self.refused(self.segment("a.png", *words), 2)
+        self.assertIn(b"between 0 and 1", self.run_furrow("segment", "--help").stdout)
+        self.refused(self.segment("a.png", "--threshold", "1"), 2, "outside (0, 1)")
+        self.refused(self.segment("a.png", "--keep", "1,10"), 2, "--keep", "no label map is given", "--labels MAP")
+        self.assertIn(b"1 a bug in Furrow, 2 usage", self.run_furrow("--help").stdout)
         self.refused(self.segment("a.png", "--device", "cuda"), 8)
         for device in ("cpu", "ref", "cpu-emulated"):
             self.refused(self.segment("a.png", "--device", device, "--kernels", "vendor"), 2, "of --device cuda alone")
