@@ -208,7 +208,7 @@ void add_evaluate(CLI::App& app, Program& program) {
   verb->add_flag("--stem-first-dot", job.first_dot,
                  "Names pair up to their first dot, as the seed has it (default: without the extension)");
   verb->add_option("--threshold", job.threshold,
-                   "Probability above which a pixel is a wrinkle, 0..1 (default: the model's, or 0.5)");
+                   "Probability above which a pixel is a wrinkle, between 0 and 1 (default: the model's, or 0.5)");
   verb->add_option("--at", words->at, "Compare on the model's pixels (model, default) or the photo's own (photo)");
   verb->add_option("--crop", words->crop, "none (default): the photos are face crops; face: find the largest face");
   verb->add_option("--size", job.size, "Side in pixels the network runs on, 32..4096 (default: the model's)");

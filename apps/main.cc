@@ -18,8 +18,8 @@ namespace furrow::apps {
 namespace {
 
 constexpr const char* kFooter =
-    "Exit status: 0 ok, 2 usage, 3 configuration, 4 malformed input, 5 unsupported, 6 over a limit, 7 input/output,\n"
-    "8 device, 9 checksum, 10 no usable face in any input, 11 compared and different, 130/143 interrupted.\n"
+    "Exit status: 0 ok, 1 a bug in Furrow, 2 usage, 3 configuration, 4 malformed input, 5 unsupported, 6 over a limit,\n"
+    "7 input/output, 8 device, 9 checksum, 10 no usable face in any input, 11 compared and different, 130/143 interrupted.\n"
     "Results go to standard output, everything else to standard error.";
 
 // The deepest verb that was named, for help and suggestions.

@@ -3,6 +3,7 @@
 #include <memory>
 #include <sstream>
 
+#include "apps/cli/inputs.h"
 #include "apps/cli/words.h"
 #include "apps/segment_job.h"
 #include "apps/verbs.h"
@@ -13,7 +14,7 @@ namespace {
 constexpr const char* kSegmentExamples =
     "Examples:\n"
     "  furrow segment photo.jpg -o out                    mask, overlay and JSON of the largest face\n"
-    "  furrow segment photos/ -o out --faces all          a folder; run again to go on where it stopped\n"
+    "  furrow segment photos/ -o out --faces all          a folder; the same command again goes on where it stopped\n"
     "  furrow segment photos/ -o out --shard 2/4          the second of four parts; --merge -o out adds them up\n"
     "  furrow segment crop.png -o out --crop none         a photo that is a face crop already\n"
     "  furrow segment photo.jpg -o out --save mask,prob,overlay,json --threshold 0.4 --json";
@@ -58,6 +59,8 @@ SegmentJob to_job(SegmentWords words, const io::Limits& limits, const cli::Commo
     throw Error(ErrorCode::usage, "--threads " + std::to_string(words.threads) + " is outside 0.." + std::to_string(kMostThreads));
   job.compute.threads = words.threads;
   if (!words.keep.empty()) options.kept_labels = parse_labels(words.keep);
+  if (options.kept_labels && job.labels == "none")
+    throw Error(ErrorCode::usage, "--keep chooses among the labels of --labels, and no label map is given").hint("add --labels MAP, or a folder of them");
   return job;
 }
 
@@ -68,16 +71,16 @@ void add_segment(CLI::App& app, Program& program) {
   CLI::App* verb = app.add_subcommand("segment", "Find the wrinkles of photos: masks, overlays, numbers");
   verb->fallthrough();
   verb->footer(kSegmentExamples);
-  verb->add_option("PHOTO", words->job.inputs, "PNG or JPEG files, folders, @LIST (a path per line), or - for standard input");
+  verb->add_option("PHOTO", words->job.inputs, std::string("PNG or JPEG files, folders (of which every ") + cli::kPhotoSuffixes + "), @LIST (a path per line), or - for standard input");
   verb->add_option("-o,--output", words->job.out, "Folder for the results (default: out)");
   verb->add_option("--weights", words->job.weights, "A .safetensors or .pth file (default: the model in the program)");
-  verb->add_option("--threshold", words->job.options.threshold, "Probability above which a pixel is a wrinkle, 0..1 (default: the model's)");
+  verb->add_option("--threshold", words->job.options.threshold, "Probability above which a pixel is a wrinkle, between 0 and 1 (default: the model's)");
   verb->add_option("--save", words->save, "What to write: mask,prob,overlay,json (default: mask,overlay,json)");
   verb->add_option("--prob-bits", words->prob, "Depth of the probability picture: 8 (default) or 16");
   verb->add_option("--faces", words->faces, "largest (default) or all");
   verb->add_option("--crop", words->crop, "face (default): find faces and cut them out; none: the photo is a crop already");
   verb->add_option("--labels", words->job.labels, "Face-parsing label map of the photo (PNG), or a folder of them by name, or none");
-  verb->add_option("--keep", words->keep, "Labels in which marks count, e.g. 1,10 (default: the model's)");
+  verb->add_option("--keep", words->keep, "Labels of --labels in which marks count, e.g. 1,10 (default: the model's)");
   verb->add_option("--size", words->job.options.size, "Side in pixels the network runs on, 32..4096 (default: the model's)");
   verb->add_flag("--tile", words->job.options.tile, "Windows with overlap instead of one resized square: pictures of any size");
   verb->add_option("--tta", words->tta, "flip: average with the mirrored photo");
@@ -90,7 +93,7 @@ void add_segment(CLI::App& app, Program& program) {
   verb->add_flag("--preview", words->job.preview, "Show a small picture of the result in the terminal");
   verb->add_option("--shard", words->shard, "I/N: every N-th photo, from the I-th on (default: rank and size of mpirun, srun)");
   verb->add_flag("--merge", words->job.merge, "Report what all shards in the folder -o did, as one process would have");
-  verb->add_flag("--force", words->job.force, "Overwrite results that exist");
+  verb->add_flag("--force", words->job.force, "Overwrite results that exist, also of other photos; nothing counts as finished");
   verb->callback([&program, words] {
     program.run = [&program, words] { return run_segment(to_job(*words, program.limits, program.common), program.common); };
   });

@@ -1,49 +1,148 @@
 #include "apps/segment_earlier.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
 
+#include "data/strict_json.h"
 #include "kernels/error.h"
+#include "kernels/shortened.h"
 
 namespace furrow::apps {
 namespace {
 
 namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+using State = Earlier::State;
 
 bool may_be_finished(const SegmentJob& job, const cli::Input& input) {
   return input.from_folder || job.shard.count > 1;
 }
 
-}  // namespace
-
-bool finished_before(const SegmentJob& job, const cli::Input& input, const OutputPaths& files) {
-  if (!may_be_finished(job, input) || job.force) return false;
+bool is_input(const std::string& path, const std::set<std::string>& inputs) {
   std::error_code error;
-  if (!files.json.empty()) {
-    if (!fs::is_regular_file(files.json, error)) return false;
-    try {
-      if (says_no_face(read_result_json(files.json))) return true;
-    } catch (const Error&) { return false; }  // not ours, or not to be read
-  }
-  for (const std::string& path : files.all())
-    if (!fs::exists(path, error)) return false;
-  return true;
+  const fs::path canonical = fs::weakly_canonical(path, error);
+  return !error && inputs.contains(canonical.string());
 }
 
-void refuse_overwriting(const SegmentJob& job, const cli::Input& input, const OutputPaths& files,
-                        const std::set<std::string>& inputs) {
+// Links are nobody's result: what they point to is left alone.
+bool is_file(const std::string& path) {
   std::error_code error;
-  // JSON is written last: pictures of a folder's photo without it are what an interrupted run left.
-  const bool leftovers =
-      may_be_finished(job, input) && !files.json.empty() && !fs::exists(fs::symlink_status(files.json, error));
-  for (const std::string& path : files.all()) {
-    if (const fs::path canonical = fs::weakly_canonical(path, error); !error && inputs.contains(canonical.string()))
+  return !path.empty() && fs::is_regular_file(fs::symlink_status(path, error));
+}
+
+const Json* member(const Json& object, const char* key) {
+  const auto found = object.is_object() ? object.find(key) : object.end();
+  return object.is_object() && found != object.end() ? &*found : nullptr;
+}
+
+// What a result says it was made of; whatever is not written as origin_of() writes it is unknown.
+std::optional<Origin> stored_origin(const Json& result, int& prob_bits) {
+  const Json *input = member(result, "input"), *settings = member(result, "settings");
+  const Json* path = input != nullptr ? member(*input, "path") : nullptr;
+  if (path == nullptr || !path->is_string() || settings == nullptr || !settings->is_object()) return std::nullopt;
+  Json compared = *settings;
+  const Json* bits = member(compared, "prob_bits");
+  prob_bits = bits != nullptr && bits->is_number_integer() ? bits->get<int>() : 0;
+  compared.erase("prob_bits");
+  return Origin{input->dump(), compared.dump()};
+}
+
+// Whether a probability picture that is there is as deep as the one asked for; true where there is none of the two.
+bool same_depth(const SegmentJob& job, const Earlier& earlier) {
+  return !job.save_prob || earlier.pictures.prob.empty() || earlier.prob_bits == probability_bits(job);
+}
+
+}  // namespace
+
+Earlier find_earlier(const OutputPaths& files, const Origin& origin) {
+  Earlier out;
+  std::error_code error;
+  if (!fs::exists(fs::symlink_status(files.json, error))) return out;
+  out.state = State::foreign;
+  try {
+    std::string line = read_result_json(files.json);
+    data::check_json(line, kResultBytes);
+    const Json result = Json::parse(line);
+    out.state = State::unknown;
+    if (const Json* names = member(result, "files"); names != nullptr) {
+      if (member(*names, "mask") != nullptr && is_file(files.mask)) out.pictures.mask = files.mask;
+      if (member(*names, "prob") != nullptr && is_file(files.prob)) out.pictures.prob = files.prob;
+      if (member(*names, "overlay") != nullptr && is_file(files.overlay)) out.pictures.overlay = files.overlay;
+    }
+    const std::optional<Origin> stored = stored_origin(result, out.prob_bits);
+    if (!stored) return out;
+    out.state = origin.same_result(*stored) ? State::same : origin.same_photo(*stored) ? State::outdated : State::other;
+    if (out.state == State::same) out.json = std::move(line);
+    if (out.state == State::other) out.made_of = Json::parse(stored->input)["path"].get<std::string>();
+  } catch (const Error&) {  // not ours, or not to be read
+  } catch (const Json::exception&) {
+  }
+  return out;
+}
+
+bool finished_before(const SegmentJob& job, const cli::Input& input, const OutputPaths& asked, const Earlier& earlier) {
+  if (!may_be_finished(job, input) || job.force || earlier.state != State::same) return false;
+  if (says_no_face(earlier.json)) return true;
+  return (asked.mask.empty() || !earlier.pictures.mask.empty()) &&
+         (asked.overlay.empty() || !earlier.pictures.overlay.empty()) &&
+         (asked.prob.empty() || (!earlier.pictures.prob.empty() && same_depth(job, earlier)));
+}
+
+bool replaces(const SegmentJob& job, const cli::Input& input, const Earlier& earlier) {
+  if (!may_be_finished(job, input) || job.force) return false;
+  return earlier.state == State::outdated || (earlier.state == State::same && !same_depth(job, earlier));
+}
+
+bool has_leftovers(const SegmentJob& job, const cli::Input& input, const OutputPaths& asked, const Earlier& earlier) {
+  return may_be_finished(job, input) && !job.force && !asked.json.empty() && earlier.state == State::none &&
+         std::ranges::any_of(asked.all(), is_file);
+}
+
+void refuse_overwriting(const SegmentJob& job, const cli::Input& input, const OutputPaths& asked,
+                        const Earlier& earlier, const std::set<std::string>& inputs) {
+  for (const std::string& path : asked.all())
+    if (is_input(path, inputs))
       throw Error(ErrorCode::usage, "a result would overwrite an input")
           .file(path)
           .hint("choose another folder with -o");
-    const fs::file_status found = fs::symlink_status(path, error);
-    if (!job.force && fs::exists(found) && !(leftovers && fs::is_regular_file(found)))
-      throw Error(ErrorCode::usage, "exists already").file(path).hint("--force overwrites results");
+  if (job.force) return;
+  const bool goes_on = may_be_finished(job, input);
+  if (earlier.state == State::unknown)
+    throw Error(ErrorCode::usage, "exists already and does not say what it was made of")
+        .file(asked.json)
+        .hint("choose another folder with -o, or overwrite with --force");
+  if (earlier.state == State::other)
+    throw Error(ErrorCode::usage, "exists already, of another photo: " + shortened(earlier.made_of, 160))
+        .file(asked.json)
+        .hint("choose another folder with -o, or overwrite with --force");
+  if (earlier.state == State::outdated && !goes_on)
+    throw Error(ErrorCode::usage, "exists already, with other settings or of the photo before it changed")
+        .file(asked.json)
+        .hint("--force overwrites results");
+  // Of a result of this photo its own files may be written again. JSON is written last: pictures of a folder's photo
+  // without it are what an interrupted run left.
+  const bool replaceable = goes_on && (earlier.state == State::same || earlier.state == State::outdated);
+  const std::vector<std::string> pictures = earlier.pictures.all();
+  for (const std::string& path : asked.all()) {
+    std::error_code error;
+    if (!fs::exists(fs::symlink_status(path, error))) continue;
+    const bool own = path == asked.json || std::ranges::find(pictures, path) != pictures.end();
+    if (is_file(path) && ((replaceable && own) || has_leftovers(job, input, asked, earlier))) continue;
+    if (path == asked.json && !job.save_json && earlier.state == State::same) continue;  // gets the new names besides
+    throw Error(ErrorCode::usage, "exists already").file(path).hint("--force overwrites results");
   }
+}
+
+std::vector<std::string> stale_pictures(const OutputPaths& asked, const Earlier& earlier,
+                                        const std::set<std::string>& inputs) {
+  std::vector<std::string> stale;
+  if (earlier.state == State::same) return stale;
+  const std::vector<std::string> written = asked.all();
+  for (const std::string& path : earlier.pictures.all())
+    if (std::ranges::find(written, path) == written.end() && !is_input(path, inputs)) stale.push_back(path);
+  return stale;
 }
 
 }  // namespace furrow::apps

@@ -1,6 +1,5 @@
 #include "apps/segment_job.h"
 
-#include <atomic>
 #include <cerrno>
 #include <deque>
 #include <filesystem>
@@ -13,28 +12,14 @@
 #include "apps/bounded_queue.h"
 #include "apps/cli/progress.h"
 #include "apps/cli/signals.h"
-#include "apps/cli/standard_input.h"
 #include "apps/embedded_model.h"
-#include "apps/segment_earlier.h"
-#include "apps/segment_output.h"
+#include "apps/segment_decode.h"
 #include "apps/segment_shard.h"
-#include "kernels/trace.h"
 
 namespace furrow::apps {
 namespace {
 
 namespace fs = std::filesystem;
-
-// A photo on its way through the pipeline; an Error in place of a picture travels to the end to be listed.
-struct Work {
-  const cli::Input* input = nullptr;
-  OutputPaths files;
-  io::Picture picture;
-  std::optional<io::LabelMap> labels;
-  SegmentResult result;
-  double decode_milliseconds = 0;
-  std::optional<Error> failure;
-};
 
 // One network at work and the photos before and after it. A device has two: while one computes, photos of the other are on
 // their way to the device and back. Photos go to the lanes in turn and are written in turn, so their order stays.
@@ -51,50 +36,21 @@ struct AtEnd {
 };
 
 struct Tally {
-  int64_t done = 0, faceless = 0;
-  std::atomic<int64_t> skipped = 0;   // counted by the decoder, shown by the writer
+  int64_t done = 0, skipped = 0, faceless = 0;
+  int64_t replaced = 0, leftovers = 0;   // results of other settings; pictures without JSON
   std::vector<std::string> failures;
   std::map<std::string, Error> failed;   // by path, for the file of a shard
   std::set<std::string> without_face;    // likewise
   int64_t finished() const { return done + skipped + static_cast<int64_t>(failures.size()); }
 };
 
-Error out_of_memory(const Work& work) {
-  return Error(ErrorCode::limit, "out of memory").file(work.input->path).hint("use --tile, or a smaller picture");
-}
-
-std::optional<io::LabelMap> read_labels(const SegmentJob& job, const cli::Input& input) {
-  if (job.labels == "none") return std::nullopt;
-  std::error_code error;
-  const std::string path = fs::is_directory(job.labels, error) ? job.labels + "/" + input.base + ".png" : job.labels;
-  return io::read_labels(path, job.limits);
-}
-
-std::string shown(const cli::Input& input) { return input.path == "-" ? "standard input" : input.path; }
-
-void decode(const SegmentJob& job, const std::set<std::string>& inputs, Work& work) {
-  try {
-    refuse_overwriting(job, *work.input, work.files, inputs);
-    const Stopwatch clock;
-    with_file(shown(*work.input), [&] {
-      work.picture = work.input->path == "-" ? io::decode_picture(cli::read_standard_input(), job.background, job.limits)
-                                             : io::read_picture(work.input->path, job.background, job.limits);
-      return 0;
-    });
-    work.labels = read_labels(job, *work.input);
-    work.decode_milliseconds = clock.milliseconds();
-  } catch (const Error& error) {
-    work.failure = error;
-  } catch (const std::bad_alloc&) {
-    work.failure = out_of_memory(work);
-  }
-}
+std::string counted(int64_t n, const std::string& what) { return std::to_string(n) + " " + what + (n == 1 ? "" : "s"); }
 
 // Everything that lives as long as the job.
 class Runner {
  public:
   Runner(const SegmentJob& job, const cli::Common& common)
-      : job_(job), common_(common), all_(cli::expand_inputs(job.inputs, job.out)), inputs_(inputs_of_shard(all_, job.shard)) {
+      : job_(job), common_(common), all_(cli::expand_inputs(job.inputs, job.out, &others_)), inputs_(inputs_of_shard(all_, job.shard)) {
     std::error_code error;
     for (const cli::Input& input : all_)
       if (const fs::path canonical = fs::weakly_canonical(input.path, error); input.path != "-" && !error) canonical_.insert(canonical.string());
@@ -121,7 +77,7 @@ class Runner {
     };
     auto decoder = std::async(std::launch::async, [&] {
       const AtEnd end{[&] { close(&Lane::decoded); }};
-      decode_all(tally.skipped);
+      decode_all();
     });
     auto writer = std::async(std::launch::async, [&] {
       const AtEnd end{[&] { close(&Lane::computed); }};   // a writer that fails must not leave the others waiting for room
@@ -147,18 +103,13 @@ class Runner {
     if (error) throw Error(ErrorCode::io, "cannot create the folder for results: " + error.message()).file(job_.out);
   }
 
-  void decode_all(std::atomic<int64_t>& skipped) {
+  void decode_all() {
     size_t next = 0;
     for (const cli::Input& input : inputs_) {
       if (cli::interrupted() != 0) break;
       Work work;
       work.input = &input;
-      work.files = output_paths(job_, input);
-      if (finished_before(job_, input, work.files)) {
-        ++skipped;
-        continue;
-      }
-      decode(job_, canonical_, work);
+      decode(job_, model_->info(), canonical_, work);
       if (!lanes_[next].decoded.push(std::move(work))) break;
       next = (next + 1) % lanes_.size();
     }
@@ -173,7 +124,7 @@ class Runner {
 
   // False where a signal ended it.
   static bool compute(Segmenter& segmenter, Work& work) {
-    if (work.failure) return true;
+    if (work.failure || work.finished) return true;
     try {
       with_file(shown(*work.input), [&] {
         work.result = segmenter.run(work.picture, work.labels ? &*work.labels : nullptr);
@@ -195,23 +146,34 @@ class Runner {
     for (size_t next = 0;; next = (next + 1) % lanes_.size()) {
       std::optional<Work> work = lanes_[next].computed.pop();
       if (!work) break;
-      if (!work->failure) write_one(*work, tally, progress);
+      if (work->finished) pass_over(*work, tally);
+      else if (!work->failure) write_one(*work, tally, progress);
       if (work->failure) {
         if (all_.size() == 1 && job_.shard.count == 1) throw *work->failure;
         tally.failed.emplace(work->input->path, *work->failure);
         tally.failures.push_back(work->failure->line());
         if (common_.json) cli::print(cli::error_json(*work->failure) + "\n");
       }
-      progress.update(tally.finished(), static_cast<int64_t>(tally.failures.size()));
+      progress.update(tally.finished(), static_cast<int64_t>(tally.failures.size()), tally.skipped);
     }
   }
 
+  void pass_over(const Work& work, Tally& tally) {
+    ++tally.skipped;
+    if (says_no_face(work.earlier.json)) ++tally.faceless, tally.without_face.insert(work.input->path);
+    if (common_.json) cli::print(work.earlier.json + "\n");
+  }
+
   void write_one(Work& work, Tally& tally, cli::Progress& progress) {
-    const PhotoResult photo{*work.input, work.picture, work.result, model_->info(), lanes_[0].segmenter.device(), work.decode_milliseconds};
+    const bool same = work.earlier.state == Earlier::State::same;
+    const bool replaced = replaces(job_, *work.input, work.earlier), leftovers = has_leftovers(job_, *work.input, work.files, work.earlier);
+    const PhotoResult photo{*work.input, work.picture, work.result, model_->info(), lanes_[0].segmenter.device(), work.decode_milliseconds,
+                            work.origin, same ? work.earlier.pictures : OutputPaths{},
+                            job_.save_prob || !same ? probability_bits(job_) : work.earlier.prob_bits};
     try {
       std::error_code error;
       fs::create_directories(fs::path(job_.out + "/" + work.input->base).parent_path(), error);
-      write_outputs(photo, work.files, inputs_.size() == 1 ? &*pool_ : nullptr);
+      write_outputs(photo, work.files, stale_pictures(work.files, work.earlier, canonical_), inputs_.size() == 1 ? &*pool_ : nullptr);
     } catch (const Error& error) {
       work.failure = error;
       return;
@@ -220,6 +182,7 @@ class Runner {
       return;
     }
     ++tally.done;
+    tally.replaced += replaced ? 1 : 0, tally.leftovers += leftovers ? 1 : 0;
     if (work.result.status == SegmentResult::Status::no_face) ++tally.faceless, tally.without_face.insert(work.input->path);
     progress.clear();
     if (common_.json) return cli::print(result_json(photo, work.files) + "\n");
@@ -239,10 +202,13 @@ class Runner {
   }
 
   int finish(const Tally& tally) {
-    if (all_.size() > 1)
+    if (all_.size() > 1 || tally.skipped > 0)
       cli::note(common_, std::to_string(tally.done) + " done" + (tally.skipped > 0 ? ", " + std::to_string(tally.skipped) + " finished before" : "") +
                              (tally.faceless > 0 ? ", " + std::to_string(tally.faceless) + " without a face" : "") +
                              (tally.failures.empty() ? "" : ", " + std::to_string(tally.failures.size()) + " failed"));
+    if (tally.replaced > 0) cli::note(common_, counted(tally.replaced, "result") + " of other settings, or of a photo before it changed, replaced");
+    if (tally.leftovers > 0) cli::note(common_, "pictures without their JSON, as an interrupted run leaves them, replaced: of " + counted(tally.leftovers, "photo"));
+    if (const std::string others = cli::other_files_text(others_); !others.empty()) cli::note(common_, others + " skipped");
     const bool all = tally.finished() == static_cast<int64_t>(inputs_.size());
     if (const int status = cli::interrupted(); status != 0 && !all) {
       cli::note(common_, "interrupted; run the same command again to go on");
@@ -252,7 +218,7 @@ class Runner {
     if (!tally.failures.empty())
       throw Error(ErrorCode::malformed, std::to_string(tally.failures.size()) + " of " + std::to_string(inputs_.size()) + " inputs failed")
           .details(tally.failures);
-    if (tally.done > 0 && tally.faceless == tally.done && tally.skipped == 0 && job_.shard.count == 1)   // --merge says it of all
+    if (const int64_t whole = tally.done + tally.skipped; whole > 0 && tally.faceless == whole && job_.shard.count == 1)   // --merge says it of all
       throw Error(ErrorCode::no_face, inputs_.size() == 1 ? "no face found" : "no face found in any input")
           .hint("--crop none, if the photos are face crops already");
     return 0;
@@ -274,6 +240,7 @@ class Runner {
 
   const SegmentJob& job_;
   const cli::Common& common_;
+  cli::OtherFiles others_;                 // in the folders
   std::vector<cli::Input> all_, inputs_;   // of all shards; of this one
   std::set<std::string> canonical_;
   std::shared_ptr<Model> model_;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
 
@@ -19,9 +20,8 @@
 namespace furrow::apps {
 namespace {
 
+namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
-
-constexpr const char* kSchema = "furrow.segment/1";
 
 // Numbers people read: six significant digits, and null for what is not finite.
 Json number(double value) {
@@ -117,6 +117,14 @@ std::vector<std::byte> encode_overlay(const PhotoResult& photo) {
 
 void write(const std::string& path, std::span<const std::byte> bytes) { io::write_file_atomically(path, bytes); }
 
+// Where it is a file: what a link names is written through it.
+void remove_file(const std::string& path) {
+  std::error_code error;
+  if (path.empty() || !fs::is_regular_file(fs::symlink_status(path, error))) return;
+  fs::remove(path, error);
+  if (error) throw Error(ErrorCode::io, "cannot be removed: " + error.message()).file(path);
+}
+
 }  // namespace
 
 std::vector<std::string> OutputPaths::all() const {
@@ -126,16 +134,29 @@ std::vector<std::string> OutputPaths::all() const {
   return paths;
 }
 
-OutputPaths output_paths(const SegmentJob& job, const cli::Input& input) {
+OutputPaths possible_paths(const SegmentJob& job, const cli::Input& input) {
   const std::string base = job.out + "/" + input.base;
-  return {job.save_mask ? base + ".mask.png" : "", job.save_prob ? base + ".prob.png" : "",
-          job.save_overlay ? base + ".overlay.png" : "", job.save_json ? base + ".json" : ""};
+  return {base + ".mask.png", base + ".prob.png", base + ".overlay.png", base + ".json"};
+}
+
+OutputPaths output_paths(const SegmentJob& job, const cli::Input& input) {
+  OutputPaths paths = possible_paths(job, input);
+  if (!job.save_mask) paths.mask.clear();
+  if (!job.save_prob) paths.prob.clear();
+  if (!job.save_overlay) paths.overlay.clear();
+  if (!job.save_json) paths.json.clear();
+  return paths;
+}
+
+int probability_bits(const SegmentJob& job) {
+  if (!job.save_prob) return 0;
+  return job.options.probability == ProbabilityDepth::gray16 ? 16 : 8;
 }
 
 std::string result_json(const PhotoResult& photo, const OutputPaths& files) {
   const SegmentResult& result = photo.result;
   const bool ok = result.status == SegmentResult::Status::ok;
-  Json out = {{"schema", kSchema},
+  Json out = {{"schema", cli::kResultSchema},
               {"file", printable(photo.input.path, 4096)},
               {"width", result.width},
               {"height", result.height},
@@ -153,9 +174,15 @@ std::string result_json(const PhotoResult& photo, const OutputPaths& files) {
   out["notes"] = Json::array();
   for (const std::vector<std::string>* notes : {&photo.picture.info.notes, &photo.model.notes, &result.notes})
     for (const std::string& note : *notes) out["notes"].push_back(printable(note, 500));
+  out["input"] = Json::parse(photo.origin.input);
+  out["settings"] = Json::parse(photo.origin.settings);
+  if (photo.prob_bits != 0) out["settings"]["prob_bits"] = photo.prob_bits;
   if (ok) {
     out["files"] = Json::object();
-    for (const auto& [key, path] : {std::pair{"mask", files.mask}, {"prob", files.prob}, {"overlay", files.overlay}})
+    const OutputPaths& kept = photo.kept;
+    for (const auto& [key, path] : {std::pair{"mask", files.mask.empty() ? kept.mask : files.mask},
+                                    {"prob", files.prob.empty() ? kept.prob : files.prob},
+                                    {"overlay", files.overlay.empty() ? kept.overlay : files.overlay}})
       if (!path.empty()) out["files"][key] = printable(file_name(path), 4096);
   }
   return out.dump();
@@ -165,7 +192,7 @@ std::string read_result_json(const std::string& path) {
   return with_file(path, [&] {
     std::string text = data::read_text_within(path, kResultBytes, "bytes of a photo's result");
     text.resize(std::min(text.find('\n'), text.size()));
-    if (!text.starts_with(std::string("{\"schema\":\"") + kSchema + "\""))
+    if (!text.starts_with(std::string("{\"schema\":\"") + cli::kResultSchema + "\""))
       throw Error(ErrorCode::malformed, "no result of `furrow segment`");
     return text;
   });
@@ -188,7 +215,9 @@ std::string result_sentence(const PhotoResult& photo) {
     }
   std::string text = name + ": " + std::to_string(count) + (count == 1 ? " wrinkle, " : " wrinkles, ");
   const FaceResult& first = result.faces.front();
-  if (first.percent_of_region) text += percent(*first.percent_of_region) + " of the labelled region, ";
+  if (first.percent_of_region)
+    text += std::isnan(*first.percent_of_region) ? "no pixel with a kept label, "
+                                                 : percent(*first.percent_of_region) + " of the labelled region, ";
   if (first.face) text += percent(first.percent_of_crop) + " of the face crop, ";
   text += percent(result.percent_of_frame) + " of the frame, " + std::to_string(std::llround(length)) +
           " px of centre line";
@@ -197,8 +226,13 @@ std::string result_sentence(const PhotoResult& photo) {
   return text;
 }
 
-void write_outputs(const PhotoResult& photo, const OutputPaths& files, ThreadPool* pool) {
+void write_outputs(const PhotoResult& photo, const OutputPaths& files, const std::vector<std::string>& stale,
+                   ThreadPool* pool) {
   const SegmentResult& result = photo.result;
+  remove_file(files.json);
+  for (const std::string& path : stale) remove_file(path);
+  if (result.status == SegmentResult::Status::no_face)
+    for (const std::string& path : files.all()) remove_file(path);
   std::vector<std::function<void()>> writers;
   if (result.status == SegmentResult::Status::ok) {
     if (!files.overlay.empty()) writers.emplace_back([&] { write(files.overlay, encode_overlay(photo)); });

@@ -8,6 +8,7 @@
 
 #include "apps/cli/inputs.h"
 #include "apps/segment_options.h"
+#include "apps/segment_origin.h"
 #include "segment/segmenter.h"
 
 namespace furrow::apps {
@@ -18,6 +19,10 @@ struct OutputPaths {
   std::vector<std::string> all() const;   // those that are not empty
 };
 OutputPaths output_paths(const SegmentJob& job, const cli::Input& input);
+// The same as if everything was saved.
+OutputPaths possible_paths(const SegmentJob& job, const cli::Input& input);
+// 8 or 16, of the probability picture; 0 where none is asked for.
+int probability_bits(const SegmentJob& job);
 
 // What is known of one photo when it is written down.
 struct PhotoResult {
@@ -27,6 +32,9 @@ struct PhotoResult {
   const ModelInfo& model;
   std::string device;
   double decode_milliseconds = 0;
+  const Origin& origin;
+  OutputPaths kept;   // pictures of an earlier run that show this very result: listed beside those that are written
+  int prob_bits = 0;  // of the probability picture, written or kept
 };
 
 // The JSON of one photo, schema "furrow.segment/1" (docs/results.md), one line without a newline. `files` are listed.
@@ -40,7 +48,10 @@ bool says_no_face(std::string_view json);
 // One sentence for people.
 std::string result_sentence(const PhotoResult& photo);
 // Encodes and writes every file of `files` atomically; with status no_face the JSON alone. Encoders run on `pool`.
-void write_outputs(const PhotoResult& photo, const OutputPaths& files, ThreadPool* pool);
+// A JSON that is replaced goes first, then the pictures `stale`, and all without a face: whenever this is cut short, no
+// JSON says of pictures what they are not.
+void write_outputs(const PhotoResult& photo, const OutputPaths& files, const std::vector<std::string>& stale,
+                   ThreadPool* pool);
 // A picture of the first crop with its marks, about 72 columns wide, for the terminal.
 std::string result_preview(const PhotoResult& photo);
 

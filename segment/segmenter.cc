@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -142,7 +143,7 @@ void Segmenter::State::add_region(const io::Image& photo, const std::optional<Fa
   if (kept.limited()) {
     found.percent_of_region = region.kept_pixels() > 0 ? 100.0 * static_cast<double>(region.mask_pixels()) /
                                                              static_cast<double>(region.kept_pixels())
-                                                       : 0.0;
+                                                       : std::numeric_limits<double>::quiet_NaN();
   }
   io::Image mask = region.take_mask();
   if (options.measures) {

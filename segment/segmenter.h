@@ -65,8 +65,8 @@ struct FaceResult {
   // CropMode::none: round(100 * marked / size^2, 2), the seed's number. Otherwise percent_of_crop times the part of
   // the frame's area that the crop covers, unrounded.
   double percent_of_frame = 0;
-  // Where labels are given: 100 * mask pixels / pixels of the photo inside the crop with a kept label (0 if there are
-  // none).
+  // Where labels are given: 100 * mask pixels / pixels of the photo inside the crop with a kept label (NaN if there
+  // are none).
   std::optional<double> percent_of_region;
   std::optional<MaskMeasures> measures;         // of the mask inside the crop, in pixels of the photo
   std::optional<double> length_per_face_width;  // measures->length / face->w

@@ -1,6 +1,8 @@
 #include "apps/cli/inputs.h"
 
 #include <algorithm>
+#include <cctype>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -14,26 +16,58 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kListLine = 4096;
+constexpr size_t kLongestSuffix = 12, kShownSuffixes = 8;
 
-bool is_photo_name(const fs::path& path) {
+std::string suffix_of(const fs::path& path) {
   std::string extension = path.extension().string();
   std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });
-  return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
+  return extension;
+}
+
+bool is_photo_name(const fs::path& path) {
+  const std::string suffix = suffix_of(path);
+  return suffix == ".png" || suffix == ".jpg" || suffix == ".jpeg" || suffix == ".jpe" || suffix == ".jfif";
 }
 
 [[noreturn]] void cannot_read(const std::string& path, const std::error_code& error) {
   throw Error(ErrorCode::io, "cannot read: " + error.message()).file(path);
 }
 
-// What `furrow segment` itself writes; in a folder that is also the folder for results these are no photos.
-bool is_result_name(const fs::path& path) {
-  const std::string name = path.filename().string();
-  return name.ends_with(".mask.png") || name.ends_with(".prob.png") || name.ends_with(".overlay.png");
+bool begins_with(const std::string& path, const std::string& begin) {
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) return false;
+  std::string text(begin.size(), '\0');
+  std::ifstream file(path, std::ios::binary);
+  return file.read(text.data(), static_cast<std::streamsize>(text.size())) && text == begin;
+}
+
+// Whether a file begins as the JSON that `furrow segment` writes.
+bool is_result_json(const std::string& path) {
+  return begins_with(path, std::string(R"({"schema":")") + kResultSchema + '"');
+}
+
+// A picture that `furrow segment` wrote is no photo: one of its names in the folder for results, or beside its JSON.
+bool is_result_picture(const fs::path& path, bool holds_results) {
+  const std::string name = path.string();
+  for (const char* end : {".mask.png", ".prob.png", ".overlay.png"})
+    if (name.ends_with(end))
+      return holds_results || is_result_json(name.substr(0, name.size() - std::strlen(end)) + ".json");
+  return false;
+}
+
+// What is neither a photo nor something that Furrow wrote (results, shards); hostile suffixes are nobody's to read.
+void count_other(const fs::path& path, OtherFiles& others) {
+  std::string suffix = suffix_of(path);
+  if (suffix == ".json" && begins_with(path.string(), R"({"schema":"furrow.)")) return;
+  if (!suffix.empty()) suffix.erase(0, 1);
+  const bool plain = std::ranges::all_of(suffix, [](unsigned char c) { return c < 0x80 && std::isalnum(c) != 0; });
+  ++others[suffix.empty() ? "no suffix" : plain && suffix.size() <= kLongestSuffix ? suffix : "odd suffixes"];
 }
 
 struct Expansion {
   fs::path results;           // canonical; never searched for photos
   std::vector<Input> inputs;
+  OtherFiles others;
 };
 
 void add_folder(const std::string& folder, Expansion& out) {
@@ -48,8 +82,11 @@ void add_folder(const std::string& folder, Expansion& out) {
       if (is_folder) it.disable_recursion_pending();
       continue;
     }
-    if (holds_results && is_result_name(path)) continue;
-    if (is_photo_name(path) && it->is_regular_file(ignored)) found.push_back(path);
+    if (is_result_picture(path, holds_results)) continue;
+    if (is_folder) continue;
+    // Links to nothing and pipes too: reading them fails in its turn, and is reported.
+    if (is_photo_name(path)) found.push_back(path);
+    else count_other(path, out.others);
   }
   if (error) cannot_read(folder, error);
   std::ranges::sort(found);
@@ -111,14 +148,30 @@ void make_bases_unique(std::vector<Input>& inputs) {
 
 }  // namespace
 
-std::vector<Input> expand_inputs(const std::vector<std::string>& words, const std::string& results) {
+std::string other_files_text(const OtherFiles& others) {
+  std::vector<std::pair<int64_t, std::string>> kinds;  // the most frequent first
+  int64_t all = 0;
+  for (const auto& [suffix, count] : others) kinds.emplace_back(-count, suffix), all += count;
+  if (kinds.empty()) return "";
+  std::ranges::sort(kinds);
+  std::string list;
+  for (size_t i = 0; i < std::min(kinds.size(), kShownSuffixes); ++i)
+    list += (i > 0 ? ", " : "") + kinds[i].second + " " + std::to_string(-kinds[i].first);
+  if (kinds.size() > kShownSuffixes) list += ", ...";
+  return std::to_string(all) + (all == 1 ? " file of another type (" : " files of other types (") + list + ")";
+}
+
+std::vector<Input> expand_inputs(const std::vector<std::string>& words, const std::string& results,
+                                 OtherFiles* others) {
   std::error_code error;
-  Expansion expansion{fs::weakly_canonical(results, error), {}};
+  Expansion expansion{fs::weakly_canonical(results, error), {}, {}};
   for (const std::string& word : words) add_word(word, true, expansion);
   std::vector<Input> inputs = std::move(expansion.inputs);
   drop_repeats(inputs);
-  if (inputs.empty())
-    throw Error(ErrorCode::usage, "no photo to work on").hint("name .png or .jpg files, folders that hold some, or @LIST");
+  if (const std::string text = other_files_text(expansion.others); inputs.empty())
+    throw Error(ErrorCode::usage, "no photo to work on" + (text.empty() ? "" : ", but " + text))
+        .hint("name PNG or JPEG files, folders that hold some (" + std::string(kPhotoSuffixes) + "), or @LIST");
+  if (others != nullptr) *others = std::move(expansion.others);
   make_bases_unique(inputs);
   return inputs;
 }

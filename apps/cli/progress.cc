@@ -29,16 +29,18 @@ Progress::Progress(int64_t total, std::string what, bool enabled)
 
 Progress::~Progress() { clear(); }
 
-void Progress::update(int64_t done, int64_t failed) {
+void Progress::update(int64_t done, int64_t failed, int64_t finished_before) {
   if (!enabled_) return;
   const Clock::time_point now = Clock::now();
   const double interval = terminal_ ? 0.1 : 5;
   if (done < total_ && std::chrono::duration<double>(now - last_).count() < interval) return;
   last_ = now;
   const double elapsed = std::chrono::duration<double>(now - start_).count();
-  const double rate = elapsed > 0 ? static_cast<double>(done) / elapsed : 0;
-  char text[64];
-  std::snprintf(text, sizeof text, rate >= 100 ? ", %.0f per second" : ", %.3g per second", rate);
+  // What cost next to nothing says nothing of how long the rest takes.
+  const int64_t worked = done - failed - finished_before;
+  const double rate = elapsed > 0 ? static_cast<double>(worked) / elapsed : 0;
+  char text[64] = "";
+  if (rate > 0) std::snprintf(text, sizeof text, rate >= 100 ? ", %.0f per second" : ", %.3g per second", rate);
   std::string line = std::to_string(done) + "/" + std::to_string(total_) + " " + what_ + text;
   if (done < total_ && rate > 0) line += ", " + duration_text(static_cast<double>(total_ - done) / rate) + " left";
   if (failed > 0) line += ", " + std::to_string(failed) + " failed";

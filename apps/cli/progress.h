@@ -14,8 +14,9 @@ class Progress {
   ~Progress();
 
   // `done` of the total are finished; `failed` of them failed. Prints at most ten times a second on a terminal, every
-  // 5 s elsewhere: "12/400 photos, 3.1 per second, 2 min 5 s left, 1 failed".
-  void update(int64_t done, int64_t failed);
+  // 5 s elsewhere: "12/400 photos, 3.1 per second, 2 min 5 s left, 1 failed". Those that failed or were finished before
+  // cost nothing and make no rate.
+  void update(int64_t done, int64_t failed, int64_t finished_before = 0);
   // Clears the redrawn line, so that another message can be printed.
   void clear();
 

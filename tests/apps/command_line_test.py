@@ -24,9 +24,13 @@ class CommandLine(Program):
         self.refused(self.run_furrow("model", "show"), 2, "see furrow model show --help")
         self.photo()
         for words in (["--save", "masks"], ["--faces", "some"], ["--threshold", "2"], ["--threshold", "nan"], ["--size", "7"], ["--size", "0"],
-                      ["--threshold", "-1"], ["--threads", "-3"], ["--threads", "1000000"], ["--keep", "1,x"],
+                      ["--threshold", "-1"], ["--threshold", "0"], ["--threshold", "1"], ["--threads", "-3"], ["--threads", "1000000"], ["--keep", "1,x"],
                       ["--device", "gpu"], ["--kernels", "other"], ["--tta", "rot"], ["--limit", "picture_pixels"]):
             self.refused(self.segment("a.png", *words), 2)
+        self.assertIn(b"between 0 and 1", self.run_furrow("segment", "--help").stdout)
+        self.refused(self.segment("a.png", "--threshold", "1"), 2, "outside (0, 1)")
+        self.refused(self.segment("a.png", "--keep", "1,10"), 2, "--keep", "no label map is given", "--labels MAP")
+        self.assertIn(b"1 a bug in Furrow, 2 usage", self.run_furrow("--help").stdout)
         self.refused(self.segment("a.png", "--device", "cuda"), 8)
         for device in ("cpu", "ref", "cpu-emulated"):
             self.refused(self.segment("a.png", "--device", device, "--kernels", "vendor"), 2, "of --device cuda alone")
@@ -136,6 +140,24 @@ class CommandLine(Program):
         result = self.segment("in")
         self.refused(result, 4, "3 of 60 inputs failed", "007.png", "020.png", "033.png", stdout_empty=False)
         self.assertEqual(len(list((self.folder / "out").glob("*.mask.png"))), 57)
+
+    def test_a_folder_reports_what_it_leaves_out_and_what_cannot_be_read(self):
+        for name in ("a.png", "b.JPE", "c.jfif", "sub/d.png"):
+            self.photo("in/" + name)
+        for name in ("e.heic", "f.heic", "sub/g.webp"):
+            (self.folder / "in" / name).write_bytes(b"x")
+        result = self.segment("in")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stderr.decode().splitlines()[-1], "furrow: 3 files of other types (heic 2, webp 1) skipped")
+        self.assertEqual(len(list((self.folder / "out").rglob("*.json"))), 4)
+        self.assertEqual(self.segment("--quiet", "--force", "in").stderr, b"")
+        self.assertNotIn(b"other types", self.segment("--force", "in/a.png", "in/b.JPE").stderr)
+        (self.folder / "in/gone.png").symlink_to("nowhere.png"), (self.folder / "in/loop.png").symlink_to("loop.png")
+        (self.folder / "in/gone.txt").symlink_to("nowhere.png"), os.mkfifo(self.folder / "in/pipe.jpg")
+        self.refused(self.segment("in", timeout=20), 4, "3 of 7 inputs failed", "gone.png", "loop.png", "pipe.jpg", "4 files of other", stdout_empty=False)
+        (self.folder / "none").mkdir()
+        (self.folder / "none/a.heic").write_bytes(b"x")
+        self.refused(self.segment("none"), 2, "no photo to work on, but 1 file of another type (heic 1)", ".jfif")
 
     def test_428_the_same_input_twice(self):
         self.photo()

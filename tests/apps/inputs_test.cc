@@ -65,6 +65,41 @@ TEST_F(Inputs, ResultsBesideTheirPhotosAreNoPhotos) {
   EXPECT_EQ(names, (Names{"a", "sub/b"}));
 }
 
+TEST_F(Inputs, PicturesBesideTheJsonOfAResultAreNoPhotosWhereverTheyLie) {
+  for (const char* path : {"d/a.png", "d/out/a.mask.png", "d/out/a.overlay.png", "d/out/a.prob.png", "d/b.mask.png",
+                           "d/c.mask.png", "d/e.mask.png", "d/out/f.png"})
+    touch(path);
+  for (const char* path : {"d/out/a.json", "d/out/f.json"})
+    std::ofstream(path) << R"({"schema":"furrow.segment/1","file":"a.png"})";
+  std::ofstream("d/b.json") << R"({"schema":"furrow.segment-shard/1"})";  // of another program, for all it says
+  std::ofstream("d/c.json") << R"({"schema":"f)";
+  fs::create_directory("d/e.json");
+  EXPECT_EQ(bases({"d"}), (Names{"a", "b.mask", "c.mask", "e.mask", "out/f"}));
+  EXPECT_EQ(bases({"d/out/a.mask.png"}), (Names{"a.mask"}));  // named by itself it is meant
+}
+
+TEST_F(Inputs, OtherFilesAreCountedBySuffixAndWhatFurrowWroteIsNot) {
+  for (const char* path : {"d/a.JFIF", "d/b.jpe", "d/c.heic", "d/c2.HEIC", "d/sub/e.webp", "d/README", "d/.hidden.gif",
+                           "d/x.\x1b[31m", "d/y.averyverylongsuffix", "d/own.json"})
+    touch(path);
+  std::ofstream("d/a.json") << R"({"schema":"furrow.segment/1"})";
+  std::ofstream("d/segment-shard-1-of-2.json") << R"({"schema":"furrow.segment-shard/1"})";
+  OtherFiles others;
+  EXPECT_EQ(expand_inputs({"d"}, "out", &others).size(), 2u);
+  EXPECT_EQ(others, (OtherFiles{{"heic", 2}, {"webp", 1}, {"no suffix", 1}, {"odd suffixes", 2}, {"json", 1}}));
+  EXPECT_EQ(other_files_text(others), "7 files of other types (heic 2, odd suffixes 2, json 1, no suffix 1, webp 1)");
+  EXPECT_EQ(other_files_text({{"heic", 1}}), "1 file of another type (heic 1)");
+  EXPECT_EQ(other_files_text({}), "");
+  OtherFiles many;
+  for (char c = 'a'; c <= 'z'; ++c) many[std::string(1, c)] = 1;
+  EXPECT_EQ(other_files_text(many), "26 files of other types (a 1, b 1, c 1, d 1, e 1, f 1, g 1, h 1, ...)");
+  fs::remove("d/a.JFIF"), fs::remove("d/b.jpe");
+  try {
+    expand_inputs({"d"}, "out");
+    FAIL();
+  } catch (const Error& error) { EXPECT_NE(error.reason().find("heic 2"), std::string::npos) << error.reason(); }
+}
+
 // Case 330: two photos of one stem.
 TEST_F(Inputs, EqualBasesKeepTheirExtensionsAndThenGetNumbers) {
   for (const char* path : {"a.png", "a.jpg", "e/a.png", "f/z.png"}) touch(path);

@@ -64,7 +64,8 @@ class SegmentAndModel(Program):
     def test_json_alone_proves_nothing_about_other_files(self):
         self.photo("in/a.png")
         self.assertEqual(self.segment("in", "--save", "json").returncode, 0)
-        self.refused(self.segment("in"), 2, "out/a.json", "exists already")
+        self.assertEqual(self.segment("in").returncode, 0)
+        self.assertEqual(png_size(self.folder / "out/a.mask.png"), (40, 30))
         (self.folder / "out/a.json").write_text("{}\n")  # somebody else's
         self.refused(self.segment("in", "--save", "json"), 2, "exists already")
         self.assertEqual((self.folder / "out/a.json").read_text(), "{}\n")
@@ -73,7 +74,15 @@ class SegmentAndModel(Program):
         self.photo("in/a.png", 80, 80)
         self.assertEqual(self.run_furrow("segment", "in", "-o", "out").returncode, 10)
         again = self.run_furrow("segment", "in", "-o", "out")
-        self.assertEqual((again.returncode, again.stdout), (0, b""), again.stderr)
+        self.assertEqual((again.returncode, again.stdout), (10, b""), again.stderr)
+        self.assertIn(b"1 finished before, 1 without a face", again.stderr)
+
+    def test_results_of_another_run_are_no_photos(self):
+        self.photo("x.png"), self.photo("y.mask.png")
+        self.assertEqual(self.segment(".", "--save", "mask,prob,overlay,json").returncode, 0)
+        result = self.run_furrow("segment", "--crop", "none", "--size", "32", "-o", "out2", ".")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(sorted(str(p.relative_to(self.folder / "out2")) for p in (self.folder / "out2").rglob("*.json")), ["x.json", "y.mask.json"])
 
     def test_equal_bytes_for_any_number_of_threads(self):
         outputs = []
@@ -91,6 +100,34 @@ class SegmentAndModel(Program):
         self.assertEqual(result.stdout, b"a.png: no face found\n")
         self.assertEqual(json.loads((self.folder / "out/a.json").read_text())["status"], "no_face")
         self.assertEqual([p.name for p in (self.folder / "out").iterdir()], ["a.json"])
+
+    def test_no_face_prints_its_result_and_an_error_as_json(self):
+        self.photo("in/a.png", 80, 80), self.photo("in/b.png", 80, 80)
+        for photos, reason in ((("in/a.png",), "no face found"), (("in/a.png", "in/b.png"), "no face found in any input")):
+            result = self.run_furrow("segment", *photos, "-o", "out", "--force", "--json")
+            self.assertEqual(result.returncode, 10, result.stderr)
+            *photo_lines, error = [json.loads(line) for line in result.stdout.splitlines()]
+            self.assertEqual([d["status"] for d in photo_lines], ["no_face"] * len(photos))
+            self.assertEqual((error["error"]["code"], error["error"]["exit"], error["error"]["reason"]), ("no_face", 10, reason))
+
+    def test_a_region_without_pixels_has_no_percentage(self):
+        self.photo("a.png"), (self.folder / "labels.png").write_bytes(gray(40, 30, lambda x, y: 1))
+        for keep, null in (("99", True), ("1", False)):
+            result = self.segment("a.png", "--labels", "labels.png", "--keep", keep, "--force")
+            self.assertEqual((result.returncode, b"no pixel with a kept label" in result.stdout), (0, null), result.stdout)
+            face = json.loads((self.folder / "out/a.json").read_text())["faces"][0]
+            self.assertEqual(face["percent_of_region"] is None, null)
+
+    def test_only_photos_that_were_computed_make_a_rate(self):
+        self.photo("in/a.png")
+        for n in range(3):
+            self.photo(f"in/bad{n}.png").write_bytes(b"no picture")
+        first = self.segment("in")
+        self.assertIn(b"furrow: 4/4 photos, ", first.stderr)
+        self.assertIn(b" per second, 3 failed", first.stderr)
+        again = self.segment("in")
+        self.assertIn(b"furrow: 4/4 photos, 3 failed\n", again.stderr)
+        self.assertNotIn(b"per second", again.stderr)
 
     def test_preview_and_help_and_version(self):
         result = self.run_furrow("segment", PHOTO, "-o", "out", "--preview")

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "io/resize.h"
 #include "tests/segment/pass_through.h"
@@ -56,8 +57,11 @@ TEST(Labels, MaskAndPercentsAreRestrictedToKeptLabels) {
     EXPECT_DOUBLE_EQ(result.faces[0].percent_of_crop, 100.0 * static_cast<double>(marked) / 4096);
     EXPECT_EQ(result.faces[0].percent_of_frame, percent_as_seed(marked, 4096));
     ASSERT_TRUE(result.faces[0].percent_of_region.has_value());
-    EXPECT_DOUBLE_EQ(*result.faces[0].percent_of_region,
-                     region == 0 ? 0.0 : 100.0 * static_cast<double>(marked) / static_cast<double>(region));
+    if (region == 0)
+      EXPECT_TRUE(std::isnan(*result.faces[0].percent_of_region));
+    else
+      EXPECT_DOUBLE_EQ(*result.faces[0].percent_of_region,
+                       100.0 * static_cast<double>(marked) / static_cast<double>(region));
   }
 }
 

@@ -1,0 +1,81 @@
+#include "apps/segment_origin.h"
+
+#include <sys/stat.h>
+
+#include <cstdio>
+#include <ctime>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+namespace furrow::apps {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+// UTC with all digits that the system keeps: as a number of nanoseconds it would not survive readers that hold doubles.
+std::string time_text(const timespec& time) {
+  std::tm parts{};
+  gmtime_r(&time.tv_sec, &parts);
+  char day[64], text[96];
+  std::strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &parts);
+  std::snprintf(text, sizeof text, "%s.%09ldZ", day, static_cast<long>(time.tv_nsec));
+  return text;
+}
+
+Json file_json(const std::string& path) {
+  std::error_code error;
+  const fs::path real = fs::weakly_canonical(path, error);
+  const std::string name = error ? path : real.string();
+  Json out = {{"path", printable(name, 4 * name.size())}};
+  if (struct stat found{}; stat(path.c_str(), &found) == 0) {
+    out["bytes"] = static_cast<uint64_t>(found.st_size);
+    out["modified"] = time_text(found.st_mtim);
+  }
+  return out;
+}
+
+const char* background_name(io::Background background) {
+  if (background == io::Background::drop) return "drop";
+  return background == io::Background::black ? "black" : "white";
+}
+
+}  // namespace
+
+bool Origin::same_photo(const Origin& other) const {
+  const Json a = Json::parse(input)["path"];
+  return a != "-" && a == Json::parse(other.input)["path"];
+}
+
+bool Origin::same_result(const Origin& other) const {
+  return same_photo(other) && input == other.input && settings == other.settings;
+}
+
+std::string labels_path(const SegmentJob& job, const cli::Input& input) {
+  if (job.labels == "none") return "";
+  std::error_code error;
+  return fs::is_directory(job.labels, error) ? job.labels + "/" + input.base + ".png" : job.labels;
+}
+
+Origin origin_of(const SegmentJob& job, const cli::Input& input, const ModelInfo& model) {
+  const SegmentOptions& o = job.options;
+  const std::string labels = labels_path(job, input);
+  Json settings = {{"model", model.sha256},
+                   {"threshold", o.threshold.value_or(model.threshold)},
+                   {"size", o.size.value_or(model.size)},
+                   {"crop", o.crop == CropMode::face ? "face" : "none"},
+                   {"faces", o.faces == FaceChoice::largest ? "largest" : "all"},
+                   {"tile", o.tile},
+                   {"tta", o.flip ? "flip" : "none"},
+                   {"background", background_name(job.background)}};
+  settings["labels"] = labels.empty() ? Json(nullptr) : file_json(labels);
+  settings["keep"] = labels.empty() ? Json(nullptr) : Json(o.kept_labels.value_or(model.kept_labels));
+  // As given: `auto` may become another device on another machine, and a run that is moved there goes on.
+  settings["device"] = job.compute.device;
+  settings["precision"] = job.compute.precision ? Json(*job.compute.precision) : Json(nullptr);
+  settings["kernels"] = job.compute.kernels;
+  settings["tune"] = printable(job.compute.tuning, 4096);
+  return {(input.path == "-" ? Json{{"path", "-"}} : file_json(input.path)).dump(), settings.dump()};
+}
+
+}  // namespace furrow::apps

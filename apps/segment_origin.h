@@ -1,0 +1,28 @@
+// What a result was made of: the photo as it lay on disk and every option that changes a number. It is stored with the
+// result, so that a later run can tell whether it is what it would compute itself.
+#pragma once
+
+#include <string>
+
+#include "apps/cli/inputs.h"
+#include "apps/segment_options.h"
+#include "segment/model.h"
+
+namespace furrow::apps {
+
+// JSON objects as text; equal texts, equal results.
+struct Origin {
+  std::string input;     // the photo's real path, bytes and time of last change; of standard input the path "-" alone
+  std::string settings;  // the model's sha256, options as used, the label map as `input`
+  // The same photo, changed or not. Never standard input.
+  bool same_photo(const Origin& other) const;
+  // The same result, but for what --save chose of it.
+  bool same_result(const Origin& other) const;
+};
+
+Origin origin_of(const SegmentJob& job, const cli::Input& input, const ModelInfo& model);
+
+// The file of --labels that belongs to `input`; "" where there is none.
+std::string labels_path(const SegmentJob& job, const cli::Input& input);
+
+}  // namespace furrow::apps
