@@ -188,11 +188,11 @@ for sanitizer in asan tsan; do
   echo "| data sets, $sanitizer | $(sed -nE 's/^.*tests passed.* out of ([0-9]+)$/\1/p' "$log") tests | $result |"
 done
 
-# The real kernels, broken one line at a time: their tests must fail each time.
-cmake --build --preset release --target cuda_mma_conv_test cuda_conv_test >/dev/null
+# The real kernels, broken one line at a time: their tests must fail each time. And the exercises of docs/emulator.md.
+cmake --build --preset release --target cuda_mma_conv_test cuda_conv_test cuda_metrics_test cuda_ladder_test >/dev/null
 log=$work/mutations.log
 if python3 tests/cuda/mutations/mutations.py build/release >"$log" 2>&1
-then result="all killed"; else result="**$(tail -n 1 "$log")**"; failed=1; fi
+then result="all killed"; else result="**$(grep -m 1 -E '^(SURVIVED|WRONG)' "$log" || tail -n 1 "$log")**"; failed=1; fi
 echo "| mutations of CUDA kernels | $(grep -c '^killed' "$log" || true) | $result |"
 
 exit $failed

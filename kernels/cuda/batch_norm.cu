@@ -105,8 +105,9 @@ SIMT_DEVICE void write_stats(const StatsResults& to, int64_t channel, double cou
                                                to.momentum * (m2 / (count - 1)));
 }
 
-// Statistics of fewer than 49 pixels (kernels/short_sums.h): in float64, around the mean, each rounded once. Grid: one
-// thread per channel.
+// Statistics of fewer than 49 pixels (kernels/short_sums.h), both stages: the mean, then m2 = sum of (x - mean)^2, in
+// float64, each rounded once. Reads x twice (the second time from a cache), writes 8 bytes per channel, with running
+// statistics 16. Grid: one thread per channel, blocks of 256, no shared memory. Order: pixels ascending.
 template <class T>
 __global__ void __launch_bounds__(kPixelThreads) short_stats_kernel(View<const T> x, StatsResults to) {
   const int channel = static_cast<int>(blockIdx.x * kPixelThreads + threadIdx.x);
@@ -124,8 +125,9 @@ __global__ void __launch_bounds__(kPixelThreads) short_stats_kernel(View<const T
 }
 
 // Stage 2: merges the chunks of a channel in float64, writes mean and rstd and moves the running statistics. Block 32
-// channels x 8 rows; row r merges chunks r, r+8, ..., then row 0 all rows in order. 8 KB shared. A sum beyond float32's
-// range is no number: the mean is that of the differences then.
+// channels x 8 rows, grid: channels / 32, 8 KB shared. Order: row r merges chunks r, r+8, ..., then row 0 all rows in
+// order. Reads 8 bytes per chunk and channel, of float32 16, and writes 8 per channel, with running statistics 16. A
+// sum beyond float32's range is no number: the mean is that of the differences then.
 template <class T>
 __global__ void __launch_bounds__(kFinishChannels* kFinishRows, 2)
     stats_finish_kernel(View<const T> x, int64_t chunk, int chunks, const float* __restrict__ workspace,
@@ -159,7 +161,8 @@ __global__ void __launch_bounds__(kFinishChannels* kFinishRows, 2)
 }
 
 // y = relu?(gamma * (x - mean) * rstd + beta). Reads x, writes y. Grid x over groups of kApplyPixels * blockDim.y
-// pixels. The launch's second bound, blocks of a processor: without it ptxas spills on sm_120 to make room for one more.
+// pixels, no shared memory; no sums. The launch's second bound, blocks of a processor: without it ptxas spills on
+// sm_120 to make room for one more.
 template <class T, int V>
 __global__ void __launch_bounds__(kPixelThreads, 4)
     apply_kernel(View<const T> x, View<T> y, Vectors vectors, bool relu) {

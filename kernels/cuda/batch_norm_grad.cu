@@ -19,8 +19,8 @@ SIMT_DEVICE void load_masked(const View<const T>& dy, const View<const T>& y, gp
 }
 
 // Stage 1 of the gradient: sums of dy and of dy*(x-mean) over a chunk, to workspace[chunk][0 or 1][c]. Reads x, dy and
-// perhaps y. Grid x over chunks; 8 * 256 * V bytes shared. Order: each thread its pixels ascending, then rows in a
-// tree.
+// perhaps y, writes 8 bytes per chunk and channel. Grid x over chunks; 8 * 256 * V bytes shared. Order: each thread its
+// pixels ascending, then rows in a tree.
 template <class T, int V>
 __global__ void __launch_bounds__(kPixelThreads)
     grad_sums_kernel(View<const T> x, View<const T> dy, View<const T> y, Vectors vectors, gpu::ReluMask mask,
@@ -95,7 +95,10 @@ SIMT_DEVICE ShortSums short_sums(const View<const T>& x, const View<const T>& dy
   return sums;
 }
 
-// Grid: one thread per channel.
+// Both stages for fewer than 49 pixels (kernels/short_sums.h): of a channel sums[0] = sum of dy, sums[1] = rstd * sum
+// of dy*(x-mean); dbeta and dgamma, where wanted, = or += these. Reads x, dy and perhaps y once, the channel's vectors,
+// and writes 8 bytes per channel, 16 with the gradients. Grid: one thread per channel, blocks of 256, no shared memory.
+// Order: pixels ascending, in float64, each sum rounded once.
 template <class T>
 __global__ void __launch_bounds__(kPixelThreads)
     short_grad_sums_kernel(View<const T> x, View<const T> dy, View<const T> y, Vectors vectors, gpu::ReluMask mask,
@@ -107,7 +110,9 @@ __global__ void __launch_bounds__(kPixelThreads)
   write_sums(to, channel, x.c, sums.sum, sums.product, own.rstd[0]);
 }
 
-// Stage 2: adds the chunks of a channel in float64, in the order of stats_finish_kernel. 4 KB shared.
+// Stage 2: adds the chunks of a channel in float64, and leaves what short_grad_sums_kernel does. Reads 8 bytes per
+// chunk and channel, writes 8 per channel, 16 with the gradients. Grid: channels / 32, block 32 channels x 8 rows, 4 KB
+// shared. Order: row r adds chunks r, r+8, ..., then row 0 all rows in order.
 __global__ void __launch_bounds__(kFinishChannels* kFinishRows)
     grad_finish_kernel(int64_t c, int chunks, const float* __restrict__ workspace, Vectors vectors, GradResults to) {
   SHARED_ARRAY(double, sums, [2][kFinishRows][kFinishChannels]);
@@ -130,8 +135,10 @@ __global__ void __launch_bounds__(kFinishChannels* kFinishRows)
   write_sums(to, channel, c, sum, product, own.rstd[0]);
 }
 
-// dx of fewer than 49 pixels, pads included: in float64, from sums computed anew, as those at hand are rounded; unless
-// they are `shared`. Grid: one thread per channel of the pitch.
+// dx of fewer than 49 pixels, pads included, by grad_apply_kernel's formula: in float64, from sums computed anew, as
+// those at hand are rounded; unless they are `shared`. Reads x, dy and perhaps y twice (the second time from a cache),
+// writes dx. Grid: one thread per channel of the pitch, blocks of 256, no shared memory. Order: short_sums, rounded
+// once.
 template <class T>
 __global__ void __launch_bounds__(kPixelThreads)
     short_grad_apply_kernel(View<const T> x, View<const T> dy, View<const T> y, View<T> dx, Vectors vectors,
@@ -163,8 +170,8 @@ __global__ void __launch_bounds__(kPixelThreads)
   }
 }
 
-// dx = gamma*rstd*(dy - sums[0]/M - xh*sums[1]/M); without sums gamma*rstd*dy. Reads x, dy and perhaps y, writes dx.
-// Grid as apply_kernel's.
+// dx = gamma*rstd*(dy - sums[0]/M - xh*sums[1]/M); without sums gamma*rstd*dy; xh = (x-mean)*rstd. Reads x, dy and
+// perhaps y, writes dx. Grid as apply_kernel's, no shared memory; no sums.
 template <class T, int V>
 __global__ void __launch_bounds__(kPixelThreads)
     grad_apply_kernel(View<const T> x, View<const T> dy, View<const T> y, View<T> dx, Vectors vectors,

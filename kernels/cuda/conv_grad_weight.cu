@@ -83,7 +83,8 @@ struct Place {
 
 // partial[s][r][(kh,kw,ic)] = sum over the pixels p of slice s of rows[p][r] * x[n, oh*S+kh-P, ow*S+kw-P, ic]
 //   grid: x = row tiles * column tiles, y = slices. Block: 128, each thread 4 rows x 8 columns. Static shared: 17 KiB.
-//   Bytes: rows once per 64 columns, x once per 64 rows and tap. Order: pixels, 32 at a time summed apart.
+//   Bytes: rows once per 64 columns, x once per 64 rows and tap, partial once. Order: pixels ascending, 32 at a time
+//   summed apart (in double one chain).
 template <class Real>
 __global__ void __launch_bounds__(kThreads) weight_partial(WeightProblem p) {
   SHARED_ARRAY(float, row_tile, [kPixels][kRowTile]);
@@ -142,7 +143,7 @@ __global__ void __launch_bounds__(kThreads) weight_partial(WeightProblem p) {
 
 // partial[s][c] = sum over the pixels of slice s of dy[pixel][c].
 //   grid: x = tiles of 32 channels, y = slices; block: 256 = 32 channels x 8, each every eighth pixel, 32 at a time
-//   summed apart; then the eight in order. Static shared: 1 KiB, in double 2. Bytes: dy once.
+//   summed apart; then the eight in order. Static shared: 1 KiB, in double 2. Bytes: dy and partial once.
 template <class Real>
 __global__ void __launch_bounds__(kBiasThreads)
     bias_partial(TileProblem::Source dy, int64_t pixels, int64_t slice, Real* __restrict__ partial) {
@@ -168,8 +169,9 @@ __global__ void __launch_bounds__(kBiasThreads)
 }
 
 // out[c*taps*rows + t*rows + r] (transposed), else out[r*columns + t*channels + c], = or += sum over s of
-// partial[s][r][t][c]; 16 slices at a time summed apart.
-//   grid: x = ceil(count/128). Block: 128, one value each. Bytes: partial and out once.
+// partial[s][r][t][c].
+//   grid: x = ceil(count/128). Block: 128, one value each, no shared memory. Bytes: partial and out once. Order: slices
+//   ascending, 16 at a time summed apart.
 struct Reduction {
   const void* partial = nullptr;  // of Real
   float* out = nullptr;

@@ -8,7 +8,7 @@ namespace {
 constexpr int kThreads = 256;
 
 // packed[tile][chunk of x0, of x1][tap][i][o] = w as PackProblem says, 0 in padding. Bytes: w once, packed once.
-// grid: x = ceil(packed floats / 256); block: 256, one float each.
+// grid: x = ceil(packed floats / 256); block: 256, one float each, no shared memory; no sums.
 __global__ void __launch_bounds__(kThreads) pack_weights(PackProblem p, int64_t floats) {
   const int64_t at = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (at >= floats) return;

@@ -38,7 +38,8 @@ __global__ void __launch_bounds__(kLossThreads) cross_entropy_sums(Labelled<T, L
   }
 }
 
-// The loss, and *coefficient = 1 / sum of w (0 where nothing counts). One block of 256, chunks strided by 256.
+// The loss, and *coefficient = 1 / sum of w (0 where nothing counts). One block of 256. Bytes: 24 per chunk. Order:
+// each thread the chunks 256 apart, in float64, then block_sum.
 __global__ void __launch_bounds__(kLossThreads)
     cross_entropy_finish(const double* __restrict__ partial, int64_t chunks, double* __restrict__ coefficient,
                          CrossEntropyValue* __restrict__ value) {
@@ -55,8 +56,9 @@ __global__ void __launch_bounds__(kLossThreads)
   value->invalid = static_cast<int64_t>(sums[2]);
 }
 
-// dz of every pixel's channels. Grid: {pixels / 256}, block 256. Bytes: the logits (three times, twice from a cache),
-// the labels, and dz written.
+// dz[c] = scale * w / sum of w * (softmax(z)[c] - [c = y]) for every channel of a pixel, 0 where it does not count.
+// Grid: {pixels / 256}, block 256, no shared memory. Bytes: the logits (three times, twice from a cache), the labels,
+// and dz written. Order: the softmax's sum over channels ascending, without the largest (Spread).
 template <class T, class L>
 __global__ void __launch_bounds__(kLossThreads)
     cross_entropy_gradient(Labelled<T, L> in, const double* __restrict__ coefficient, gpu::GradientScale scale,

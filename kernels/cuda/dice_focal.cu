@@ -105,7 +105,8 @@ struct Totals {
 };
 
 // Writes the loss, and per image what the gradient needs: { D, dice_weight / ((S + eps) * number of D's) }.
-// One block of 256; partial sums of an image are added strided by 256, then block_sum; images one after another.
+// One block of 256. Bytes: 24 per image and chunk read, 8 per image written. Order: partial sums of an image are added
+// strided by 256, in float64, then block_sum; images one after another.
 __global__ void __launch_bounds__(kLossThreads)
     dice_focal_finish(const double* __restrict__ partial, Totals t, float2* __restrict__ coefficients,
                       DiceFocalValue* __restrict__ value) {
@@ -135,7 +136,9 @@ __global__ void __launch_bounds__(kLossThreads)
   }
 }
 
-// dz of every pixel. Grid: {chunks, images}, block 256, 16 pixels a thread. Bytes: those of the sums, and dz written.
+// dz of every pixel: scale times the derivative of the loss of kernels/losses.h, of Dice with dice_focal_finish's two
+// numbers c: c.y * m * (c.x - 2t) * p * q. Grid: {chunks, images}, block 256, 16 pixels a thread, no shared memory.
+// Bytes: those of the sums, and dz written. No sums over pixels.
 template <class T, class U>
 __global__ void __launch_bounds__(kLossThreads)
     dice_focal_gradient(Pixels<T, U> in, Form f, float focal_weight, const float2* __restrict__ coefficients,

@@ -1,7 +1,8 @@
 // Operations on each value alone, attention gates, dropout, conversions (kernels/cuda/elementwise.h).
 //
 // Every kernel: block (x: channels, at most 32; y: pixels) of 256 threads, grid x over pixels, no shared memory; bytes
-// moved are those of its images, once each. Pointers are not __restrict__: a result may be the image of an input.
+// moved are those of its images, once each; but for gate_grad_kernel no sums. Pointers are not __restrict__: a result
+// may be the image of an input.
 #include <cmath>
 
 #include "kernels/cuda/elementwise.h"
@@ -102,7 +103,7 @@ __global__ void __launch_bounds__(kPixelThreads)
   }
 }
 
-// y = x * sigmoid(logit of the pixel)
+// y = x * sigmoid(logit of the pixel); logits have one channel.
 template <class T, int V>
 __global__ void __launch_bounds__(kPixelThreads) gate_kernel(View<const T> x, View<const T> logits, View<T> y) {
   const int64_t pixel = own_pixel();

@@ -7,9 +7,9 @@
 namespace furrow::SIMT_NS {
 namespace {
 
-// Stage 1: sums of a chunk of one image's pixels, to workspace[image][chunk][c]. Reads x once. Block (x: channels; y:
-// pixels), grid x over images and chunks, y over channels; 1024 * V bytes shared. Order: each thread its pixels
-// ascending, then rows in a tree.
+// Stage 1: sums of a chunk of one image's pixels, to workspace[image][chunk][c]. Reads x once, writes the sums. Block
+// (x: channels; y: pixels), grid x over images and chunks, y over channels; 1024 * V bytes shared. Order: each thread
+// its pixels ascending, then rows in a tree.
 template <class T, int V>
 __global__ void __launch_bounds__(kPixelThreads)
     chunk_sums_kernel(View<const T> x, int64_t chunk, int chunks, float* workspace) {
@@ -35,7 +35,8 @@ __global__ void __launch_bounds__(kPixelThreads)
     workspace[static_cast<int64_t>(blockIdx.x) * x.c + channel + j] = sums[j][thread];
 }
 
-// Stage 2: adds the chunks in order, in float64, and divides by the pixels. One thread per value of y, pads too.
+// Stage 2: y[n,0,0,c] = the sum of the chunks, added in order in float64, divided by the pixels. Reads 4 bytes per
+// chunk and channel, writes y. Grid: one thread per value of y, pads too, blocks of 256, no shared memory.
 template <class T>
 __global__ void __launch_bounds__(kPixelThreads)
     mean_finish_kernel(int chunks, const float* __restrict__ workspace, double pixels, View<T> y) {
@@ -48,7 +49,8 @@ __global__ void __launch_bounds__(kPixelThreads)
   y.data[i] = from_float<T>(static_cast<float>(sum / pixels));
 }
 
-// The means of fewer than 49 pixels (kernels/short_sums.h): in float64, rounded once. Grid as mean_finish_kernel's.
+// The means of fewer than 49 pixels (kernels/short_sums.h): in float64, pixels ascending, rounded once. Reads x, writes
+// y. Grid as mean_finish_kernel's.
 template <class T>
 __global__ void __launch_bounds__(kPixelThreads) short_mean_kernel(View<const T> x, View<T> y) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
@@ -61,7 +63,8 @@ __global__ void __launch_bounds__(kPixelThreads) short_mean_kernel(View<const T>
   y.data[i] = from_float<T>(static_cast<float>(sum / static_cast<double>(pixels)));
 }
 
-// dx[n,h,w,c] = dy[n,0,0,c] / pixels. Writes dx. Grid: over_pixels of dx.
+// dx[n,h,w,c] = or, with `accumulate`, += dy[n,0,0,c] / pixels. Reads dy (from a cache), writes dx. Grid: over_pixels
+// of dx, no shared memory; no sums.
 template <class T, int V>
 __global__ void __launch_bounds__(kPixelThreads) mean_grad_kernel(View<const T> dy, View<T> dx, bool accumulate) {
   const int64_t pixel = own_pixel();

@@ -1,6 +1,7 @@
 // Pixels counted at a threshold, in histogram bins, and in a confusion matrix.
 //
-// A block counts a chunk of pixels in registers or shared memory, in 32 bits, and adds it to device memory in 64.
+// A block counts a chunk of pixels in registers or shared memory, in 32 bits, and adds it to device memory in 64. All
+// are whole numbers: their sums are the same in any order.
 #include <algorithm>
 #include <type_traits>
 
@@ -16,8 +17,10 @@ constexpr int64_t kChunk = 16384;
 
 SIMT_DEVICE bool counted(const uint8_t* __restrict__ region, int64_t i) { return region == nullptr || region[i] != 0; }
 
-// Grid: {chunks of an image, images}, block 256, 64 pixels a thread. Bytes: a value, a target and a region byte per
-// pixel. Each warp adds its lanes' counts by shuffles, and its first four lanes one number each to device memory.
+// per_image[image] and total += {tp, fp, fn, tn} of the region's pixels: predicted where value > threshold, true where
+// the target is not 0. Grid: {chunks of an image, images}, block 256, 64 pixels a thread. Bytes: a value, a target and
+// a region byte per pixel. Each warp adds its lanes' counts by shuffles, and its first four lanes one number each to
+// device memory.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     count_threshold(const T* __restrict__ values, int pitch, int images, int64_t count, float threshold,
@@ -63,8 +66,9 @@ SIMT_DEVICE void add_key(unsigned* bins, int key) {
     atomicAdd(bins + key, static_cast<unsigned>(__popc(agreeing)));
 }
 
-// Grid: {chunks of all pixels}, block 256, 64 pixels a thread; 3,068 bytes of shared memory for bounds and bins. Bytes
-// as above. A pixel's bin comes from a binary search of eight steps.
+// bins[target is not 0][how many bounds the value reaches] += 1 for the region's pixels, but for NaN. Grid: {chunks of
+// all pixels}, block 256, 64 pixels a thread; 3,068 bytes of shared memory for bounds and bins. Bytes as above. A
+// pixel's bin comes from a binary search of eight steps.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     count_histogram(const T* __restrict__ values, int pitch, int64_t count, const float* __restrict__ bounds,
@@ -94,8 +98,10 @@ __global__ void __launch_bounds__(kThreads)
     if (found[k] != 0) atomicAdd(bins + k, static_cast<PixelCount>(found[k]));
 }
 
-// Grid: {chunks of all pixels}, block 256, 64 pixels a thread; 4 * classes^2 bytes of shared memory, or (kShared false,
-// where that is too much) every pixel counted in device memory. Bytes: the scores, a label and a region byte per pixel.
+// matrix[label][class of the largest score] += 1 for the region's pixels whose label is a class; the first of equal
+// scores, or the first NaN. Grid: {chunks of all pixels}, block 256, 64 pixels a thread; 4 * classes^2 bytes of shared
+// memory, or (kShared false, where that is too much) every pixel counted in device memory. Bytes: the scores, a label
+// and a region byte per pixel.
 template <class T, bool kShared>
 __global__ void __launch_bounds__(kThreads)
     count_confusion(const T* __restrict__ scores, int classes, int pitch, int64_t count,

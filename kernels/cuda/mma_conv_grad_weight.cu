@@ -48,8 +48,10 @@ SIMT_DEVICE void load_vector(unsigned char* rows, int row, int v, const void* im
   cp_async_16(rows + R::place(row, v), static_cast<const T*>(image) + at, inside);
 }
 
-// Bytes: dy once per 64 input channels and group of taps, x once per 64 output channels and group, the parts' sums once
-// and per further run of 64 tiles twice (up to 3 taps x 32 KB beside 1.5 MB of pixels). Grid: one block per oc tile, ic tile, group of taps and part, parts fastest. Block: 128 threads.
+// partial[part][oc][tap][ic] = the sum above over the part's pixels. Bytes: dy once per 64 input channels and group of
+// taps, x once per 64 output channels and group, the parts' sums once and per further run of 64 tiles twice (up to 3
+// taps x 32 KB beside 1.5 MB of pixels). Grid: one block per oc tile, ic tile, group of taps and part, parts fastest.
+// Block: 128 threads; dynamic shared memory for three tiles of dy and x. Order: as above, runs and chains.
 template <class T, int kTaps>
 __global__ void __launch_bounds__(kThreads, 2) mma_grad_weight_kernel(const GradParams p) {
   using R = PixelRows<T>;
@@ -160,8 +162,9 @@ __global__ void __launch_bounds__(kThreads, 2) mma_grad_weight_kernel(const Grad
 constexpr int kSumThreads = 256;
 
 // to[place of e] (+)= sum over parts, 16 at a time summed apart, of partial[part][e]; e = (row, middle, column), stored
-// as it is or, `exchanged`, as (column, middle, row). One thread per element, grid-stride; moves 4 * parts bytes in and 4
-// out. Real is what it adds up in: for short sums (kernels/short_sums.h) double.
+// as it is or, `exchanged`, as (column, middle, row). Block: 256, one thread per element, grid-stride, no shared
+// memory; moves 4 * parts bytes in and 4 out. Order: parts ascending. Real is what it adds up in: for short sums
+// (kernels/short_sums.h) double.
 template <class Real>
 __global__ void __launch_bounds__(kSumThreads)
     mma_grad_sum_kernel(const float* __restrict__ partial, float* __restrict__ to, int parts, int64_t elements,
@@ -190,9 +193,9 @@ void launch_sum(gpu::Stream stream, const float* partial, float* to, int parts, 
          mma_grad_sum_kernel<Real>, partial, to, parts, elements, middle, columns, exchanged, accumulate);
 }
 
-// partial[part][c] = sum over the part's pixels, of short sums one at most, of dy[pixel][c]: 8 rows of threads take every
-// eighth pixel, in chains of at most pixels/2048 float32 additions, then their sums in order. Block: 32 channels x 8;
-// grid: parts x tiles of 32 channels.
+// partial[part][c] = sum over the part's pixels, of short sums one at most, of dy[pixel][c]: 8 rows of threads take
+// every eighth pixel, in chains of at most pixels/2048 float32 additions, then their sums in order. Bytes: dy and
+// partial once. Block: 32 channels x 8, 1 KB shared; grid: parts x tiles of 32 channels.
 constexpr int kBiasRows = 8;
 template <class T>
 __global__ void __launch_bounds__(32 * kBiasRows)

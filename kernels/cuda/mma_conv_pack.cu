@@ -35,6 +35,8 @@ SIMT_DEVICE float rounded_weight<float>(float x) {
 
 constexpr int kPackThreads = 256;
 
+// As above: packed[e] = the weight of its row, tap and channel, 0 in padding. Grid: at most 65535 blocks of 256, no
+// shared memory.
 template <class T>
 __global__ void __launch_bounds__(kPackThreads) mma_conv_pack_kernel(const PackParams p) {
   constexpr int kPerVector = 16 / static_cast<int>(sizeof(T));

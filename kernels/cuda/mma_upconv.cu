@@ -35,7 +35,8 @@ __global__ void __launch_bounds__(B::kThreads, B::kBlocksPerSm)
                PhaseWindow{at.n, frame.h, frame.w, p.h, p.w, frame.top + phase / 2, frame.left + phase % 2});
 }
 
-// Zeros in the pixels of a frame that the doubled picture does not cover, 16 bytes per thread; grid-stride.
+// Zeros in the pixels of a frame that the doubled picture does not cover: y's bytes there are written once, 16 per
+// thread. Grid-stride, blocks of 256, no shared memory; no sums.
 constexpr int kMarginThreads = 256;
 struct MarginParams {
   uint4* y;

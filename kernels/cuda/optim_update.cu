@@ -74,8 +74,9 @@ struct alignas(8) FourOf {
   S value[4];
 };
 
-// Grid: {at most 2048}, block 256, each thread 4 neighbours in every 1024 * grid. Bytes per parameter: gradient 4,
-// parameter and each moment 4 read and 4 written, shadow 2. S: the shadow's type, or float for none.
+// Rule's step (kernels/optim_ops.h) for every parameter alone: no sums. Grid: {at most 2048}, block 256, each thread 4
+// neighbours in every 1024 * grid; 16 bytes shared. Bytes per parameter: gradient 4, parameter and each moment 4 read
+// and 4 written, shadow 2. S: the shadow's type, or float for none.
 template <class Rule, class S>
 __global__ void __launch_bounds__(kOptimThreads)
     update(Rule rule, gpu::OptimBuffers b, bool wide, float* __restrict__ first_moment,

@@ -13,7 +13,8 @@ SIMT_DEVICE float score(const float* __restrict__ z, int classes) {
   return z[1] - rival;
 }
 
-// ThresholdArgs. One thread per pixel: 4 * classes bytes read, 1 written. Grid: {pixels / 256}, block 256.
+// ThresholdArgs: 255 where the score is at least `least`, else 0. One thread per pixel: 4 * classes bytes read, 1
+// written. Grid: {pixels / 256}, block 256, no shared memory; no sums.
 __global__ void __launch_bounds__(256) threshold(gpu::ScoresArgs a, float least, uint8_t* __restrict__ mask) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= a.pixels) return;
@@ -48,7 +49,7 @@ struct Winner {
   }
 };
 
-// ArgmaxArgs. One thread per pixel: c scores read, 1 byte written. Grid: {pixels / 256}, block 256.
+// ArgmaxArgs. One thread per pixel: c scores read, 1 byte written. Grid: {pixels / 256}, block 256, no shared memory.
 template <class T>
 __global__ void __launch_bounds__(256) argmax(const T* __restrict__ scores, int64_t pixels, int classes, int pitch, uint8_t* __restrict__ labels) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;

@@ -27,7 +27,8 @@ SIMT_DEVICE void window_maximum(const View<const T>& x, int n, int oh, int ow, i
   }
 }
 
-// y = the maximum of each window. Reads x (3x3: from cache 9/4 times), writes y. Grid: over_pixels of y.
+// y = the maximum of each window. Reads x (3x3: from cache 9/4 times), writes y. Grid: over_pixels of y, no
+// shared memory; no sums.
 template <int kSize, int kPad, class T, int V>
 __global__ void __launch_bounds__(kPixelThreads, 2) pool_kernel(View<const T> x, View<T> y) {
   const int64_t pixel = own_pixel();
@@ -42,7 +43,8 @@ __global__ void __launch_bounds__(kPixelThreads, 2) pool_kernel(View<const T> x,
 }
 
 // dx = the sum of what is there with `accumulate` and of dy over the windows whose maximum the pixel is, by rows, then
-// columns. Reads x (each window anew for each of its pixels, from cache), dy, writes dx. Grid: over_pixels of dx.
+// columns. Reads x (each window anew for each of its pixels, from cache), dy, writes dx. Grid: over_pixels of dx,
+// no shared memory.
 template <int kSize, int kPad, class T, int V>
 __global__ void __launch_bounds__(kPixelThreads, 2)
     pool_grad_kernel(View<const T> x, View<const T> dy, View<T> dx, bool accumulate) {

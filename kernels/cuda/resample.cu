@@ -27,7 +27,7 @@ Placement placement_of(const Args& a, const gpu::ConstImage& x) {
 }
 
 // y[oh+top][ow+left] = the mix of four pixels of x: (1-f)*low + f*high along rows and columns. Reads x (neighbours
-// again from cache), writes y.
+// again from cache), writes y. Order: the four in row-major order.
 template <class T, int V>
 __global__ void __launch_bounds__(kPixelThreads, 2) resize_kernel(View<const T> x, View<T> y, Placement placement) {
   const int64_t pixel = own_pixel();
@@ -99,7 +99,7 @@ __global__ void __launch_bounds__(kPixelThreads, 2)
   }
 }
 
-// y[h][w] = x[h-top][w-left], or 0. Reads the part of x that y shows, writes y.
+// y[h][w] = x[h-top][w-left], or 0; no sums but with `accumulate`. Reads the part of x that y shows, writes y.
 template <class T, int V>
 __global__ void __launch_bounds__(kPixelThreads, 2)
     pad_kernel(View<const T> x, View<T> y, int top, int left, bool accumulate) {

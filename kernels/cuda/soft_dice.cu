@@ -73,7 +73,8 @@ struct SoftDiceTotals {
 
 // Writes the loss; *entropy_coefficient = entropy_weight / sum of w; and per class of an image what the gradient needs:
 // { D, dice_weight / ((S + eps) G) }, zeros for a class that is in no group.
-// One block of 256; a group's partial sums are added strided by 256, then block_sum; groups one after another.
+// One block of 256. Bytes: 16 * classes + 24 per image and chunk read, 8 per image and class written. Order: a group's
+// partial sums are added strided by 256, in float64, then block_sum; groups one after another.
 __global__ void __launch_bounds__(kLossThreads)
     soft_dice_finish(const double* __restrict__ partial, SoftDiceTotals t, double* __restrict__ entropy_coefficient,
                      float2* __restrict__ coefficients, SoftDiceValue* __restrict__ value) {
@@ -112,8 +113,9 @@ __global__ void __launch_bounds__(kLossThreads)
   *value = {t.dice_weight * dice + t.entropy_weight * mean, dice, mean, entropy[1], static_cast<int64_t>(entropy[2])};
 }
 
-// dz of every pixel's channels. Grid: {pixels / 256}, block 256. Bytes: the logits (four times, three from a cache), the
-// labels, and dz written.
+// dz of every pixel's channels, as above: scale times the Dice's gradient and the entropy's coefficient times that of
+// cross_entropy_gradient. Grid: {pixels / 256}, block 256, no shared memory. Bytes: the logits (four times, three from
+// a cache), the labels, and dz written. Order: sums over channels ascending, without the largest.
 template <class T, class L>
 __global__ void __launch_bounds__(kLossThreads)
     soft_dice_gradient(Labelled<T, L> in, int64_t per_image, const double* __restrict__ entropy_coefficient,

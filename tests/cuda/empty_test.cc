@@ -112,6 +112,25 @@ TEST_F(Empty, TheWeightGradientOfNoPixelsIsZero) {
   EXPECT_EQ(db.values(), std::vector<float>(8));
 }
 
+// {oc,2,2,ic} of 5 and 8 channels, and the bias of oc; `accumulate` leaves them what they are.
+TEST_F(Empty, TheUpconvolutionsWeightGradientOfNoPixelsIsZero) {
+  launches_ = 5;   // weights and bias, of no slices, twice; then weights alone
+  const std::vector<float> before_w(5 * 4 * 8, 3), before_b(5, 4);
+  DeviceArray<float> dw(before_w), db(before_b), scratch(upconv_grad_weight_scratch(0, 5, 8));
+  UpconvGradWeight grad{.x = kNone, .dy = none(0, 8, 12, 5), .dw = dw.data(), .db = db.data(), .accumulate = true};
+  grad.scratch = scratch.data();
+  const ConvKernels& k = KERNELS_UNDER_TEST(conv_kernels);
+  k.upconv_grad_weight({}, grad);
+  EXPECT_EQ(dw.values(), before_w);
+  EXPECT_EQ(db.values(), before_b);
+  grad.accumulate = false;
+  k.upconv_grad_weight({}, grad);
+  EXPECT_EQ(dw.values(), std::vector<float>(5 * 4 * 8));
+  EXPECT_EQ(db.values(), std::vector<float>(5));
+  grad.db = nullptr;
+  k.upconv_grad_weight({}, grad);
+}
+
 TEST_F(Empty, TensorCoreConvolutions) {
   const MmaConvKernels& k = KERNELS_UNDER_TEST(mma_conv_kernels);
   MmaConv c;

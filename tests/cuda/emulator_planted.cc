@@ -204,6 +204,13 @@ __global__ void copy_misaligned(float* out, const float* in) {
   cp_async_wait<0>();
   out[me()] = in[me()];
 }
+__global__ void copy_past_the_end(float* out, const float* in) {
+  SHARED_ARRAY(float, s, [kSize]);
+  if (me() < kSize / 4) cp_async_16(&s[me() * 4], in + me() * 4 + 4, true);
+  cp_async_commit();
+  cp_async_wait<0>();
+  out[me()] = in[me()];
+}
 __global__ void copy_of_nothing_from_null(float* out, const float* in) {
   SHARED_ARRAY(float, s, [kSize]);
   if (me() < kSize / 4) cp_async_16(&s[me() * 4], me() < kSize / 8 ? in + me() * 4 : nullptr, me() < kSize / 8);
@@ -261,6 +268,7 @@ const Bug* find(std::string_view name) {
       {"copy_waits_for_wrong_group", copy_waits_for_wrong_group, same},
       {"copy_without_barrier", copy_without_barrier, same},
       {"copy_misaligned", copy_misaligned, same},
+      {"copy_past_the_end", copy_past_the_end, same},
       {"copy_of_nothing_from_null", copy_of_nothing_from_null, same},
       {"copy_of_nothing_misaligned", copy_of_nothing_misaligned, same},
       {"static_beside_dynamic", static_beside_dynamic, same, 1, 30000},

@@ -134,16 +134,18 @@ TEST(Resample, NearestReadsOnePixel) {
   EXPECT_EQ(y.values().values<double>()[2], INFINITY);
 }
 
-// Over the longest lines that a photo may have, and prime counts: positions stay exact.
+// Over the longest lines that a photo may have, and prime counts: positions stay exact; also where they need more than
+// 32 bits (the oracle's, in float64, then err by 70000 * 2^-52 of a line).
 TEST(Resample, LongLinesKeepExactPositions) {
-  for (const ResizeRule rule : {ResizeRule::align_corners, ResizeRule::half_pixel, ResizeRule::nearest}) {
-    const Tensor x = random_values({1, 1, 8191, 1}, 7);
-    const Tensor want = oracle::resize(rule, x, 1, 12289);
-    PitchedImage from(x, DType::f32, 1), y({1, 1, 12289, 1}, DType::f32, 1);
-    kernels().resize({}, {from.image(), y.image(), rule, 1, 12289});
-    // Float32 positions would miss it by 1e-3.
-    EXPECT_TRUE(close(y.values(), want, of_resize(want, 0, DType::f32)));
-  }
+  for (const auto& [in, out] : {std::pair{8191, 12289}, {70001, 65537}})
+    for (const ResizeRule rule : {ResizeRule::align_corners, ResizeRule::half_pixel, ResizeRule::nearest}) {
+      const Tensor x = random_values({1, 1, in, 1}, 7);
+      const Tensor want = oracle::resize(rule, x, 1, out);
+      PitchedImage from(x, DType::f32, 1), y({1, 1, out, 1}, DType::f32, 1);
+      kernels().resize({}, {from.image(), y.image(), rule, 1, out});
+      // Float32 positions would miss it by 1e-3.
+      EXPECT_TRUE(close(y.values(), want, {.absolute = 1e-10, .relative = 0x1p-24})) << in << " -> " << out;
+    }
 }
 
 // An infinity stays one, or meets a weight of 0 and is no number, as in `ref`.
