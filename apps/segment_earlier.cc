@@ -32,18 +32,18 @@ bool is_file(const std::string& path) {
   return !path.empty() && fs::is_regular_file(fs::symlink_status(path, error));
 }
 
-const Json* member(const Json& object, const char* key) {
+const Json* entry_of(const Json& object, const char* key) {
   const auto found = object.is_object() ? object.find(key) : object.end();
   return object.is_object() && found != object.end() ? &*found : nullptr;
 }
 
 // What a result says it was made of; whatever is not written as origin_of() writes it is unknown.
 std::optional<Origin> stored_origin(const Json& result, int& prob_bits) {
-  const Json *input = member(result, "input"), *settings = member(result, "settings");
-  const Json* path = input != nullptr ? member(*input, "path") : nullptr;
+  const Json *input = entry_of(result, "input"), *settings = entry_of(result, "settings");
+  const Json* path = input != nullptr ? entry_of(*input, "path") : nullptr;
   if (path == nullptr || !path->is_string() || settings == nullptr || !settings->is_object()) return std::nullopt;
   Json compared = *settings;
-  const Json* bits = member(compared, "prob_bits");
+  const Json* bits = entry_of(compared, "prob_bits");
   prob_bits = bits != nullptr && bits->is_number_integer() ? bits->get<int>() : 0;
   compared.erase("prob_bits");
   return Origin{input->dump(), compared.dump()};
@@ -66,10 +66,10 @@ Earlier find_earlier(const OutputPaths& files, const Origin& origin) {
     data::check_json(line, kResultBytes);
     const Json result = Json::parse(line);
     out.state = State::unknown;
-    if (const Json* names = member(result, "files"); names != nullptr) {
-      if (member(*names, "mask") != nullptr && is_file(files.mask)) out.pictures.mask = files.mask;
-      if (member(*names, "prob") != nullptr && is_file(files.prob)) out.pictures.prob = files.prob;
-      if (member(*names, "overlay") != nullptr && is_file(files.overlay)) out.pictures.overlay = files.overlay;
+    if (const Json* names = entry_of(result, "files"); names != nullptr) {
+      if (entry_of(*names, "mask") != nullptr && is_file(files.mask)) out.pictures.mask = files.mask;
+      if (entry_of(*names, "prob") != nullptr && is_file(files.prob)) out.pictures.prob = files.prob;
+      if (entry_of(*names, "overlay") != nullptr && is_file(files.overlay)) out.pictures.overlay = files.overlay;
     }
     const std::optional<Origin> stored = stored_origin(result, out.prob_bits);
     if (!stored) return out;

@@ -81,7 +81,9 @@ void CudaBackend::place(const Tensor& dense, const Placed& to) {
     runtime_->upload(stream_, staging, pinned, dense.bytes());
     from = staging;
   }
-  kernels_.elementwise->convert(stream_, {.x = {from, DType::f32, y.n, y.h, y.w, y.c, y.c}, .y = y});
+  const bool splits = storage() != DType::f32 && y.c <= kSplitChannels;
+  (splits ? kernels_.elementwise->split : kernels_.elementwise->convert)(
+      stream_, {.x = {from, DType::f32, y.n, y.h, y.w, y.c, y.c}, .y = y});
 }
 
 void CudaBackend::unplace(const Placed& from, Tensor& dense) {

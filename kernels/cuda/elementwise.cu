@@ -158,6 +158,22 @@ __global__ void __launch_bounds__(kPixelThreads) convert_kernel(View<const From>
   }
 }
 
+// y[k] = x[k] rounded, y[4 + k] = (x[k] - y[k]) rounded, for k < c <= 4; zeros beyond. One thread per pixel, grid x over
+// pixels: reads 4c bytes, writes 16. No sums.
+template <class To>
+__global__ void __launch_bounds__(kPixelThreads) split_kernel(View<const float> x, View<To> y) {
+  const int64_t pixel = static_cast<int64_t>(blockIdx.x) * kPixelThreads + threadIdx.x;
+  if (pixel >= y.pixels()) return;
+  float value[2 * gpu::kSplitChannels] = {};
+  SIMT_UNROLL for (int k = 0; k < gpu::kSplitChannels; ++k) {
+    if (k >= x.c) break;
+    value[k] = *x.at(pixel, k);
+    const float stored = to_float(from_float<To>(value[k]));
+    value[gpu::kSplitChannels + k] = isfinite(stored) ? value[k] - stored : 0.0f;
+  }
+  store_lanes<2 * gpu::kSplitChannels>(y.at(pixel, 0), value);
+}
+
 void relu(gpu::Stream stream, const gpu::UnaryArgs& a) { map(stream, a.x, {}, a.y, false, Relu{}); }
 void sigmoid(gpu::Stream stream, const gpu::UnaryArgs& a) { map(stream, a.x, {}, a.y, false, Sigmoid{}); }
 void sigmoid_grad(gpu::Stream stream, const gpu::UnaryGradArgs& a) {
@@ -241,6 +257,20 @@ void convert_from(gpu::Stream stream, const gpu::UnaryArgs& a, bool vectors) {
   else
     require(false, "convert: an image of a type that kernels do not store");
 }
+void split(gpu::Stream stream, const gpu::UnaryArgs& a) {
+  require(same_extent(a.x, a.y) && a.x.type == DType::f32 && a.y.c <= gpu::kSplitChannels &&
+              a.y.pitch == 2 * gpu::kSplitChannels && reinterpret_cast<uintptr_t>(a.y.data) % 16 == 0,
+          "split: shapes");
+  if (is_empty(a.y)) return;
+  require(static_cast<bool>(a.y), "split: no result");
+  const dim3 grid(static_cast<unsigned>((a.y.pixels() + kPixelThreads - 1) / kPixelThreads));
+  if (a.y.type == DType::f16)
+    LAUNCH(stream, grid, dim3(kPixelThreads), 0, split_kernel<f16>, view<float>(a.x), view<f16>(a.y));
+  else if (a.y.type == DType::bf16)
+    LAUNCH(stream, grid, dim3(kPixelThreads), 0, split_kernel<bf16>, view<float>(a.x), view<bf16>(a.y));
+  else
+    require(false, "split: a result that is not of 16 bits");
+}
 void convert(gpu::Stream stream, const gpu::UnaryArgs& a) {
   require(same_extent(a.x, a.y) && a.x.pitch >= a.x.c && a.y.pitch >= a.y.c, "convert: shapes");
   if (is_empty(a.y)) return;
@@ -267,6 +297,7 @@ const gpu::ElementwiseKernels elementwise_kernels{.relu = relu,
                                                   .add_relu = add_relu,
                                                   .fill = fill,
                                                   .convert = convert,
+                                                  .split = split,
                                                   .gate = gate,
                                                   .gate_grad = gate_grad,
                                                   .combine = combine,

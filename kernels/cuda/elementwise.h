@@ -77,6 +77,9 @@ struct ElementwiseKernels {
   void (*add_relu)(Stream, const BinaryArgs&);         // y = relu(a + b); its gradient is relu_grad with both results
   void (*fill)(Stream, const FillArgs&);               // y = value
   void (*convert)(Stream, const UnaryArgs&);           // y = x: any two types and pitches, rounded to nearest even
+  // x {n,h,w,c <= kSplitChannels}, float32, to y of 16 bits and pitch 8: channel k is x[k], rounded, channel 4 + k what that
+  // lacks, x[k] - y[k], rounded; 0 where y[k] is not finite. Reads x, writes 16 bytes per pixel.
+  void (*split)(Stream, const UnaryArgs&);
   void (*gate)(Stream, const GateArgs&);
   void (*gate_grad)(Stream, const GateGradArgs&);
   void (*combine)(Stream, const CombineArgs&);

@@ -34,8 +34,9 @@ struct MmaConvShape {
 
 // The order of packed weights: exact images of shared memory, one after another in the order the kernel consumes them.
 //   [oc tile][chunk of source 0, then of source 1][kx][ky][oc in tile][row of row_bytes, its 16-byte vectors swizzled]
-// A chunk is row_bytes of channels; channels beyond a source's c and rows beyond oc are zeros. f32 weights are rounded
-// to TensorFloat-32 here, once.
+// A chunk is row_bytes of channels; channels beyond a source's c and rows beyond oc are zeros, but for the second copy of
+// the weights of sources of at most kSplitChannels channels in 16 bits, from channel kSplitChannels on
+// (kernels/cuda/image.h). f32 weights are rounded to TensorFloat-32 here, once.
 struct MmaConvLayout {
   MmaConvShape shape = {};
   int block_oc = 64;       // output channels of a block: 32 or 64
@@ -44,6 +45,7 @@ struct MmaConvLayout {
   int chunks[2] = {0, 0};
 
   constexpr int element() const { return shape.type == DType::f32 ? 4 : 2; }
+  constexpr bool splits(int source) const { return element() == 2 && shape.c[source] <= kSplitChannels; }
   constexpr int row_channels() const { return row_bytes / element(); }
   constexpr int oc_tiles() const { return (shape.oc + block_oc - 1) / block_oc; }
   constexpr int all_chunks() const { return chunks[0] + chunks[1]; }

@@ -36,14 +36,18 @@ void pack(const MmaConvLayout& l, std::span<const double> values, const Dense& d
       for (int kx = 0; kx < s.kernel_w; ++kx)
         for (int ic = 0; ic < s.c[0] + s.c[1]; ++ic) {
           const bool second = ic >= s.c[0];
-          const int channel = second ? ic - s.c[0] : ic, within = channel % l.row_channels(), row = oc % l.block_oc;
-          const int chunk = channel / l.row_channels() + (second ? l.chunks[0] : 0);
-          const int64_t step = (static_cast<int64_t>(oc / l.block_oc) * l.all_chunks() + chunk) * s.kernel_w + kx;
-          const int64_t at = step * static_cast<int64_t>(l.step_bytes()) +
-                             (static_cast<int64_t>(ky) * l.block_oc + row) * l.row_bytes +
-                             l.swizzled(row, within / per_vector) * 16 + within % per_vector * l.element();
+          const int own = second ? ic - s.c[0] : ic, row = oc % l.block_oc;
           const int64_t from = dense.first + oc * dense.oc_stride + ky * dense.ky_stride + kx * dense.kx_stride + ic;
-          store(s.type, values[static_cast<size_t>(from)], out + at);
+          for (const int channel : {own, own + kSplitChannels}) {
+            if (channel != own && !l.splits(second ? 1 : 0)) continue;
+            const int within = channel % l.row_channels(),
+                      chunk = channel / l.row_channels() + (second ? l.chunks[0] : 0);
+            const int64_t step = (static_cast<int64_t>(oc / l.block_oc) * l.all_chunks() + chunk) * s.kernel_w + kx;
+            const int64_t at = step * static_cast<int64_t>(l.step_bytes()) +
+                               (static_cast<int64_t>(ky) * l.block_oc + row) * l.row_bytes +
+                               l.swizzled(row, within / per_vector) * 16 + within % per_vector * l.element();
+            store(s.type, values[static_cast<size_t>(from)], out + at);
+          }
         }
 }
 

@@ -55,9 +55,12 @@ __global__ void __launch_bounds__(kPackThreads) mma_conv_pack_kernel(const PackP
     const int v = (p.row_bytes == 64 ? swizzled_vector<64>(row, place) : swizzled_vector<32>(row, place)) /
                   16;  // its own inverse
     const bool second = chunk >= p.chunks0;
-    const int channel = (second ? chunk - p.chunks0 : chunk) * row_channels + v * kPerVector + within;
+    int channel = (second ? chunk - p.chunks0 : chunk) * row_channels + v * kPerVector + within;
+    const int channels = second ? p.c1 : p.c0;
+    if (sizeof(T) == 2 && channels <= gpu::kSplitChannels && channel >= gpu::kSplitChannels)
+      channel -= gpu::kSplitChannels;  // the second copy (kernels/cuda/image.h)
     float value = 0;
-    if (m < p.rows && channel < (second ? p.c1 : p.c0)) {
+    if (m < p.rows && channel < channels) {
       const int k = second ? p.c0 + channel : channel;
       value = p.w[p.first + m * p.row_stride + ky * p.ky_stride + kx * p.kx_stride + k * p.k_stride];
     }

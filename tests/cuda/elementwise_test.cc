@@ -155,6 +155,38 @@ TEST(Elementwise, ConvertBetweenEveryTwoLayouts) {
   EXPECT_TRUE(close(narrow.values(), rounded_to(DType::f16, random_values({1, 1, 3, 8}, 12)), {}));
 }
 
+// A value and what it lacks are the value to twice the digits; beyond 16 bits' range nothing is added to infinity.
+TEST(Elementwise, SplitKeepsWhatRoundingTakes) {
+  for (const DType type : {DType::f16, DType::bf16})
+    for (const int64_t c : {1, 3, 4}) {
+      const Shape shape{2, 3, 7, c}, whole{2, 3, 7, 8};
+      Tensor x = random_values(shape, 11);
+      for (double& value : x.values<double>()) value = static_cast<float>(value * 2.6);
+      x.values<double>()[1] = INFINITY, x.values<double>()[2] = NAN, x.values<double>()[3] = -3.4e38;
+      PitchedImage from(x, DType::f32, c), to(whole, type, 8);
+      Image y = to.image();
+      y.c = static_cast<int>(c);
+      kernels().split({}, {from.image(), y});
+      const Tensor all = to.values(), rounded = rounded_to(type, x);
+      for (int64_t i = 0; i < whole.elements(); ++i) {
+        const int64_t channel = i % 8, k = channel % 4;
+        const double got = all.values<double>()[static_cast<size_t>(i)];
+        if (k >= c) {
+          EXPECT_EQ(got, 0) << i;
+          continue;
+        }
+        const auto at = static_cast<size_t>(i / 8 * c + k);
+        const double value = x.values<double>()[at], high = rounded.values<double>()[at];
+        if (channel < 4)
+          EXPECT_TRUE(got == high || (std::isnan(got) && std::isnan(high))) << i;
+        else if (std::isfinite(high))
+          EXPECT_NEAR(high + got, value, std::abs(value) * (type == DType::f16 ? 0x1p-22 : 0x1p-16) + 0x1p-25) << i;
+        else
+          EXPECT_EQ(got, 0) << i;
+      }
+    }
+}
+
 double sigmoid_of(double x) { return 1 / (1 + std::exp(-x)); }
 
 TEST(Elementwise, GateAndItsGradient) {

@@ -6,6 +6,8 @@
 #include "kernels/half.h"
 #include "nn/plan.h"
 #include "tests/cuda/device_under_test.h"
+#include "tests/cuda/pitched_image.h"
+#include "tests/kernels/run_step.h"
 #include "tests/nn/support.h"
 
 namespace furrow {
@@ -47,6 +49,24 @@ TEST(CudaPlan, OfAUNetIsThePlanOnRef) {
             << name(precision) << " " << to_string(shapes[order[i]]) << bilinear << " run " << i;
     }
   }
+}
+
+// A first convolution reads more of its input than 16 bits hold (kernels/cuda/image.h): its head, in float32, is much
+// nearer to the reference than that of a rounded input could be. Weights are of 16 bits.
+TEST(CudaPlan, ReadsTheInputWithTwiceTheDigits) {
+  auto ref = ref_backend();
+  for (const auto& [precision, type] : {std::pair{Precision::fp16, DType::f16}, {Precision::bf16, DType::bf16}})
+    for (const int64_t channels : {1, 3, 4}) {
+      ConvStep step = cases::conv({1, 12, 20, channels}, 16);
+      step.head = 1, step.act = Activation::none;
+      StepWeights weights = cases::random_weights(step, 3);
+      weights.w = gpu::rounded_to(type, weights.w);
+      const Tensor x = cases::random_values(step.x[0], 4);
+      const Tensor want = run_step(*ref, step, {x}, weights).head,
+                   coarse = run_step(*ref, step, {gpu::rounded_to(type, x)}, weights).head,
+                   got = run_step(*cuda_kernels(precision), step, {x}, weights).head;
+      EXPECT_LT(relative_error(got, want), relative_error(coarse, want) / 20) << name(precision) << " " << channels;
+    }
 }
 
 // Gates, residuals, strides and 3x3 maxima, an odd size and so a cut. 40 to 80 layers of random weights, none of which
