@@ -23,10 +23,11 @@ std::string time_text(const timespec& time) {
   return text;
 }
 
-Json file_json(const std::string& path) {
-  std::error_code error;
-  const fs::path real = fs::weakly_canonical(path, error);
-  const std::string name = error ? path : real.string();
+// The path is that from the folder of results: it says nothing of the machine, and holds where both are moved.
+Json file_json(const std::string& path, const std::string& results) {
+  std::error_code error, other;
+  const fs::path real = fs::weakly_canonical(path, error), from = fs::weakly_canonical(results, other);
+  const std::string name = error || other ? path : real.lexically_relative(from).string();
   Json out = {{"path", printable(name, 4 * name.size())}};
   if (struct stat found{}; stat(path.c_str(), &found) == 0) {
     out["bytes"] = static_cast<uint64_t>(found.st_size);
@@ -68,14 +69,14 @@ Origin origin_of(const SegmentJob& job, const cli::Input& input, const ModelInfo
                    {"tile", o.tile},
                    {"tta", o.flip ? "flip" : "none"},
                    {"background", background_name(job.background)}};
-  settings["labels"] = labels.empty() ? Json(nullptr) : file_json(labels);
+  settings["labels"] = labels.empty() ? Json(nullptr) : file_json(labels, job.out);
   settings["keep"] = labels.empty() ? Json(nullptr) : Json(o.kept_labels.value_or(model.kept_labels));
   // As given: `auto` may become another device on another machine, and a run that is moved there goes on.
   settings["device"] = job.compute.device;
   settings["precision"] = job.compute.precision ? Json(*job.compute.precision) : Json(nullptr);
   settings["kernels"] = job.compute.kernels;
   settings["tune"] = printable(job.compute.tuning, 4096);
-  return {(input.path == "-" ? Json{{"path", "-"}} : file_json(input.path)).dump(), settings.dump()};
+  return {(input.path == "-" ? Json{{"path", "-"}} : file_json(input.path, job.out)).dump(), settings.dump()};
 }
 
 }  // namespace furrow::apps

@@ -12,7 +12,7 @@ namespace furrow::apps {
 
 // JSON objects as text; equal texts, equal results.
 struct Origin {
-  std::string input;     // the photo's real path, bytes and time of last change; of standard input the path "-" alone
+  std::string input;     // the photo's path from the results, bytes, time of last change; of standard input the path "-"
   std::string settings;  // the model's sha256, options as used, the label map as `input`
   // The same photo, changed or not. Never standard input.
   bool same_photo(const Origin& other) const;
