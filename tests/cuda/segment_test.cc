@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "io/picture.h"
 #include "io/resize.h"
@@ -88,6 +89,28 @@ TEST(CudaSegment, InFp16OverlapsTheFp32Marks) {
   const SegmentResult want = segment("cpu", {}, 128), got = segment(device(), {}, 128);
   EXPECT_TRUE(got.notes.empty());
   EXPECT_GE(overlap(got, want), 0.97);   // every mark of so low a threshold is an unsure one
+}
+
+// At the model's own size and threshold: two official portraits, faces of about one and three thousand marks.
+TEST(CudaSegment, InFp16KeepsTheMarksOfPortraits) {
+  const std::string folder = FURROW_SHARED "/data/portraits/";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no " << folder;
+  SegmentOptions options;
+  options.measures = false;
+  const auto shipped = std::make_shared<const Model>(Model::load(FURROW_SOURCE_DIR "/weights/furrow-mini-2.safetensors"));
+  Segmenter on_cpu(shipped, {"cpu"}, options), in_fp16(shipped, {device()}, options);
+  size_t both = 0, either = 0;
+  for (const char* name : {"biden.jpg", "congress/house_B001270_karen-bass.jpg"}) {
+    const io::Picture photo = io::read_picture(folder + name);
+    const SegmentResult want = on_cpu.run(photo), got = in_fp16.run(photo);
+    EXPECT_TRUE(got.notes.empty());
+    for (size_t i = 0; i < want.mask.pixels.size(); ++i) {
+      both += want.mask.pixels[i] != 0 && got.mask.pixels[i] != 0;
+      either += want.mask.pixels[i] != 0 || got.mask.pixels[i] != 0;
+    }
+  }
+  EXPECT_GT(either, 3000u);
+  EXPECT_GE(static_cast<double>(both) / static_cast<double>(either), 0.999);
 }
 
 // Weights beyond 65504 are infinite in fp16; bf16 has float32's range.
