@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What takes hours: fuzzing with a budget, a long folder, killed trainings, data sets under sanitizers, broken kernels.
+# What takes hours: fuzzing with a budget, a long folder, the largest picture, killed trainings, data sets under
+# sanitizers, broken kernels.
 # Prints a section of docs/soak.md: it goes above the older ones there and replaces none ("Beside PyTorch's loader" is
 # of scripts/differential_fuzz.py).
 #   scripts/soak.sh [--executions N] [--minutes N] [--targets "zip png_walk"] [--fuzz-only] [--work DIR] [--no-setup]
@@ -24,7 +25,7 @@ while [ $# -gt 0 ]; do
     --fuzz-only) rest=no; shift ;;
     --work) work=${2:?--work needs a folder}; shift 2 ;;
     --no-setup) setup=no; shift ;;
-    -h|--help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "soak.sh: unknown argument '$1' (see --help)" >&2; exit 2 ;;
   esac
 done
@@ -168,6 +169,9 @@ if [ "$status" -eq 4 ] && [ "$done_files" -eq $((many - 3)) ] && grep -q "3 of $
 then result="exit 4, 3 listed, the rest done"; else result="**exit $status, $done_files files**"; failed=1; fi
 echo "| folder with 3 bad photos | $many photos, $((SECONDS - begin)) s | $result |"
 rm -rf "$work/in" "$work/out"
+
+result=$(python3 scripts/soak_large_picture.py build/release/apps/furrow) || failed=1
+echo "| \`segment --tile\` of 2^28 pixels | 1 picture | $result |"
 
 # Training killed at random moments: what resumes must end with the bits of the run that was left alone.
 kills=${FURROW_SOAK_KILLS:-200}
