@@ -55,6 +55,13 @@ class GpuCheck(unittest.TestCase):
         ran = {c["name"].split(": ")[1] for c in self.report["checks"] if c["name"].startswith("kernel tests: cuda_")}
         self.assertEqual(wanted - ran, set())
 
+    def test_every_kernel_test_program_is_built(self):
+        """The check builds what it needs by labels: one that it does not know would be missing from every fresh build."""
+        targets = re.search(r"^targets=\((.*)\)", (ROOT / "scripts/gpu_check.sh").read_text(), re.MULTILINE)[1].split()
+        for file in set((ROOT / "tests/cuda").rglob("CMakeLists.txt")) - {ROOT / "tests/cuda/vendor/CMakeLists.txt"}:
+            for label in re.findall(r"furrow_test\(cuda_[^)]*LABELS (\w+)", file.read_text()):
+                self.assertIn(f"build_{label}_tests", targets)
+
     def test_all_groups_have_rows(self):
         self.assertEqual({r["group"] for r in self.report["rows"]}, {"cold start", "network", "layer", "loss", "optimiser", "picture", "ladder"})
         for precision in ("fp32", "tf32", "bf16", "fp16"):
