@@ -200,6 +200,8 @@ class Run:
                 self.take_check(f"ceiling {ceiling['name']}", ceiling)
                 if ceiling["value"] is not None:
                     self.report["ceilings"].append(ceiling)
+            for named in told["checks"]:
+                self.take_check(named["name"], named)
             for row in told["rows"]:
                 self.take_check(f"{row['group']} {row['name']}", row)
             self.report["rows"] += told["rows"]
@@ -207,7 +209,7 @@ class Run:
 
     def take_check(self, name, item):
         c = item["check"]
-        self.check(name, c["ok"], f"{c['what']}: {c['value']}, allowed {c['bound']}")
+        self.check(name, c["ok"], f"{c['what']}: {c['value']}, allowed {c['bound']}" + (f"; {c['note']}" if c["note"] else ""))
 
     def peers(self):
         if self.options.no_peers:

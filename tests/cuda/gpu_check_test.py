@@ -69,6 +69,23 @@ class GpuCheck(unittest.TestCase):
         self.assertTrue(any(c["name"].startswith("gradient parity") for c in self.report["checks"]))
         self.assertTrue(any("peers" in reason for reason in self.report["not_run"]))
 
+    def test_networks_are_held_against_float64(self):
+        """Structured inputs, an odd size, batch 1 and 3, every precision; what the bound is and how it comes about is said."""
+        found = {c["name"]: c["detail"] for c in self.report["checks"] if c["name"].startswith("correctness ")}
+        for shape, sets in (("27x21 b1", 8), ("25x19 b3", 2)):
+            for precision, least in (("fp32", 2e-6), ("tf32", 1e-3), ("bf16", 1e-2), ("fp16", 2e-3)):
+                detail = found[f"correctness unet4 {shape} {precision}"]
+                told = re.fullmatch(r"logits against float64, norm of the difference over the norm: (\S+), allowed (\S+); (\d) sets, \d+ of \d+ signs flipped, 0 not finite"
+                                    r"(?:; rounding weights and input alone: (\S+))?", detail)
+                self.assertIsNotNone(told, detail)
+                self.assertEqual(int(told[3]), sets)
+                self.assertLess(0, float(told[1]))
+                if precision == "fp32":
+                    self.assertEqual(float(told[2]), least)
+                else:
+                    self.assertAlmostEqual(float(told[2]) / max(least, 2 * float(told[4])), 1, delta=0.05)
+        self.assertEqual(len(found), 12)
+
     def test_a_wrong_result_fails(self):
         for i in (0, len(self.report["checks"]) // 2, -1):
             wrong = copy.deepcopy(self.report)
