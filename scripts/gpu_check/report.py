@@ -74,7 +74,7 @@ def print_table(report):
     if report["ceilings"]:
         print("\nceilings, measured in this run")
         for c in report["ceilings"]:
-            print(f"  {c['name']:20} {c['value']:12.4g} {c['unit']:8} {c['how']}")
+            print(f"  {c['name']:32} {c['value']:12.4g} {c['unit']:8} {c['how']}")
     if report["rows"]:
         print(f"\n{'group':10} {'row':58} {'ms':>9} {'iqr':>8} {'TFLOP/s':>8} {'GB/s':>8} {'floor':>9} {'of floor':>8} {'peer ms':>9} {'ratio':>6}  fastest peer")
     for row in report["rows"]:

@@ -67,6 +67,7 @@ class GpuCheck(unittest.TestCase):
         for precision in ("fp32", "tf32", "bf16", "fp16"):
             self.assertEqual(sum(r["group"] == "layer" and r["name"].endswith(precision) for r in self.report["rows"]), 22)
         self.assertTrue(any(c["name"].startswith("gradient parity") for c in self.report["checks"]))
+        self.assertIn("second-level cache", {c["name"] for c in self.report["ceilings"]})
         self.assertTrue(any("peers" in reason for reason in self.report["not_run"]))
 
     def test_networks_are_held_against_float64(self):
