@@ -10,12 +10,14 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "scripts/gpu_check"))
 sys.dont_write_bytecode = True
 import report as reports  # noqa: E402
+import side_by_side  # noqa: E402
 
 BUILD = sys.argv.pop(1) if len(sys.argv) > 1 else str(ROOT / "build/release")
 
@@ -103,11 +105,68 @@ class GpuCheck(unittest.TestCase):
         for change in ({"schema": 99}, {"rows": [{"group": "layer"}]}, {"stages": []}, {"checks": [{"name": "x", "ok": "yes", "detail": ""}]}):
             self.assertEqual(self.verdict_of({**self.report, **change}), 3, change)
 
+    def test_ratios_may_be_there(self):
+        spread = {"median": 1.0, "q1": 0.9, "q3": 1.1}
+        ratio = {"row": "x", "peer": "y", "kind": "eager", "rounds": 3, "ours_ms": spread, "peer_ms": spread, "ratio": spread, "bar": None, "ok": True}
+        before = {k: v for k, v in self.report.items() if k != "ratios"}   # as reports were before there were any
+        self.assertEqual(self.report["ratios"], [])
+        self.assertEqual([self.verdict_of(r) for r in (before, {**before, "ratios": [ratio]}, {**before, "ratios": [{**ratio, "ratio": 1.0}]})], [0, 0, 3])
+
     def test_unknown_words_are_refused(self):
         for words in (["--device", "tpu"], ["--out"], ["--fast"], ["--minutes", "x"], ["--build", "a", "--prebuilt", "b"]):
             refused = subprocess.run([ROOT / "scripts/gpu_check.sh", *words], capture_output=True, text=True)
             self.assertEqual(refused.returncode, 2, words)
             self.assertTrue(refused.stderr.startswith("gpu_check.sh: "), refused.stderr)
+
+
+# A peer that takes turns with the program: what it was asked, and when, goes to a file.
+PEER = """
+import json, sys, time
+for line in sys.stdin:
+    open(sys.argv[1], "a").write(f"{time.monotonic()} {line}")
+    if line.startswith("prepare"):
+        path = line.split()[3]
+        open(sys.argv[1], "a").write(f"0 bytes {len(open(path, 'rb').read())}\\n")
+        print(json.dumps([{"kind": "eager", "name": "a"}, {"kind": "compile", "name": "b"}]), flush=True)
+    elif len(sys.argv) > 2:
+        sys.exit("it broke")
+    else:
+        print(1e6 if line == "run 0\\n" else 1e-6, flush=True)
+"""
+
+
+class SideBySide(unittest.TestCase):
+    def run_beside(self, *words, rounds=2, batch=1, has_bar=True):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            log = folder / "log"
+            ours = side_by_side.Program("ours", [f"{BUILD}/bench/gpu/furrow_gpu_bench", "--turns"], folder / "ours.log")
+            peer = side_by_side.Program("peer", [sys.executable, "-c", PEER, log, *words], folder / "peer.log")
+            try:
+                return side_by_side.compare(ours, peer, "row", batch, "fp16", "eager", folder / "in", rounds, time.monotonic() + 60, has_bar), log.read_text().splitlines()
+            finally:
+                ours.stop()
+                peer.stop()
+
+    def test_turns_alternate_and_bars_hold(self):
+        ratios, log = self.run_beside()
+        self.assertEqual([line.split()[1:3] for line in log], [["prepare", "1"], ["bytes", str(2 * 32 * 32 * 3 * 4)], *[["run", "0"], ["run", "1"]] * 2])
+        self.assertEqual([(r["kind"], r["bar"], r["ok"], r["rounds"]) for r in ratios], [("eager", 1.9, True, 2), ("compile", 1.5, False, 2)])
+        # Between the peer's last turn of one round and its first of the next lies ours.
+        first, second = float(log[3].split()[0]), float(log[4].split()[0])
+        self.assertGreater(second - first, 0.9e-3 * ratios[0]["ours_ms"]["q1"])
+        self.assertAlmostEqual(ratios[0]["ratio"]["median"] / (1e6 / ratios[0]["ours_ms"]["median"]), 1, delta=0.5)
+        self.assertEqual([r["bar"] for r in self.run_beside(has_bar=False)[0]], [None, None])
+
+    def test_a_peer_that_breaks_is_said_to(self):
+        with self.assertRaisesRegex(side_by_side.Stopped, "peer ended: run: it broke"):
+            self.run_beside("break")
+
+    def test_words_that_are_none_are_refused(self):
+        for words in ("prepare 1 fp7 x", "prepare 0 fp16 x", "run", "fly"):
+            done = subprocess.run([f"{BUILD}/bench/gpu/furrow_gpu_bench", "--turns"], input=words + "\n", capture_output=True, text=True)
+            self.assertEqual(done.returncode, 2, words)
+            self.assertIn("--turns", done.stderr)
 
 
 if __name__ == "__main__":
