@@ -2,6 +2,8 @@
 // program can take its turns in between (scripts/gpu_check/side_by_side.py).
 //
 //   prepare BATCH PRECISION FILE    builds it, warms up, writes the inputs' float32 values to FILE; answers "ready"
+//   export WEIGHTS LOGITS           writes the network (safetensors) and what it answers to every input (float32);
+//                                   answers "written"
 //   run                             a repeat of at least 20 ms on the next of the inputs; answers the ms of one run
 #include "bench/gpu/turns.h"
 
@@ -11,6 +13,7 @@
 #include <sstream>
 
 #include "bench/gpu/inputs.h"
+#include "io/safetensors.h"
 #include "kernels/error.h"
 #include "nn/plan.h"
 
@@ -32,11 +35,15 @@ class Turns {
     count_ = session_.warm_up(subject_, 20);
   }
   // What the inputs hold, one set after the other, NHWC.
-  void write_inputs(const std::string& path) const {
-    std::ofstream file(path, std::ios::binary | std::ios::trunc);
-    for (const Tensor& x : inputs_)
-      file.write(reinterpret_cast<const char*>(x.values<float>().data()), static_cast<std::streamsize>(x.bytes()));
-    if (!file.flush()) throw Error(ErrorCode::io, "cannot write").file(path);
+  void write_inputs(const std::string& path) const { write(path, inputs_); }
+  void write_answers(const std::string& weights, const std::string& logits) {
+    io::write_safetensors(weights, random_unet(base())->state());
+    std::vector<Tensor> answers;
+    for (const Tensor& x : inputs_) {
+      backend_->poison();
+      answers.push_back(plan_.run(x).to(DType::f32));
+    }
+    write(logits, answers);
   }
   double run() {
     next_ = (next_ + 1) % inputs_.size();
@@ -45,6 +52,12 @@ class Turns {
   }
 
  private:
+  static void write(const std::string& path, const std::vector<Tensor>& tensors) {
+    std::ofstream file(path, std::ios::binary | std::ios::trunc);
+    for (const Tensor& t : tensors)
+      file.write(reinterpret_cast<const char*>(t.values<float>().data()), static_cast<std::streamsize>(t.bytes()));
+    if (!file.flush()) throw Error(ErrorCode::io, "cannot write").file(path);
+  }
   int64_t base() const { return session_.tiny() ? 4 : 64; }
   int64_t side() const { return session_.tiny() ? 32 : 512; }
 
@@ -73,6 +86,9 @@ void take_turns(const Session& session) {
       turns = std::make_unique<Turns>(session, batch, *known);
       turns->write_inputs(path);
       std::printf("ready\n");
+    } else if (std::string logits; word == "export" && words >> path >> logits && turns != nullptr) {
+      turns->write_answers(path, logits);
+      std::printf("written\n");
     } else if (word == "run" && turns != nullptr) {
       std::printf("%.9g\n", turns->run());
     } else {

@@ -6,6 +6,8 @@
 Reads from standard input, and answers each line with one:
     prepare BATCH PRECISION FILE KIND   FILE: the inputs, float32, one set after the other, NHWC. KIND: eager (of half weights, autocast and
                                         a CUDA graph the fastest) or compile. Answers a JSON list of candidates, each {"kind", "name"}
+    errors PRECISION FILE WEIGHTS LOGITS   batch 1: how far LOGITS are from what the network of WEIGHTS answers to FILE in float64 on this device, and how
+                                        far PyTorch is with weights of that precision: ||got - want|| / ||want|| over all sets, {"ours", "torch"}
     run K                               a repeat of at least 20 ms of candidate K on the next input; answers the milliseconds of one run
 """
 import argparse
@@ -97,9 +99,40 @@ class Turns:
         self.candidates = sorted(found, key=lambda c: c.run(self.sets[1 % len(self.sets)]))[:1]
         return json.dumps([{"kind": c.kind, "name": c.name} for c in self.candidates])
 
+    def errors(self, precision, path, weights, logits):
+        bench, dtype = self.bench, DTYPES[precision]
+        bench.precision(precision)
+        model = UNet(self.base).eval()
+        load(model, weights)
+        values = torch.frombuffer(bytearray(open(path, "rb").read()), dtype=torch.float32).reshape(-1, 1, self.side, self.side, 3).permute(0, 1, 4, 2, 3)
+        ours = torch.frombuffer(bytearray(open(logits, "rb").read()), dtype=torch.float32).reshape(len(values), 1, 1, self.side, self.side).double()
+        exact = copy.deepcopy(model).double().to(bench.device)
+        narrow = model.to(bench.device, dtype).to(memory_format=torch.channels_last)
+        wanted = torch.stack([exact(x.to(bench.device).double()).cpu() for x in values])
+        torchs = torch.stack([narrow(x.to(bench.device, dtype).contiguous(memory_format=torch.channels_last)).double().cpu() for x in values])
+        return json.dumps({name: ((got - wanted).norm() / wanted.norm()).item() for name, got in (("ours", ours), ("torch", torchs))})
+
     def run(self, number):
         self.next = (self.next + 1) % len(self.sets)
         return repr(self.candidates[number].run(self.sets[self.next]))
+
+
+def load(model, path):
+    """The float32 tensors of a safetensors file, under the names of milesial's network, into bench/peers/unet.py's."""
+    with open(path, "rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        data = file.read()
+    header.pop("__metadata__", None)
+    blocks = {"inc.double_conv": "down.0", "outc.conv": "last"}
+    for level in range(1, 5):
+        blocks |= {f"down{level}.maxpool_conv.1.double_conv": f"down.{level}", f"up{level}.up": f"up.{level - 1}", f"up{level}.conv.double_conv": f"join.{level - 1}"}
+    state = {}
+    for key, told in header.items():
+        block = next(b for b in blocks if key.startswith(b + "."))
+        begin, end = told["data_offsets"]
+        values = torch.frombuffer(bytearray(data[begin:end]), dtype={"F32": torch.float32, "I64": torch.int64}[told["dtype"]])
+        state[blocks[block] + key[len(block):]] = values.reshape(told["shape"])
+    model.load_state_dict(state)
 
 
 def main():
@@ -116,6 +149,8 @@ def main():
             word, *rest = line.split()
             if word == "prepare":
                 print(turns.prepare(int(rest[0]), rest[1], rest[2], rest[3]), flush=True)
+            elif word == "errors":
+                print(turns.errors(*rest), flush=True)
             else:
                 print(turns.run(int(rest[0])), flush=True)
 

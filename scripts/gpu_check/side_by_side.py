@@ -11,6 +11,7 @@ import time
 # (batch, kind of peer) -> what the peer's time over ours must be at least, of the U-Net at 512x512 in 16 bits on sm_90.
 BARS = {(batch, kind): bar for batch in (1, 8) for kind, bar in (("eager", 1.9), ("compile", 1.5))}
 ROUNDS = 30
+MOST_OF_PEER = 1.1   # ours over the peer's error: roundings fall out one way or the other
 
 
 class Stopped(Exception):
@@ -72,26 +73,39 @@ def compare(ours, peer, row, batch, precision, kind, inputs, rounds, end, has_ba
     return ratios
 
 
+def precision(ours, peer, width, name, scratch, end):
+    """Our error beside PyTorch's, both against PyTorch in float64, on a network and inputs of ours: a check."""
+    files = [scratch / f"turns.{what}" for what in ("bin", "safetensors", "logits")]
+    ours.ask(f"prepare 1 {width} {files[0]}", end)
+    ours.ask(f"export {files[1]} {files[2]}", end)
+    errors = json.loads(peer.ask(f"errors {width} {files[0]} {files[1]} {files[2]}", end))
+    return {"name": f"precision {name} beside PyTorch's", "ok": errors["ours"] <= MOST_OF_PEER * errors["torch"],
+            "detail": f"logits against PyTorch in float64, norm of the difference over the norm: {errors['ours']:.3g}, PyTorch's own {errors['torch']:.3g}, "
+                      f"allowed {MOST_OF_PEER} times that"}
+
+
 def run(ours_command, peer_command, tiny, has_bar, scratch, end):
-    """All rows while there is time: (ratios, what was left out)."""
+    """All rows while there is time: (ratios, checks of precision, what was left out)."""
     base, side = (4, 32) if tiny else (64, 512)
-    ratios, not_run = [], []
+    ratios, checks, not_run = [], [], []
     # What compiles comes last: it takes long. The last of each row: the seconds that must be left for it.
-    rows = [(1, "fp32", "eager", 1), (2, "fp32", "eager", 1)] if tiny else [(batch, precision, "eager", 15) for precision in ("fp16", "bf16") for batch in (1, 8)] + [
+    rows = [(1, "fp32", "eager", 1), (2, "fp32", "eager", 1)] if tiny else [(batch, width, "eager", 15) for width in ("fp16", "bf16") for batch in (1, 8)] + [
         (batch, "fp16", "compile", 60) for batch in (1, 8)]
     programs = []
     try:
         programs += [Program("furrow_gpu_bench --turns", ours_command, scratch / "turns-ours.log")]
         programs += [Program("the peer", peer_command, scratch / "turns-peer.log")]
-        for batch, precision, kind, seconds in rows:
-            name = f"unet{base} {side} b{batch} {precision}"
+        for narrow in ("fp16", "bf16"):
+            checks.append(precision(*programs, narrow, f"unet{base} {side} b1 {narrow}", scratch, end))
+        for batch, width, kind, seconds in rows:
+            name = f"unet{base} {side} b{batch} {width}"
             if time.monotonic() + seconds > end:
                 not_run.append(f"side by side: {name}, {kind}: no time left")
                 continue
-            ratios += compare(*programs, name, batch, precision, kind, scratch / "turns.bin", 3 if tiny else ROUNDS, end, has_bar)
+            ratios += compare(*programs, name, batch, width, kind, scratch / "turns.bin", 3 if tiny else ROUNDS, end, has_bar)
     except (Stopped, ValueError, OSError) as error:
         not_run.append(f"side by side: {error}")
     finally:
         for program in programs:
             program.stop()
-    return ratios, not_run
+    return ratios, checks, not_run

@@ -237,8 +237,9 @@ class Run:
         sizes = ["--sizes", self.options.sizes]
         ours = [self.programs / "bench/gpu/furrow_gpu_bench", "--device", self.options.device, *sizes, "--turns"]
         peer = [python, ROOT / "bench/peers/torch_turns.py", "--device", "cpu" if self.emulated else "cuda", *sizes]
-        ratios, not_run = side_by_side.run(ours, peer, self.tiny, self.report["device"].endswith("sm_90"), self.scratch, time.monotonic() + min(240, 0.7 * self.left()))
+        ratios, checks, not_run = side_by_side.run(ours, peer, self.tiny, self.report["device"].endswith("sm_90"), self.scratch, time.monotonic() + min(240, 0.7 * self.left()))
         self.report["ratios"] += ratios
+        self.report["checks"] += checks
         self.report["not_run"] += not_run
         for r in ratios:
             if r["bar"] is not None:

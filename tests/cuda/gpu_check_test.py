@@ -5,6 +5,7 @@
 """
 import copy
 import json
+import math
 import pathlib
 import re
 import subprocess
@@ -128,6 +129,10 @@ for line in sys.stdin:
         path = line.split()[3]
         open(sys.argv[1], "a").write(f"0 bytes {len(open(path, 'rb').read())}\\n")
         print(json.dumps([{"kind": "eager", "name": "a"}, {"kind": "compile", "name": "b"}]), flush=True)
+    elif line.startswith("errors"):
+        sizes = [len(open(path, "rb").read()) for path in line.split()[2:]]
+        open(sys.argv[1], "a").write(f"0 bytes {sizes[0]} {sizes[2]}\\n")
+        print(json.dumps({"ours": 1.1, "torch": float(sys.argv[2])}), flush=True)
     elif len(sys.argv) > 2:
         sys.exit("it broke")
     else:
@@ -136,17 +141,18 @@ for line in sys.stdin:
 
 
 class SideBySide(unittest.TestCase):
-    def run_beside(self, *words, rounds=2, batch=1, has_bar=True):
+    def programs(self, folder, *words):
+        ours = side_by_side.Program("ours", [f"{BUILD}/bench/gpu/furrow_gpu_bench", "--turns"], folder / "ours.log")
+        self.addCleanup(ours.stop)
+        peer = side_by_side.Program("peer", [sys.executable, "-c", PEER, folder / "log", *words], folder / "peer.log")
+        self.addCleanup(peer.stop)
+        return ours, peer
+
+    def run_beside(self, *words, has_bar=True):
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
-            log = folder / "log"
-            ours = side_by_side.Program("ours", [f"{BUILD}/bench/gpu/furrow_gpu_bench", "--turns"], folder / "ours.log")
-            peer = side_by_side.Program("peer", [sys.executable, "-c", PEER, log, *words], folder / "peer.log")
-            try:
-                return side_by_side.compare(ours, peer, "row", batch, "fp16", "eager", folder / "in", rounds, time.monotonic() + 60, has_bar), log.read_text().splitlines()
-            finally:
-                ours.stop()
-                peer.stop()
+            ratios = side_by_side.compare(*self.programs(folder, *words), "row", 1, "fp16", "eager", folder / "in", 2, time.monotonic() + 60, has_bar)
+            return ratios, (folder / "log").read_text().splitlines()
 
     def test_turns_alternate_and_bars_hold(self):
         ratios, log = self.run_beside()
@@ -157,6 +163,14 @@ class SideBySide(unittest.TestCase):
         self.assertGreater(second - first, 0.9e-3 * ratios[0]["ours_ms"]["q1"])
         self.assertAlmostEqual(ratios[0]["ratio"]["median"] / (1e6 / ratios[0]["ours_ms"]["median"]), 1, delta=0.5)
         self.assertEqual([r["bar"] for r in self.run_beside(has_bar=False)[0]], [None, None])
+
+    def test_an_error_above_the_peers_is_wrong(self):
+        for torchs, ok in ((1.0, True), (0.99, False), (math.nan, False)):
+            with tempfile.TemporaryDirectory() as folder:
+                folder = pathlib.Path(folder)
+                check = side_by_side.precision(*self.programs(folder, str(torchs)), "bf16", "x", folder, time.monotonic() + 60)
+                self.assertEqual(check["ok"], ok, check)
+                self.assertEqual((folder / "log").read_text().splitlines()[-1], f"0 bytes {2 * 32 * 32 * 3 * 4} {2 * 32 * 32 * 4}")
 
     def test_a_peer_that_breaks_is_said_to(self):
         with self.assertRaisesRegex(side_by_side.Stopped, "peer ended: run: it broke"):
