@@ -17,7 +17,7 @@ std::unique_ptr<Network> random_unet(int64_t base);
 
 // How far a network's logits may be off, as ||got - want|| / ||want||: what the protocol says (fp16 2e-3, tf32 1e-3,
 // bf16 1e-2) or, where this network answers roundings more strongly, twice what it makes of rounding nothing but its
-// convolutions' weights and its input, once, in float32 arithmetic: `response`. Right results are off by 0.7 to 1.3 of
+// convolutions' weights and its input, once, in float32 arithmetic: `response`. Right results are off by 0.6 to 1.3 of
 // it (docs/gpu.md).
 struct LogitBound {
   Precision precision;
