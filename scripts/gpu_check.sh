@@ -32,7 +32,7 @@ esac
 [[ "$minutes" =~ ^[0-9]+([.][0-9]+)?$ ]] || fail "--minutes takes a number"
 [ -z "$build" ] || [ -z "$prebuilt" ] || fail "give one of --build and --prebuilt"
 
-targets=(furrow furrow_gpu_bench furrow_conformance build_cuda_tests)
+targets=(furrow furrow_gpu_bench furrow_conformance build_cuda_tests build_cuda_network_tests)
 commit_of_tree() {
   git -C "$root" rev-parse --is-inside-work-tree >/dev/null 2>&1 || { echo unknown; return; }
   local changed=

@@ -1,5 +1,7 @@
 // Ceilings of this device, measured in this run: what the floors of all rows are computed from.
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "bench/gpu/session.h"
 
@@ -9,7 +11,9 @@ namespace {
 Check none() { return {"nothing to check", 0, 0}; }
 
 double copy_rate(Session& s) {
-  const size_t bytes = s.tiny() ? size_t{1} << 20 : size_t{2} << 30;
+  // 8 GiB read and written together; less where the GPU has little memory.
+  const size_t quarter = s.runtime().memory().free / 4 >> 20 << 20;
+  const size_t bytes = s.tiny() ? size_t{1} << 20 : std::clamp(quarter, size_t{1} << 20, size_t{4} << 30);
   std::vector<float> pattern(1 << 16);
   for (size_t i = 0; i < pattern.size(); ++i) pattern[i] = static_cast<float>(i);
   const DeviceBytes from(s.runtime(), bytes), to(s.runtime(), bytes);
@@ -26,6 +30,28 @@ double copy_rate(Session& s) {
   s.report.ceilings.push_back({"copy", "GB/s", rate, "device to device copy, read plus written",
                                {"bytes at the end differ", last == pattern ? 0.0 : 1.0, 0}});
   return rate;
+}
+
+void add_read_rate(Session& s) {
+  // 4 MiB fit into the second-level cache of every GPU from sm_80 on and are 16 times a first-level one of 256 KiB.
+  gpu::ReadArgs args{
+      .words = s.tiny() ? 1 << 12 : 1 << 18, .blocks = s.tiny() ? 2 : 4096, .rounds = s.tiny() ? 2 : 1};
+  std::vector<uint32_t> words(static_cast<size_t>(args.words) * 4),
+      sums(static_cast<size_t>(args.blocks) * gpu::kPeakThreads, ~0u);
+  for (size_t i = 0; i < words.size(); ++i) words[i] = static_cast<uint32_t>(i) * 2654435761u;
+  const DeviceBytes from(s.runtime(), words.data(), words.size() * sizeof(uint32_t)),
+      out(s.runtime(), sums.data(), sums.size() * sizeof(uint32_t));
+  args.from = from.data(), args.out = out.as<uint32_t>();
+  const Timing t = s.time({s.launches([&] { s.tables().peak->read(s.stream(), args); })}, 20)[0];
+  out.download(sums.data());
+  const auto sum = [](auto begin, auto end) { return std::accumulate(begin, end, uint32_t{0}); };
+  const uint32_t want = sum(words.begin(), words.end()) * static_cast<uint32_t>(args.rounds);
+  double wrong = 0;
+  for (auto block = sums.begin(); block != sums.end(); block += gpu::kPeakThreads)
+    wrong += sum(block, block + gpu::kPeakThreads) == want ? 0 : 1;
+  s.report.ceilings.push_back({"second-level cache", "GB/s", gpu::read_bytes(args) / t.ms * 1e-6,
+                               std::to_string(args.words >> 6) + " KiB, read whole by every block",
+                               {"blocks with another sum", wrong, 0}});
 }
 
 double loop_rate(Session& s, gpu::PeakLoop loop, const char* name, const char* how) {
@@ -56,6 +82,7 @@ void add_ceilings(Session& s) {
   peaks[static_cast<size_t>(Precision::fp16)] =
       loop_rate(s, gpu::PeakLoop::f16, "multiply fp16", "own loop of mma.sync m16n8k16 on registers");
   s.set_ceilings(copy, peaks);
+  add_read_rate(s);
 
   const auto finish = [&] { s.runtime().synchronize(s.stream()); };
   const auto nothing = [&] { s.tables().peak->nothing(s.stream()); };

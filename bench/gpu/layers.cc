@@ -33,7 +33,7 @@ class LayerRun {
     for (const Shape& s : {in.x[0].shape(), in.x[1].empty() ? Shape{1, 1, 1, 1} : in.x[1].shape(), y, pooled})
       bytes += backend_->placed_bytes(s);
     arena_ = backend_->reserve(bytes);
-    poison();
+    backend_->poison();
     for (int i = 0; i < 2; ++i)
       if (!in.x[i].empty()) {
         buffers_.x[i] = take(in.x[i].shape());
@@ -78,24 +78,6 @@ class LayerRun {
   static constexpr int kRuns = 8;
   void run() { backend_->run(step_, packed_.get(), buffers_); }
   Placed take(const Shape& shape) { return {arena_.take(backend_->placed_bytes(shape)), shape}; }
-  // NaN all over the arena, so that a result nobody wrote is no number.
-  void poison() {
-    constexpr int64_t kPart = 1 << 16;   // pixels of 8 channels
-    const Tensor nan = filled({1, 1, kPart, 8}, NAN);
-    const size_t part = backend_->placed_bytes(nan.shape());
-    for (size_t at = 0; at + part <= arena_.capacity(); at += part)
-      backend_->place(nan, {arena_.data() + at, nan.shape()});
-    const auto rest = static_cast<int64_t>(arena_.capacity() % part / backend_->placed_bytes({1, 1, 1, 8}));
-    if (rest > 0)
-      backend_->place(filled({1, 1, rest, 8}, NAN), {arena_.data() + arena_.capacity() / part * part, {1, 1, rest, 8}});
-    backend_->finish();
-  }
-  static Tensor filled(const Shape& shape, float value) {
-    Tensor t(shape);
-    for (float& v : t.values<float>()) v = value;
-    return t;
-  }
-
   Step step_;
   std::unique_ptr<BenchBackend> backend_;
   double element_;

@@ -29,8 +29,19 @@ constexpr double peak_result(const PeakArgs& a) {
   return 4.0 * kPeakChains * products * a.rounds * 0x1p-10;
 }
 
+// Every block reads all `words` words `rounds` times, in an order that starts elsewhere in each: where they fit into
+// the second-level cache, but are many times what a multiprocessor's own cache holds, what the former gives.
+struct ReadArgs {
+  const void* from = nullptr;   // 16-byte aligned
+  int words = 0;                // of 16 bytes; a power of two, at least 4 * kPeakThreads
+  int blocks = 1, rounds = 1;
+  uint32_t* out = nullptr;      // {blocks * kPeakThreads}: those of a block add up to rounds * the sum of all uint32_t
+};
+constexpr double read_bytes(const ReadArgs& a) { return 16.0 * a.words * a.rounds * a.blocks; }
+
 struct PeakKernels {
   void (*loop)(Stream, const PeakArgs&);
+  void (*read)(Stream, const ReadArgs&);
   void (*nothing)(Stream);   // one block of one warp that returns at once
 };
 

@@ -16,19 +16,21 @@ using Json = nlohmann::ordered_json;
 Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
 Json check_json(const Check& c) {
-  return {{"what", c.what}, {"value", number(c.value)}, {"bound", c.bound}, {"ok", c.ok()}};
+  return {{"what", c.what}, {"value", number(c.value)}, {"bound", c.bound}, {"ok", c.ok()}, {"note", c.note}};
 }
 
 }  // namespace
 
 bool Report::ok() const {
   return std::all_of(rows.begin(), rows.end(), [](const Row& r) { return r.check.ok(); }) &&
+         std::all_of(checks.begin(), checks.end(), [](const NamedCheck& c) { return c.check.ok(); }) &&
          std::all_of(ceilings.begin(), ceilings.end(), [](const Ceiling& c) { return c.check.ok(); });
 }
 
 void Report::write(const std::string& path) const {
-  Json all{
-      {"device", device}, {"sizes", sizes}, {"ceilings", Json::array()}, {"rows", Json::array()}, {"not_run", not_run}};
+  Json all{{"device", device},         {"sizes", sizes},          {"ceilings", Json::array()},
+           {"checks", Json::array()}, {"rows", Json::array()}, {"not_run", not_run}};
+  for (const NamedCheck& c : checks) all["checks"].push_back({{"name", c.name}, {"check", check_json(c.check)}});
   for (const Ceiling& c : ceilings)
     all["ceilings"].push_back({{"name", c.name},
                                {"value", number(c.value)},

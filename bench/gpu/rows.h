@@ -10,7 +10,14 @@ namespace furrow::bench {
 struct Check {
   std::string what;
   double value = 0, bound = 0;
+  std::string note;   // what else was counted
   bool ok() const { return value <= bound; }
+};
+
+// A check that belongs to no row.
+struct NamedCheck {
+  std::string name;   // "correctness unet64 125x94 b1 fp16"
+  Check check;
 };
 
 // What one run does at least: operations (2 per multiply-add) and bytes (each input, weight and output moved once).
@@ -41,6 +48,7 @@ struct Report {
   std::string device, sizes;
   std::vector<Ceiling> ceilings;
   std::vector<Row> rows;
+  std::vector<NamedCheck> checks;
   std::vector<std::string> not_run;   // "layer up1.1 fp32: no time left"
   bool ok() const;
   void write(const std::string& path) const;   // throws ErrorCode::io

@@ -125,6 +125,25 @@ double relative_difference(std::span<const float> got, std::span<const float> wa
   return worst.relative();
 }
 
+void Logits::add(std::span<const float> got, std::span<const double> want) {
+  double difference = 0, size = got.size() == want.size() && !got.empty() ? 0 : NAN;
+  for (size_t i = 0; i < std::min(got.size(), want.size()); ++i) {
+    const double g = static_cast<double>(got[i]), w = want[i];
+    difference += (g - w) * (g - w);
+    size += w * w;
+    flips += (g > 0) != (w > 0);
+    not_finite += !std::isfinite(g);
+  }
+  values += static_cast<int64_t>(got.size());
+  const double by = std::sqrt(difference / size);   // 0 / 0 is no number either
+  error = std::isnan(error) || by <= error ? error : by;
+}
+
+std::string Logits::text() const {
+  return std::to_string(flips) + " of " + std::to_string(values) + " signs flipped, " + std::to_string(not_finite) +
+         " not finite";
+}
+
 double rounding_bound(const char* precision, int64_t length) {
   const std::string_view p = precision;
   if (p == "fp32") return 4e-8 * std::sqrt(static_cast<double>(length));

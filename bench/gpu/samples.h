@@ -26,6 +26,15 @@ double sampled_error(const Step& step, const StepInputs& in, const StepResults& 
 // Largest |got - want| / largest |want|, over everything.
 double relative_difference(std::span<const float> got, std::span<const float> want);
 
+// Of one or more results: the largest ||got - want|| / ||want||, signs that differ (pixels on the other side of a
+// threshold of one half), values that are no number. `error` is NaN where any value is.
+struct Logits {
+  double error = 0;
+  int64_t values = 0, flips = 0, not_finite = 0;
+  void add(std::span<const float> got, std::span<const double> want);
+  std::string text() const;   // "3 of 4995 signs flipped, 0 not finite"
+};
+
 // What `precision` leaves of a sum of `length` products, relative to the largest result: float32 rounds each partial
 // sum; the others round operands and results to 10 (tf32, fp16) or 7 bits of fraction.
 double rounding_bound(const char* precision, int64_t length);

@@ -17,6 +17,8 @@ class Shared : public Recorded {
   std::shared_ptr<Recorded> it_;
 };
 
+constexpr int kWarmUps = 20;
+
 double quantile(const std::vector<double>& sorted, double q) {
   const double at = q * static_cast<double>(sorted.size() - 1);
   const auto low = static_cast<size_t>(at);
@@ -29,6 +31,19 @@ double quantile(const std::vector<double>& sorted, double q) {
 std::unique_ptr<Recorded> BenchBackend::record(const std::function<void()>& work) {
   last_ = CudaBackend::record(work);
   return last_ == nullptr ? nullptr : std::make_unique<Shared>(last_);
+}
+
+Arena BenchBackend::reserve(size_t bytes) {
+  Arena arena = CudaBackend::reserve(bytes);
+  reserved_ = {arena.data(), arena.capacity()};
+  return arena;
+}
+
+void BenchBackend::poison() {
+  const std::vector<std::byte> nan(std::min(reserved_.size(), size_t{1} << 24), std::byte{0xFF});
+  for (size_t at = 0; at < reserved_.size(); at += nan.size())
+    runtime_->upload(stream_, reserved_.data() + at, nan.data(), std::min(nan.size(), reserved_.size() - at));
+  finish();
 }
 
 Session::Session(const std::string& device, const std::string& sizes, double seconds)
@@ -53,31 +68,36 @@ std::unique_ptr<BenchBackend> Session::backend(Precision precision) const {
   return std::make_unique<BenchBackend>(make_runtime(), *tables_.api, precision);
 }
 
+int Session::warm_up(const Subject& s, double repeat_ms) const {
+  s.launch();
+  s.finish();   // loads kernels
+  if (tiny_) return 1;
+  for (int i = 0; i < kWarmUps; ++i) s.launch();
+  s.finish();
+  for (int count = 1;;) {   // until a repeat is long enough
+    const double start = wall_seconds();
+    for (int i = 0; i < count; ++i) s.launch();
+    s.finish();
+    const double ms = (wall_seconds() - start) * 1e3;
+    if (ms >= repeat_ms || count >= 100000) return count;
+    count = std::max(count + 1, static_cast<int>(count * std::min(10.0, 1.2 * repeat_ms / std::max(ms, 1e-3))));
+  }
+}
+
+double Session::sample(const Subject& s, int launches) {
+  const double start = wall_seconds();
+  for (int n = 0; n < launches; ++n) s.launch();
+  s.finish();
+  return (wall_seconds() - start) * 1e3 / launches / s.runs;
+}
+
 std::vector<Timing> Session::time(const std::vector<Subject>& subjects, double repeat_ms) const {
   const int repeats = tiny_ ? 3 : 30;
   std::vector<int> launches;
-  for (const Subject& s : subjects) {
-    s.launch();
-    s.finish();   // loads kernels
-    int count = 1;
-    for (double ms = 0; !tiny_;) {   // the warm-up: until a repeat is long enough
-      const double start = wall_seconds();
-      for (int i = 0; i < count; ++i) s.launch();
-      s.finish();
-      ms = (wall_seconds() - start) * 1e3;
-      if (ms >= repeat_ms || count >= 100000) break;
-      count = std::max(count + 1, static_cast<int>(count * std::min(10.0, 1.2 * repeat_ms / std::max(ms, 1e-3))));
-    }
-    launches.push_back(count);
-  }
+  for (const Subject& s : subjects) launches.push_back(warm_up(s, repeat_ms));
   std::vector<std::vector<double>> samples(subjects.size());
   for (int r = 0; r < repeats; ++r)
-    for (size_t i = 0; i < subjects.size(); ++i) {
-      const double start = wall_seconds();
-      for (int n = 0; n < launches[i]; ++n) subjects[i].launch();
-      subjects[i].finish();
-      samples[i].push_back((wall_seconds() - start) * 1e3 / launches[i] / subjects[i].runs);
-    }
+    for (size_t i = 0; i < subjects.size(); ++i) samples[i].push_back(sample(subjects[i], launches[i]));
   std::vector<Timing> out;
   for (std::vector<double>& s : samples) {
     std::sort(s.begin(), s.end());

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,10 +31,14 @@ class BenchBackend : public gpu::CudaBackend {
   BenchBackend(std::unique_ptr<gpu::Runtime> runtime, const gpu::KernelApi& api, Precision precision)
       : CudaBackend(std::move(runtime), api, precision) {}
   std::unique_ptr<Recorded> record(const std::function<void()>& work) override;
+  Arena reserve(size_t bytes) override;
+  // NaN, in every type, all over what was reserved last, so that a result nobody wrote is no number.
+  void poison();
   Recorded* last_recorded() const { return last_.get(); }   // null where the device does not record
 
  private:
   std::shared_ptr<Recorded> last_;
+  std::span<std::byte> reserved_;
 };
 
 // One thing to time. `launch` gives `runs` runs to the device and may return before they are done; `finish` waits.
@@ -60,6 +65,9 @@ class Session {
   // Times the subjects in turns, A B C A B C ..., so that a clock that drifts drifts for all: warm-up, then for each
   // repeat as many launches as take `repeat_ms`, from the first call to the end of the device's work.
   std::vector<Timing> time(const std::vector<Subject>& subjects, double repeat_ms = 10) const;
+  // The parts of that: warm-up, then the launches that take `repeat_ms`; and one repeat of so many, in ms of one run.
+  int warm_up(const Subject& subject, double repeat_ms) const;
+  static double sample(const Subject& subject, int launches);
   // A launch function of runtime() as a subject: 8 runs recorded together where the device records.
   Subject launches(const std::function<void()>& run) const;
 
@@ -108,6 +116,7 @@ class DeviceBytes {
 
 // Sections, each in the file of its name.
 void add_ceilings(Session& session);
+void add_correctness(Session& session);
 void add_layers(Session& session);
 void add_ladder(Session& session);
 void add_networks(Session& session);

@@ -18,11 +18,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 import parity
 import report as reports
+import side_by_side
+from machine import Sampler, imports_torch, smi
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # Most seconds a stage may take, at full size, and what must be left for the stages after it.
@@ -47,7 +48,7 @@ class Run:
         self.report = {"schema": reports.SCHEMA, "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC"),
                        "commit": options.commit, "command": "scripts/gpu_check.sh " + shlex.join(shlex.split(options.command)),
                        "device": options.device, "sizes": options.sizes, "machine": {}, "versions": {"python": platform.python_version()},
-                       "stages": [], "checks": [], "ceilings": [], "rows": [], "peers": [], "not_run": [], "ok": False}
+                       "stages": [], "checks": [], "ceilings": [], "rows": [], "peers": [], "ratios": [], "not_run": [], "ok": False}
 
     @property
     def emulated(self):
@@ -200,6 +201,8 @@ class Run:
                 self.take_check(f"ceiling {ceiling['name']}", ceiling)
                 if ceiling["value"] is not None:
                     self.report["ceilings"].append(ceiling)
+            for named in told["checks"]:
+                self.take_check(named["name"], named)
             for row in told["rows"]:
                 self.take_check(f"{row['group']} {row['name']}", row)
             self.report["rows"] += told["rows"]
@@ -207,7 +210,7 @@ class Run:
 
     def take_check(self, name, item):
         c = item["check"]
-        self.check(name, c["ok"], f"{c['what']}: {c['value']}, allowed {c['bound']}")
+        self.check(name, c["ok"], f"{c['what']}: {c['value']}, allowed {c['bound']}" + (f"; {c['note']}" if c["note"] else ""))
 
     def peers(self):
         if self.options.no_peers:
@@ -217,6 +220,7 @@ class Run:
         if python is None:
             self.report["not_run"].append("peers: no Python with PyTorch found")
             return "not run: no Python with PyTorch found (FURROW_PEER_PYTHON names one)"
+        self.side_by_side(python)
         out = self.scratch / "peers.json"
         status, output, _ = self.call([python, ROOT / "bench/peers/torch_gpu.py", "--device", "cpu" if self.emulated else "cuda", "--sizes", self.options.sizes,
                                        "--seconds", f"{max(self.left() - 10, 5):.0f}", "--json", out])
@@ -227,6 +231,19 @@ class Run:
             self.report["not_run"] += told["not_run"]
             self.report["ceilings"] += told["ceilings"]
         return "" if status == 0 else f"status {status}: {output.strip()[-300:]}"   # a peer that fails says nothing about furrow
+
+    def side_by_side(self, python):
+        """Ratios, in most of the time that is left, four minutes at most; their bars are of sm_90 and count as checks."""
+        sizes = ["--sizes", self.options.sizes]
+        ours = [self.programs / "bench/gpu/furrow_gpu_bench", "--device", self.options.device, *sizes, "--turns"]
+        peer = [python, ROOT / "bench/peers/torch_turns.py", "--device", "cpu" if self.emulated else "cuda", *sizes]
+        ratios, checks, not_run = side_by_side.run(ours, peer, self.tiny, self.report["device"].endswith("sm_90"), self.scratch, time.monotonic() + min(240, 0.7 * self.left()))
+        self.report["ratios"] += ratios
+        self.report["checks"] += checks
+        self.report["not_run"] += not_run
+        for r in ratios:
+            if r["bar"] is not None:
+                self.check(f"ratio {r['row']} to {r['peer']}", r["ok"], f"{r['ratio']['median']:.2f} ({r['ratio']['q1']:.2f} to {r['ratio']['q3']:.2f}), at least {r['bar']}")
 
     def run(self):
         with tempfile.TemporaryDirectory() as scratch:
@@ -244,50 +261,6 @@ class Run:
         reports.print_table(self.report)
         print(f"written: {out}")
         return 0 if self.report["ok"] else 1
-
-
-def smi(fields="name,driver_version,compute_cap,memory.total,clocks.max.sm,clocks.sm,power.limit,temperature.gpu"):
-    """What nvidia-smi says of the first GPU, or an empty object."""
-    try:
-        told = subprocess.run(["nvidia-smi", "-i", "0", f"--query-gpu={fields}", "--format=csv,noheader"], capture_output=True, text=True, timeout=8)
-        values = [v.strip() for v in told.stdout.strip().split("\n")[0].split(",")]
-        return dict(zip(fields.split(","), values)) if told.returncode == 0 else {}
-    except (OSError, subprocess.SubprocessError):
-        return {}
-
-
-class Sampler:
-    """Clock and power of the GPU, once a second, while its block runs."""
-    FIELDS = "clocks.sm,power.draw,temperature.gpu"
-
-    def __enter__(self):
-        self.samples, self.stop = [], threading.Event()
-        self.thread = threading.Thread(target=self.work, daemon=True)
-        self.thread.start()
-        return self
-
-    def work(self):
-        while not self.stop.is_set():
-            sample = smi(self.FIELDS)
-            if not sample:
-                return
-            self.samples.append({k: float(re.sub(r"[^0-9.]", "", v) or 0) for k, v in sample.items()})
-            self.stop.wait(1)
-
-    def __exit__(self, *_):
-        self.stop.set()
-        self.thread.join(timeout=10)
-
-    def summary(self):
-        of = {f: sorted(s[f] for s in self.samples) for f in self.FIELDS.split(",")}
-        return {f: {"least": v[0], "median": v[len(v) // 2], "most": v[-1]} for f, v in of.items()}
-
-
-def imports_torch(python):
-    try:
-        return subprocess.run([python, "-c", "import torch"], capture_output=True, timeout=60).returncode == 0
-    except (OSError, subprocess.SubprocessError):
-        return False
 
 
 def main():

@@ -306,8 +306,9 @@ inline const KernelApi& separate_kernels() {
   static const E elementwise{
       Separate<&E::relu>::launch,         Separate<&E::relu_grad>::launch, Separate<&E::sigmoid>::launch,
       Separate<&E::sigmoid_grad>::launch, Separate<&E::add>::launch,       Separate<&E::add_relu>::launch,
-      Separate<&E::fill>::launch,         Separate<&E::convert>::launch,   Separate<&E::gate>::launch,
-      Separate<&E::gate_grad>::launch,    Separate<&E::combine>::launch,   Separate<&E::dropout>::launch};
+      Separate<&E::fill>::launch,         Separate<&E::convert>::launch,   Separate<&E::split>::launch,
+      Separate<&E::gate>::launch,         Separate<&E::gate_grad>::launch, Separate<&E::combine>::launch,
+      Separate<&E::dropout>::launch};
   static const R resample{
       Separate<&R::pool2x2>::launch,      Separate<&R::pool2x2_grad>::launch, Separate<&R::pool3x3>::launch,
       Separate<&R::pool3x3_grad>::launch, Separate<&R::resize>::launch,       Separate<&R::resize_grad>::launch,
