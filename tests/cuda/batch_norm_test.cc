@@ -125,7 +125,8 @@ TEST(BatchNorm, LargeMeanCostsNoDigits) {
 TEST(BatchNorm, MeansOfValuesWhoseSumOverflows) {
   const Shape shape{1, 10, 10, 3};
   Tensor x(shape, DType::f64);
-  for (size_t i = 0; i < 300; ++i) x.values<double>()[i] = static_cast<float>(i % 3 == 0 ? 1e38 : i % 3 == 1 ? -3e38 : 3e38);
+  for (size_t i = 0; i < 300; ++i)
+    x.values<double>()[i] = static_cast<float>(i % 3 == 0 ? 1e38 : i % 3 == 1 ? -3e38 : 3e38);
   PitchedImage from(x, DType::f32, 3);
   DeviceArray<float> mean(3), rstd(3), scratch = workspace(shape);
   kernels().stats({}, {.x = from.image(), .mean = mean.data(), .rstd = rstd.data(), .workspace = scratch.data()});
