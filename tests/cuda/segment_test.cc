@@ -97,7 +97,8 @@ TEST(CudaSegment, InFp16KeepsTheMarksOfPortraits) {
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no " << folder;
   SegmentOptions options;
   options.measures = false;
-  const auto shipped = std::make_shared<const Model>(Model::load(FURROW_SOURCE_DIR "/weights/furrow-mini-2.safetensors"));
+  const auto shipped =
+      std::make_shared<const Model>(Model::load(FURROW_SOURCE_DIR "/weights/furrow-mini-2.safetensors"));
   Segmenter on_cpu(shipped, {"cpu"}, options), in_fp16(shipped, {device()}, options);
   size_t both = 0, either = 0;
   for (const char* name : {"biden.jpg", "congress/house_B001270_karen-bass.jpg"}) {
