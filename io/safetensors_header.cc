@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "kernels/error.h"
+#include "kernels/secret_hash.h"
 
 namespace furrow::io {
 namespace {
@@ -134,7 +135,7 @@ class HeaderReader {
   State state_ = State::before;
   SafetensorsHeader header_;
   std::string field_;
-  std::unordered_set<std::string> names_, fields_;
+  std::unordered_set<std::string, SecretHash> names_, fields_;
 };
 
 }  // namespace

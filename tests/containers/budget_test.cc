@@ -1,10 +1,8 @@
 // Files made to take memory and time: whatever they repeat, reading or refusing one takes no more than four times its
 // size and 64 MiB, and a second. All pickles of a file share its limits.
 #include <gtest/gtest.h>
-#include <malloc.h>
 
 #include <algorithm>
-#include <ctime>
 #include <random>
 #include <set>
 
@@ -75,28 +73,6 @@ std::vector<std::pair<std::string, std::string>> containers_of(const std::string
            build_stream({.object = beside(six), .sys_info = junk + "}.", .keys = junk + list({text("0")}) + "."})},
           {"tar", build_tar(tar_files({.object = beside(text("1") + "Q")}))},
           {"tar, tensors", build_tar(tar_files({.tensors = junk + integer(1) + "." + tar_tensor(1, 2, {6}, {1})}))}};
-}
-
-// Reads `bytes`, or is refused for a limit, within the promise; returns whether it was read.
-bool expect_within_budget(const std::string& bytes) {
-  malloc_trim(0);  // what earlier files left behind would be taken without growing
-  const bool memory_measured = kMeasured && reset_peak();
-  const long before = peak_kib();
-  const std::clock_t start = std::clock();  // of the processor: a busy machine changes nothing
-  bool accepted = false;
-  try {
-    const io::Checkpoint got = read(bytes);
-    accepted = !got.tensors.empty();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::limit) << error.line();
-    EXPECT_TRUE(error.byte()) << error.line();
-  }
-  const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
-  if (kMeasured) { EXPECT_LE(seconds, 1.0); }
-  if (memory_measured) {
-    EXPECT_LE(peak_kib() - before, static_cast<long>(4 * bytes.size() / 1024) + 64 * 1024) << bytes.size();
-  }
-  return accepted;
 }
 
 TEST(Budget, WhateverAPickleRepeats) {
