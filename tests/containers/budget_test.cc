@@ -1,6 +1,7 @@
 // Files made to take memory and time: whatever they repeat, reading or refusing one takes no more than four times its
 // size and 64 MiB, and a second. All pickles of a file share its limits.
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <random>
@@ -169,6 +170,49 @@ TEST(Budget, HeadersOfSafetensors) {
       json += (i > 0 ? ",\"" : "\"") + std::to_string(i) + R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]})";
     EXPECT_EQ(expect_within_budget(build_safetensors(json + "}", "")), count <= 100'000);
   }
+}
+
+// One token of a header as long as the header may be, right and wrong: the parser copies a wrong one many times.
+TEST(Budget, LongTokensOfAHeader) {
+  const std::string n(16'000'000, 'n'), digits(16'000'000, '1'), half(8 << 20, 'h');
+  const std::string escapes = repeat("\\u0000", 2'600'000), shape = R"({"a":{"dtype":"F32","shape":[)";
+  const std::string metadata = R"({"__metadata__":{"a":")", two = metadata + half + R"(","b":")" + half.substr(9'000);
+  struct Row {
+    std::string json;
+    const char* says;
+    ErrorCode code = ErrorCode::malformed;
+  };
+  const char *no_json = "the header is not valid JSON", *number = "a number too long; limit 1000, found 160000",
+             *name = "a name too long; limit 393216, found 16000000", *text = "a text too long; limit 393216, found 16";
+  const std::vector<Row> rows = {{"{\"" + n, no_json},
+                                 {"{\"" + n + "\xff\":{}}", no_json},
+                                 {"{\"" + n + "\\x\":{}}", no_json},
+                                 {"{\"" + n + "\x01\":{}}", no_json},
+                                 {"{\"" + n + "\\ud800\":{}}", no_json},
+                                 {"{\"" + escapes, no_json},
+                                 {"{\"a\"\"" + n + "\":{}}", no_json},
+                                 {"{\"a\":{}\"" + n + "\":{}}", no_json},
+                                 {metadata + n + "\xff\"}}", no_json},
+                                 {shape + digits + "]}}", number, ErrorCode::limit},
+                                 {shape + "-" + digits + "]}}", number, ErrorCode::limit},
+                                 {shape + "1." + digits + "]}}", number, ErrorCode::limit},
+                                 {shape + "1e" + digits + "]}}", number, ErrorCode::limit},
+                                 {"{\"" + n + "\":{}}", name, ErrorCode::limit},
+                                 {R"({"a":{")" + n + "\":0}}", name, ErrorCode::limit},
+                                 {R"({"__metadata__":{")" + n + "\":\"\"}}", name, ErrorCode::limit},
+                                 {shape + "\"" + n + "\"]}}", name, ErrorCode::limit},
+                                 {R"({"a":{"dtype":")" + n + "\"}}", text, ErrorCode::limit},
+                                 {metadata + n + "\"}}", "a text too long; limit 8388608", ErrorCode::limit},
+                                 {two + "\"},\"b\":1}", "the header has the number 1"},
+                                 {two + "\"}\"b\":1}", no_json}};
+  for (const Row& row : rows) {
+    SCOPED_TRACE(row.json.substr(0, 40));
+    const Case test{.bytes = build_safetensors(row.json, ""), .code = row.code, .says = row.says};
+    malloc_trim(0);
+    expect_refused(test, [&] { read(test.bytes); });
+  }
+  const std::string end = R"("},"w":{"dtype":"F32","shape":[6],"data_offsets":[0,24]}})";
+  EXPECT_TRUE(expect_within_budget(build_safetensors(two + end, six_floats())));
 }
 
 // Against the plain rule, tensor by tensor, over overlapping parts of all kinds.
