@@ -237,6 +237,9 @@ LayersReport make_report(const LayersOptions& options, const io::Limits& limits)
     note_once(report, kAgainInBf16);
     note_once(report, where_it_left_fp16(*report.in_fp16));
   }
+  if (how.unfused && settled.precision != Precision::fp32)
+    note_once(report, "--layers all: in " + std::string(name(settled.precision)) +
+                          " the tape rounds where the plan does not, so that some pixels of its mask may be others");
   report.device = settled.by->backend().name();
   report.allowed = options.tolerance.value_or(std::max(report.allowed, allowed_by(settled.precision)));
   report.audit = audit_by(*settled.by, model.network(), input, how, sink_of(report, others));

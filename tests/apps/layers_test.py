@@ -140,9 +140,10 @@ class Layers(program.Program):
     def test_plan_tape_and_segment_end_in_the_same_mask(self):
         photo = self.photo()
         for words in ((), (photo, "--crop", "none")):
-            for device in ("cpu", "ref"):
-                plan, tape = (self.report(*words, "--device", device, "--layers", layers) for layers in ("plan", "all"))
+            for device in (("cpu",), ("ref",), ("cpu-emulated", "--precision", "fp32")):
+                plan, tape = (self.report(*words, "--device", *device, "--layers", layers) for layers in ("plan", "all"))
                 self.assertEqual(plan["mask"], tape["mask"])
+                self.assertEqual(tape["notes"], plan["notes"])
                 self.assertGreater(len(tape["steps"]), len(plan["steps"]))
                 self.assertLessEqual(set(self.names(plan)), set(self.names(tape)))
                 self.assertEqual(plan["totals"]["parameters"], tape["totals"]["parameters"])
@@ -151,6 +152,13 @@ class Layers(program.Program):
         self.assertEqual(result.returncode, 0, result.stderr.decode())
         found = json.loads((self.folder / "out" / "a.json").read_text())
         self.assertEqual(found["percent_of_frame"], round(100 * plan["mask"]["marked"] / plan["mask"]["pixels"], 2))
+
+    def test_the_tape_says_where_it_rounds_otherwise(self):
+        for precision in ("fp16", "bf16", "tf32"):
+            words = ("--device", "cpu-emulated", "--precision", precision)
+            note = f"--layers all: in {precision} the tape rounds where the plan does not"
+            self.assertIn(note, self.audit(*words, "--layers", "all").stderr.decode())
+            self.assertNotIn("--layers all", self.audit(*words).stderr.decode())
 
     def test_the_last_rows_are_what_segment_computes(self):
         """Logits and mask of the audit are those of `segment`, on every device and where fp16 overflows."""
