@@ -121,9 +121,10 @@ Metadata native_metadata(const ConvertOptions& options, const io::Checkpoint& ch
         metadata.erase(std::string("furrow.") + key);
     for (const auto& [key, value] : known) metadata[key] = value;
   };
-  if (const auto known = known_file(checkpoint.sha256, architecture)) {
-    take(*known);
-    cli::note(common, "this is the published file " + known->at("furrow.name") + ": its preprocessing is written down");
+  if (const auto known = known_file(checkpoint.sha256, checkpoint.file_bytes, architecture)) {
+    take(known->metadata);
+    cli::note(common, "by " + known->by + " this is the published file " + known->metadata.at("furrow.name") +
+                          ": its preprocessing is written down");
   }
   if (options.as) take(preset(*options.as, architecture));
   metadata = with_options(std::move(metadata), options);

@@ -125,11 +125,14 @@ Crop crop_of(const LayersOptions& options, const io::Image& photo, CropMode mode
 
 std::string file_of(const std::string& folder, const std::string& name) { return folder + "/" + name + ".npy"; }
 
-// max|a-b| / max|b|.
+// max|a-b| / max|b| over the elements that are finite; where one is not, the other must be the same.
 double largest_difference(std::span<const float> a, std::span<const float> b) {
   double difference = 0, size = 0;
   for (size_t i = 0; i < a.size(); ++i) {
-    if (!std::isfinite(a[i]) || !std::isfinite(b[i])) return std::numeric_limits<double>::infinity();
+    if (!std::isfinite(a[i]) || !std::isfinite(b[i])) {
+      if (a[i] == b[i] || (std::isnan(a[i]) && std::isnan(b[i]))) continue;
+      return std::numeric_limits<double>::infinity();
+    }
     difference = std::max(difference, std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])));
     size = std::max(size, std::abs(static_cast<double>(b[i])));
   }
@@ -141,7 +144,10 @@ std::vector<int64_t> dims_of(const Shape& s) { return {s.n, s.c, s.h, s.w}; }
 void compare(LayersReport& report, const AuditedValue& value, std::span<const float> elements,
              std::span<const int64_t> dims, std::span<const float> other) {
   ComparedValue row{.name = value.name, .largest = std::numeric_limits<double>::infinity()};
-  if (std::ranges::equal(dims_of(value.shape), dims)) row.largest = largest_difference(elements, other);
+  if (const std::vector<int64_t> own = dims_of(value.shape); std::ranges::equal(own, dims))
+    row.largest = largest_difference(elements, other);
+  else
+    row.shapes = dims_to_string(own) + " here, " + dims_to_string(dims) + " there";
   row.departs = !(row.largest <= report.allowed);
   if (row.departs && !report.first) report.first = report.compared.size();
   report.compared.push_back(std::move(row));
@@ -231,6 +237,9 @@ LayersReport make_report(const LayersOptions& options, const io::Limits& limits)
     note_once(report, kAgainInBf16);
     note_once(report, where_it_left_fp16(*report.in_fp16));
   }
+  if (how.unfused && settled.precision != Precision::fp32)
+    note_once(report, "--layers all: in " + std::string(name(settled.precision)) +
+                          " the tape rounds where the plan does not, so that some pixels of its mask may be others");
   report.device = settled.by->backend().name();
   report.allowed = options.tolerance.value_or(std::max(report.allowed, allowed_by(settled.precision)));
   report.audit = audit_by(*settled.by, model.network(), input, how, sink_of(report, others));
@@ -256,13 +265,15 @@ uint64_t LayersReport::marked() const { return static_cast<uint64_t>(std::ranges
 std::optional<Error> LayersReport::departure() const {
   if (!first) return std::nullopt;
   const auto departing = std::ranges::count_if(compared, [](const ComparedValue& c) { return c.departs; });
+  const ComparedValue& at = compared[*first];
   char numbers[64];
-  std::snprintf(numbers, sizeof numbers, " (max %.2e, allowed %.2e)", compared[*first].largest, allowed);
-  return Error(ErrorCode::different, std::to_string(departing) + " of " + std::to_string(compared.size()) +
-                                         " layers depart from " + printable(beside) + ", the first is " +
-                                         compared[*first].name + numbers)
-      .file(options.model)
-      .hint("what comes before it agrees");
+  std::snprintf(numbers, sizeof numbers, "max %.2e, allowed %.2e", at.largest, allowed);
+  Error error(ErrorCode::different, std::to_string(departing) + " of " + std::to_string(compared.size()) +
+                                        " layers depart from " + printable(beside) + ", the first is " + at.name +
+                                        " (" + (at.shapes.empty() ? numbers : at.shapes) + ")");
+  error.set_file(options.model);
+  if (*first > 0) return std::move(error).hint("what comes before it agrees");
+  return at.shapes.empty() ? error : std::move(error).hint("the dump is of another --size or network");
 }
 
 int audit_layers(const LayersOptions& options, const io::Limits& limits, const cli::Common& common) {

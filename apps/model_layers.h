@@ -33,8 +33,9 @@ struct LayersOptions {
 // One value beside another's: a is this run's, b the folder's or the other device's.
 struct ComparedValue {
   std::string name;
-  double largest = 0;  // max|a-b| / max|b|; infinite where an element of either is not finite, or shapes differ
+  double largest = 0;  // max|a-b| / max|b|; infinite where an element is finite on one side alone, or shapes differ
   bool departs = false;
+  std::string shapes = {};  // both, in words, where they differ
 };
 
 // What was found; the input of every way to print it.

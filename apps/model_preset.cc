@@ -9,6 +9,8 @@
 namespace furrow::apps {
 namespace {
 
+constexpr size_t kLeastDigits = 8;
+
 struct Kind {
   std::string_view name, published;  // as --as takes it; the manifest's entry that speaks for it
   bool (*fits)(const Architecture& network);
@@ -32,6 +34,14 @@ Metadata for_network(Metadata metadata, const Architecture& network) {
   return metadata;
 }
 
+// A network by the hash of all of it or, where only its first digits are known, by eight of them or more and the size.
+// Encoders, whose entry names no output, are no networks.
+bool is_known(const PublishedFile& file, const std::string& sha256, uint64_t bytes) {
+  if (!file.preprocessing.contains("furrow.output")) return false;
+  if (!file.sha256.empty()) return file.sha256 == sha256;
+  return file.size == bytes && file.sha256_prefix.size() >= kLeastDigits && sha256.starts_with(file.sha256_prefix);
+}
+
 }  // namespace
 
 Metadata preset(std::string_view name, const Architecture& network) {
@@ -50,14 +60,18 @@ Metadata preset(std::string_view name, const Architecture& network) {
   return for_network(find_published(builtin_manifest(), kind->published).preprocessing, network);
 }
 
-std::optional<Metadata> known_file(const std::string& sha256, const Architecture& network,
-                                   const std::vector<PublishedFile>& manifest) {
-  const auto found = std::ranges::find(manifest, sha256, &PublishedFile::sha256);
-  if (sha256.empty() || found == manifest.end() || found->preprocessing.empty()) return std::nullopt;
-  Metadata out = for_network(found->preprocessing, network);
-  out["furrow.name"] = found->name;
-  out["furrow.licence"] = found->licence;
-  out["furrow.citation"] = found->citation;
+std::optional<KnownFile> known_file(const std::string& sha256, uint64_t bytes, const Architecture& network,
+                                    const std::vector<PublishedFile>& manifest) {
+  if (sha256.empty()) return std::nullopt;
+  const auto found =
+      std::ranges::find_if(manifest, [&](const PublishedFile& file) { return is_known(file, sha256, bytes); });
+  if (found == manifest.end()) return std::nullopt;
+  KnownFile out{for_network(found->preprocessing, network), "its SHA-256"};
+  if (found->sha256.empty())
+    out.by = "its size and the first " + std::to_string(found->sha256_prefix.size()) + " digits of its SHA-256";
+  out.metadata["furrow.name"] = found->name;
+  out.metadata["furrow.licence"] = found->licence;
+  out.metadata["furrow.citation"] = found->citation;
   return out;
 }
 

@@ -2,6 +2,7 @@
 // manifest of published files, by the name of their kind (`model convert --as`) or by their sha256.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -20,8 +21,13 @@ using Metadata = std::map<std::string, std::string>;
 // the kind never was.
 Metadata preset(std::string_view kind, const Architecture& network);
 
-// Of the published file with that sha256, its name, licence and citation among them; nothing for an unknown file.
-std::optional<Metadata> known_file(const std::string& sha256, const Architecture& network,
-                                   const std::vector<PublishedFile>& manifest = builtin_manifest());
+struct KnownFile {
+  Metadata metadata;  // its preprocessing, name, licence and citation
+  std::string by;     // what it is known by: "its SHA-256"
+};
+
+// The published network of that sha256 and size; nothing for an unknown file.
+std::optional<KnownFile> known_file(const std::string& sha256, uint64_t bytes, const Architecture& network,
+                                    const std::vector<PublishedFile>& manifest = builtin_manifest());
 
 }  // namespace furrow::apps

@@ -5,11 +5,13 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <tuple>
+#include <unordered_set>
 
 #include "apps/embedded_model.h"
 #include "io/checkpoint.h"
 #include "io/mapped_file.h"
 #include "io/sha256.h"
+#include "kernels/secret_hash.h"
 #include "nn/recognise.h"
 #include "segment/model.h"
 #include "segment/network_picture.h"
@@ -80,7 +82,8 @@ Json info_json(const ModelInfo& info) {
   return out;
 }
 
-std::string show_json(const std::string& path, const Shown& shown) {
+// What is said of the whole file.
+Json head_json(const std::string& path, const Shown& shown) {
   const io::Checkpoint& file = shown.checkpoint;
   Json out = {{"schema", "furrow.model/1"},
               {"file", printable(path, 4096)},
@@ -95,23 +98,45 @@ std::string show_json(const std::string& path, const Shown& shown) {
   out["citation"] = shown.info ? printable(shown.info->citation, 4096) : "";
   if (shown.info) out["preprocessing"] = info_json(*shown.info);
   out["parameters"] = parameter_count(file.tensors);
-  out["metadata"] = Json::object();
-  for (const auto& [key, value] : file.metadata) out["metadata"][printable(key, 4096)] = printable(value, 4096);
-  out["notes"] = Json::array();
-  for (const std::string& note : file.notes) out["notes"].push_back(printable(note, 500));
-  out["tensors"] = Json::array();
+  return out;
+}
+
+std::string quoted(const std::string& text) { return Json(text).dump(); }
+
+// Printed piece by piece: a name of 64 KiB takes four times that where it is all control characters, and a file may
+// have thousands.
+void print_json(const std::string& path, const Shown& shown) {
+  constexpr size_t kPiece = size_t{64} << 10;
+  const io::Checkpoint& file = shown.checkpoint;
+  std::string out = head_json(path, shown).dump();
+  const auto add = [&](const std::string& text) {
+    out += text;
+    if (out.size() < kPiece) return;
+    cli::print(out);
+    out.clear();
+  };
+  out.back() = ',';
+  out += "\"metadata\":{";
+  std::unordered_set<std::string, SecretHash> seen;  // two keys may be printed alike
+  for (const auto& [key, value] : file.metadata)
+    if (const auto [at, first] = seen.insert(printable(key, 4096)); first)
+      add((seen.size() > 1 ? "," : "") + quoted(*at) + ":" + quoted(printable(value, 4096)));
+  out += "},\"notes\":[";
+  for (size_t i = 0; i < file.notes.size(); ++i) add((i > 0 ? "," : "") + quoted(printable(file.notes[i], 500)));
+  out += "],\"tensors\":[";
   // A storage may have many names; the tensors keep all bytes, so a place in memory says what is there.
   std::map<std::tuple<const std::byte*, size_t, DType>, std::string> digests;
   for (const NamedTensor& tensor : file.tensors) {
     std::string& digest = digests[{tensor.bytes.data(), tensor.bytes.size(), tensor.dtype}];
     if (digest.empty()) digest = io::sha256_f32(tensor);
     // A name may be up to 64 KiB; names are compared, so they are cut nowhere below that.
-    out["tensors"].push_back({{"name", printable(tensor.name, 256 << 10)},
-                              {"dtype", std::string(name(tensor.dtype))},
-                              {"shape", tensor.dims},
-                              {"sha256_f32", digest}});
+    const Json row = {{"name", printable(tensor.name, 256 << 10)},
+                      {"dtype", std::string(name(tensor.dtype))},
+                      {"shape", tensor.dims},
+                      {"sha256_f32", digest}};
+    add((&tensor != file.tensors.data() ? "," : "") + row.dump());
   }
-  return out.dump() + "\n";
+  cli::print(out + "]}\n");
 }
 
 std::string row(const std::string& label, const std::string& value) {
@@ -162,7 +187,8 @@ std::string show_text(const std::string& path, const Shown& shown) {
 
 int show_model(const std::string& path, const io::Limits& limits, const cli::Common& common) {
   const Shown shown = look(path, limits);
-  cli::print(common.json ? show_json(path, shown) : show_text(path, shown));
+  if (common.json) print_json(path, shown);
+  else cli::print(show_text(path, shown));
   return 0;
 }
 

@@ -9,6 +9,7 @@
 
 #include "data/attributes.h"
 #include "kernels/error.h"
+#include "kernels/secret_hash.h"
 
 namespace furrow::data {
 namespace {
@@ -42,7 +43,7 @@ std::string image_id(std::string value, size_t digits) {
 Attributes read_attributes_csv(io::CsvReader& table, size_t id_column, size_t digits, const io::Limits& limits,
                                const std::set<std::string>* only) {
   Attributes out;
-  std::unordered_map<std::string, uint64_t> first_line;
+  std::unordered_map<std::string, uint64_t, SecretHash> first_line;
   while (table.next()) {
     const std::string id = image_id(std::string(table[id_column]), digits);
     if (id.empty()) throw table.error_at(id_column, "a row without its image");

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "io/config.h"
+#include "kernels/secret_hash.h"
 
 namespace furrow::io {
 
@@ -53,7 +54,7 @@ class ConfigBuilder {
   const std::string source_;
   const Limits limits_;
   std::vector<Open> open_;
-  std::unordered_map<std::string, uint32_t> lines_;  // path -> line of its first key
+  std::unordered_map<std::string, uint32_t, SecretHash> lines_;  // path -> line of its first key
   size_t keys_ = 0;
 };
 

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "io/closest.h"
+#include "kernels/secret_hash.h"
 
 namespace furrow::io {
 namespace {
@@ -243,7 +244,8 @@ void ConfigSchema::unknown(const ConfigEntry& entry, const std::vector<std::stri
 
 void ConfigSchema::apply(const std::vector<ConfigEntry>& entries, ConfigProblems& problems,
                          const std::vector<std::string>& also_known) const {
-  std::unordered_map<std::string_view, size_t> first;  // path -> its first entry; duplicates were complained about
+  // Path -> its first entry; others were complained about.
+  std::unordered_map<std::string_view, size_t, SecretHash> first;
   for (size_t i = 0; i < entries.size(); ++i) first.emplace(entries[i].path, i);
 
   for (const Row& row : rows_) {

@@ -12,6 +12,7 @@
 #include "io/closest.h"
 #include "io/config_problems.h"
 #include "io/utf8.h"
+#include "kernels/secret_hash.h"
 
 namespace furrow::io {
 namespace {
@@ -187,7 +188,7 @@ void CsvReader::check_header() {
     refuse(1, 1, "the fields are separated by semicolons", "save it with commas");
   if (columns_.size() == 1 && first.find('\t') != first.npos)
     refuse(1, 1, "the fields are separated by tabs", "save it with commas");
-  std::unordered_set<std::string_view> seen;
+  std::unordered_set<std::string_view, SecretHash> seen;
   for (size_t i = 0; i < columns_.size(); ++i) {
     if (columns_[i].empty()) refuse(fields_[i].line, fields_[i].column, "a column without a name");
     if (printable(columns_[i], columns_[i].size()) != columns_[i])

@@ -14,6 +14,7 @@
 
 #include "io/limits.h"
 #include "kernels/error.h"
+#include "kernels/secret_hash.h"
 
 namespace furrow::io {
 
@@ -78,7 +79,7 @@ class CsvReader {
   std::vector<std::string> columns_;
   std::vector<size_t> path_columns_;
   size_t key_column_ = SIZE_MAX;
-  std::unordered_map<std::string, uint64_t> keys_;  // key -> line
+  std::unordered_map<std::string, uint64_t, SecretHash> keys_;  // key -> line
 };
 
 }  // namespace furrow::io

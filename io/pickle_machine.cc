@@ -90,9 +90,8 @@ void PickleMachine::put(uint32_t index, PickleValue value) {
 }
 
 PickleValue PickleMachine::get(uint32_t index) const {
-  // An index may have been put while the dense part was still shorter.
-  const auto it = sparse_memo_.find(index);
   if (index < memo_.size()) return memo_[index];
+  const auto it = sparse_memo_.find(index);
   if (it == sparse_memo_.end()) refuse("memo entry " + std::to_string(index) + " was never put");
   return it->second;
 }

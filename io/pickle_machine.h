@@ -10,6 +10,7 @@
 #include "io/cursor.h"
 #include "io/pickle.h"
 #include "io/pickle_globals.h"
+#include "kernels/secret_hash.h"
 
 namespace furrow::io {
 
@@ -84,9 +85,9 @@ class PickleMachine {
   uint64_t frame_end_ = kNoFrame;
   // Picklers number the memo 0, 1, 2 ...; other indices go to the map, so a huge one costs nothing.
   std::vector<PickleValue> memo_;
-  std::unordered_map<uint32_t, PickleValue> sparse_memo_;
+  std::unordered_map<uint32_t, PickleValue, SecretHash> sparse_memo_;
   // The storage of a tuple (its index), or the tensor of a number: see PickleIds.
-  std::unordered_map<int64_t, uint32_t> known_ids_;
+  std::unordered_map<int64_t, uint32_t, SecretHash> known_ids_;
 };
 
 // "GLOBAL", "EXT1"; "0x07" where no protocol has such an opcode.

@@ -4,6 +4,7 @@
 #include "io/non_finite.h"
 #include "io/pth_parts.h"
 #include "kernels/error.h"
+#include "kernels/secret_hash.h"
 
 namespace furrow::io {
 namespace {
@@ -66,7 +67,7 @@ PthClaim claim_of(const Pickle& pickle, const PickleTensor& tensor, const Limits
 void check_storages(const Pickle& pickle, const PthRecords& records) {
   BudgetShare share(pickle.source().budget);
   constexpr uint64_t kSeenBytes = 56;  // of an entry of either
-  std::unordered_map<std::string_view, const PickleStorage*> first, views;
+  std::unordered_map<std::string_view, const PickleStorage*, SecretHash> first, views;
   with_place(pickle.source().at, pickle.entry(),
              [&] { share.charge(Checked(pickle.storages().size()) * (2 * kSeenBytes), "the storages"); });
   for (const PickleStorage& storage : pickle.storages()) {
@@ -88,9 +89,11 @@ void check_storages(const Pickle& pickle, const PthRecords& records) {
         same.view_elements != storage.view_elements)
       refuse("the view " + printable(view_key, 40) + " is said to be " + view_of(same) + " and " + view_of(storage));
   }
-  for (const auto& [key, view] : views)
-    if (first.contains(key))
-      throw malformed("the key " + printable(key, 40) + " names a storage and a view").at(view->at).in(pickle.entry());
+  for (const PickleStorage& view : pickle.storages()) {
+    if (view.view_key.kind != PickleKind::text) continue;
+    if (const std::string_view key = pickle.text(view.view_key); first.contains(key))
+      throw malformed("the key " + printable(key, 40) + " names a storage and a view").at(view.at).in(pickle.entry());
+  }
 }
 
 Checkpoint assemble_pth(const Pickle& pickle, const std::function<PthClaim(const PickleTensor&)>& claim,

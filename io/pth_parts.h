@@ -19,6 +19,7 @@
 #include "io/read_budget.h"
 #include "io/zip.h"
 #include "kernels/checked.h"
+#include "kernels/secret_hash.h"
 #include "kernels/tensor.h"
 
 namespace furrow::io {
@@ -75,7 +76,7 @@ class PthRecords {
  private:
   const std::string prefix_;
   BudgetShare share_;
-  std::unordered_map<std::string, PthRecord> by_key_;
+  std::unordered_map<std::string, PthRecord, SecretHash> by_key_;
 };
 
 // Turns claims into dense arrays. Every claim is checked by check() before build() allocates anything.

@@ -6,6 +6,7 @@
 
 #include "io/pth_parts.h"
 #include "kernels/error.h"
+#include "kernels/secret_hash.h"
 
 namespace furrow::io {
 namespace {
@@ -75,7 +76,7 @@ void check_unique_keys(const Pickle& pickle, const PickleValue& dict) {
   constexpr uint64_t kSeenBytes = 72;
   BudgetShare share(pickle.source().budget);
   share.charge(Checked(pickle.items(dict).size() / 2) * kSeenBytes, "the names");
-  std::unordered_set<std::string_view> seen;
+  std::unordered_set<std::string_view, SecretHash> seen;
   for_entries(pickle, dict, [&](const PickleValue& key, const PickleValue&) {
     if (key.kind == PickleKind::text && !seen.insert(pickle.text(key)).second)
       throw malformed(pickle, "the key " + printable(pickle.text(key)) + " comes twice");

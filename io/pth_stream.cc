@@ -8,6 +8,7 @@
 #include "io/pickle.h"
 #include "io/pth_parts.h"
 #include "kernels/checked.h"
+#include "kernels/secret_hash.h"
 
 namespace furrow::io {
 namespace {
@@ -49,7 +50,7 @@ class StreamReader {
     constexpr uint64_t kClaimBytes = 56;
     with_place(object.source().at, object.entry(),
                [&] { share.charge(Checked(object.storages().size()) * kClaimBytes, "the storages"); });
-    std::unordered_map<std::string_view, const PickleStorage*> claims;
+    std::unordered_map<std::string_view, const PickleStorage*, SecretHash> claims;
     for (const PickleStorage& claim : object.storages()) claims.emplace(object.text(claim.key), &claim);
     for (const PickleValue& value : keys.items(keys.root())) {
       const std::string_view key = keys.text(value);

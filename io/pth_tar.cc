@@ -13,6 +13,7 @@
 #include "io/pth_stream.h"
 #include "io/tar.h"
 #include "kernels/checked.h"
+#include "kernels/secret_hash.h"
 
 namespace furrow::io {
 namespace {
@@ -257,8 +258,8 @@ class TarCheckpoint {
   const std::shared_ptr<ReadBudget> budget_;
   BudgetShare share_;
   // Nodes do not move: claims point to the keys.
-  std::unordered_map<int64_t, TarStorage> storages_;
-  std::unordered_map<int64_t, TarTensor> tensors_;
+  std::unordered_map<int64_t, TarStorage, SecretHash> storages_;
+  std::unordered_map<int64_t, TarTensor, SecretHash> tensors_;
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "io/utf8.h"
 #include "io/zip_write.h"
 #include "kernels/error.h"
+#include "kernels/secret_hash.h"
 
 namespace furrow::io {
 namespace {
@@ -133,13 +134,13 @@ std::string make_pickle(const NamedTensors& tensors, const PthOptions& options) 
 
 void check(const NamedTensors& tensors, const PthOptions& options) {
   require(!options.nest_under.empty() || options.extra.empty(), "write_pth: extra entries need nest_under");
-  std::unordered_set<std::string> names;
+  std::unordered_set<std::string, SecretHash> names;
   for (const NamedTensor& tensor : tensors) {
     require(names.insert(tensor.name).second, "write_pth: names are unique");
     require(tensor.bytes.size() == static_cast<size_t>(tensor.elements()) * size_of(tensor.dtype),
             "write_pth: byte count equals shape");
   }
-  std::unordered_set<std::string> keys = {options.nest_under};
+  std::unordered_set<std::string, SecretHash> keys = {options.nest_under};
   for (const auto& [key, value] : options.extra) require(keys.insert(key).second, "write_pth: keys are unique");
 }
 

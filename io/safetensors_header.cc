@@ -1,14 +1,20 @@
 #include "io/safetensors_header.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <unordered_set>
 
+#include "io/json_tokens.h"
 #include "kernels/error.h"
+#include "kernels/secret_hash.h"
 
 namespace furrow::io {
 namespace {
 
-constexpr uint64_t kMaxMetadataKeys = 10'000;  // keys
+constexpr uint64_t kMaxMetadataKeys = 10'000;                            // keys
+constexpr size_t kMaxNumber = 1000, kMaxMetadataText = size_t{8} << 20;  // bytes of JSON
+constexpr const char* kNotJson = "the header is not valid JSON";
 
 // Receives nlohmann's events. The accepted grammar is three levels deep and closed, so a small state says what may
 // come; anything else is refused at once, before it is stored.
@@ -95,8 +101,8 @@ class HeaderReader {
   bool key(string_t& value) {
     field_ = std::move(value);
     const bool top = state_ == State::top;
-    const bool known = state_ == State::metadata ? header_.metadata.contains(field_)
-                                                 : !(top ? names_ : fields_).insert(field_).second;
+    const bool known =
+        state_ == State::metadata ? header_.metadata.contains(field_) : !(top ? names_ : fields_).insert(field_).second;
     if (known) refuse("the same key a second time");
     if (top && field_.size() > limits_.name_bytes)
       throw Error(ErrorCode::limit, "tensor name too long")
@@ -111,8 +117,7 @@ class HeaderReader {
 
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) {
     // The library's words repeat raw input; its number tells a syntax error (101) from a number out of range (406).
-    throw Error(ErrorCode::malformed,
-                error.id == 406 ? "the header has a number out of range" : "the header is not valid JSON")
+    throw Error(ErrorCode::malformed, error.id == 406 ? "the header has a number out of range" : kNotJson)
         .at(at_ + position)
         .in("header");
   }
@@ -134,12 +139,28 @@ class HeaderReader {
   State state_ = State::before;
   SafetensorsHeader header_;
   std::string field_;
-  std::unordered_set<std::string> names_, fields_;
+  std::unordered_set<std::string, SecretHash> names_, fields_;
 };
+
+// What the parser would copy too often, or only to be refused later: a name may be all escapes of six bytes.
+void check_tokens(std::string_view json, uint64_t at, const Limits& limits) {
+  const size_t name = std::max<size_t>(6 * limits.name_bytes, 1024);  // never less than the keys of the format
+  const auto bad = find_bad_token(
+      json,
+      {.number = kMaxNumber, .key = name, .text = name, .long_key = "__metadata__", .long_text = kMaxMetadataText});
+  if (!bad) return;
+  const auto refuse = [&](ErrorCode code, const char* why) { return Error(code, why).at(at + bad->at).in("header"); };
+  if (bad->kind == BadToken::Kind::not_json) throw refuse(ErrorCode::malformed, kNotJson);
+  const char* why = bad->kind == BadToken::Kind::number ? "a number too long"
+                    : bad->kind == BadToken::Kind::key  ? "a name too long"
+                                                        : "a text too long";
+  throw refuse(ErrorCode::limit, why).limit(bad->limit, bad->bytes);
+}
 
 }  // namespace
 
 SafetensorsHeader parse_safetensors_header(std::string_view json, uint64_t at, const Limits& limits) {
+  check_tokens(json, at, limits);
   HeaderReader reader(at, limits);
   nlohmann::json::sax_parse(json.begin(), json.end(), &reader);
   return reader.take();

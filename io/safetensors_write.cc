@@ -6,6 +6,7 @@
 #include "io/atomic_file.h"
 #include "io/safetensors.h"
 #include "io/utf8.h"
+#include "kernels/secret_hash.h"
 
 namespace furrow::io {
 namespace {
@@ -37,7 +38,7 @@ std::string entry_json(const NamedTensor& tensor, uint64_t begin) {
 
 void write_safetensors(const ByteSink& sink, const NamedTensors& tensors,
                        const std::map<std::string, std::string>& metadata) {
-  std::unordered_set<std::string> names = {"__metadata__"};
+  std::unordered_set<std::string, SecretHash> names = {"__metadata__"};
   for (const NamedTensor& tensor : tensors) {
     require(names.insert(tensor.name).second, "write_safetensors: names are unique and not __metadata__");
     require(tensor.bytes.size() == static_cast<size_t>(tensor.elements()) * size_of(tensor.dtype),

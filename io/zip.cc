@@ -11,6 +11,7 @@
 #include "io/cursor.h"
 #include "io/zip_directory.h"
 #include "kernels/checked.h"
+#include "kernels/secret_hash.h"
 
 namespace furrow::io {
 namespace {
@@ -175,7 +176,7 @@ std::string lower(std::string_view text) {
 
 ZipArchive::ZipArchive(std::span<const std::byte> bytes, const Limits& limits) {
   const ZipDirectory directory = read_zip_directory(bytes, limits);
-  std::unordered_set<std::string> seen;
+  std::unordered_set<std::string, SecretHash> seen;
   for (const ZipCentral& central : directory.entries) {
     ZipEntry entry;
     entry.name = central.name, entry.size = central.size, entry.crc = central.crc;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "io/limits.h"
+#include "kernels/secret_hash.h"
 
 namespace furrow::io {
 
@@ -50,7 +51,7 @@ class ZipArchive {
 
  private:
   std::vector<ZipEntry> entries_;
-  std::unordered_map<std::string_view, size_t> by_name_;
+  std::unordered_map<std::string_view, size_t, SecretHash> by_name_;
 };
 
 }  // namespace furrow::io

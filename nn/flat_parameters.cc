@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/secret_hash.h"
+
 namespace furrow {
 namespace {
 
@@ -122,7 +124,7 @@ NamedTensors FlatParameters::named(const Tensor& buffer, const std::string& pref
 }
 
 void FlatParameters::take(const NamedTensors& from, const std::string& prefix, Tensor& buffer) const {
-  std::unordered_map<std::string_view, const NamedTensor*> by_name;
+  std::unordered_map<std::string_view, const NamedTensor*, SecretHash> by_name;
   for (const NamedTensor& t : from) by_name.emplace(t.name, &t);
   const Tensor host = on_host(buffer);
   for (const bool copies : {false, true})  // nothing changes unless everything fits

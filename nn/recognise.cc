@@ -5,6 +5,8 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "kernels/secret_hash.h"
+
 namespace furrow {
 namespace {
 
@@ -25,7 +27,7 @@ class Keys {
   }
 
  private:
-  std::unordered_map<std::string_view, const NamedTensor*> by_name_;
+  std::unordered_map<std::string_view, const NamedTensor*, SecretHash> by_name_;
 };
 
 enum class Why : uint8_t { not_yet, never_ran, not_a_segmenter, other_layout };

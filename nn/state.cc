@@ -5,6 +5,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "kernels/secret_hash.h"
 #include "nn/module.h"
 
 namespace furrow {
@@ -104,7 +105,7 @@ std::vector<std::byte> to_checkpoint(const Parameter& p) {
 void Module::load(const NamedTensors& tensors, DType type) {
   require(type == DType::f32 || type == DType::f64, "Module::load: f32 or f64");
   const std::vector<Keyed> wanted = parameters();
-  std::unordered_map<std::string_view, const NamedTensor*> by_name;
+  std::unordered_map<std::string_view, const NamedTensor*, SecretHash> by_name;
   Differences differences;
   for (const NamedTensor& t : tensors)
     if (!by_name.emplace(t.name, &t).second) differences.unexpected.push_back(printable(t.name) + " (a second time)");

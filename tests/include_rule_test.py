@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Reads every #include of the tree and checks that it points down the layers (and that heavy or private headers stay put).
+Tables of what reads files are keyed by pointers or have the hash that no file can know (kernels/secret_hash.h).
 
     kernels <- io, nn <- segment <- apps          tests, bench, fuzz, examples may include everything below apps
     kernels <- losses, parallel;  io <- data;  nn, losses, data, segment, parallel <- train <- apps
@@ -33,6 +34,7 @@ RESTRICTED = {
     "cudnn": ["kernels/cuda/"],
     "cublas": ["kernels/cuda/"],
 }
+HASHED = re.compile(r"\bunordered_(?:map|set)<[^;({]*>")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 
 
@@ -53,6 +55,9 @@ def violations(path: pathlib.Path) -> list[str]:
                 found.append(f"{relative}: {target} belongs to {', '.join(allowed)}")
         if "nlohmann" in target and path.suffix == ".h":
             found.append(f"{relative}: {target} is too heavy for a header")
+    for table in HASHED.findall(path.read_text(errors="replace")) if folder in {"io", "nn", "data", "train"} else []:
+        if "SecretHash" not in table and "*" not in table.split(",")[0]:
+            found.append(f"{relative}: {table} can be flooded by a file; SecretHash")
     return found
 
 

@@ -5,6 +5,7 @@
 #include <limits>
 #include <unordered_map>
 
+#include "kernels/secret_hash.h"
 #include "nn/recognise.h"
 
 namespace furrow::train {
@@ -38,7 +39,7 @@ constexpr AuditTolerance kFloat32 = {.loss = {1e-6, 1e-3},
 // The keys of `wanted`, each with its shape, and nothing else, as Module::load() has it.
 void check_keys(const std::string& where, const NamedTensors& found, const std::vector<Module::Keyed>& wanted,
                 std::vector<std::string>& lines) {
-  std::unordered_map<std::string_view, const NamedTensor*> by_name;
+  std::unordered_map<std::string_view, const NamedTensor*, SecretHash> by_name;
   for (const NamedTensor& t : found) by_name.emplace(t.name, &t);
   for (const Module::Keyed& k : wanted) {
     const auto at = by_name.find(k.key);
@@ -128,8 +129,8 @@ class Comparison {
   }
 
  private:
-  static std::unordered_map<std::string_view, const NamedTensor*> index(const NamedTensors& tensors) {
-    std::unordered_map<std::string_view, const NamedTensor*> out;
+  static std::unordered_map<std::string_view, const NamedTensor*, SecretHash> index(const NamedTensors& tensors) {
+    std::unordered_map<std::string_view, const NamedTensor*, SecretHash> out;
     for (const NamedTensor& t : tensors) out.emplace(t.name, &t);
     return out;
   }
@@ -162,7 +163,7 @@ class Comparison {
   static constexpr double kNever = std::numeric_limits<double>::infinity();
   const AuditTolerance& tolerance_;
   Audit& audit_;
-  std::unordered_map<std::string, std::vector<double>> start_;
+  std::unordered_map<std::string, std::vector<double>, SecretHash> start_;
 };
 
 // The gradients under their keys, in PyTorch's order and layout, by way of a second network.

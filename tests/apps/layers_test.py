@@ -140,9 +140,10 @@ class Layers(program.Program):
     def test_plan_tape_and_segment_end_in_the_same_mask(self):
         photo = self.photo()
         for words in ((), (photo, "--crop", "none")):
-            for device in ("cpu", "ref"):
-                plan, tape = (self.report(*words, "--device", device, "--layers", layers) for layers in ("plan", "all"))
+            for device in (("cpu",), ("ref",), ("cpu-emulated", "--precision", "fp32")):
+                plan, tape = (self.report(*words, "--device", *device, "--layers", layers) for layers in ("plan", "all"))
                 self.assertEqual(plan["mask"], tape["mask"])
+                self.assertEqual(tape["notes"], plan["notes"])
                 self.assertGreater(len(tape["steps"]), len(plan["steps"]))
                 self.assertLessEqual(set(self.names(plan)), set(self.names(tape)))
                 self.assertEqual(plan["totals"]["parameters"], tape["totals"]["parameters"])
@@ -151,6 +152,13 @@ class Layers(program.Program):
         self.assertEqual(result.returncode, 0, result.stderr.decode())
         found = json.loads((self.folder / "out" / "a.json").read_text())
         self.assertEqual(found["percent_of_frame"], round(100 * plan["mask"]["marked"] / plan["mask"]["pixels"], 2))
+
+    def test_the_tape_says_where_it_rounds_otherwise(self):
+        for precision in ("fp16", "bf16", "tf32"):
+            words = ("--device", "cpu-emulated", "--precision", precision)
+            note = f"--layers all: in {precision} the tape rounds where the plan does not"
+            self.assertIn(note, self.audit(*words, "--layers", "all").stderr.decode())
+            self.assertNotIn("--layers all", self.audit(*words).stderr.decode())
 
     def test_the_last_rows_are_what_segment_computes(self):
         """Logits and mask of the audit are those of `segment`, on every device and where fp16 overflows."""
@@ -278,6 +286,37 @@ class Layers(program.Program):
         self.assertEqual((again["beside"]["first"], again["error"]["code"]), ("down2.maxpool_conv.1.double_conv.2", "different"))
         self.assertTrue(self.report("--compare", "d", "--tolerance", "0.02")["beside"]["agrees"])
 
+    def test_elements_that_are_not_finite_on_both_sides_are_equal(self):
+        broken = {}
+
+        def change(key, value):
+            broken[key] = broken.get(key, 0) + 1
+            return {"inc.double_conv.0.weight": math.nan, "outc.conv.bias": math.inf}.get(key, value) if broken[key] == 1 else value
+        weights = write_weights(self.folder / "nan.safetensors", family("unet_keys"), change)
+        report = self.report("--dump", "d", weights=weights)
+        self.assertGreater(report["steps"][1]["outputs"][0]["not_finite"], 0)
+        beside = self.report("--compare", "d", weights=weights)["beside"]
+        self.assertEqual((beside["agrees"], beside["compared"]), (True, len(self.names(report))))
+        name = report["steps"][1]["outputs"][0]["name"]
+        dims, values = read_npy(self.folder / "d" / f"{name}.npy")
+        at = next(i for i, v in enumerate(values) if math.isnan(v))
+        for other in (0.0, math.inf):
+            values[at] = other
+            write_npy(self.folder / "d" / f"{name}.npy", dims, values)
+            self.refused(self.audit("--compare", "d", weights=weights), 11, f"the first is {name} (max inf", "what comes before it agrees", stdout_empty=False)
+
+    def test_a_dump_of_another_size_is_named(self):
+        self.report("--dump", "d")
+        result = self.run_furrow("model", "audit", WEIGHTS, "--size", "64", "--rounds", "1", "--compare", "d")
+        self.refused(result, 11, "the first is input (1x3x64x64 here, 1x3x32x32 there); the dump is of another --size or network", stdout_empty=False)
+        self.assertNotIn(b"agrees", result.stderr)
+        # The input itself departs: nothing comes before it.
+        dims, values = read_npy(self.folder / "d" / "input.npy")
+        write_npy(self.folder / "d" / "input.npy", dims, [v + 1 for v in values])
+        result = self.audit("--compare", "d")
+        self.refused(result, 11, "the first is input (max ", stdout_empty=False)
+        self.assertNotIn(b"agrees", result.stderr)
+
     def test_a_broken_array_is_named(self):
         self.report("--dump", "d")
         file = self.folder / "d" / "outc.conv.npy"
@@ -291,7 +330,7 @@ class Layers(program.Program):
         write_npy(file, [2 ** 62, 2 ** 62], [])
         self.refused(self.audit("--compare", "d"), 4, "d/outc.conv.npy")
         write_npy(file, [1, 1, 32, 16], [0.0] * 512)
-        self.refused(self.audit("--compare", "d"), 11, "the first is outc.conv", stdout_empty=False)
+        self.refused(self.audit("--compare", "d"), 11, "the first is outc.conv (1x1x32x32 here, 1x1x32x16 there); what comes before it agrees", stdout_empty=False)
 
     def test_two_devices_layer_by_layer(self):
         report = self.report("--against", "ref")

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -113,16 +114,50 @@ TEST(Preset, KnowsAPublishedFileByItsHash) {
   const Architecture labhai{.in_channels = 4, .classes = 2, .bilinear = true};
   const auto manifest = builtin_manifest();
   const PublishedFile& published = find_published(manifest, "labhai-stage2-unet");
-  const auto known = known_file(published.sha256, labhai, manifest);
+  const auto known = known_file(published.sha256, 1, labhai, manifest);
   ASSERT_TRUE(known.has_value());
-  EXPECT_EQ(known->at("furrow.name"), "labhai-stage2-unet");
-  EXPECT_EQ(known->at("furrow.licence"), "CC BY-NC-SA 4.0");
-  EXPECT_EQ(known->at("furrow.normalisation"), "half");
-  EXPECT_EQ(known->at("furrow.kept_labels"), "1,10");
-  EXPECT_EQ(known->at("furrow.texture"), "closest 5 masked");
-  EXPECT_EQ(known->at("furrow.input"), "masked");
-  EXPECT_FALSE(known_file(std::string(64, '0'), labhai, manifest).has_value());
-  EXPECT_FALSE(known_file("", labhai, manifest).has_value());  // files of the manifest without a hash
+  EXPECT_EQ(known->by, "its SHA-256");
+  const auto& metadata = known->metadata;
+  EXPECT_EQ(metadata.at("furrow.name"), "labhai-stage2-unet");
+  EXPECT_EQ(metadata.at("furrow.licence"), "CC BY-NC-SA 4.0");
+  EXPECT_EQ(metadata.at("furrow.normalisation"), "half");
+  EXPECT_EQ(metadata.at("furrow.kept_labels"), "1,10");
+  EXPECT_EQ(metadata.at("furrow.texture"), "closest 5 masked");
+  EXPECT_EQ(metadata.at("furrow.input"), "masked");
+  EXPECT_FALSE(known_file(std::string(64, '0'), 1, labhai, manifest).has_value());
+  EXPECT_FALSE(known_file("", 1, labhai, manifest).has_value());  // files of the manifest without a hash
+}
+
+TEST(Preset, KnowsAPublishedFileByItsSizeAndTheFirstDigitsOfItsHash) {
+  const Architecture unet{.bilinear = true};
+  auto manifest = builtin_manifest();
+  const std::string hash = "d85ce197e0b2" + std::string(52, '0');
+  const auto known = known_file(hash, 207'287'608, unet, manifest);
+  ASSERT_TRUE(known.has_value());
+  EXPECT_EQ(known->metadata.at("furrow.name"), "labhai-stage1-unet");
+  EXPECT_EQ(known->by, "its size and the first 12 digits of its SHA-256");
+  EXPECT_FALSE(known_file(hash, 207'287'609, unet, manifest).has_value());
+  EXPECT_FALSE(known_file("d85ce197e0b3" + std::string(52, '0'), 207'287'608, unet, manifest).has_value());
+  auto& published = *std::ranges::find(manifest, "labhai-stage1-unet", &PublishedFile::name);
+  published.sha256_prefix = "d85ce19";  // too few digits
+  EXPECT_FALSE(known_file(hash, 207'287'608, unet, manifest).has_value());
+  published.sha256_prefix = "d85ce197";
+  EXPECT_TRUE(known_file(hash, 207'287'608, unet, manifest).has_value());
+  published.size.reset();
+  EXPECT_FALSE(known_file(hash, 207'287'608, unet, manifest).has_value());
+  // A whole hash that is known is what counts.
+  published.size = 207'287'608, published.sha256 = std::string(64, '1');
+  EXPECT_FALSE(known_file(hash, 207'287'608, unet, manifest).has_value());
+}
+
+TEST(Preset, AnEncoderIsNoNetwork) {
+  auto manifest = builtin_manifest();
+  auto& encoder = *std::ranges::find(manifest, "resnet50", &PublishedFile::name);
+  EXPECT_FALSE(encoder.preprocessing.empty());
+  encoder.size = 100;
+  EXPECT_FALSE(known_file("11ad3fa6" + std::string(56, '0'), 100, {}, manifest).has_value());
+  encoder.sha256 = std::string(64, '1');
+  EXPECT_FALSE(known_file(encoder.sha256, 100, {}, manifest).has_value());
 }
 
 TEST(Fetch, TakesALocalFileOnlyWhereItIsThePublishedOne) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The pre-flight of `furrow train` says how much memory the run will take, to a tenth; and what it says of several
-processes on one machine.
+processes on one machine. `furrow model show --json` keeps to what reading a file may take.
 
     memory_test.py PATH_TO_FURROW [unittest arguments]
 
@@ -9,6 +9,7 @@ scripts/training_memory.py measures more configurations.
 import json
 import os
 import shutil
+import subprocess
 import sys
 
 if len(sys.argv) > 1 and os.path.exists(sys.argv[1]):
@@ -49,6 +50,32 @@ class Memory(Program):
                 print(f"{name}: foretold {found['foretold'] / 2**20:.1f} MiB, taken {found['peak'] / 2**20:.1f}, "
                       f"ratio {ratio:.3f}, {found['seconds']:.1f} s of processor time", flush=True)
                 self.assertLessEqual(abs(ratio - 1), MOST_OFF, found["said"])
+
+    def shown(self, name):
+        """What `model show --json` says of a file, and the most memory it held."""
+        with open(self.folder / "shown.json", "wb") as out:
+            process = subprocess.Popen([FURROW, "model", "show", name, "--json"], cwd=self.folder, stdout=out)
+            _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        self.assertEqual(process.returncode, 0)
+        return (self.folder / "shown.json").read_bytes(), used.ru_maxrss * 1024
+
+    def test_a_model_of_long_names_is_shown_in_the_memory_that_reading_may_take(self):
+        entry = '{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
+        metadata = ",".join(f'"{i:05}{"m" * 50}":"v\\u0001"' for i in range(10_000))
+        names = [f"{i:04}" + "\x7f" * 60_000 for i in range(240)]
+        for name, header in (("small", f'{{"w":{entry}}}'),
+                             ("large", "{" + ",".join(f'"{n}":{entry}' for n in names) + "}"),
+                             ("metadata", f'{{"__metadata__":{{{metadata}}},"w":{entry}}}')):
+            (self.folder / f"{name}.safetensors").write_bytes(len(header).to_bytes(8, "little") + header.encode())
+        _, least = self.shown("small.safetensors")
+        text, most = self.shown("large.safetensors")
+        self.assertEqual([t["name"] for t in json.loads(text)["tensors"]], [n.replace("\x7f", "\\x7f") for n in names])
+        size = (self.folder / "large.safetensors").stat().st_size
+        self.assertLessEqual(most - least, 4 * size + (64 << 20))
+        text, _ = self.shown("metadata.safetensors")
+        self.assertEqual(len(json.loads(text)["metadata"]), 10_000)
+        self.assertEqual(text, json.dumps(json.loads(text), separators=(",", ":"), ensure_ascii=False).encode() + b"\n")
 
     def words(self, *more):
         training_memory.make_pictures(self.folder, 64)
