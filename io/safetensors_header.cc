@@ -12,8 +12,8 @@
 namespace furrow::io {
 namespace {
 
-constexpr uint64_t kMaxMetadataKeys = 10'000;                            // keys
-constexpr size_t kMaxNumber = 1000, kMaxMetadataText = size_t{8} << 20;  // bytes of JSON
+constexpr uint64_t kMaxMetadataKeys = 10'000;                                // keys
+constexpr size_t kMaxHeaderNumber = 1000, kMaxHeaderText = size_t{8} << 20;  // bytes of JSON
 constexpr const char* kNotJson = "the header is not valid JSON";
 
 // Receives nlohmann's events. The accepted grammar is three levels deep and closed, so a small state says what may
@@ -147,7 +147,7 @@ void check_tokens(std::string_view json, uint64_t at, const Limits& limits) {
   const size_t name = std::max<size_t>(6 * limits.name_bytes, 1024);  // never less than the keys of the format
   const auto bad = find_bad_token(
       json,
-      {.number = kMaxNumber, .key = name, .text = name, .long_key = "__metadata__", .long_text = kMaxMetadataText});
+      {.number = kMaxHeaderNumber, .key = name, .text = name, .long_key = "__metadata__", .long_text = kMaxHeaderText});
   if (!bad) return;
   const auto refuse = [&](ErrorCode code, const char* why) { return Error(code, why).at(at + bad->at).in("header"); };
   if (bad->kind == BadToken::Kind::not_json) throw refuse(ErrorCode::malformed, kNotJson);
