@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # From a fresh clone to a wrinkle mask: installs packages (asks first), builds the program, segments a photo.
-#   scripts/run.sh [--yes] [PHOTO]        without PHOTO: the bundled examples/astronaut.png
+#   scripts/run.sh [--yes] [--no-setup] [PHOTO]        without PHOTO: the bundled examples/astronaut.png
 # To be quick, this build leaves out the emulator of the CUDA kernels (device cpu-emulated) and device cuda;
-# FURROW_CUDA=AUTO scripts/run.sh has both, where nvcc is found, and takes some minutes more.
+# FURROW_CUDA=AUTO scripts/run.sh has both, where nvcc is found, and takes some minutes more. FURROW_RUN_BUILD names
+# another build folder than build/run.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 
-yes=() photo=
+yes=() setup=yes photo=
 for argument in "$@"; do
   case "$argument" in
     --yes|-y) yes=(--yes) ;;
-    -h|--help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --no-setup) setup=no ;;
+    -h|--help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "run.sh: unknown option '$argument' (see --help)" >&2; exit 2 ;;
     *) [ -z "$photo" ] || { echo "run.sh: one photo, not '$photo' and '$argument' (furrow segment takes many)" >&2; exit 2; }
        photo=$argument ;;
@@ -19,8 +21,8 @@ done
 photo=${photo:-$root/examples/astronaut.png}
 [ -e "$photo" ] || { echo "run.sh: no such file: $photo" >&2; exit 7; }
 
-build=$root/build/run
-"$root/scripts/setup.sh" --for run "${yes[@]}"   # a newer tree may need more than the one that was built first
+build=${FURROW_RUN_BUILD:-$root/build/run}
+[ "$setup" = no ] || "$root/scripts/setup.sh" --for run "${yes[@]}"   # a newer tree may need more than the one that was built first
 if [ ! -f "$build/build.ninja" ]; then
   emulator=OFF
   [ "${FURROW_CUDA:-OFF}" = OFF ] || emulator=ON

@@ -38,6 +38,8 @@ def write_png(path, side):
 
 def main():
     program, side = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 16384
+    if side % 256 != 0:
+        sys.exit("soak_large_picture.py: SIDE is a multiple of 256")
     with tempfile.TemporaryDirectory() as folder:
         photo = pathlib.Path(folder) / "large.png"
         write_png(photo, side)

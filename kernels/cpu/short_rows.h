@@ -7,7 +7,7 @@
 // multiply-adds on most CPUs. The steps from pixel to pixel are variables, so one loop also serves transposed
 // convolutions (a column of the kernel, every second pixel of y), gathered matrices (pixels are rows) and their
 // transposes (lanes 1). Blocks of y share their strips. What a first layer reads and writes next is fetched into the
-// first-level cache while the CPU multiplies: waiting for it was a tenth of its time.
+// first-level cache while the CPU multiplies (docs/performance.md has what that saves).
 //
 // N pixels x the lanes of one float register are 2N registers of double; where its lower half holds all channels (a
 // head of one class) 2N pixels x that half. Rows of three taps over pixels of 4 lanes, the first layer of most

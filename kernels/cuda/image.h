@@ -30,8 +30,9 @@ struct Image {
 
 // The one exception to the zeros: an image from outside, of 16 bits and c <= kSplitChannels, holds in channel
 // kSplitChannels + k what rounding took from channel k (ElementwiseKernels::split). Tensor-core weights of so few
-// channels stand twice (MmaConvLayout), so a network's first convolution sees its input with 22 bits (bf16: 16) instead
-// of 11; for all other readers and for images with zeros there nothing changes.
+// channels stand twice where they are finite (MmaConvLayout), so a network's first convolution sees its input with 22
+// bits (bf16: 16; f16: of values from 2^-3 on, below that to 2^-25) instead of 11 (8); for all other readers and for
+// images with zeros there nothing changes.
 constexpr int kSplitChannels = 4;
 
 }  // namespace furrow::gpu

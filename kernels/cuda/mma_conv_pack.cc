@@ -22,6 +22,12 @@ void store(DType type, double value, std::byte* to) {
   }
 }
 
+// In 16 bits.
+bool is_finite_in(DType type, double value) {
+  const auto wide = static_cast<float>(value);
+  return std::isfinite(type == DType::f16 ? f16_to_f32(f32_to_f16(wide)) : bf16_to_f32(f32_to_bf16(wide)));
+}
+
 // Where weight (oc, ky, kx, ic) lies among dense ones.
 struct Dense {
   int64_t oc_stride, ky_stride, kx_stride, first = 0;
@@ -39,14 +45,15 @@ void pack(const MmaConvLayout& l, std::span<const double> values, const Dense& d
           const int own = second ? ic - s.c[0] : ic, row = oc % l.block_oc;
           const int64_t from = dense.first + oc * dense.oc_stride + ky * dense.ky_stride + kx * dense.kx_stride + ic;
           for (const int channel : {own, own + kSplitChannels}) {
-            if (channel != own && !l.splits(second ? 1 : 0)) continue;
+            const double value = values[static_cast<size_t>(from)];
+            if (channel != own && (!l.splits(second ? 1 : 0) || !is_finite_in(s.type, value))) continue;
             const int within = channel % l.row_channels(),
                       chunk = channel / l.row_channels() + (second ? l.chunks[0] : 0);
             const int64_t step = (static_cast<int64_t>(oc / l.block_oc) * l.all_chunks() + chunk) * s.kernel_w + kx;
             const int64_t at = step * static_cast<int64_t>(l.step_bytes()) +
                                (static_cast<int64_t>(ky) * l.block_oc + row) * l.row_bytes +
                                l.swizzled(row, within / per_vector) * 16 + within % per_vector * l.element();
-            store(s.type, values[static_cast<size_t>(from)], out + at);
+            store(s.type, value, out + at);
           }
         }
 }

@@ -57,14 +57,16 @@ __global__ void __launch_bounds__(kPackThreads) mma_conv_pack_kernel(const PackP
     const bool second = chunk >= p.chunks0;
     int channel = (second ? chunk - p.chunks0 : chunk) * row_channels + v * kPerVector + within;
     const int channels = second ? p.c1 : p.c0;
-    if (sizeof(T) == 2 && channels <= gpu::kSplitChannels && channel >= gpu::kSplitChannels)
-      channel -= gpu::kSplitChannels;  // the second copy (kernels/cuda/image.h)
+    const bool copy = sizeof(T) == 2 && channels <= gpu::kSplitChannels && channel >= gpu::kSplitChannels;
+    if (copy) channel -= gpu::kSplitChannels;  // the second one (kernels/cuda/image.h)
     float value = 0;
     if (m < p.rows && channel < channels) {
       const int k = second ? p.c0 + channel : channel;
       value = p.w[p.first + m * p.row_stride + ky * p.ky_stride + kx * p.kx_stride + k * p.k_stride];
     }
-    static_cast<T*>(p.packed)[e] = rounded_weight<T>(value);
+    T stored = rounded_weight<T>(value);
+    if (copy && !isfinite(to_float(stored))) stored = rounded_weight<T>(0);  // times a remainder of 0 it is none
+    static_cast<T*>(p.packed)[e] = stored;
   }
 }
 

@@ -17,6 +17,10 @@ MOST_OF_PEER = 1.1   # ours over the peer's error: roundings fall out one way or
 class Stopped(Exception):
     """A program that ended, or did not answer in time."""
 
+    def __init__(self, program, ended, text):
+        super().__init__(text)
+        self.program, self.ended = program, ended
+
 
 class Program:
     """A program that answers each line with a line."""
@@ -36,7 +40,7 @@ class Program:
             data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
             if not data:
                 last = self.log.read_text(errors="replace").strip().splitlines()[-1:] or [""]
-                raise Stopped(f"{self.name} {'ended' if ready else 'did not answer in time'}: {line.split()[0]}: {last[0][:200]}")
+                raise Stopped(self, bool(ready), f"{self.name} {'ended' if ready else 'did not answer in time'}: {line.split()[0]}: {last[0][:200]}")
             self.rest += data
         answer, _, self.rest = self.rest.partition(b"\n")
         return answer.decode(errors="replace")
@@ -102,8 +106,15 @@ def run(ours_command, peer_command, tiny, has_bar, scratch, end):
             if time.monotonic() + seconds > end:
                 not_run.append(f"side by side: {name}, {kind}: no time left")
                 continue
-            ratios += compare(*programs, name, batch, width, kind, scratch / "turns.bin", 3 if tiny else ROUNDS, end, has_bar)
-    except (Stopped, ValueError, OSError) as error:
+            found = compare(*programs, name, batch, width, kind, scratch / "turns.bin", 3 if tiny else ROUNDS, end, has_bar)
+            if not found:
+                not_run.append(f"side by side: {name}, {kind}: the peer cannot run it here")
+            ratios += found
+    except Stopped as error:
+        not_run.append(f"side by side: {error}")
+        if error.ended and error.program is programs[0]:   # ours: no peer's trouble
+            checks.append({"name": "side by side: our program", "ok": False, "detail": str(error)})
+    except (ValueError, OSError) as error:
         not_run.append(f"side by side: {error}")
     finally:
         for program in programs:

@@ -177,16 +177,21 @@ std::shared_ptr<void> VendorBackend::upload(const void* data, size_t bytes) {
   return memory;
 }
 
-// Channels [first, first + channels) of w {OC,KH,KW,IC} as {pitch(OC),KH,KW,pitch(channels)}, the rest zeros.
+// Channels [first, first + channels) of w {OC,KH,KW,IC} as {pitch(OC),KH,KW,pitch(channels)}, the rest zeros; of few
+// channels in 16 bits a second time, for what rounding took from an input (kernels/cuda/image.h).
 std::shared_ptr<void> VendorBackend::upload_weights(const Tensor& w, int64_t first, int64_t channels) {
   const Shape& s = w.shape();
   const Tensor wide = w.to(DType::f64);
   const auto values = wide.values<double>();
   const int64_t pitch = pitch_of(channels), taps = s.h * s.w;
   Elements packed(storage(), static_cast<size_t>(pitch_of(s.n) * taps * pitch));
+  const bool twice = storage() != DType::f32 && channels <= kSplitChannels;
   for (int64_t row = 0; row < s.n * taps; ++row)
-    for (int64_t c = 0; c < channels; ++c)
-      packed.set(static_cast<size_t>(row * pitch + c), values[static_cast<size_t>(row * s.c + first + c)]);
+    for (int64_t c = 0; c < channels; ++c) {
+      const double value = values[static_cast<size_t>(row * s.c + first + c)];
+      packed.set(static_cast<size_t>(row * pitch + c), value);
+      if (twice) packed.set(static_cast<size_t>(row * pitch + kSplitChannels + c), value);
+    }
   return upload(packed.data(), packed.bytes());
 }
 

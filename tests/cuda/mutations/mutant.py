@@ -7,6 +7,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 TIMEOUT = 600   # seconds of a test; those here take a few
+ENDLESS = 124   # the status of one that took more
 # Of the kernel's source and of the emulator's sources (as kernels/CMakeLists.txt compiles them for these), of the link.
 SANITIZE = "-fno-omit-frame-pointer -fno-sanitize-recover=all -g1 -O1 -U_FORTIFY_SOURCE"
 FLAGS = {
@@ -84,5 +85,8 @@ class Builder:
 
 def run(program: pathlib.Path, *arguments: str) -> tuple[int, str]:
     """Exit status and output, both streams in one."""
-    result = subprocess.run([program, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT)
+    try:
+        result = subprocess.run([program, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT)
+    except subprocess.TimeoutExpired as error:
+        return ENDLESS, (error.stdout or b"").decode(errors="replace")
     return result.returncode, result.stdout.decode(errors="replace")

@@ -76,7 +76,9 @@ def main(build: pathlib.Path) -> int:
                 sound.add((m.kind, source))
             program = builder.program(m.kind, source, test, m.file, [(m.old, m.new)])
             status, text = mutant.run(program, "--gtest_fail_fast")
-            killed = status != 0 and m.says in text
+            # Without words of its own: a test that failed, or that never ended; not a program that could not start.
+            killed = status != 0 and (m.says in text if m.says else
+                                      status == mutant.ENDLESS or "[  FAILED  ]" in text or "terminate called" in text)
             wrong += not killed
             print(f"{'killed' if killed else 'SURVIVED'}: {m.what} ({m.file}, {test}, {m.kind})", flush=True)
         wrong += exercises.check(builder)
