@@ -116,6 +116,12 @@ class EarlierResults(Program):
         self.ok(*self.QUICK)
         self.ok(*self.QUICK, "--save", "json", "--threshold", "0.1")
         self.assertEqual(sorted(os.listdir(self.folder / "out")), ["a.json"])
+        self.ok(*self.QUICK, "--save", "mask,overlay", "--threshold", "0.3")      # the JSON that is there becomes a true one
+        self.assertEqual((self.document()["settings"]["threshold"], set(self.document()["files"])), (0.3, {"mask", "overlay"}))
+        self.ok("in/a.png", *self.QUICK[1:], "--save", "overlay", "--threshold", "0.1", "--force")
+        self.assertEqual(sorted(os.listdir(self.folder / "out")), ["a.json", "a.overlay.png"])
+        (self.folder / "out/a.overlay.png").unlink()
+        self.ok(*self.QUICK, "--save", "json", "--threshold", "0.1", "--force")
         self.put("out/a.mask.png", b"somebody's own")
         self.refused(self.segment("in", "--threshold", "0.2"), 2, "out/a.mask.png", "exists already")
         self.assertEqual((self.folder / "out/a.mask.png").read_bytes(), b"somebody's own")
