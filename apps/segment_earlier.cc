@@ -54,10 +54,24 @@ bool same_depth(const SegmentJob& job, const Earlier& earlier) {
   return !job.save_prob || earlier.pictures.prob.empty() || earlier.prob_bits == probability_bits(job);
 }
 
+// Whether an earlier JSON stays true while this run writes: the same pictures, and no probability picture of another
+// depth than it says, even if that picture is gone.
+bool json_stays_true(const SegmentJob& job, const Earlier& earlier) {
+  return earlier.state == State::same && same_depth(job, earlier) &&
+         (!job.save_prob || earlier.prob_bits == 0 || earlier.prob_bits == probability_bits(job));
+}
+
+Error exists_already(const std::string& path, const std::string& why) {
+  return Error(ErrorCode::usage, "exists already" + why)
+      .file(path)
+      .hint("choose another folder with -o, or overwrite with --force");
+}
+
 }  // namespace
 
 Earlier find_earlier(const OutputPaths& files, const Origin& origin) {
   Earlier out;
+  out.file = files.json;
   std::error_code error;
   if (!fs::exists(fs::symlink_status(files.json, error))) return out;
   out.state = State::foreign;
@@ -109,14 +123,12 @@ void refuse_overwriting(const SegmentJob& job, const cli::Input& input, const Ou
           .hint("choose another folder with -o");
   if (job.force) return;
   const bool goes_on = may_be_finished(job, input);
-  if (earlier.state == State::unknown)
-    throw Error(ErrorCode::usage, "exists already and does not say what it was made of")
-        .file(asked.json)
-        .hint("choose another folder with -o, or overwrite with --force");
+  if (earlier.state == State::foreign) throw exists_already(earlier.file, " and is no result that can be read");
+  if (earlier.state == State::unknown) throw exists_already(asked.json, " and does not say what it was made of");
+  if (earlier.state == State::other && earlier.made_of == "-")
+    throw exists_already(asked.json, ", of standard input: whether of this photo is not known");
   if (earlier.state == State::other)
-    throw Error(ErrorCode::usage, "exists already, of another photo: " + shortened(earlier.made_of, 160))
-        .file(asked.json)
-        .hint("choose another folder with -o, or overwrite with --force");
+    throw exists_already(asked.json, ", of another photo: " + shortened(earlier.made_of, 160));
   if (earlier.state == State::outdated && !goes_on)
     throw Error(ErrorCode::usage, "exists already, with other settings or of the photo before it changed")
         .file(asked.json)
@@ -131,18 +143,25 @@ void refuse_overwriting(const SegmentJob& job, const cli::Input& input, const Ou
     const bool own = path == asked.json || std::ranges::find(pictures, path) != pictures.end();
     if (is_file(path) && ((replaceable && own) || has_leftovers(job, input, asked, earlier))) continue;
     if (path == asked.json && !job.save_json && earlier.state == State::same) continue;  // gets the new names besides
+    // Written by a run that was killed before it named it in the JSON, or somebody's own: write_outputs() compares.
+    if (is_file(path) && goes_on && json_stays_true(job, earlier)) continue;
     throw Error(ErrorCode::usage, "exists already").file(path).hint("--force overwrites results");
   }
 }
 
-std::vector<std::string> stale_pictures(const OutputPaths& asked, const Earlier& earlier,
-                                        const std::set<std::string>& inputs) {
-  std::vector<std::string> stale;
-  if (earlier.state == State::same) return stale;
+bool changes_results(const OutputPaths& asked, const Earlier& earlier) {
+  return earlier.state != State::same && (earlier.state != State::none || std::ranges::any_of(asked.all(), is_file));
+}
+
+Replaced replaced_by(const SegmentJob& job, const cli::Input& input, const OutputPaths& asked, const Earlier& earlier,
+                     const std::set<std::string>& inputs) {
+  Replaced out{.named = earlier.pictures.all(), .stale = {}, .json_stays = json_stays_true(job, earlier)};
+  out.compared = out.json_stays && may_be_finished(job, input) && !job.force;
+  if (earlier.state == State::same) return out;
   const std::vector<std::string> written = asked.all();
-  for (const std::string& path : earlier.pictures.all())
-    if (std::ranges::find(written, path) == written.end() && !is_input(path, inputs)) stale.push_back(path);
-  return stale;
+  for (const std::string& path : out.named)
+    if (std::ranges::find(written, path) == written.end() && !is_input(path, inputs)) out.stale.push_back(path);
+  return out;
 }
 
 }  // namespace furrow::apps

@@ -24,6 +24,7 @@ struct Earlier {
     same,       // what this run would compute
   };
   State state = State::none;
+  std::string file;        // where a JSON is looked for
   std::string json;        // same: the document, one line
   std::string made_of;     // other: that photo
   OutputPaths pictures;    // those the JSON names that are there; json empty
@@ -51,8 +52,12 @@ bool has_leftovers(const SegmentJob& job, const cli::Input& input, const OutputP
 void refuse_overwriting(const SegmentJob& job, const cli::Input& input, const OutputPaths& asked,
                         const Earlier& earlier, const std::set<std::string>& inputs);
 
-// The pictures of a result that is written anew without them, which would show something else than its JSON says.
-std::vector<std::string> stale_pictures(const OutputPaths& asked, const Earlier& earlier,
-                                        const std::set<std::string>& inputs);
+// Whether writing leaves other contents than a shard that was finished before knew.
+bool changes_results(const OutputPaths& asked, const Earlier& earlier);
+
+// What write_outputs() has to know. Stale are the pictures of a result that is written anew without them, which would
+// show something else than its JSON says.
+Replaced replaced_by(const SegmentJob& job, const cli::Input& input, const OutputPaths& asked, const Earlier& earlier,
+                     const std::set<std::string>& inputs);
 
 }  // namespace furrow::apps

@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "apps/bounded_queue.h"
 #include "apps/cli/progress.h"
@@ -149,7 +150,10 @@ class Runner {
       if (work->finished) pass_over(*work, tally);
       else if (!work->failure) write_one(*work, tally, progress);
       if (work->failure) {
-        if (all_.size() == 1 && job_.shard.count == 1) throw *work->failure;
+        if (all_.size() == 1 && job_.shard.count == 1) {
+          progress.clear(), say_others();
+          throw *work->failure;
+        }
         tally.failed.emplace(work->input->path, *work->failure);
         tally.failures.push_back(work->failure->line());
         if (common_.json) cli::print(cli::error_json(*work->failure) + "\n");
@@ -170,10 +174,12 @@ class Runner {
     const PhotoResult photo{*work.input, work.picture, work.result, model_->info(), lanes_[0].segmenter.device(), work.decode_milliseconds,
                             work.origin, same ? work.earlier.pictures : OutputPaths{},
                             job_.save_prob || !same ? probability_bits(job_) : work.earlier.prob_bits};
+    std::vector<std::string> left;
     try {
+      if (job_.shard.count == 1 && changes_results(work.files, work.earlier)) forget_shards();
       std::error_code error;
       fs::create_directories(fs::path(job_.out + "/" + work.input->base).parent_path(), error);
-      write_outputs(photo, work.files, stale_pictures(work.files, work.earlier, canonical_), inputs_.size() == 1 ? &*pool_ : nullptr);
+      left = write_outputs(photo, work.files, replaced_by(job_, *work.input, work.files, work.earlier, canonical_), inputs_.size() == 1 ? &*pool_ : nullptr);
     } catch (const Error& error) {
       work.failure = error;
       return;
@@ -182,14 +188,27 @@ class Runner {
       return;
     }
     ++tally.done;
-    tally.replaced += replaced ? 1 : 0, tally.leftovers += leftovers ? 1 : 0;
-    if (work.result.status == SegmentResult::Status::no_face) ++tally.faceless, tally.without_face.insert(work.input->path);
+    const bool faceless = work.result.status == SegmentResult::Status::no_face;
+    tally.replaced += replaced ? 1 : 0, tally.leftovers += leftovers && !faceless ? 1 : 0;
+    if (faceless) ++tally.faceless, tally.without_face.insert(work.input->path);
     progress.clear();
+    for (const std::string& path : left) cli::note(common_, printable(path) + " is left as it is: the photo has no face, and no JSON says that it is a result");
     if (common_.json) return cli::print(result_json(photo, work.files) + "\n");
     if (job_.preview && inputs_.size() == 1) cli::print(result_preview(photo));
     cli::print(result_sentence(photo) + "\n");
     if (inputs_.size() == 1 && work.result.status == SegmentResult::Status::ok) say_where(work.files);
     for (const std::string& note : work.result.notes) cli::note(common_, note);
+  }
+
+  // Finished shards tell --merge of results that are about to become others.
+  void forget_shards() {
+    if (std::exchange(shards_forgotten_, true)) return;
+    if (const int64_t count = forget_all_shards(job_.out); count > 0)
+      cli::note(common_, counted(count, "file") + " of finished shards removed from " + printable(job_.out) + ": this run replaces results of theirs");
+  }
+
+  void say_others() {
+    if (const std::string others = cli::other_files_text(others_); !others.empty()) cli::note(common_, others + " skipped");
   }
 
   void say_where(const OutputPaths& files) {
@@ -208,13 +227,13 @@ class Runner {
                              (tally.failures.empty() ? "" : ", " + std::to_string(tally.failures.size()) + " failed"));
     if (tally.replaced > 0) cli::note(common_, counted(tally.replaced, "result") + " of other settings, or of a photo before it changed, replaced");
     if (tally.leftovers > 0) cli::note(common_, "pictures without their JSON, as an interrupted run leaves them, replaced: of " + counted(tally.leftovers, "photo"));
-    if (const std::string others = cli::other_files_text(others_); !others.empty()) cli::note(common_, others + " skipped");
+    say_others();
     const bool all = tally.finished() == static_cast<int64_t>(inputs_.size());
     if (const int status = cli::interrupted(); status != 0 && !all) {
       cli::note(common_, "interrupted; run the same command again to go on");
       return status;
     }
-    if (job_.shard.count > 1) write_shard(job_, all_.size(), inputs_digest(all_), model_->info().sha256, shard_photos(tally));
+    if (job_.shard.count > 1) write_shard(job_, all_.size(), inputs_digest(all_), model_->info(), shard_photos(tally));
     if (!tally.failures.empty())
       throw Error(ErrorCode::malformed, std::to_string(tally.failures.size()) + " of " + std::to_string(inputs_.size()) + " inputs failed")
           .details(tally.failures);
@@ -246,6 +265,7 @@ class Runner {
   std::shared_ptr<Model> model_;
   std::deque<Lane> lanes_;
   std::optional<ThreadPool> pool_;
+  bool shards_forgotten_ = false;
 };
 
 }  // namespace

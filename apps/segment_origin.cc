@@ -41,6 +41,28 @@ const char* background_name(io::Background background) {
   return background == io::Background::black ? "black" : "white";
 }
 
+// `labels`: the label map, null without one.
+Json settings_json(const SegmentJob& job, const ModelInfo& model, const Json& labels) {
+  const SegmentOptions& o = job.options;
+  Json settings = {{"numerics", kNumerics},
+                   {"model", model.sha256},
+                   {"threshold", o.threshold.value_or(model.threshold)},
+                   {"size", o.size.value_or(model.size)},
+                   {"crop", o.crop == CropMode::face ? "face" : "none"},
+                   {"faces", o.faces == FaceChoice::largest ? "largest" : "all"},
+                   {"tile", o.tile},
+                   {"tta", o.flip ? "flip" : "none"},
+                   {"background", background_name(job.background)}};
+  settings["labels"] = labels;
+  settings["keep"] = labels.is_null() ? Json(nullptr) : Json(o.kept_labels.value_or(model.kept_labels));
+  // As given: `auto` may become another device on another machine, and a run that is moved there goes on.
+  settings["device"] = job.compute.device;
+  settings["precision"] = job.compute.precision ? Json(*job.compute.precision) : Json(nullptr);
+  settings["kernels"] = job.compute.kernels;
+  settings["tune"] = printable(job.compute.tuning, 4096);
+  return settings;
+}
+
 }  // namespace
 
 bool Origin::same_photo(const Origin& other) const {
@@ -59,24 +81,13 @@ std::string labels_path(const SegmentJob& job, const cli::Input& input) {
 }
 
 Origin origin_of(const SegmentJob& job, const cli::Input& input, const ModelInfo& model) {
-  const SegmentOptions& o = job.options;
   const std::string labels = labels_path(job, input);
-  Json settings = {{"model", model.sha256},
-                   {"threshold", o.threshold.value_or(model.threshold)},
-                   {"size", o.size.value_or(model.size)},
-                   {"crop", o.crop == CropMode::face ? "face" : "none"},
-                   {"faces", o.faces == FaceChoice::largest ? "largest" : "all"},
-                   {"tile", o.tile},
-                   {"tta", o.flip ? "flip" : "none"},
-                   {"background", background_name(job.background)}};
-  settings["labels"] = labels.empty() ? Json(nullptr) : file_json(labels, job.out);
-  settings["keep"] = labels.empty() ? Json(nullptr) : Json(o.kept_labels.value_or(model.kept_labels));
-  // As given: `auto` may become another device on another machine, and a run that is moved there goes on.
-  settings["device"] = job.compute.device;
-  settings["precision"] = job.compute.precision ? Json(*job.compute.precision) : Json(nullptr);
-  settings["kernels"] = job.compute.kernels;
-  settings["tune"] = printable(job.compute.tuning, 4096);
+  const Json settings = settings_json(job, model, labels.empty() ? Json(nullptr) : file_json(labels, job.out));
   return {(input.path == "-" ? Json{{"path", "-"}} : file_json(input.path, job.out)).dump(), settings.dump()};
+}
+
+std::string shared_settings(const SegmentJob& job, const ModelInfo& model) {
+  return settings_json(job, model, job.labels == "none" ? Json(nullptr) : Json(printable(job.labels, 4096))).dump();
 }
 
 }  // namespace furrow::apps

@@ -115,12 +115,31 @@ std::vector<std::byte> encode_overlay(const PhotoResult& photo) {
   return bytes;
 }
 
-void write(const std::string& path, std::span<const std::byte> bytes) { io::write_file_atomically(path, bytes); }
+bool lies_there(const std::string& path) {
+  std::error_code error;
+  return !path.empty() && fs::is_regular_file(fs::symlink_status(path, error));
+}
+
+bool is_named(const Replaced& replaced, const std::string& path) {
+  return std::ranges::find(replaced.named, path) != replaced.named.end();
+}
+
+void write_picture(const std::string& path, std::span<const std::byte> bytes, const Replaced& replaced) {
+  if (replaced.compared && lies_there(path) && !is_named(replaced, path)) {
+    std::error_code error;
+    if (fs::file_size(path, error) == bytes.size() && !error) {
+      const std::string text = data::read_text_within(path, bytes.size(), "bytes of a picture");
+      if (std::ranges::equal(std::as_bytes(std::span(text)), bytes)) return;
+    }
+    throw Error(ErrorCode::usage, "exists already").file(path).hint("--force overwrites results");
+  }
+  io::write_file_atomically(path, bytes);
+}
 
 // Where it is a file: what a link names is written through it.
 void remove_file(const std::string& path) {
   std::error_code error;
-  if (path.empty() || !fs::is_regular_file(fs::symlink_status(path, error))) return;
+  if (!lies_there(path)) return;
   fs::remove(path, error);
   if (error) throw Error(ErrorCode::io, "cannot be removed: " + error.message()).file(path);
 }
@@ -226,15 +245,25 @@ std::string result_sentence(const PhotoResult& photo) {
   return text;
 }
 
-void write_outputs(const PhotoResult& photo, const OutputPaths& files, const std::vector<std::string>& stale,
-                   ThreadPool* pool) {
+std::vector<std::string> write_outputs(const PhotoResult& photo, const OutputPaths& files, const Replaced& replaced,
+                                       ThreadPool* pool) {
   const SegmentResult& result = photo.result;
-  remove_file(files.json);
-  for (const std::string& path : stale) remove_file(path);
-  if (result.status == SegmentResult::Status::no_face)
-    for (const std::string& path : files.all()) remove_file(path);
+  const bool faceless = result.status == SegmentResult::Status::no_face;
+  if (!replaced.json_stays || (faceless && !replaced.named.empty())) remove_file(files.json);
+  for (const std::string& path : replaced.stale) remove_file(path);
+  std::vector<std::string> left, added;
+  for (const std::string& path : {files.mask, files.prob, files.overlay})
+    if (!lies_there(path))
+      added.push_back(path);
+    else if (faceless && is_named(replaced, path))
+      remove_file(path);
+    else if (faceless)
+      left.push_back(path);
   std::vector<std::function<void()>> writers;
-  if (result.status == SegmentResult::Status::ok) {
+  const auto write = [&](const std::string& path, std::span<const std::byte> bytes) {
+    write_picture(path, bytes, replaced);
+  };
+  if (!faceless) {
     if (!files.overlay.empty()) writers.emplace_back([&] { write(files.overlay, encode_overlay(photo)); });
     if (!files.mask.empty()) writers.emplace_back([&] { write(files.mask, io::encode_png(result.mask)); });
     if (!files.prob.empty())
@@ -244,13 +273,22 @@ void write_outputs(const PhotoResult& photo, const OutputPaths& files, const std
                               : io::encode_png_gray16(result.width, result.height, result.probability16));
       });
   }
-  parallel_for(pool, static_cast<int64_t>(writers.size()),
-               [&](int64_t task, int) { writers[static_cast<size_t>(task)](); });
-  // The JSON last: it names the other files, so it must not exist without them.
-  if (!files.json.empty()) {
-    const std::string text = result_json(photo, files) + "\n";
-    write(files.json, std::as_bytes(std::span(text)));
+  try {
+    parallel_for(pool, static_cast<int64_t>(writers.size()),
+                 [&](int64_t task, int) { writers[static_cast<size_t>(task)](); });
+    // The JSON last: it names the other files, so it must not exist without them.
+    if (!files.json.empty()) {
+      const std::string text = result_json(photo, files) + "\n";
+      io::write_file_atomically(files.json, std::as_bytes(std::span(text)));
+    }
+  } catch (...) {
+    std::error_code error;
+    if (replaced.json_stays)
+      for (const std::string& path : added)
+        if (lies_there(path)) fs::remove(path, error);
+    throw;
   }
+  return left;
 }
 
 std::string result_preview(const PhotoResult& photo) {

@@ -40,18 +40,27 @@ struct PhotoResult {
 // The JSON of one photo, schema "furrow.segment/1" (docs/results.md), one line without a newline. `files` are listed.
 std::string result_json(const PhotoResult& photo, const OutputPaths& files);
 // The JSON of one photo as result_json() made it, from its file. Errors name the file: ErrorCode::io,
-// ErrorCode::malformed for a file that is none, ErrorCode::limit above kResultBytes (a face takes half a kilobyte).
+// ErrorCode::malformed for a file that is none, ErrorCode::limit above kResultBytes.
 std::string read_result_json(const std::string& path);
-inline constexpr uint64_t kResultBytes = uint64_t{16} << 20;
+using cli::kResultBytes;
 // Whether such a text is that of a photo without a face.
 bool says_no_face(std::string_view json);
 // One sentence for people.
 std::string result_sentence(const PhotoResult& photo);
+
+// What lies there of an earlier run (segment_earlier.h: replaced_by()).
+struct Replaced {
+  std::vector<std::string> named, stale;  // pictures that its JSON names; those among them that go
+  bool json_stays = false;                // what its JSON says stays true while this result is written
+  bool compared = false;                  // a picture that it does not name may be this very one, and else stays
+};
 // Encodes and writes every file of `files` atomically; with status no_face the JSON alone. Encoders run on `pool`.
-// A JSON that is replaced goes first, then the pictures `stale`, and all without a face: whenever this is cut short, no
-// JSON says of pictures what they are not.
-void write_outputs(const PhotoResult& photo, const OutputPaths& files, const std::vector<std::string>& stale,
-                   ThreadPool* pool);
+// A JSON that does not stay true goes first, then pictures that are stale, and without a face all that it named:
+// whenever this is cut short, no JSON says of pictures what they are not. One that stays true is never lost: the new
+// one is renamed over it, and where that fails, pictures that were not there go again. Returns the pictures that lie
+// under names of results, of a photo without a face, and that no JSON named: they are left.
+std::vector<std::string> write_outputs(const PhotoResult& photo, const OutputPaths& files, const Replaced& replaced,
+                                       ThreadPool* pool);
 // A picture of the first crop with its marks, about 72 columns wide, for the terminal.
 std::string result_preview(const PhotoResult& photo);
 

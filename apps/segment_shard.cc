@@ -5,9 +5,11 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "apps/segment_output.h"
+#include "apps/segment_shard_options.h"
 #include "data/strict_json.h"
 #include "io/atomic_file.h"
 #include "io/sha256.h"
@@ -47,28 +49,10 @@ size_t whole(const Json& object, const char* key) {
   return value.get<size_t>();
 }
 
-// Everything that changes results, in words: shards that are added up agree in it.
-std::string options_text(const SegmentJob& job, const std::string& model) {
-  const SegmentOptions& o = job.options;
-  std::string out = "model " + model.substr(0, 16);
-  out += ", threshold " + (o.threshold ? Json(*o.threshold).dump() : "the model's");
-  out += ", size " + (o.size ? std::to_string(*o.size) : "the model's");
-  out += o.crop == CropMode::face ? ", crop face" : ", crop none";
-  out += o.faces == FaceChoice::largest ? ", largest face" : ", all faces";
-  if (o.flip) out += ", flip";
-  if (o.tile) out += ", tile";
-  if (!o.measures) out += ", no measures";
-  if (job.labels != "none") out += ", labels";
-  if (o.kept_labels) out += " " + Json(*o.kept_labels).dump();
-  out += ", background " + std::to_string(static_cast<int>(job.background));
-  out += ", depth " + std::to_string(static_cast<int>(o.probability)) + ", save ";
-  for (const bool saved : {job.save_mask, job.save_prob, job.save_overlay, job.save_json}) out += saved ? '1' : '0';
-  return out;
-}
-
 struct ShardFile {
   size_t all = 0;
   std::string digest, options;
+  bool keeps_json = false;
   std::vector<ShardPhoto> photos;
 };
 
@@ -76,7 +60,10 @@ ShardFile read_shard(const std::string& path) {
   return with_file(path, [&] {
     const Json json = Json::parse(data::read_json_text(path, kShardBytes));
     if (text(json, "schema") != kShardSchema) throw Error(ErrorCode::unsupported, "another schema").in("schema");
-    ShardFile out{whole(json, "inputs"), text(json, "inputs_sha256"), text(json, "options"), {}};
+    ShardFile out{.all = whole(json, "inputs"),
+                  .digest = text(json, "inputs_sha256"),
+                  .options = member(json, "options").dump()};
+    out.keeps_json = text(member(json, "options"), "save").ends_with("json");  // it stands last
     const Json& photos = member(json, "photos");
     if (!photos.is_array() || photos.size() > out.all) broken("\"photos\" is no list, or too long");
     for (const Json& photo : photos) {
@@ -103,19 +90,24 @@ std::string shard_name(int index, int count) {
   return "segment-shard-" + std::to_string(index) + "-of-" + std::to_string(count) + ".json";
 }
 
+// Of which shard a file is by its name.
+std::optional<Shard> shard_place(const std::string& name) {
+  Shard shard;
+  if (std::sscanf(name.c_str(), "segment-shard-%6d-of-%6d", &shard.index, &shard.count) != 2 || shard.index < 1 ||
+      shard.index > shard.count || name != shard_name(shard.index, shard.count))
+    return std::nullopt;
+  return shard;
+}
+
 // The shards of the folder, all of them.
 std::vector<std::string> shard_files(const std::string& folder) {
   std::set<int> present, counts;
   std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
-    int index = 0, count = 0;
-    if (std::sscanf(name.c_str(), "segment-shard-%6d-of-%6d", &index, &count) != 2 || index < 1 || index > count ||
-        name != shard_name(index, count))
-      continue;
-    present.insert(index);
-    counts.insert(count);
-  }
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, error))
+    if (const std::optional<Shard> shard = shard_place(entry.path().filename().string())) {
+      present.insert(shard->index);
+      counts.insert(shard->count);
+    }
   if (error) throw Error(ErrorCode::io, "cannot be read: " + error.message()).file(folder);
   if (counts.empty())
     throw Error(ErrorCode::usage, "holds no finished shard")
@@ -145,11 +137,22 @@ std::vector<std::string> shard_files(const std::string& folder) {
 }
 
 // One photo's JSON, as it was printed.
-std::string result_line(const std::string& path) {
+std::string result_line(const std::string& path, const std::string& options) {
   std::error_code error;
   if (!fs::exists(path, error))
     throw Error(ErrorCode::io, "the result of a finished shard is not there").file(path).hint("run its shard again");
-  return read_result_json(path);
+  std::string line = read_result_json(path);
+  const Json result = with_file(path, [&] {
+    data::check_json(line, kResultBytes);
+    return Json::parse(line);
+  });
+  const auto settings = result.find("settings");
+  const Json known = settings != result.end() && settings->is_object() ? *settings : Json::object();
+  if (const std::string other = differing_settings(known.dump(), options); !other.empty())
+    throw Error(ErrorCode::usage, "its settings are not those of its shard: " + other)
+        .file(path)
+        .hint("run its shard again");
+  return line;
 }
 
 }  // namespace
@@ -178,7 +181,25 @@ void forget_shard(const SegmentJob& job) {
   if (error) throw Error(ErrorCode::io, "cannot be removed: " + error.message()).file(segment_shard_file(job));
 }
 
-void write_shard(const SegmentJob& job, size_t all, const std::string& digest, const std::string& model,
+int64_t forget_all_shards(const std::string& folder) {
+  int64_t forgotten = 0;
+  std::error_code error;
+  std::vector<fs::path> files;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
+    std::error_code ignored;
+    if (shard_place(entry.path().filename().string()) && fs::is_regular_file(entry.symlink_status(ignored)) &&
+        cli::begins_with(entry.path().string(), std::string("{\"schema\":\"") + kShardSchema + '"'))
+      files.push_back(entry.path());
+  }
+  for (const fs::path& path : files) {
+    fs::remove(path, error);
+    if (error) throw Error(ErrorCode::io, "cannot be removed: " + error.message()).file(path.string());
+    ++forgotten;
+  }
+  return forgotten;
+}
+
+void write_shard(const SegmentJob& job, size_t all, const std::string& digest, const ModelInfo& model,
                  const std::vector<ShardPhoto>& photos) {
   Json list = Json::array();
   for (const ShardPhoto& photo : photos) {
@@ -192,7 +213,7 @@ void write_shard(const SegmentJob& job, size_t all, const std::string& digest, c
   }
   const Json json = {{"schema", kShardSchema},         {"shard", job.shard.index},
                      {"shards", job.shard.count}, {"inputs", all},
-                     {"inputs_sha256", digest},   {"options", options_text(job, model)},
+                     {"inputs_sha256", digest},   {"options", Json::parse(shard_options(job, model))},
                      {"photos", std::move(list)}};
   const std::string bytes = json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
   if (bytes.size() > kShardBytes)  // said now and not when all shards are done
@@ -213,9 +234,8 @@ int merge_segment(const SegmentJob& job, const cli::Common& common) {
       throw Error(ErrorCode::usage, "its photos are not those of the first shard")
           .file(path)
           .hint("run all shards with the same photos");
-    if (shard.options != first->options)
-      throw Error(ErrorCode::usage, "its options are not those of the first shard: " + printable(shard.options, 200) +
-                                        ", not " + printable(first->options, 200))
+    if (const std::string other = differing_options(shard.options, first->options); !other.empty())
+      throw Error(ErrorCode::usage, "its options are not those of the first shard: " + other)
           .file(path)
           .hint("run its shard again with --force and the options of the others");
     for (ShardPhoto& photo : shard.photos)
@@ -223,7 +243,7 @@ int merge_segment(const SegmentJob& job, const cli::Common& common) {
         throw Error(ErrorCode::malformed, "a photo stands in two shards").file(path);
   }
   if (photos.size() != first->all) throw Error(ErrorCode::malformed, "photos are in no shard").file(job.out);
-  if (common.json && first->options.ends_with('0'))  // of what was saved, JSON stands last
+  if (common.json && !first->keeps_json)
     throw Error(ErrorCode::usage, "the shards kept no JSON to print")
         .file(job.out)
         .hint("run them with --save ...,json");
@@ -239,7 +259,7 @@ int merge_segment(const SegmentJob& job, const cli::Common& common) {
       faceless += photo.faceless ? 1 : 0;
       continue;
     }
-    const std::string line = result_line(job.out + "/" + photo.json);
+    const std::string line = result_line(job.out + "/" + photo.json, first->options);
     faceless += says_no_face(line) ? 1 : 0;
     if (common.json) cli::print(line + "\n");
   }

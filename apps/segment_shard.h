@@ -1,6 +1,7 @@
 // `furrow segment --shard I/N` and `--merge`: what a shard leaves beside its photos' results, and how they add up.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "apps/cli/inputs.h"
 #include "apps/cli/report.h"
 #include "apps/segment_options.h"
+#include "segment/model.h"
 
 namespace furrow::apps {
 
@@ -29,14 +31,16 @@ std::vector<cli::Input> inputs_of_shard(const std::vector<cli::Input>& inputs, c
 // done or have failed; before it is begun anew, the file of an earlier run goes. `all`: how many inputs there are.
 std::string segment_shard_file(const SegmentJob& job);
 void forget_shard(const SegmentJob& job);
-// `model`: the sha256 of its file.
-void write_shard(const SegmentJob& job, size_t all, const std::string& digest, const std::string& model,
+// Removes the files of all finished shards in `folder`, of any division; returns how many there were.
+int64_t forget_all_shards(const std::string& folder);
+void write_shard(const SegmentJob& job, size_t all, const std::string& digest, const ModelInfo& model,
                  const std::vector<ShardPhoto>& photos);
 
 // Reads the files of all shards in job.out and reports as one process would have: with --json the line of each photo's
 // JSON and of each failure, in the order of the inputs, else the counts. Its exit status and errors are
 // run_segment()'s. ErrorCode::usage where shards are missing (each on a line with the words that finish it) or are not
-// of one list; ErrorCode::malformed for a file that is none; ErrorCode::limit, before it is read, for one of more than
+// of one list or of the same options, or where a photo's JSON has other settings than its shard by now (those of its
+// label map are its own); ErrorCode::malformed for a file that is none; ErrorCode::limit, before it is read, for one of more than
 // 64 MiB (a photo takes some 200 bytes).
 int merge_segment(const SegmentJob& job, const cli::Common& common);
 

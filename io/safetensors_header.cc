@@ -1,6 +1,7 @@
 #include "io/safetensors_header.h"
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <unordered_set>
@@ -144,7 +145,8 @@ class HeaderReader {
 
 // What the parser would copy too often, or only to be refused later: a name may be all escapes of six bytes.
 void check_tokens(std::string_view json, uint64_t at, const Limits& limits) {
-  const size_t name = std::max<size_t>(6 * limits.name_bytes, 1024);  // never less than the keys of the format
+  const uint64_t escaped = 6 * std::min(limits.name_bytes, std::numeric_limits<uint64_t>::max() / 6);
+  const size_t name = std::max<size_t>(escaped, 1024);  // never less than the keys of the format
   const auto bad = find_bad_token(
       json,
       {.number = kMaxHeaderNumber, .key = name, .text = name, .long_key = "__metadata__", .long_text = kMaxHeaderText});

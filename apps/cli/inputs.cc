@@ -6,8 +6,10 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 
+#include "data/strict_json.h"
 #include "kernels/error.h"
 
 namespace furrow::cli {
@@ -33,41 +35,47 @@ bool is_photo_name(const fs::path& path) {
   throw Error(ErrorCode::io, "cannot read: " + error.message()).file(path);
 }
 
-bool begins_with(const std::string& path, const std::string& begin) {
-  std::error_code error;
-  if (!fs::is_regular_file(path, error)) return false;
-  std::string text(begin.size(), '\0');
-  std::ifstream file(path, std::ios::binary);
-  return file.read(text.data(), static_cast<std::streamsize>(text.size())) && text == begin;
+// Whether a file is the JSON that `furrow segment` writes and names a picture beside it.
+bool names_picture(const std::string& path, const std::string& picture) {
+  if (!begins_with(path, std::string(R"({"schema":")") + kResultSchema + '"')) return false;
+  try {
+    const nlohmann::json result = nlohmann::json::parse(data::read_json_text(path, kResultBytes));
+    const auto files = result.find("files");
+    return files != result.end() && files->is_object() &&
+           std::ranges::any_of(*files, [&](const nlohmann::json& name) { return name == picture; });
+  } catch (const Error&) {  // damaged, or not to be read: no word for it
+    return false;
+  } catch (const nlohmann::json::exception&) {
+    return false;
+  }
 }
 
-// Whether a file begins as the JSON that `furrow segment` writes.
-bool is_result_json(const std::string& path) {
-  return begins_with(path, std::string(R"({"schema":")") + kResultSchema + '"');
-}
-
-// A picture that `furrow segment` wrote is no photo: one of its names in the folder for results, or beside its JSON.
+// A picture that `furrow segment` wrote is no photo: one of its names in the folder for results, or that its JSON names.
 bool is_result_picture(const fs::path& path, bool holds_results) {
   const std::string name = path.string();
   for (const char* end : {".mask.png", ".prob.png", ".overlay.png"})
     if (name.ends_with(end))
-      return holds_results || is_result_json(name.substr(0, name.size() - std::strlen(end)) + ".json");
+      return holds_results || names_picture(name.substr(0, name.size() - std::strlen(end)) + ".json",
+                                            printable(path.filename().string(), 4096));
   return false;
 }
 
 // What is neither a photo nor something that Furrow wrote (results, shards); hostile suffixes are nobody's to read.
-void count_other(const fs::path& path, OtherFiles& others) {
+void note_other(const fs::path& path, std::map<std::string, std::string>& others) {
   std::string suffix = suffix_of(path);
   if (suffix == ".json" && begins_with(path.string(), R"({"schema":"furrow.)")) return;
   if (!suffix.empty()) suffix.erase(0, 1);
   const bool plain = std::ranges::all_of(suffix, [](unsigned char c) { return c < 0x80 && std::isalnum(c) != 0; });
-  ++others[suffix.empty() ? "no suffix" : plain && suffix.size() <= kLongestSuffix ? suffix : "odd suffixes"];
+  std::error_code error;
+  const fs::path canonical = fs::weakly_canonical(path, error);
+  others[error ? path.string() : canonical.string()] =
+      suffix.empty() ? "no suffix" : plain && suffix.size() <= kLongestSuffix ? suffix : "odd suffixes";
 }
 
 struct Expansion {
   fs::path results;           // canonical; never searched for photos
   std::vector<Input> inputs;
-  OtherFiles others;
+  std::map<std::string, std::string> others;  // files of other types, by canonical path
 };
 
 void add_folder(const std::string& folder, Expansion& out) {
@@ -86,7 +94,7 @@ void add_folder(const std::string& folder, Expansion& out) {
     if (is_folder) continue;
     // Links to nothing and pipes too: reading them fails in its turn, and is reported.
     if (is_photo_name(path)) found.push_back(path);
-    else count_other(path, out.others);
+    else note_other(path, out.others);
   }
   if (error) cannot_read(folder, error);
   std::ranges::sort(found);
@@ -124,8 +132,7 @@ void add_word(const std::string& word, bool lists, Expansion& out) {
 }
 
 // The same file under two spellings counts as one.
-void drop_repeats(std::vector<Input>& inputs) {
-  std::set<std::string> seen;
+void drop_repeats(std::vector<Input>& inputs, std::set<std::string>& seen) {
   std::erase_if(inputs, [&](const Input& input) {
     std::error_code error;
     const fs::path canonical = input.path == "-" ? fs::path("-") : fs::weakly_canonical(input.path, error);
@@ -148,6 +155,14 @@ void make_bases_unique(std::vector<Input>& inputs) {
 
 }  // namespace
 
+bool begins_with(const std::string& path, const std::string& begin) {
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) return false;
+  std::string text(begin.size(), '\0');
+  std::ifstream file(path, std::ios::binary);
+  return file.read(text.data(), static_cast<std::streamsize>(text.size())) && text == begin;
+}
+
 std::string other_files_text(const OtherFiles& others) {
   std::vector<std::pair<int64_t, std::string>> kinds;  // the most frequent first
   int64_t all = 0;
@@ -167,11 +182,15 @@ std::vector<Input> expand_inputs(const std::vector<std::string>& words, const st
   Expansion expansion{fs::weakly_canonical(results, error), {}, {}};
   for (const std::string& word : words) add_word(word, true, expansion);
   std::vector<Input> inputs = std::move(expansion.inputs);
-  drop_repeats(inputs);
-  if (const std::string text = other_files_text(expansion.others); inputs.empty())
+  std::set<std::string> used;
+  drop_repeats(inputs, used);
+  OtherFiles passed_over;
+  for (const auto& [path, kind] : expansion.others)
+    if (!used.contains(path)) ++passed_over[kind];
+  if (const std::string text = other_files_text(passed_over); inputs.empty())
     throw Error(ErrorCode::usage, "no photo to work on" + (text.empty() ? "" : ", but " + text))
         .hint("name PNG or JPEG files, folders that hold some (" + std::string(kPhotoSuffixes) + "), or @LIST");
-  if (others != nullptr) *others = std::move(expansion.others);
+  if (others != nullptr) *others = std::move(passed_over);
   make_bases_unique(inputs);
   return inputs;
 }

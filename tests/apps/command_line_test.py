@@ -232,6 +232,17 @@ class CommandLine(Program):
         self.refused(self.segment("bomb.png"), 6, "bomb.png")
         self.assertLess(time.monotonic() - begin, 5)
 
+    def test_a_limit_of_names_beyond_all_numbers_is_none(self):
+        name = "n" * 2000
+        header = json.dumps({name: {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+        (self.folder / "m.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+        words = ("model", "show", "m.safetensors", "--limit")
+        usual = self.run_furrow(*words, "name_bytes=65536")
+        for limit in ((2 ** 64 + 2) // 6, 2 ** 63):     # six times the first is 2
+            result = self.run_furrow(*words, f"name_bytes={limit}")
+            self.assertEqual((result.returncode, result.stdout, result.stderr), (usual.returncode, usual.stdout, usual.stderr))
+        self.refused(self.run_furrow(*words, "name_bytes=100"), 6, "a name too long")
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -49,6 +49,7 @@ class EarlierResults(Program):
         for words in (["--threshold", "0.1"], ["--size", "64"], ["--crop", "face"], ["--faces", "all"], ["--tile"],
                       ["--tta", "flip"], ["--background", "black"], ["--labels", "labels"], ["--labels", "labels2"],
                       ["--labels", "labels", "--keep", "3"], ["--device", "ref"], ["--device", "cpu"],
+                      ["--precision", "fp32"], ["--kernels", "own"], ["--tune", "none.json"],
                       ["--weights", ROOT / "weights/furrow-mini.safetensors"]):
             settings = {"--crop": "none", "--size": "32"}
             taken = [w for pair in settings.items() for w in pair if pair[0] not in words]
@@ -115,6 +116,12 @@ class EarlierResults(Program):
         self.ok(*self.QUICK)
         self.ok(*self.QUICK, "--save", "json", "--threshold", "0.1")
         self.assertEqual(sorted(os.listdir(self.folder / "out")), ["a.json"])
+        self.ok(*self.QUICK, "--save", "mask,overlay", "--threshold", "0.3")      # the JSON that is there becomes a true one
+        self.assertEqual((self.document()["settings"]["threshold"], set(self.document()["files"])), (0.3, {"mask", "overlay"}))
+        self.ok("in/a.png", *self.QUICK[1:], "--save", "overlay", "--threshold", "0.1", "--force")
+        self.assertEqual(sorted(os.listdir(self.folder / "out")), ["a.json", "a.overlay.png"])
+        (self.folder / "out/a.overlay.png").unlink()
+        self.ok(*self.QUICK, "--save", "json", "--threshold", "0.1", "--force")
         self.put("out/a.mask.png", b"somebody's own")
         self.refused(self.segment("in", "--threshold", "0.2"), 2, "out/a.mask.png", "exists already")
         self.assertEqual((self.folder / "out/a.mask.png").read_bytes(), b"somebody's own")
@@ -131,6 +138,85 @@ class EarlierResults(Program):
         again = self.ok(*self.QUICK)
         self.assertIn(b"pictures without their JSON, as an interrupted run leaves them, replaced: of 1 photo", again.stderr)
         self.assertEqual(again.stdout.count(b"\n"), 1)
+
+    def test_results_of_other_numerics_are_computed_again(self):
+        self.put("in/a.png", png(40, 30))
+        self.ok(*self.QUICK)
+        result = self.folder / "out/a.json"
+        text = result.read_text()
+        self.assertIn('"settings":{"numerics":1,', text)
+        for other in (text.replace('"numerics":1', '"numerics":0'), text.replace('"numerics":1,', "")):
+            result.write_text(other)
+            self.assertIn(b"1 result of other settings", self.ok(*self.QUICK).stderr)
+            self.assertEqual(self.document()["settings"]["numerics"], 1)
+
+    def test_a_picture_that_no_json_names_stays_where_there_is_no_face(self):
+        self.put("in/a.png", png(80, 80)), self.put("in/a.mask.png", b"drawn by hand")
+        for words in ((), ("--force",)):
+            result = self.run_furrow("segment", "in", "-o", "in", *words)
+            self.assertEqual(result.returncode, 10, result.stderr)
+            self.assertIn(b"in/a.mask.png is left as it is: the photo has no face", result.stderr)
+            self.assertNotIn(b"replaced", result.stderr)
+            self.assertEqual((self.folder / "in/a.mask.png").read_bytes(), b"drawn by hand")
+            self.assertEqual(self.document("in/a.json")["status"], "no_face")
+        # What an earlier result names goes with it.
+        self.put("in2/a.png", png(80, 80))
+        self.ok("in2", "--crop", "none", "--size", "32")
+        result = self.ok("in2", status=10)
+        self.assertNotIn(b"is left", result.stderr)
+        self.assertEqual(sorted(os.listdir(self.folder / "out")), ["a.json"])
+
+    def limited(self, limit):
+        return {"restore_signals": False, "preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))}
+
+    def test_a_kind_that_cannot_be_added_costs_nothing_that_was_there(self):
+        self.put("in/a.png", png(300, 400))
+        self.ok(*self.QUICK, "--save", "json")
+        before = (self.folder / "out/a.json").read_bytes()
+        for photo, kinds in (("in", "mask,overlay,json"), ("in", "mask,overlay"), ("in/a.png", "mask,overlay")):
+            cut = self.run_furrow("segment", "-o", "out", photo, *self.QUICK[1:], "--save", kinds, **self.limited(2000))
+            self.refused(cut, 7, "overlay")
+            self.assertEqual((self.folder / "out/a.json").read_bytes(), before)
+            self.assertEqual(os.listdir(self.folder / "out"), ["a.json"])
+        self.assertIn(b"1 finished before", self.ok(*self.QUICK, "--save", "json").stderr)
+        self.ok(*self.QUICK)
+        self.assertGreater((self.folder / "out/a.overlay.png").stat().st_size, 2000)
+        self.assertEqual(set(self.document()["files"]), {"mask", "overlay"})
+
+    def test_a_picture_that_a_killed_run_had_not_named_yet_is_named_and_another_one_kept(self):
+        self.put("in/a.png", png(40, 30))
+        self.ok(*self.QUICK, "--save", "json")
+        before = (self.folder / "out/a.json").read_bytes()
+        self.ok(*self.QUICK, "--save", "prob,json")
+        self.put("out/a.json", before)
+        self.ok(*self.QUICK, "--save", "prob,json")
+        self.assertEqual(set(self.document()["files"]), {"prob"})
+        own = bytearray((self.folder / "out/a.prob.png").read_bytes())
+        own[-20] ^= 1
+        self.put("out/a.json", before), self.put("out/a.prob.png", own)
+        self.refused(self.segment("in", "--save", "prob"), 2, "out/a.prob.png", "exists already", "--force")
+        self.assertEqual((self.folder / "out/a.prob.png").read_bytes(), own)
+        self.assertEqual((self.folder / "out/a.json").read_bytes(), before)
+        self.ok(*self.QUICK, "--save", "prob", "--force")
+        self.assertEqual(set(self.document()["files"]), {"prob"})
+
+    def test_beside_a_json_of_another_program_nothing_is_written(self):
+        self.put("in/a.png", png(40, 30)), self.put("out/a.json", b"{}")
+        for words in (("in",), ("in", "--save", "mask"), ("in/a.png", "--save", "mask")):
+            self.refused(self.segment(*words), 2, "out/a.json", "exists already", "--force")
+            self.assertEqual(os.listdir(self.folder / "out"), ["a.json"])
+        self.assertEqual(self.segment("in", "--save", "mask", "--force").returncode, 0)
+        self.assertEqual((self.folder / "out/a.json").read_bytes(), b"{}")
+
+    def test_standard_input_twice_is_refused_without_naming_a_photo(self):
+        self.assertEqual(self.segment("-", stdin=png(40, 30)).returncode, 0)
+        again = self.segment("-", stdin=png(40, 30))
+        self.refused(again, 2, "out/stdin.json", "exists already, of standard input", "--force")
+        self.assertNotIn(b"another photo", again.stderr)
+
+    def test_the_note_on_other_files_comes_too_where_the_only_photo_fails(self):
+        self.put("in/a.png", b"no picture"), self.put("in/b.heic", b"x")
+        self.refused(self.segment("in"), 5, "1 file of another type (heic 1) skipped")
 
     def test_without_json_nothing_tells_what_is_finished(self):
         self.put("in/a.png", png(40, 30))

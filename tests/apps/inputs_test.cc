@@ -69,13 +69,19 @@ TEST_F(Inputs, PicturesBesideTheJsonOfAResultAreNoPhotosWhereverTheyLie) {
   for (const char* path : {"d/a.png", "d/out/a.mask.png", "d/out/a.overlay.png", "d/out/a.prob.png", "d/b.mask.png",
                            "d/c.mask.png", "d/e.mask.png", "d/out/f.png"})
     touch(path);
-  for (const char* path : {"d/out/a.json", "d/out/f.json"})
-    std::ofstream(path) << R"({"schema":"furrow.segment/1","file":"a.png"})";
+  std::ofstream("d/out/a.json") << R"({"schema":"furrow.segment/1","files":{"mask":"a.mask.png",)"
+                                   R"("prob":"a.prob.png","overlay":"a.overlay.png"}})";
+  std::ofstream("d/out/f.json") << R"({"schema":"furrow.segment/1","file":"a.png"})";
   std::ofstream("d/b.json") << R"({"schema":"furrow.segment-shard/1"})";  // of another program, for all it says
   std::ofstream("d/c.json") << R"({"schema":"f)";
   fs::create_directory("d/e.json");
   EXPECT_EQ(bases({"d"}), (Names{"a", "b.mask", "c.mask", "e.mask", "out/f"}));
   EXPECT_EQ(bases({"d/out/a.mask.png"}), (Names{"a.mask"}));  // named by itself it is meant
+  // One that the JSON does not name is somebody's own, and so is all beside a damaged one.
+  std::ofstream("d/out/a.json") << R"({"schema":"furrow.segment/1","files":{"mask":"a.mask.png","prob":7}})";
+  EXPECT_EQ(bases({"d"}), (Names{"a", "b.mask", "c.mask", "e.mask", "out/a.overlay", "out/a.prob", "out/f"}));
+  std::ofstream("d/out/a.json") << R"({"schema":"furrow.segment/1","files":{"mask":"a.mask.png")";
+  EXPECT_EQ(bases({"d/out"}), (Names{"a.mask", "a.overlay", "a.prob", "f"}));
 }
 
 TEST_F(Inputs, OtherFilesAreCountedBySuffixAndWhatFurrowWroteIsNot) {
@@ -88,6 +94,9 @@ TEST_F(Inputs, OtherFilesAreCountedBySuffixAndWhatFurrowWroteIsNot) {
   EXPECT_EQ(expand_inputs({"d"}, "out", &others).size(), 2u);
   EXPECT_EQ(others, (OtherFiles{{"heic", 2}, {"webp", 1}, {"no suffix", 1}, {"odd suffixes", 2}, {"json", 1}}));
   EXPECT_EQ(other_files_text(others), "7 files of other types (heic 2, odd suffixes 2, json 1, no suffix 1, webp 1)");
+  // Reached twice they count once, and what is named by itself is an input.
+  EXPECT_EQ(expand_inputs({"d", "./d/", "d/sub", "d/c.heic", "d/sub/../README"}, "out", &others).size(), 4u);
+  EXPECT_EQ(others, (OtherFiles{{"heic", 1}, {"webp", 1}, {"odd suffixes", 2}, {"json", 1}}));
   EXPECT_EQ(other_files_text({{"heic", 1}}), "1 file of another type (heic 1)");
   EXPECT_EQ(other_files_text({}), "");
   OtherFiles many;

@@ -56,7 +56,10 @@ class Interruption(Program):
         self.photo("one.png", 96, 96)
         process = subprocess.Popen([FURROW, "segment", "--crop", "none", "--size", "384", "--device", "ref", "-o", "out", "one.png"],
                                    cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        time.sleep(0.7)  # the network takes seconds on `ref`
+        deadline = time.monotonic() + 30
+        while not (self.folder / "out").exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)  # signals are caught by then, and the photo is next
+        time.sleep(0.3)  # the network takes seconds on `ref`
         process.send_signal(2)
         out, err = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 130, err)

@@ -84,7 +84,8 @@ class Segment(Shards):
         path = self.folder / "parts/segment-shard-1-of-2.json"
         text = path.read_text()
         for bad in (text[:-9], text.replace('"place":0', '"place":99'), text.replace('"place":0', '"place":1'), "[]",
-                    text.replace('"json":"', '"json":"../'), text.replace('"faceless":false', '"faceless":0')):
+                    text.replace('"json":"', '"json":"../'), text.replace('"faceless":false', '"faceless":0'),
+                    text.replace('"save":', '"safe":')):
             self.assertNotEqual(bad, text)
             path.write_text(bad)
             self.refused(self.run_furrow("segment", "--merge", "-o", "parts"), 4, "segment-shard")
@@ -121,6 +122,43 @@ class Segment(Shards):
         self.assertEqual(self.ok("segment", "--merge", "-o", "parts").stdout, b"7 done\n")
         result = self.ok("segment", "--merge", "-o", "parts", "--json", status=2)
         self.assertIn("kept no JSON", json.loads(result.stdout)["error"]["reason"])
+
+    def test_every_option_that_changes_results_tells_shards_apart(self):
+        for name, value in (("labels", 1), ("labels2", 10)):
+            for n in range(7):
+                self.put(f"{name}/{n % 2}/{n}.png", gray(40 + n, 30, lambda x, y: value))
+        self.ok(*self.QUICK, "-o", "parts", "--shard", "1/2")
+        for words in (["--device", "ref"], ["--precision", "fp32"], ["--kernels", "own"], ["--tune", "none.json"], ["--labels", "labels"]):
+            self.ok(*self.QUICK, "-o", "parts", "--shard", "2/2", *words)
+            self.refused(self.run_furrow("segment", "--merge", "-o", "parts"), 2, "options", words[0][2:] + " " + words[1])
+        self.ok(*self.QUICK, "-o", "parts", "--shard", "1/2", "--labels", "labels2")
+        self.refused(self.run_furrow("segment", "--merge", "-o", "parts"), 2, "labels labels, not labels labels2")
+        self.ok(*self.QUICK, "-o", "parts", "--shard", "1/2", "--labels", "labels")
+        self.assertEqual(self.ok("segment", "--merge", "-o", "parts").stdout, b"7 done\n")
+
+    def test_results_that_were_replaced_after_their_shard_are_not_merged(self):
+        for i in (1, 2):
+            self.ok(*self.QUICK, "-o", "parts", "--shard", f"{i}/2")
+        files = {path: path.read_bytes() for path in (self.folder / "parts").glob("segment-shard-*")}
+        mine = self.folder / "parts/segment-shard-1-of-3.json"
+        mine.write_bytes(b"not of this program")
+        self.assertNotIn(b"removed", self.ok(*self.QUICK, "-o", "parts", "--save", "prob,json").stderr)    # the same results
+        mine.unlink()
+        result = self.folder / "parts/0/0.json"
+        text = result.read_text()
+        result.write_text(text.replace('"tta":"none"', '"tta":"flip"'))
+        self.refused(self.run_furrow("segment", "--merge", "-o", "parts"), 2, "0/0.json", "its settings are not those of its shard",
+                     "tta flip, not tta none", "run its shard again")
+        result.write_text(text)
+        mine.write_bytes(b"not of this program")
+        result = self.ok(*self.QUICK, "-o", "parts", "--threshold", "0.2")
+        self.assertIn(b"2 files of finished shards removed from parts: this run replaces results of theirs", result.stderr)
+        self.assertEqual([path.name for path in (self.folder / "parts").glob("segment-shard-*")], [mine.name])
+        mine.unlink()
+        self.refused(self.run_furrow("segment", "--merge", "-o", "parts"), 2, "holds no finished shard")
+        for path, data in files.items():
+            path.write_bytes(data)
+        self.refused(self.run_furrow("segment", "--merge", "-o", "parts"), 2, "its settings are not those of its shard")
 
     def test_names_that_are_no_shards_count_for_nothing(self):
         for name in ("0-of-0", "1-of-0", "3-of-2", "01-of-2"):
