@@ -33,8 +33,8 @@ double copy_rate(Session& s) {
 }
 
 void add_read_rate(Session& s) {
-  // 4 MiB fit into the second-level caches of sm_80 and 90 (40 and 50 MB) and are 16 times a first-level one of 256 KiB.
-  // A small GPU's, of 2 or 3 MiB, would show the rate of its memory instead.
+  // 4 MiB fit into the second-level caches of sm_80 and 90 (40 and 50 MB) and are 16 times a first-level one of 256
+  // KiB. A small GPU's, of 2 or 3 MiB, would show the rate of its memory instead.
   gpu::ReadArgs args{
       .words = s.tiny() ? 1 << 12 : 1 << 18, .blocks = s.tiny() ? 2 : 4096, .rounds = s.tiny() ? 2 : 1};
   std::vector<uint32_t> words(static_cast<size_t>(args.words) * 4),

@@ -108,7 +108,8 @@ inline StepResults run_step(Backend& backend, const Step& step, const std::vecto
     backend.place(x[i].to(backend.dtype()), again);
     const Tensor before = dense(again), now = dense(input(i));
     EXPECT_EQ(std::memcmp(data_of(before), data_of(now), before.bytes()), 0) << problem(step);
-    EXPECT_EQ(std::memcmp(again.data, input(i).data, backend.placed_bytes(x[i].shape())), 0) << problem(step);  // pads too
+    const size_t bytes = backend.placed_bytes(x[i].shape());  // pads too
+    EXPECT_EQ(std::memcmp(again.data, input(i).data, bytes), 0) << problem(step);
   }
   return out;
 }
