@@ -130,6 +130,24 @@ TEST_F(VendorBackendTest, StepsAgreeWithTheReference) {
   EXPECT_GT(cublaslt_state().products.size(), 0u);
 }
 
+// 1 + 2^-12 is 1 in either type; its remainder is in the channels beside it (kernels/cuda/image.h).
+TEST_F(VendorBackendTest, FirstConvolutionsReadWhatRoundingTookFromTheInput) {
+  for (const Precision precision : {Precision::fp16, Precision::bf16})
+    for (const int64_t k : {3, 1}) {  // cuDNN's and cuBLASLt's
+      const ConvStep step{.x = {{1, 5, 6, 3}, {0, 0, 0, 0}}, .oc = 8, .geometry = {k, k, 1, k / 2}};
+      StepWeights weights = cases::random_weights(step, 3);
+      std::ranges::fill(weights.w.values<double>(), 0);
+      for (int64_t oc = 0; oc < 8; ++oc)
+        weights.w.values<double>()[static_cast<size_t>(((oc * k + k / 2) * k + k / 2) * 3 + 1)] = 1;
+      std::ranges::fill(weights.b.values<double>(), -1);
+      Tensor x(step.x[0], DType::f64);
+      std::ranges::fill(x.values<double>(), 1 + 0x1p-12);
+      const Tensor y = run_step(*make(precision), step, weights, {x}).y.to(DType::f64);
+      EXPECT_TRUE(std::ranges::all_of(y.values<double>(), [](double value) { return value == 0x1p-12; }))
+          << name(precision) << " " << k;
+    }
+}
+
 TEST_F(VendorBackendTest, TheTraceNamesLibraryAndAlgorithm) {
   const auto vendor = make();
   const auto steps = vendor_steps();
