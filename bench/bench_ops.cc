@@ -134,6 +134,7 @@ int main(int argc, char** argv) {
   furrow::bench::add_eager();
   furrow::bench::add_plans();
   furrow::bench::add_training();
+  furrow::bench::add_training_ops();
   furrow::bench::add_ladder();
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
