@@ -9,7 +9,7 @@ namespace {
 
 bool is_one_of(char c, std::string_view set) { return set.find(c) != set.npos; }
 
-// The code unit of \uXXXX at `at`; nothing where there is none.
+// The code unit that \u and four digits name at `at`; nothing where there is none.
 std::optional<unsigned> code_unit(std::string_view json, size_t at) {
   if (json.substr(at, 2) != "\\u" || json.size() - at < 6) return std::nullopt;
   unsigned unit = 0;

@@ -25,7 +25,7 @@ while [ $# -gt 0 ]; do
     --fuzz-only) rest=no; shift ;;
     --work) work=${2:?--work needs a folder}; shift 2 ;;
     --no-setup) setup=no; shift ;;
-    -h|--help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "soak.sh: unknown argument '$1' (see --help)" >&2; exit 2 ;;
   esac
 done
