@@ -114,6 +114,7 @@ void add_audit(CLI::App& model, Program& program) {
       audit->add_option("--keep", options->keep, "Labels in which marks count, e.g. 1,10 (default: the model's)"),
       audit->add_option("--precision", options->compute.precision, "On the CUDA kernels: fp16 (default, again in bf16 where it overflows), bf16, tf32, fp32"),
       audit->add_option("--kernels", options->compute.kernels, "Of --device cuda, as segment takes it: auto (default), own, vendor"),
+      audit->add_option("--memory", options->compute.memory, "Of --device cpu, as segment takes it: normal (default), low"),
       audit->add_option("--tune", options->compute.tuning, "The file of `furrow model tune`, as segment takes it"),
       audit->add_option("--layers", options->layers, "plan (default): the fused steps; all: the unfused tape, which keeps every value"),
       audit->add_option("--rounds", options->rounds, "How often everything runs; times are medians (default: 3)"),

@@ -59,6 +59,7 @@ Json settings_json(const SegmentJob& job, const ModelInfo& model, const Json& la
   settings["device"] = job.compute.device;
   settings["precision"] = job.compute.precision ? Json(*job.compute.precision) : Json(nullptr);
   settings["kernels"] = job.compute.kernels;
+  settings["memory"] = job.compute.memory;
   settings["tune"] = printable(job.compute.tuning, 4096);
   return settings;
 }

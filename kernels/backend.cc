@@ -169,6 +169,10 @@ std::string Backend::algorithm(const Step&) const { return "eager " + name(); }
 
 size_t Backend::workspace_bytes(const Step& step) const { return dense_bytes(scratch(step), dtype()); }
 
+size_t Backend::packed_bytes(const Step& step) const {
+  return static_cast<size_t>(weight_elements(step)) * size_of(dtype());
+}
+
 std::unique_ptr<Packed> Backend::prepare(const Step&, const StepWeights& weights) {
   return std::make_unique<EagerWeights>(weights, dtype());
 }

@@ -160,6 +160,8 @@ class Backend {
   virtual void unplace(const Placed& from, Tensor& dense);
   virtual std::string algorithm(const Step& step) const;  // a function of step and device alone, never of timing
   virtual size_t workspace_bytes(const Step& step) const;
+  // What prepare() returns will take, or near it (a device pads): by the base class one element each.
+  virtual size_t packed_bytes(const Step& step) const;
   virtual std::unique_ptr<Packed> prepare(const Step& step, const StepWeights& weights);
   virtual void run(const Step& step, const Packed* packed, const StepBuffers& buffers);
 

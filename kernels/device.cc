@@ -86,6 +86,12 @@ std::optional<KernelChoice> kernel_choice_of(std::string_view name) {
   return std::nullopt;
 }
 
+std::optional<MemoryClass> memory_class_of(std::string_view name) {
+  if (name == "normal") return MemoryClass::normal;
+  if (name == "low") return MemoryClass::low;
+  return std::nullopt;
+}
+
 std::string step_key(const Step& step) { return op_name(step) + " " + problem(step); }
 
 #if defined(FURROW_HAVE_CUDA)
@@ -117,7 +123,7 @@ std::unique_ptr<Backend> make_backend(const Device& device, ThreadPool* pool, co
         .hint("--kernels own or auto goes with every device");
   switch (device.kind) {
     case DeviceKind::ref: return std::make_unique<RefBackend>(pool);
-    case DeviceKind::cpu: return std::make_unique<cpu::CpuBackend>(pool);
+    case DeviceKind::cpu: return std::make_unique<cpu::CpuBackend>(pool, options.memory);
     case DeviceKind::cpu_emulated:
 #if defined(FURROW_HAVE_EMULATOR)
       return std::make_unique<gpu::CudaBackend>(gpu::make_emulated_runtime(), emulated::api, precision);

@@ -42,6 +42,11 @@ std::optional<Precision> precision_of(std::string_view name);  // empty: not one
 enum class KernelChoice : uint8_t { own, vendor, automatic };
 std::optional<KernelChoice> kernel_choice_of(std::string_view name);   // own, vendor, auto; empty: none of them
 
+// What planned inference on device cpu may take beside activations and the checkpoint's own weights. normal: Winograd's
+// transformed weights, four times those of its 3x3 convolutions, and a workspace. low: neither, and about half the speed.
+enum class MemoryClass : uint8_t { normal, low };
+std::optional<MemoryClass> memory_class_of(std::string_view name);   // normal, low; empty: neither
+
 // Measured times (`furrow model tune`), as far as they matter: for each machine (VendorBackend::machine(): GPU, versions
 // and precision) the steps (step_key()) that the vendor's libraries computed faster.
 struct Tuning { std::map<std::string, std::set<std::string>> vendor_steps; };
@@ -51,6 +56,7 @@ struct BackendOptions {
   std::optional<Precision> precision;   // default fp16 for cuda and cpu-emulated; the others compute in fp32 (ref: double)
   KernelChoice kernels = KernelChoice::automatic;
   std::shared_ptr<const Tuning> tuning;   // for `automatic`; null: nothing was measured
+  MemoryClass memory = MemoryClass::normal;   // of device cpu; the others have one way alone
 };
 // What `precision` means on that device. Throws ErrorCode::usage where the device cannot.
 Precision precision_on(const Device& device, std::optional<Precision> precision);

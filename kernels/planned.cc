@@ -57,6 +57,13 @@ Shape output_shape(const Step& step) {
                     step);
 }
 
+int64_t weight_elements(const Step& step) {
+  if (const auto* conv = std::get_if<ConvStep>(&step)) return weight_count(*conv).signed_value();
+  if (const auto* up = std::get_if<UpconvStep>(&step))
+    return (count({up->y.c, 2, 2, up->x.c}) + Checked::from_signed(up->y.c)).signed_value();
+  return 0;
+}
+
 std::string op_name(const Step& step) {
   return std::visit(
       Overloaded{[](const ConvStep& s) {

@@ -62,6 +62,7 @@ using Step = std::variant<ConvStep, UpconvStep, UpsampleStep, PoolStep, GateStep
 Shape output_shape(const Step& step);
 std::string op_name(const Step& step);      // "conv2d+relu+pool", "conv2d+add+relu"
 std::string problem(const Step& step);      // "1x64x64x(64+64) -> 1x64x64x64 k3s1p1"
+int64_t weight_elements(const Step& step);  // of weights and biases, the head's included; 0 where there are none
 uint64_t flops(const Step& step);           // 2 per multiply-add, by the formula of the op, whatever the algorithm
 uint64_t min_bytes(const Step& step, size_t element);  // each input, weight and output moved once
 

@@ -238,7 +238,8 @@ PlanSize plan_size(const Network& network, Backend& backend, const Shape& input)
   PlanSize out{.arena = builder.lay_out().second};
   for (const GraphNode& node : builder.graph.nodes) {
     const auto elements = static_cast<size_t>(node.w.shape().elements() + node.head_w.shape().elements());
-    out.packed += elements * size_of(backend.dtype());
+    if (elements == 0) continue;
+    out.packed += backend.packed_bytes(lower(node, builder.graph));
     out.packing = std::max(out.packing, out.packed + elements * sizeof(double));
   }
   return out;

@@ -113,8 +113,8 @@ class Plan {
   size_t activation_bytes_ = 0, activation_bound_ = 0, workspace_bytes_ = 0;
 };
 
-// What a plan will take, from shapes alone. `arena`: activations and workspace. `packed`: the weights, at one element
-// of the back-end's type each, without what a back-end pads them with. `packing`: the most while they are packed, one
+// What a plan will take, from shapes alone. `arena`: activations and workspace. `packed`: the weights, as
+// Backend::packed_bytes() counts them. `packing`: the most while they are packed, one
 // convolution after the other, each in float64 beside them while batch norm is folded in; the arena comes after that.
 struct PlanSize {
   size_t arena = 0, packed = 0, packing = 0;

@@ -22,7 +22,10 @@ BackendOptions backend_options(const Device& device, const ComputeOptions& compu
   if (!kernels)
     throw Error(ErrorCode::usage, "kernels " + printable(compute.kernels) + ": unknown")
         .hint("it takes own, vendor, auto");
-  BackendOptions options{.precision = precision, .kernels = *kernels};
+  const std::optional<MemoryClass> memory = memory_class_of(compute.memory);
+  if (!memory)
+    throw Error(ErrorCode::usage, "memory " + printable(compute.memory) + ": unknown").hint("it takes normal, low");
+  BackendOptions options{.precision = precision, .kernels = *kernels, .memory = *memory};
   if (device.kind != DeviceKind::cuda || *kernels != KernelChoice::automatic) return options;
   std::string file = compute.tuning;
   if (file.empty()) file = default_tuning_file();

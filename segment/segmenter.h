@@ -45,6 +45,7 @@ struct ComputeOptions {
   std::optional<std::string> precision;  // fp32, tf32, bf16, fp16; default the device's (docs/accuracy.md)
   // Of device cuda: own, vendor (cuDNN and cuBLASLt), auto (own, unless `furrow model tune` measured otherwise).
   std::string kernels = "auto";
+  std::string memory = "normal";  // of device cpu: normal, low (MemoryClass)
   std::string tuning;  // its file, for auto; empty: default_tuning_file() where that exists
 };
 

@@ -37,8 +37,9 @@ std::unique_ptr<Backend> open_backend(const TrainOptions& o, ThreadPool* pool, s
   device = name_of(chosen.device.kind);
   if (o.device == "auto") notes.push_back("device " + device + ": " + chosen.reason);
   BackendOptions options;
-  // Only the CUDA kernels know another precision; what they compute in 16 bits is theirs to say (cuda_eager_mma.h). Mixed
-  // is fp16 and not bf16, for that is what the loss scale of the configuration is for.
+  options.memory = MemoryClass::low;  // of validation's plan, whose weights would lie beside a whole step's memory
+  // Only the CUDA kernels know another precision; what they compute in 16 bits is theirs to say (cuda_eager_mma.h).
+  // Mixed is fp16 and not bf16, for that is what the loss scale of the configuration is for.
   if (chosen.device.kind == DeviceKind::cuda || chosen.device.kind == DeviceKind::cpu_emulated)
     options.precision = o.precision == Precision::mixed ? furrow::Precision::fp16 : furrow::Precision::fp32;
   if (o.precision == Precision::mixed &&
@@ -206,7 +207,8 @@ void Session::remember_memory(const std::string& path) {
   if (!parsed.is_object() || !parsed.contains("memory")) return;
   const auto take = [&](const char* key, uint64_t& to) {
     const Json& memory = parsed["memory"];
-    if (memory.is_object() && memory.contains(key) && memory[key].is_number_unsigned()) to = memory[key].get<uint64_t>();
+    if (memory.is_object() && memory.contains(key) && memory[key].is_number_unsigned())
+      to = memory[key].get<uint64_t>();
   };
   take("foretold_bytes", memory_foretold);
   take("peak_bytes", memory_before);

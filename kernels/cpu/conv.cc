@@ -216,6 +216,8 @@ void pack_block(const ConvStep& step, const double* w, int64_t oc0, float* to) {
   }
 }
 
+}  // namespace
+
 void check_conv(const ConvStep& s) {
   const ConvGeometry& g = s.geometry;
   const Shape &a = s.x[0], &b = s.x[1];
@@ -226,22 +228,26 @@ void check_conv(const ConvStep& s) {
           "ConvStep: the kernel is larger than its input");
 }
 
-}  // namespace
+void check_conv(const ConvStep& step, const StepBuffers& buffers) {
+  check_conv(step);
+  const Shape y = step.y();
+  expect(buffers.x[0], step.x[0], "ConvStep: buffer x[0]");
+  if (step.x[1].c > 0) expect(buffers.x[1], step.x[1], "ConvStep: buffer x[1]");
+  if (step.store_y) expect(buffers.y, y, "ConvStep: buffer y");
+  // A map of one row or column has no window at all: nothing is pooled, and no buffer is needed.
+  if (step.pool && y.h / 2 * (y.w / 2) > 0)
+    expect(buffers.pooled, {y.n, y.h / 2, y.w / 2, y.c}, "ConvStep: buffer pooled");
+  if (step.head > 0) require(buffers.head.shape() == Shape{y.n, y.h, y.w, step.head}, "ConvStep: tensor head");
+}
 
-std::unique_ptr<PackedWeights> pack_conv(const Machine& m, const ConvStep& step, const StepWeights& weights) {
+std::unique_ptr<PackedWeights> pack_epilogue(const ConvStep& step, const StepWeights& weights) {
   check_conv(step);
   const ConvGeometry& g = step.geometry;
   const int64_t ic = step.x[0].c + step.x[1].c, blocks = ceil_div(step.oc, kBlock);
   require(weights.w.shape() == Shape{step.oc, g.kernel_h, g.kernel_w, ic}, "ConvStep: shape of the weights");
   require(weights.b.empty() || weights.b.shape().elements() == step.oc, "ConvStep: shape of the bias");
   auto packed = std::make_unique<PackedWeights>();
-  packed->block_floats = g.kernel_h * g.kernel_w * ic * kBlock;
-  packed->w = Tensor({1, 1, 1, blocks * packed->block_floats});
   packed->b = Tensor({1, 1, 1, blocks * kBlock});
-  const double* from = weights.w.values<double>().data();
-  float* to = packed->w.values<float>().data();
-  for_tasks(m.pool, blocks,
-            [&](int64_t block, int) { pack_block(step, from, block * kBlock, to + block * packed->block_floats); });
   if (!weights.b.empty()) std::ranges::copy(weights.b.values<double>(), packed->b.values<float>().begin());
   if (step.head == 0) return packed;
 
@@ -260,21 +266,26 @@ std::unique_ptr<PackedWeights> pack_conv(const Machine& m, const ConvStep& step,
   return packed;
 }
 
+std::unique_ptr<PackedWeights> pack_conv(const Machine& m, const ConvStep& step, const StepWeights& weights) {
+  auto packed = pack_epilogue(step, weights);
+  const ConvGeometry& g = step.geometry;
+  const int64_t blocks = ceil_div(step.oc, kBlock);
+  packed->block_floats = g.kernel_h * g.kernel_w * (step.x[0].c + step.x[1].c) * kBlock;
+  packed->w = Tensor({1, 1, 1, blocks * packed->block_floats});
+  const double* from = weights.w.values<double>().data();
+  float* to = packed->w.values<float>().data();
+  for_tasks(m.pool, blocks,
+            [&](int64_t block, int) { pack_block(step, from, block * kBlock, to + block * packed->block_floats); });
+  return packed;
+}
+
 size_t conv_workspace(const Machine& m, const ConvStep& step) {
   check_conv(step);
   return static_cast<size_t>(thread_count(m) * ConvSchedule(step).worker_floats()) * sizeof(float);
 }
 
 void run_conv(const Machine& m, const ConvStep& step, const PackedWeights& packed, const StepBuffers& buffers) {
-  check_conv(step);
-  const Shape y = step.y();
-  expect(buffers.x[0], step.x[0], "ConvStep: buffer x[0]");
-  if (step.x[1].c > 0) expect(buffers.x[1], step.x[1], "ConvStep: buffer x[1]");
-  if (step.store_y) expect(buffers.y, y, "ConvStep: buffer y");
-  // A map of one row or column has no window at all: nothing is pooled, and no buffer is needed.
-  if (step.pool && y.h / 2 * (y.w / 2) > 0)
-    expect(buffers.pooled, {y.n, y.h / 2, y.w / 2, y.c}, "ConvStep: buffer pooled");
-  if (step.head > 0) require(buffers.head.shape() == Shape{y.n, y.h, y.w, step.head}, "ConvStep: tensor head");
+  check_conv(step, buffers);
   require(buffers.workspace != nullptr || ConvSchedule(step).worker_floats() == 0, "ConvStep: no workspace");
   ConvRun(m, step, packed, buffers).run();
 }

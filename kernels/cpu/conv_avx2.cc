@@ -15,6 +15,7 @@ struct Vec {
   static T broadcast(const float* p) { return _mm256_broadcast_ss(p); }
   static T zero() { return _mm256_setzero_ps(); }
   static T fma(T a, T b, T c) { return _mm256_fmadd_ps(a, b, c); }
+  static T mul(T a, T b) { return _mm256_mul_ps(a, b); }
   static T add(T a, T b) { return _mm256_add_ps(a, b); }
   static T sub(T a, T b) { return _mm256_sub_ps(a, b); }
   // The instruction returns its second operand where either is NaN.
@@ -39,13 +40,14 @@ struct Vec {
 #include "kernels/cpu/other_rows.h"
 #include "kernels/cpu/short_rows.h"
 #include "kernels/cpu/tile_rows.h"
+#include "kernels/cpu/winograd4_rows.h"
 
 namespace furrow::cpu {
 
 const RowKernels kAvx2Rows{"avx2",   Vec::kLanes, Vec::kTile, Vec::kShort, Vec::kShort3, conv3_row,
                            conv_row, upconv_row,  short_row,  short3_row,  pool_row,     mix_row};
-const TileKernels kAvx2Tiles{"avx2",          Vec::kRows,        2 * Vec::kLanes, multiply, multiply_transposed,
-                             winograd_source, winograd_gradient, winograd_result};
+const TileKernels kAvx2Tiles{"avx2",          Vec::kRows,        2 * Vec::kLanes, multiply,         multiply_transposed,
+                             winograd_source, winograd_gradient, winograd_result, winograd4_source, winograd4_result};
 const LossKernels kAvx2Losses{"avx2", dice_focal_run, dice_focal_gradient, exponentials_of_minus,
                               probabilities_of_logits};
 

@@ -17,6 +17,7 @@ struct Vec {
   static T broadcast(const float* p) { return T{*p, *p, *p, *p}; }
   static T zero() { return T{0, 0, 0, 0}; }
   static T fma(T a, T b, T c) { return a * b + c; }
+  static T mul(T a, T b) { return a * b; }
   static T add(T a, T b) { return a + b; }
   static T sub(T a, T b) { return a - b; }
   static T pick(Bits mask, T a, T b) {
@@ -45,13 +46,15 @@ struct Vec {
 #include "kernels/cpu/other_rows.h"
 #include "kernels/cpu/short_rows.h"
 #include "kernels/cpu/tile_rows.h"
+#include "kernels/cpu/winograd4_rows.h"
 
 namespace furrow::cpu {
 
 const RowKernels kPortableRows{"portable", Vec::kLanes, Vec::kTile, Vec::kShort, Vec::kShort3, conv3_row,
                                conv_row,   upconv_row,  short_row,  short3_row,  pool_row,     mix_row};
 const TileKernels kPortableTiles{"portable",          Vec::kRows,      2 * Vec::kLanes,   multiply,
-                                 multiply_transposed, winograd_source, winograd_gradient, winograd_result};
+                                 multiply_transposed, winograd_source, winograd_gradient, winograd_result,
+                                 winograd4_source,    winograd4_result};
 const LossKernels kPortableLosses{"portable", dice_focal_run, dice_focal_gradient, exponentials_of_minus,
                                   probabilities_of_logits};
 

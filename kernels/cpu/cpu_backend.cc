@@ -2,6 +2,7 @@
 #include "kernels/cpu/cpu_backend.h"
 
 #include "kernels/cpu/more_steps.h"
+#include "kernels/cpu/winograd4.h"
 
 namespace furrow::cpu {
 namespace {
@@ -18,11 +19,16 @@ void check_extents(const Shape& s) {
 
 }  // namespace
 
-CpuBackend::CpuBackend(Isa isa, ThreadPool* pool)
+CpuBackend::CpuBackend(Isa isa, ThreadPool* pool, MemoryClass memory)
     : Backend(pool),
       isa_(isa),
+      memory_(memory),
       machine_{&row_kernels(isa), &tile_kernels(isa), pool},
       losses_(&loss_kernels(isa)) {}
+
+bool CpuBackend::takes_winograd(const ConvStep& step) const {
+  return memory_ == MemoryClass::normal && winograd4_fits(step);
+}
 
 std::string CpuBackend::name() const { return "cpu (" + std::string(cpu::name(isa_)) + ")"; }
 
@@ -44,7 +50,8 @@ void CpuBackend::unplace(const Placed& from, Tensor& dense) {
 
 std::string CpuBackend::algorithm(const Step& step) const {
   const std::string layout = std::string(" ") + machine_.rows->isa + " nChw16c";
-  if (const auto* conv = std::get_if<ConvStep>(&step)) return conv_algorithm(machine_, *conv);
+  if (const auto* conv = std::get_if<ConvStep>(&step))
+    return takes_winograd(*conv) ? winograd4_algorithm(machine_, *conv) : conv_algorithm(machine_, *conv);
   if (const auto* up = std::get_if<UpconvStep>(&step)) {
     const bool in_double = is_short_sum(up->x.c);
     const int tile = in_double ? machine_.rows->short_tile : machine_.rows->conv_tile / 2;
@@ -58,24 +65,32 @@ std::string CpuBackend::algorithm(const Step& step) const {
 }
 
 size_t CpuBackend::workspace_bytes(const Step& step) const {
-  if (const auto* conv = std::get_if<ConvStep>(&step)) return conv_workspace(machine_, *conv);
+  if (const auto* conv = std::get_if<ConvStep>(&step))
+    return takes_winograd(*conv) ? winograd4_workspace(machine_, *conv) : conv_workspace(machine_, *conv);
   if (const auto* upconv = std::get_if<UpconvStep>(&step)) return upconv_workspace(machine_, *upconv);
   if (const auto* upsample = std::get_if<UpsampleStep>(&step)) return upsample_workspace(*upsample);
   return 0;
 }
 
+size_t CpuBackend::packed_bytes(const Step& step) const {
+  const auto* conv = std::get_if<ConvStep>(&step);
+  return conv != nullptr && takes_winograd(*conv) ? winograd4_packed_bytes(*conv) : Backend::packed_bytes(step);
+}
+
 std::unique_ptr<Packed> CpuBackend::prepare(const Step& step, const StepWeights& weights) {
-  if (const auto* conv = std::get_if<ConvStep>(&step)) return pack_conv(machine_, *conv, weights);
+  if (const auto* conv = std::get_if<ConvStep>(&step))
+    return takes_winograd(*conv) ? pack_winograd4(machine_, *conv, weights) : pack_conv(machine_, *conv, weights);
   if (const auto* upconv = std::get_if<UpconvStep>(&step)) return pack_upconv(machine_, *upconv, weights);
   return nullptr;
 }
 
 void CpuBackend::run(const Step& step, const Packed* packed, const StepBuffers& buffers) {
   if (const auto* conv = std::get_if<ConvStep>(&step)) {
-    if (!conv->residual) return run_conv(machine_, *conv, weights_of(packed), buffers);
+    const auto convolve = takes_winograd(*conv) ? run_winograd4 : run_conv;
+    if (!conv->residual) return convolve(machine_, *conv, weights_of(packed), buffers);
     ConvStep plain = *conv;
     plain.act = Activation::none;
-    run_conv(machine_, plain, weights_of(packed), buffers);
+    convolve(machine_, plain, weights_of(packed), buffers);
     return add_residual(machine_, *conv, buffers);
   }
   if (const auto* upconv = std::get_if<UpconvStep>(&step))
@@ -88,7 +103,7 @@ void CpuBackend::run(const Step& step, const Packed* packed, const StepBuffers& 
 }
 
 size_t CpuBackend::scratch_bytes(const std::function<void(Backend&)>& calls) const {
-  CpuBackend twin(isa_, pool_);
+  CpuBackend twin(isa_, pool_, memory_);
   twin.scratch_.count_only();
   calls(twin);
   return twin.scratch_.most_bytes();

@@ -9,6 +9,7 @@
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/scratch.h"
 #include "kernels/cpu/steps.h"
+#include "kernels/device.h"
 
 namespace furrow::cpu {
 
@@ -19,9 +20,10 @@ namespace furrow::cpu {
 class CpuBackend : public Backend {
  public:
   // Throws ErrorCode::device where the CPU lacks `isa`.
-  CpuBackend(Isa isa, ThreadPool* pool);
+  CpuBackend(Isa isa, ThreadPool* pool, MemoryClass memory = MemoryClass::normal);
   // With choose_isa(), which reads FURROW_ISA.
-  explicit CpuBackend(ThreadPool* pool) : CpuBackend(choose_isa(), pool) {}
+  explicit CpuBackend(ThreadPool* pool, MemoryClass memory = MemoryClass::normal)
+      : CpuBackend(choose_isa(), pool, memory) {}
 
   std::string name() const override;  // "cpu (avx512)"
   DType dtype() const override { return DType::f32; }
@@ -82,6 +84,7 @@ class CpuBackend : public Backend {
   void unplace(const Placed& from, Tensor& dense) override;
   std::string algorithm(const Step& step) const override;
   size_t workspace_bytes(const Step& step) const override;
+  size_t packed_bytes(const Step& step) const override;
   std::unique_ptr<Packed> prepare(const Step& step, const StepWeights& weights) override;
   void run(const Step& step, const Packed* packed, const StepBuffers& buffers) override;
   size_t scratch_bytes(const std::function<void(Backend&)>& calls) const override;
@@ -93,7 +96,10 @@ class CpuBackend : public Backend {
                           Tensor* dbeta, Grad mode);
   void grad_bias(const Tensor& dy, Tensor& db, Grad mode);
 
+  bool takes_winograd(const ConvStep& step) const;
+
   Isa isa_;
+  MemoryClass memory_;
   Machine machine_;
   const LossKernels* losses_;
   Scratch scratch_;

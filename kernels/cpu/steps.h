@@ -35,6 +35,12 @@ struct Machine {
 };
 inline int thread_count(const Machine& m) { return m.pool == nullptr ? 1 : m.pool->threads(); }
 
+// Throw ErrorCode::internal where a step, or its buffers (but the workspace), are not as kernels/planned.h says.
+void check_conv(const ConvStep& step);
+void check_conv(const ConvStep& step, const StepBuffers& buffers);
+// Bias and head of a convolution, after a check of all weights; without `w`.
+std::unique_ptr<PackedWeights> pack_epilogue(const ConvStep& step, const StepWeights& weights);
+
 std::unique_ptr<PackedWeights> pack_conv(const Machine& m, const ConvStep& step, const StepWeights& weights);
 size_t conv_workspace(const Machine& m, const ConvStep& step);
 void run_conv(const Machine& m, const ConvStep& step, const PackedWeights& packed, const StepBuffers& buffers);

@@ -1,11 +1,12 @@
-// What the instruction-set files offer to the eager convolutions and their gradients: products of panel matrices, and
-// the transforms of Winograd's convolution F(2x2, 3x3).
+// What the instruction-set files offer to convolutions that are matrix products: those products, of panel matrices, and
+// the transforms of Winograd's convolutions, F(2x2, 3x3) for the eager ones and F(4x4, 3x3) for planned ones.
 //
 // A panel matrix of R rows and K columns lies as [K/16][R][16]: its columns in panels of 16, a panel's rows one after
 // another. Both operands of every product and its result are of this form, so all addresses inside a tile are
 // constants, whether the sum runs over columns (a convolution) or over rows (a weight gradient). Strides count floats.
 //
-// Like RowKernels: one text (tile_rows.h) compiled once per instruction set; nothing here allocates, locks or throws.
+// Like RowKernels: one text (tile_rows.h, winograd4_rows.h) compiled once per instruction set; nothing here allocates,
+// locks or throws.
 #pragma once
 
 #include <cstdint>
@@ -38,6 +39,31 @@ struct WinogradResult {
   bool relu = false, accumulate = false;
 };
 
+// Neighbouring tiles of F(4x4, 3x3), one block of 16 lanes: pixel p of row i of their windows is at row[i] + p *
+// pixel[i]; the window of tile t begins with pixel 4t. `pixel` is 16, or 0 where a row lies outside the picture and is
+// one pixel of zeros. The 36 transformed values of tile t go to v + t * 16, `matrix` apart.
+struct Winograd4Source {
+  const float* row[6];
+  int64_t pixel[6];
+  int64_t tiles = 0;
+  float* v = nullptr;
+  int64_t matrix = 0;
+};
+
+// The same tiles' results: y and what is kept of it. Tiles are at m + t * 16, at y + t * y_tile with pixels of 16
+// lanes, and at pooled + t * 32.
+struct Winograd4Result {
+  const float* m = nullptr;
+  int64_t matrix = 0, tiles = 0;
+  const float* bias = nullptr;  // 16 values
+  bool relu = false;
+  int64_t height = 4, width = 4;  // those of each tile that exist
+  float* y = nullptr;             // null: not stored
+  int64_t y_tile = 0, y_row = 0;
+  float* pooled = nullptr;  // 2x2 maxima, NaN wins; null: none
+  int64_t pooled_row = 0;
+};
+
 struct TileKernels {
   const char* isa;
   int rows, columns;  // of a register tile
@@ -52,6 +78,9 @@ struct TileKernels {
   void (*winograd_gradient)(const float* dy, int64_t pixel, int64_t row, float* v, int64_t matrix);
   // y = act(A^T m A + bias), 2x2 pixels
   void (*winograd_result)(const float* m, int64_t matrix, const WinogradResult& to);
+  // F(4x4, 3x3): B^T x B of 6x6 pixels; y = act(A^T m A + bias), 4x4 pixels
+  void (*winograd4_source)(const Winograd4Source&);
+  void (*winograd4_result)(const Winograd4Result&);
 };
 
 extern const TileKernels kPortableTiles;

@@ -29,6 +29,30 @@ FURROW_INLINE void add_products(T (&acc)[N][V], const float* a, int64_t a_row, c
   }
 }
 
+// A tile whose sums are of one part.
+template <int N, int V>
+void short_product_tile(const Product& p, const float* a, const float* b, float* c) {
+  const int64_t b_next = next_register(p.b_panel), c_next = next_register(p.c_panel);
+  T acc[N][V];
+  FURROW_UNROLL
+  for (int j = 0; j < N; ++j) {
+    FURROW_UNROLL
+    for (int v = 0; v < V; ++v) acc[j][v] = Vec::zero();
+  }
+  for (int64_t left = p.depth; left > 0; left -= kBlock, a += p.a_panel) {
+    const int64_t steps = left < kBlock ? left : kBlock;
+    for (int64_t k = 0; k < steps; ++k, b += kBlock) add_products<N, V>(acc, a + k, kBlock, b, b_next);
+  }
+  FURROW_UNROLL
+  for (int j = 0; j < N; ++j) {
+    FURROW_UNROLL
+    for (int v = 0; v < V; ++v) {
+      float* to = c + j * kBlock + v * c_next;
+      Vec::store(to, p.accumulate ? Vec::add(Vec::load(to), acc[j][v]) : acc[j][v]);
+    }
+  }
+}
+
 template <int N, int V, bool kTransposed>
 void product_tile(const Product& p, const float* a, const float* b, float* c) {
   const int64_t b_next = next_register(p.b_panel), c_next = next_register(p.c_panel);
@@ -71,7 +95,11 @@ void product_tile(const Product& p, const float* a, const float* b, float* c) {
 template <int N, int V, bool kTransposed>
 void product_rows(const Product& p, const float* a, const float* b, float* c, int64_t m, int64_t end) {
   constexpr int64_t kStep = kTransposed ? 1 : kBlock;
-  for (; m + N <= end; m += N) product_tile<N, V, kTransposed>(p, a + m * kStep, b, c + m * kBlock);
+  if (!kTransposed && p.depth <= p.part) {
+    for (; m + N <= end; m += N) short_product_tile<N, V>(p, a + m * kStep, b, c + m * kBlock);
+  } else {
+    for (; m + N <= end; m += N) product_tile<N, V, kTransposed>(p, a + m * kStep, b, c + m * kBlock);
+  }
   if constexpr (N > 1)
     if (m < end) product_rows<(N > 8 ? 8 : N > 4 ? 4 : N / 2), V, kTransposed>(p, a, b, c, m, end);
 }
@@ -79,7 +107,15 @@ void product_rows(const Product& p, const float* a, const float* b, float* c, in
 template <int V, bool kTransposed>
 void product_columns(const Product& p, const float* b, float* c) {
   if constexpr (!kTransposed) {
-    product_rows<Vec::kRows, V, false>(p, p.a, b, c, 0, p.rows);
+    if (p.accumulate || p.depth <= p.part) return product_rows<Vec::kRows, V, false>(p, p.a, b, c, 0, p.rows);
+    // Part by part over all rows, so that the part of b stays in the first-level cache: c adds up the same parts in the
+    // same order as a register would.
+    Product part = p;
+    for (int64_t k = 0; k < p.depth; k += p.part, b += p.part * kBlock) {
+      part.depth = p.depth - k < p.part ? p.depth - k : p.part;
+      part.accumulate = k > 0;
+      product_rows<Vec::kRows, V, false>(part, p.a + k / kBlock * p.a_panel, b, c, 0, p.rows);
+    }
   } else {
     for (int64_t m = 0; m < p.rows; m += kBlock)
       product_rows<Vec::kRows, V, true>(p, p.a + m / kBlock * p.a_panel, b, c + m * kBlock, 0,

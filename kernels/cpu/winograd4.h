@@ -1,0 +1,45 @@
+// ConvStep by Winograd's F(4x4, 3x3): which steps take it, and how it splits their work.
+#pragma once
+
+#include "kernels/cpu/steps.h"
+
+namespace furrow::cpu {
+
+// Whether a step goes Winograd's way: 3x3, stride 1, padding 1, at least 16 channels on both sides, and a picture that
+// uses the transformed weights often enough. A function of one image's shape, so that bits do not depend on the batch.
+bool winograd4_fits(const ConvStep& step);
+
+// The same three functions as of direct convolutions (steps.h); they throw what those throw.
+std::unique_ptr<PackedWeights> pack_winograd4(const Machine& m, const ConvStep& step, const StepWeights& weights);
+size_t winograd4_workspace(const Machine& m, const ConvStep& step);
+// Of what pack_winograd4() returns, without the head's.
+size_t winograd4_packed_bytes(const ConvStep& step);
+void run_winograd4(const Machine& m, const ConvStep& step, const PackedWeights& packed, const StepBuffers& buffers);
+// "winograd 4x4 avx512 nChw16c 12x32 fused": the register tile of its products in tiles x channels, and the schedule.
+std::string winograd4_algorithm(const Machine& m, const ConvStep& step);
+
+// The split of a step. Tiles of 4x4 results, in the order [n][i][j], are rows of 36 matrices V (tiles x source
+// channels); 36 products with the transformed weights U give as many matrices M (tiles x result channels).
+// Fused, for many tiles of few channels: a task is `rows` tiles; V, then M by groups of `group` blocks of 16 channels,
+// each of which becomes results while it is in the cache. U is read once a task.
+// Staged, for the others: of a chunk of tiles, V, then M, then results, each by tasks of its own; the threads share V
+// and M, and read U once a chunk.
+struct Winograd4Schedule {
+  explicit Winograd4Schedule(const ConvStep& step);
+
+  static constexpr int64_t kMatrices = 36;
+  int64_t high, wide, tiles;  // rows and columns of an image's tiles; tiles of the batch
+  int64_t panels[2], k;       // blocks of 16 channels of each source; channels of these blocks together
+  int64_t oc_blocks;
+  bool fused;
+  int64_t group;                         // blocks of results of a product; U lies as [group][matrix][block][k][16]
+  int64_t chunk, rows;                   // tiles: whose V and M are kept at a time; of a task of products
+  int64_t source_matrix, result_matrix;  // floats from one V to the next, one M to the next
+  int64_t held_tiles = 0;                // whose results a worker keeps for a head
+  int64_t held_floats() const;           // [block][tile][16 pixels][16]
+  int64_t matrices_floats() const { return kMatrices * (source_matrix + result_matrix); }
+  int64_t shared_floats() const { return fused ? 0 : matrices_floats(); }
+  int64_t worker_floats() const;
+};
+
+}  // namespace furrow::cpu

@@ -1,0 +1,133 @@
+// Transforms of Winograd's convolution F(4x4, 3x3), over runs of neighbouring tiles. Included after conv_rows.h, under
+// its rules.
+//
+// 4x4 outputs of a 3x3 convolution come from 6x6 inputs with 36 multiplications in place of 144:
+// y = A^T [(G g G^T) . (B^T d B)] A, by the polynomial points 0, +-a, +-b and infinity. Source: Lavin and Gray 2016,
+// arXiv:1509.09308, section 4.3, who take a = 1 and b = 2. With a = 5/8 and b = 3/2 results err by a third of that, as
+// no power of a point is large, and every constant of A and B is a float32 without rounding. (Points near 1/sqrt(2) and
+// sqrt(2) are as good: Barabasz et al. 2020, arXiv:1803.10986.)
+#pragma once
+
+#include "kernels/cpu/conv_rows.h"
+
+namespace furrow::cpu {
+namespace {
+
+// Constants of both transforms: powers of a = 5/8 and b = 3/2.
+struct Points {
+  static constexpr float a = 0.625f, b = 1.5f, a2 = a * a, b2 = b * b, a3 = a2 * a, b3 = b2 * b, product = a2 * b2,
+                         sum = a2 + b2;
+};
+FURROW_INLINE T splat(const float& value) { return Vec::broadcast(&value); }
+
+// B^T d: six values of a row or column, `step` registers apart.
+template <int kStep>
+FURROW_INLINE void source_line6(const T* d, T (&t)[6]) {
+  static constexpr float kA = Points::a, kB = Points::b, kMinusA = -kA, kMinusB = -kB, kMinusA2 = -Points::a2,
+                         kMinusB2 = -Points::b2, kProduct = Points::product, kMinusSum = -Points::sum;
+  const T d0 = d[0], d1 = d[kStep], d2 = d[2 * kStep], d3 = d[3 * kStep], d4 = d[4 * kStep], d5 = d[5 * kStep];
+  const T even_a = Vec::fma(splat(kMinusB2), d2, d4), odd_a = Vec::fma(splat(kMinusB2), d1, d3);
+  const T even_b = Vec::fma(splat(kMinusA2), d2, d4), odd_b = Vec::fma(splat(kMinusA2), d1, d3);
+  t[0] = Vec::fma(splat(kProduct), d0, Vec::fma(splat(kMinusSum), d2, d4));
+  t[1] = Vec::fma(splat(kA), odd_a, even_a);
+  t[2] = Vec::fma(splat(kMinusA), odd_a, even_a);
+  t[3] = Vec::fma(splat(kB), odd_b, even_b);
+  t[4] = Vec::fma(splat(kMinusB), odd_b, even_b);
+  t[5] = Vec::fma(splat(kProduct), d1, Vec::fma(splat(kMinusSum), d3, d5));
+}
+
+// A^T m: six values to four.
+FURROW_INLINE void result_line6(T m0, T m1, T m2, T m3, T m4, T m5, T (&y)[4]) {
+  static constexpr float kA = Points::a, kB = Points::b, kA2 = Points::a2, kB2 = Points::b2, kA3 = Points::a3,
+                         kB3 = Points::b3;
+  const T sum_a = Vec::add(m1, m2), difference_a = Vec::sub(m1, m2);
+  const T sum_b = Vec::add(m3, m4), difference_b = Vec::sub(m3, m4);
+  y[0] = Vec::add(m0, Vec::add(sum_a, sum_b));
+  y[1] = Vec::fma(splat(kB), difference_b, Vec::mul(splat(kA), difference_a));
+  y[2] = Vec::fma(splat(kB2), sum_b, Vec::mul(splat(kA2), sum_a));
+  y[3] = Vec::fma(splat(kB3), difference_b, Vec::fma(splat(kA3), difference_a, m5));
+}
+
+// Neighbouring tiles share two columns, so columns are transformed first, each once, for up to kStrip tiles.
+void winograd4_source(const Winograd4Source& s) {
+  constexpr int64_t kStrip = 8;
+  alignas(64) float strip[(4 * kStrip + 2) * 6 * Vec::kLanes];  // [column][6]
+  for (int64_t lane = 0; lane < kBlock; lane += Vec::kLanes)
+    for (int64_t first = 0; first < s.tiles; first += kStrip) {
+      const int64_t tiles = s.tiles - first < kStrip ? s.tiles - first : kStrip;
+      for (int64_t column = 0; column < 4 * tiles + 2; ++column) {
+        T d[6], t[6];
+        FURROW_UNROLL
+        for (int i = 0; i < 6; ++i) d[i] = Vec::load(s.row[i] + (4 * first + column) * s.pixel[i] + lane);
+        source_line6<1>(d, t);
+        FURROW_UNROLL
+        for (int i = 0; i < 6; ++i) Vec::store(strip + (column * 6 + i) * Vec::kLanes, t[i]);
+      }
+      for (int64_t tile = 0; tile < tiles; ++tile) {
+        float* v = s.v + (first + tile) * kBlock + lane;
+        FURROW_UNROLL
+        for (int i = 0; i < 6; ++i) {
+          T d[6], t[6];
+          FURROW_UNROLL
+          for (int j = 0; j < 6; ++j) d[j] = Vec::load(strip + ((4 * tile + j) * 6 + i) * Vec::kLanes);
+          source_line6<1>(d, t);
+          FURROW_UNROLL
+          for (int j = 0; j < 6; ++j) Vec::store(v + (6 * i + j) * s.matrix, t[j]);
+        }
+      }
+    }
+}
+
+// One tile's 4x4 results of Vec::kLanes channels.
+FURROW_INLINE void result_tile(const Winograd4Result& r, const float* m, int64_t lane, T (&y)[4][4]) {
+  T s[6][4];  // [column][row]
+  FURROW_UNROLL
+  for (int j = 0; j < 6; ++j) {
+    const float* from = m + j * r.matrix;
+    result_line6(Vec::load(from), Vec::load(from + 6 * r.matrix), Vec::load(from + 12 * r.matrix),
+                 Vec::load(from + 18 * r.matrix), Vec::load(from + 24 * r.matrix), Vec::load(from + 30 * r.matrix),
+                 s[j]);
+  }
+  const T bias = Vec::load(r.bias + lane);
+  FURROW_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    result_line6(s[0][i], s[1][i], s[2][i], s[3][i], s[4][i], s[5][i], y[i]);
+    FURROW_UNROLL
+    for (int j = 0; j < 4; ++j) {
+      y[i][j] = Vec::add(y[i][j], bias);
+      if (r.relu) y[i][j] = Vec::relu(y[i][j]);
+    }
+  }
+}
+
+void winograd4_result(const Winograd4Result& r) {
+  for (int64_t tile = 0; tile < r.tiles; ++tile)
+    for (int64_t lane = 0; lane < kBlock; lane += Vec::kLanes) {
+      T y[4][4];
+      result_tile(r, r.m + tile * kBlock + lane, lane, y);
+      if (r.y != nullptr) {
+        float* to = r.y + tile * r.y_tile + lane;
+        FURROW_UNROLL
+        for (int i = 0; i < 4; ++i) {
+          FURROW_UNROLL
+          for (int j = 0; j < 4; ++j)
+            if (i < r.height && j < r.width) Vec::store(to + i * r.y_row + j * kBlock, y[i][j]);
+        }
+      }
+      if (r.pooled != nullptr) {
+        float* to = r.pooled + tile * 2 * kBlock + lane;
+        FURROW_UNROLL
+        for (int i = 0; i < 2; ++i) {
+          FURROW_UNROLL
+          for (int j = 0; j < 2; ++j)
+            if (2 * i + 1 < r.height && 2 * j + 1 < r.width)
+              Vec::store(to + i * r.pooled_row + j * kBlock,
+                         Vec::max(Vec::max(y[2 * i][2 * j], y[2 * i][2 * j + 1]),
+                                  Vec::max(y[2 * i + 1][2 * j], y[2 * i + 1][2 * j + 1])));
+        }
+      }
+    }
+}
+
+}  // namespace
+}  // namespace furrow::cpu
