@@ -9,15 +9,14 @@ namespace furrow::cpu {
 namespace {
 
 constexpr int64_t kBlock = BlockedLayout::kWide, kSide = 4, kPixels = kSide * kSide, kWindow = 6;
-constexpr int64_t kStrip = 16;          // tiles of a task that transforms, in stages
+constexpr int64_t kStrip = 16;  // tiles of a task that transforms, in stages
+constexpr int64_t kGroup = Winograd4Schedule::kGroup, kMatrices = Winograd4Schedule::kMatrices;
 constexpr int64_t kProductBlocks = 16;  // of a task of products, in stages
 // G of winograd4_rows.h's points.
 constexpr double kA2 = 0.625 * 0.625, kB2 = 1.5 * 1.5, kNa = 1 / (2 * kA2 * (kA2 - kB2)),
                  kNb = 1 / (2 * kB2 * (kB2 - kA2));
 constexpr double kG[6][3] = {{1 / (kA2 * kB2), 0, 0},    {kNa, kNa * 0.625, kNa* kA2}, {kNa, -kNa * 0.625, kNa* kA2},
                              {kNb, kNb * 1.5, kNb* kB2}, {kNb, -kNb * 1.5, kNb* kB2},  {0, 0, 1}};
-
-constexpr int64_t kMatrices = Winograd4Schedule::kMatrices;
 
 int64_t blocks_of(int64_t channels) { return ceil_div(channels, kBlock); }
 // A cache line more than needed: the 36 addresses of one value would often fall into one set of the cache.
@@ -56,9 +55,9 @@ class Winograd4Run {
       float* m = v + kMatrices * s_.source_matrix;
       float* held = v + s_.matrices_floats();
       for (int64_t panel = 0; panel < s_.k / kBlock; ++panel) transform(panel, begin, end, begin, v);
-      for (int64_t block = 0; block < s_.oc_blocks; block += s_.group) {
-        const int64_t blocks = std::min(s_.group, s_.oc_blocks - block);
-        for (int64_t matrix = 0; matrix < kMatrices; ++matrix) multiply(matrix, block, 0, blocks, 0, end - begin, v, m);
+      for (int64_t block = 0; block < s_.oc_blocks; block += kGroup) {
+        const int64_t blocks = std::min(kGroup, s_.oc_blocks - block);
+        for (int64_t matrix = 0; matrix < kMatrices; ++matrix) multiply(matrix, block, 0, end - begin, v, m);
         for (int64_t b = block; b < block + blocks; ++b)
           store(b, begin, end, m + (b - block) * s_.chunk * kBlock, held);
       }
@@ -80,7 +79,8 @@ class Winograd4Run {
       for_tasks(m_.pool, kMatrices * splits * blocks, [&](int64_t task, int) {
         const int64_t begin = task % blocks * s_.rows, end = std::min(begin + s_.rows, to - from);
         const int64_t first = task / blocks % splits * kProductBlocks;
-        multiply(task / blocks / splits, 0, first, std::min(first + kProductBlocks, s_.oc_blocks), begin, end, v, m);
+        for (int64_t b = first, last = std::min(first + kProductBlocks, s_.oc_blocks); b < last; b += kGroup)
+          multiply(task / blocks / splits, b, begin, end, v, m + b * s_.chunk * kBlock);
       });
       // A head needs every channel of its pixel.
       const int64_t each = step_.head > 0 ? s_.oc_blocks : 1;
@@ -163,19 +163,18 @@ class Winograd4Run {
     m_.tiles->winograd4_source(source);
   }
 
-  // M of one matrix: rows [begin, end) and blocks [first, last) of the group that starts with block `group`.
-  void multiply(int64_t matrix, int64_t group, int64_t first, int64_t last, int64_t begin, int64_t end, const float* v,
-                float* m) const {
-    const int64_t blocks = std::min(s_.group, s_.oc_blocks - group);
-    const float* u = packed_.w.values<float>().data() + group * packed_.block_floats;
+  // Rows [begin, end) of one M, of the group that starts with `block` and whose blocks start at `m`.
+  void multiply(int64_t matrix, int64_t block, int64_t begin, int64_t end, const float* v, float* m) const {
+    const int64_t blocks = std::min(kGroup, s_.oc_blocks - block);
+    const float* u = packed_.w.values<float>().data() + block * packed_.block_floats;
     m_.tiles->multiply({.a = v + matrix * s_.source_matrix + begin * kBlock,
                         .a_panel = s_.chunk * kBlock,
-                        .b = u + (matrix * blocks + first) * s_.k * kBlock,
+                        .b = u + matrix * blocks * s_.k * kBlock,
                         .b_panel = s_.k * kBlock,
-                        .c = m + matrix * s_.result_matrix + (first * s_.chunk + begin) * kBlock,
+                        .c = m + matrix * s_.result_matrix + begin * kBlock,
                         .c_panel = s_.chunk * kBlock,
                         .rows = end - begin,
-                        .panels = last - first,
+                        .panels = blocks,
                         .depth = depth(),
                         .part = part()});
   }
@@ -300,13 +299,12 @@ Winograd4Schedule::Winograd4Schedule(const ConvStep& step)
   // 1 to 2 MiB; where V alone does not, stages lose less, whose products keep 4 rows k bytes.
   constexpr int64_t kFusedRows = 36, kFusedChannels = 128, kChunk = 256, kRows = 96, kRegisterRows = 12;
   fused = k <= kFusedChannels && high * wide >= 8 * kFusedRows;
-  group = fused ? std::min<int64_t>(4, oc_blocks) : oc_blocks;
   chunk = ceil_div(tiles, ceil_div(tiles, fused ? kFusedRows : kChunk));  // evenly
   rows = fused ? chunk : ceil_div(chunk, ceil_div(chunk, kRows));
   rows = ceil_div(rows, kRegisterRows) * kRegisterRows;
   if (fused) chunk = rows;
   source_matrix = padded_matrix(k * chunk);
-  result_matrix = padded_matrix(group * chunk * kBlock);
+  result_matrix = padded_matrix((fused ? std::min(kGroup, oc_blocks) : oc_blocks) * chunk * kBlock);
   if (step.head > 0) held_tiles = fused ? rows : kStrip;
 }
 
@@ -336,7 +334,7 @@ std::unique_ptr<PackedWeights> pack_winograd4(const Machine& m, const ConvStep& 
   for_tasks(m.pool, s.oc_blocks * panels, [&](int64_t task, int) {
     const int64_t block = task / panels, panel = task % panels, which = panel < s.panels[0] ? 0 : 1;
     const int64_t channel = (which == 0 ? panel : panel - s.panels[0]) * kBlock;
-    const int64_t first = block / s.group * s.group, together = std::min(s.group, s.oc_blocks - first);
+    const int64_t first = block / kGroup * kGroup, together = std::min(kGroup, s.oc_blocks - first);
     pack_tile(w + block * kBlock * 9 * ic + (which == 0 ? 0 : step.x[0].c) + channel, ic,
               std::min(kBlock, step.x[which].c - channel), std::min(kBlock, step.oc - block * kBlock),
               to + first * packed->block_floats + ((block - first) * s.k + panel * kBlock) * kBlock,
@@ -365,7 +363,7 @@ void run_winograd4(const Machine& m, const ConvStep& step, const PackedWeights& 
 std::string winograd4_algorithm(const Machine& m, const ConvStep& step) {
   check_conv(step);
   return std::string("winograd 4x4 ") + m.tiles->isa + " nChw16c " + std::to_string(m.tiles->rows) + "x" +
-         std::to_string(m.tiles->columns) + (Winograd4Schedule(step).fused ? " fused" : " staged");
+         std::to_string(m.tiles->columns);
 }
 
 }  // namespace furrow::cpu

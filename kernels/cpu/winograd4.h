@@ -15,24 +15,23 @@ size_t winograd4_workspace(const Machine& m, const ConvStep& step);
 // Of what pack_winograd4() returns, without the head's.
 size_t winograd4_packed_bytes(const ConvStep& step);
 void run_winograd4(const Machine& m, const ConvStep& step, const PackedWeights& packed, const StepBuffers& buffers);
-// "winograd 4x4 avx512 nChw16c 12x32 fused": the register tile of its products in tiles x channels, and the schedule.
+// "winograd 4x4 avx512 nChw16c 12x32": the register tile of its products in tiles x channels.
 std::string winograd4_algorithm(const Machine& m, const ConvStep& step);
 
 // The split of a step. Tiles of 4x4 results, in the order [n][i][j], are rows of 36 matrices V (tiles x source
 // channels); 36 products with the transformed weights U give as many matrices M (tiles x result channels).
-// Fused, for many tiles of few channels: a task is `rows` tiles; V, then M by groups of `group` blocks of 16 channels,
+// Fused, for many tiles of few channels: a task is `rows` tiles; V, then M by groups of kGroup blocks of 16 channels,
 // each of which becomes results while it is in the cache. U is read once a task.
 // Staged, for the others: of a chunk of tiles, V, then M, then results, each by tasks of its own; the threads share V
 // and M, and read U once a chunk.
 struct Winograd4Schedule {
   explicit Winograd4Schedule(const ConvStep& step);
 
-  static constexpr int64_t kMatrices = 36;
-  int64_t high, wide, tiles;  // rows and columns of an image's tiles; tiles of the batch
-  int64_t panels[2], k;       // blocks of 16 channels of each source; channels of these blocks together
+  static constexpr int64_t kMatrices = 36, kGroup = 4;  // U lies as [group][matrix][block][k][16]
+  int64_t high, wide, tiles;                            // rows and columns of an image's tiles; tiles of the batch
+  int64_t panels[2], k;  // blocks of 16 channels of each source; channels of these blocks together
   int64_t oc_blocks;
   bool fused;
-  int64_t group;                         // blocks of results of a product; U lies as [group][matrix][block][k][16]
   int64_t chunk, rows;                   // tiles: whose V and M are kept at a time; of a task of products
   int64_t source_matrix, result_matrix;  // floats from one V to the next, one M to the next
   int64_t held_tiles = 0;                // whose results a worker keeps for a head
