@@ -2,6 +2,7 @@
 #include "kernels/cpu/cpu_backend.h"
 
 #include "kernels/cpu/more_steps.h"
+#include "kernels/cpu/products.h"
 #include "kernels/cpu/winograd4.h"
 
 namespace furrow::cpu {
@@ -11,6 +12,29 @@ const PackedWeights& weights_of(const Packed* packed) {
   const auto* weights = dynamic_cast<const PackedWeights*>(packed);
   require(weights != nullptr, "CpuBackend::run: a step with weights needs what prepare returned");
   return *weights;
+}
+
+// The ways to compute a convolution or a transposed one.
+template <class S>
+struct Way {
+  std::unique_ptr<PackedWeights> (*pack)(const Machine&, const S&, const StepWeights&);
+  size_t (*workspace)(const Machine&, const S&);
+  void (*run)(const Machine&, const S&, const PackedWeights&, const StepBuffers&);
+  std::string (*algorithm)(const Machine&, const S&);
+};
+constexpr Way<ConvStep> kDirect{pack_conv, conv_workspace, run_conv, conv_algorithm};
+constexpr Way<ConvStep> kWinograd{pack_winograd4, winograd4_workspace, run_winograd4, winograd4_algorithm};
+constexpr Way<ConvStep> kProduct{pack_product, product_workspace, run_product, product_algorithm};
+constexpr Way<UpconvStep> kUpconv{pack_upconv, upconv_workspace, run_upconv, upconv_algorithm};
+constexpr Way<UpconvStep> kUpconvProduct{pack_product, product_workspace, run_product, product_algorithm};
+
+// A function of one image's shape and the memory class alone.
+const Way<ConvStep>& way_of(const ConvStep& step, MemoryClass memory) {
+  if (memory == MemoryClass::normal && winograd4_fits(step)) return kWinograd;
+  return product_fits(step) ? kProduct : kDirect;
+}
+const Way<UpconvStep>& way_of(const UpconvStep& step, MemoryClass) {
+  return product_fits(step) ? kUpconvProduct : kUpconv;
 }
 
 void check_extents(const Shape& s) {
@@ -25,10 +49,6 @@ CpuBackend::CpuBackend(Isa isa, ThreadPool* pool, MemoryClass memory)
       memory_(memory),
       machine_{&row_kernels(isa), &tile_kernels(isa), pool},
       losses_(&loss_kernels(isa)) {}
-
-bool CpuBackend::takes_winograd(const ConvStep& step) const {
-  return memory_ == MemoryClass::normal && winograd4_fits(step);
-}
 
 std::string CpuBackend::name() const { return "cpu (" + std::string(cpu::name(isa_)) + ")"; }
 
@@ -49,52 +69,44 @@ void CpuBackend::unplace(const Placed& from, Tensor& dense) {
 }
 
 std::string CpuBackend::algorithm(const Step& step) const {
-  const std::string layout = std::string(" ") + machine_.rows->isa + " nChw16c";
-  if (const auto* conv = std::get_if<ConvStep>(&step))
-    return takes_winograd(*conv) ? winograd4_algorithm(machine_, *conv) : conv_algorithm(machine_, *conv);
-  if (const auto* up = std::get_if<UpconvStep>(&step)) {
-    const bool in_double = is_short_sum(up->x.c);
-    const int tile = in_double ? machine_.rows->short_tile : machine_.rows->conv_tile / 2;
-    return "gemm" + layout + " " + std::to_string(tile) + (in_double ? "x1x" : "x2x") +
-           std::to_string(machine_.rows->lanes) + (in_double ? " in double" : "");
-  }
+  if (const auto* conv = std::get_if<ConvStep>(&step)) return way_of(*conv, memory_).algorithm(machine_, *conv);
+  if (const auto* up = std::get_if<UpconvStep>(&step)) return way_of(*up, memory_).algorithm(machine_, *up);
   if (std::holds_alternative<UpsampleStep>(step)) return "bilinear portable nChw16c";
   if (std::holds_alternative<GateStep>(step)) return "gate portable nChw16c";
   if (std::get<PoolStep>(step).window == 3) return "max portable nChw16c";
-  return "max" + layout;
+  return std::string("max ") + machine_.rows->isa + " nChw16c";
 }
 
 size_t CpuBackend::workspace_bytes(const Step& step) const {
-  if (const auto* conv = std::get_if<ConvStep>(&step))
-    return takes_winograd(*conv) ? winograd4_workspace(machine_, *conv) : conv_workspace(machine_, *conv);
-  if (const auto* upconv = std::get_if<UpconvStep>(&step)) return upconv_workspace(machine_, *upconv);
+  if (const auto* conv = std::get_if<ConvStep>(&step)) return way_of(*conv, memory_).workspace(machine_, *conv);
+  if (const auto* up = std::get_if<UpconvStep>(&step)) return way_of(*up, memory_).workspace(machine_, *up);
   if (const auto* upsample = std::get_if<UpsampleStep>(&step)) return upsample_workspace(*upsample);
   return 0;
 }
 
 size_t CpuBackend::packed_bytes(const Step& step) const {
   const auto* conv = std::get_if<ConvStep>(&step);
-  return conv != nullptr && takes_winograd(*conv) ? winograd4_packed_bytes(*conv) : Backend::packed_bytes(step);
+  if (conv == nullptr || &way_of(*conv, memory_) != &kWinograd) return Backend::packed_bytes(step);
+  return winograd4_packed_bytes(*conv);
 }
 
 std::unique_ptr<Packed> CpuBackend::prepare(const Step& step, const StepWeights& weights) {
-  if (const auto* conv = std::get_if<ConvStep>(&step))
-    return takes_winograd(*conv) ? pack_winograd4(machine_, *conv, weights) : pack_conv(machine_, *conv, weights);
-  if (const auto* upconv = std::get_if<UpconvStep>(&step)) return pack_upconv(machine_, *upconv, weights);
+  if (const auto* conv = std::get_if<ConvStep>(&step)) return way_of(*conv, memory_).pack(machine_, *conv, weights);
+  if (const auto* up = std::get_if<UpconvStep>(&step)) return way_of(*up, memory_).pack(machine_, *up, weights);
   return nullptr;
 }
 
 void CpuBackend::run(const Step& step, const Packed* packed, const StepBuffers& buffers) {
   if (const auto* conv = std::get_if<ConvStep>(&step)) {
-    const auto convolve = takes_winograd(*conv) ? run_winograd4 : run_conv;
+    const auto convolve = way_of(*conv, memory_).run;
     if (!conv->residual) return convolve(machine_, *conv, weights_of(packed), buffers);
     ConvStep plain = *conv;
     plain.act = Activation::none;
     convolve(machine_, plain, weights_of(packed), buffers);
     return add_residual(machine_, *conv, buffers);
   }
-  if (const auto* upconv = std::get_if<UpconvStep>(&step))
-    return run_upconv(machine_, *upconv, weights_of(packed), buffers);
+  if (const auto* up = std::get_if<UpconvStep>(&step))
+    return way_of(*up, memory_).run(machine_, *up, weights_of(packed), buffers);
   if (const auto* upsample = std::get_if<UpsampleStep>(&step)) return run_upsample(machine_, *upsample, buffers);
   if (const auto* gate = std::get_if<GateStep>(&step)) return run_gate(machine_, *gate, buffers);
   const auto& pool = std::get<PoolStep>(step);

@@ -96,8 +96,6 @@ class CpuBackend : public Backend {
                           Tensor* dbeta, Grad mode);
   void grad_bias(const Tensor& dy, Tensor& db, Grad mode);
 
-  bool takes_winograd(const ConvStep& step) const;
-
   Isa isa_;
   MemoryClass memory_;
   Machine machine_;

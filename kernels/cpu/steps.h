@@ -47,9 +47,14 @@ void run_conv(const Machine& m, const ConvStep& step, const PackedWeights& packe
 // "direct avx512 nChw16c 24x16": the register tile in pixels x channels.
 std::string conv_algorithm(const Machine& m, const ConvStep& step);
 
+void check_upconv(const UpconvStep& step);
+void check_upconv(const UpconvStep& step, const StepBuffers& buffers);
+std::unique_ptr<PackedWeights> pack_epilogue(const UpconvStep& step, const StepWeights& weights);
 std::unique_ptr<PackedWeights> pack_upconv(const Machine& m, const UpconvStep& step, const StepWeights& weights);
 size_t upconv_workspace(const Machine& m, const UpconvStep& step);
 void run_upconv(const Machine& m, const UpconvStep& step, const PackedWeights& packed, const StepBuffers& buffers);
+// "gemm avx512 nChw16c 12x2x16": the register tile in pixels x columns of results x channels.
+std::string upconv_algorithm(const Machine& m, const UpconvStep& step);
 
 size_t upsample_workspace(const UpsampleStep& step);
 void run_upsample(const Machine& m, const UpsampleStep& step, const StepBuffers& buffers);

@@ -13,9 +13,9 @@
 
 namespace furrow::cpu {
 
-// c (+)= a * b, or c (+)= a^T * b. Every value is one sum in one order, k = 0, 1, ..., by parts, each in one register
-// that starts at 0; what c held is added last. So a sum, over many calls too, rounds like that of its parts and not
-// like one chain of all its terms.
+// c (+)= a * b, or c (+)= a^T * b; the former, where it does not add to c, as act(a * b + bias). Every value is one sum
+// in one order, k = 0, 1, ..., by parts, each in one register that starts at 0; what c held is added last. So a sum,
+// over many calls too, rounds like that of its parts and not like one chain of all its terms.
 struct Product {
   const float* a = nullptr;
   int64_t a_panel = 0;
@@ -28,6 +28,8 @@ struct Product {
   int64_t depth = 0;   // length of the sums
   int64_t part = 128;  // terms of a part, a multiple of 16: part_of() in steps.h
   bool accumulate = false;
+  const float* bias = nullptr;  // one value a column, or null; multiply() alone, without `accumulate`
+  bool relu = false;            // likewise
 };
 
 // Where the four results of a Winograd tile go, and what is done with them first.

@@ -43,12 +43,17 @@ void short_product_tile(const Product& p, const float* a, const float* b, float*
     const int64_t steps = left < kBlock ? left : kBlock;
     for (int64_t k = 0; k < steps; ++k, b += kBlock) add_products<N, V>(acc, a + k, kBlock, b, b_next);
   }
+  const bool relu = p.relu;
+  T bias[V];
+  FURROW_UNROLL
+  for (int v = 0; v < V; ++v) bias[v] = p.bias != nullptr ? Vec::load(p.bias + v * Vec::kLanes) : Vec::zero();
   FURROW_UNROLL
   for (int j = 0; j < N; ++j) {
     FURROW_UNROLL
     for (int v = 0; v < V; ++v) {
       float* to = c + j * kBlock + v * c_next;
-      Vec::store(to, p.accumulate ? Vec::add(Vec::load(to), acc[j][v]) : acc[j][v]);
+      const T sum = Vec::add(p.accumulate ? Vec::load(to) : bias[v], acc[j][v]);
+      Vec::store(to, relu ? Vec::relu(sum) : sum);
     }
   }
 }
@@ -105,7 +110,9 @@ void product_rows(const Product& p, const float* a, const float* b, float* c, in
 }
 
 template <int V, bool kTransposed>
-void product_columns(const Product& p, const float* b, float* c) {
+void product_columns(const Product& p) {
+  const float* b = p.b;
+  float* c = p.c;
   if constexpr (!kTransposed) {
     if (p.accumulate || p.depth <= p.part) return product_rows<Vec::kRows, V, false>(p, p.a, b, c, 0, p.rows);
     // Part by part over all rows, so that the part of b stays in the first-level cache: c adds up the same parts in the
@@ -114,6 +121,7 @@ void product_columns(const Product& p, const float* b, float* c) {
     for (int64_t k = 0; k < p.depth; k += p.part, b += p.part * kBlock) {
       part.depth = p.depth - k < p.part ? p.depth - k : p.part;
       part.accumulate = k > 0;
+      part.relu = p.relu && k + p.part >= p.depth;
       product_rows<Vec::kRows, V, false>(part, p.a + k / kBlock * p.a_panel, b, c, 0, p.rows);
     }
   } else {
@@ -125,15 +133,20 @@ void product_columns(const Product& p, const float* b, float* c) {
 
 template <bool kTransposed>
 void product(const Product& p) {
+  Product columns = p;
+  const auto begin = [&](int64_t panel, int64_t lane) {
+    columns.b = p.b + panel * p.b_panel + lane;
+    columns.c = p.c + panel * p.c_panel + lane;
+    if (p.bias != nullptr) columns.bias = p.bias + panel * kBlock + lane;
+  };
   if constexpr (Vec::kLanes == kBlock) {
     int64_t panel = 0;
-    for (; panel + 2 <= p.panels; panel += 2)
-      product_columns<2, kTransposed>(p, p.b + panel * p.b_panel, p.c + panel * p.c_panel);
-    if (panel < p.panels) product_columns<1, kTransposed>(p, p.b + panel * p.b_panel, p.c + panel * p.c_panel);
+    for (; panel + 2 <= p.panels; panel += 2) begin(panel, 0), product_columns<2, kTransposed>(columns);
+    if (panel < p.panels) begin(panel, 0), product_columns<1, kTransposed>(columns);
   } else {
     for (int64_t panel = 0; panel < p.panels; ++panel)
       for (int64_t lane = 0; lane < kBlock; lane += 2 * Vec::kLanes)
-        product_columns<2, kTransposed>(p, p.b + panel * p.b_panel + lane, p.c + panel * p.c_panel + lane);
+        begin(panel, lane), product_columns<2, kTransposed>(columns);
   }
 }
 

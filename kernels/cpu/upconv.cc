@@ -24,11 +24,6 @@ struct UpconvSchedule {
   bool aside = false;
 };
 
-void check_upconv(const UpconvStep& s) {
-  require(s.x.n > 0 && s.x.h > 0 && s.x.w > 0 && s.x.c > 0, "UpconvStep: an extent of x is not positive");
-  require(s.y.n == s.x.n && s.y.h > 0 && s.y.w > 0 && s.y.c > 0, "UpconvStep: shape of y");
-}
-
 // Columns [begin, end) of the row of y are columns [begin - left, end - left) of the 2w computed ones.
 void copy_part(const UpconvStep& s, const BlockedLayout& y, const float* computed, float* row) {
   const int64_t begin = std::clamp<int64_t>(s.left, 0, s.y.w),
@@ -60,15 +55,33 @@ void fill_zero(float* row, int64_t lanes, int64_t begin, int64_t end) {
 
 }  // namespace
 
-std::unique_ptr<PackedWeights> pack_upconv(const Machine& m, const UpconvStep& step, const StepWeights& weights) {
+void check_upconv(const UpconvStep& s) {
+  require(s.x.n > 0 && s.x.h > 0 && s.x.w > 0 && s.x.c > 0, "UpconvStep: an extent of x is not positive");
+  require(s.y.n == s.x.n && s.y.h > 0 && s.y.w > 0 && s.y.c > 0, "UpconvStep: shape of y");
+}
+
+void check_upconv(const UpconvStep& step, const StepBuffers& buffers) {
   check_upconv(step);
-  const int64_t ic = step.x.c, oc = step.y.c, blocks = ceil_div(oc, kWide);
+  expect(buffers.x[0], step.x, "UpconvStep: buffer x");
+  expect(buffers.y, step.y, "UpconvStep: buffer y");
+}
+
+std::unique_ptr<PackedWeights> pack_epilogue(const UpconvStep& step, const StepWeights& weights) {
+  check_upconv(step);
+  const int64_t ic = step.x.c, oc = step.y.c;
   require(weights.w.shape() == Shape{oc, 2, 2, ic}, "UpconvStep: shape of the weights");
   require(weights.b.empty() || weights.b.shape().elements() == oc, "UpconvStep: shape of the bias");
   auto packed = std::make_unique<PackedWeights>();
+  packed->b = Tensor({1, 1, 1, ceil_div(oc, kWide) * kWide});
+  if (!weights.b.empty()) std::ranges::copy(weights.b.values<double>(), packed->b.values<float>().begin());
+  return packed;
+}
+
+std::unique_ptr<PackedWeights> pack_upconv(const Machine& m, const UpconvStep& step, const StepWeights& weights) {
+  auto packed = pack_epilogue(step, weights);
+  const int64_t ic = step.x.c, oc = step.y.c, blocks = ceil_div(oc, kWide);
   packed->block_floats = 4 * ic * kWide;
   packed->w = Tensor({1, 1, 1, blocks * packed->block_floats});
-  packed->b = Tensor({1, 1, 1, blocks * kWide});
   const double* from = weights.w.values<double>().data();
   float* to = packed->w.values<float>().data();
   for_tasks(m.pool, blocks, [&](int64_t block, int) {  // {OC,2,2,IC} -> [block][i][ic][j][16]
@@ -78,7 +91,6 @@ std::unique_ptr<PackedWeights> pack_upconv(const Machine& m, const UpconvStep& s
           to[(((block * 2 + ij / 2) * ic + c) * 2 + ij % 2) * kWide + lane] =
               static_cast<float>(from[((block * kWide + lane) * 4 + ij) * ic + c]);
   });
-  if (!weights.b.empty()) std::ranges::copy(weights.b.values<double>(), packed->b.values<float>().begin());
   return packed;
 }
 
@@ -88,10 +100,8 @@ size_t upconv_workspace(const Machine& m, const UpconvStep& step) {
 }
 
 void run_upconv(const Machine& m, const UpconvStep& step, const PackedWeights& packed, const StepBuffers& buffers) {
-  check_upconv(step);
+  check_upconv(step, buffers);
   const UpconvSchedule s(step);
-  expect(buffers.x[0], step.x, "UpconvStep: buffer x");
-  expect(buffers.y, step.y, "UpconvStep: buffer y");
   require(buffers.workspace != nullptr || s.worker_floats() == 0, "UpconvStep: no workspace");
   const float* w = packed.w.values<float>().data();
   const float* bias = packed.b.values<float>().data();
@@ -122,6 +132,13 @@ void run_upconv(const Machine& m, const UpconvStep& step, const PackedWeights& p
       fill_zero(row, s.y.lanes, std::max<int64_t>(step.left + 2 * step.x.w, 0), step.y.w);
     }
   });
+}
+
+std::string upconv_algorithm(const Machine& m, const UpconvStep& step) {
+  const bool in_double = is_short_sum(step.x.c);
+  const int tile = in_double ? m.rows->short_tile : m.rows->conv_tile / 2;
+  return std::string("gemm ") + m.rows->isa + " nChw16c " + std::to_string(tile) + (in_double ? "x1x" : "x2x") +
+         std::to_string(m.rows->lanes) + (in_double ? " in double" : "");
 }
 
 }  // namespace furrow::cpu
