@@ -131,9 +131,11 @@ void run_product(const Machine& m, const ConvStep& step, const PackedWeights& pa
   });
 }
 
+// Parts of shorter sums are so short that adding them up in memory costs what the product saves.
 bool product_fits(const UpconvStep& step) {
-  return step.x.c > BlockedLayout::kNarrow && step.y.c >= kBlock && !is_short_sum(step.x.c) && step.top == 0 &&
-         step.left == 0 && step.y.h == 2 * step.x.h && step.y.w == 2 * step.x.w;
+  constexpr int64_t kLeastTerms = 256;
+  return step.x.c >= kLeastTerms && step.y.c >= kBlock && step.top == 0 && step.left == 0 && step.y.h == 2 * step.x.h &&
+         step.y.w == 2 * step.x.w;
 }
 
 // Panels go [block][tap]: a task has all four taps of its blocks.

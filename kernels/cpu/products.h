@@ -11,9 +11,9 @@
 
 namespace furrow::cpu {
 
-// Whether a step is computed so: sums of 49 terms or more over one source of more than 4 channels, at least 16 result
-// channels; a convolution of 1x1, or of stride 2 or more, that leaves nothing but y; a transposed one that fills y. A
-// function of one image's shape.
+// Whether a step is computed so: at least 16 result channels, and a convolution of 1x1, or of stride 2 or more, of 49
+// terms or more over one source of more than 4 channels that leaves nothing but y; or a transposed one of 256 terms or
+// more that fills y. A function of one image's shape.
 bool product_fits(const ConvStep& step);
 bool product_fits(const UpconvStep& step);
 
