@@ -43,7 +43,7 @@ std::vector<Case> products() {
   add(cases::conv({1, 29, 40, 17}, 16, 7, 2));
   add(cases::conv({1, 31, 31, 50}, 33, 3, 3));
   for (const UpconvStep& step :
-       {cases::upconv({1, 12, 15, 64}, 300), cases::upconv({3, 9, 22, 130}, 16), cases::upconv({1, 25, 8, 49}, 145)})
+       {cases::upconv({1, 12, 15, 256}, 300), cases::upconv({3, 9, 22, 270}, 16), cases::upconv({1, 25, 8, 260}, 145)})
     out.push_back({step, step.x.c + 1});
   return out;
 }
@@ -77,11 +77,12 @@ TEST_P(CpuProducts, LeaveOthersAlone) {
   EXPECT_FALSE(is_product(cases::conv(x, 64, 16, 1, 1)));  // two sources
   EXPECT_FALSE(is_product(cases::with_pool(cases::conv(x, 16, 1))));
   EXPECT_FALSE(is_product(cases::with_head(cases::conv(x, 16, 1), 1)));
-  EXPECT_TRUE(is_product(cases::upconv(x, 16)));
-  EXPECT_FALSE(is_product(cases::upconv({1, 16, 16, 48}, 16)));
-  EXPECT_FALSE(is_product(cases::upconv(x, 15)));
-  EXPECT_FALSE(is_product(cases::upconv_at(x, 16, 33, 32, 0, 0)));
-  EXPECT_FALSE(is_product(cases::upconv_at(x, 16, 32, 32, 0, 1)));
+  const Shape deep{1, 16, 16, 256};
+  EXPECT_TRUE(is_product(cases::upconv(deep, 16)));
+  EXPECT_FALSE(is_product(cases::upconv({1, 16, 16, 255}, 16)));
+  EXPECT_FALSE(is_product(cases::upconv(deep, 15)));
+  EXPECT_FALSE(is_product(cases::upconv_at(deep, 16, 33, 32, 0, 0)));
+  EXPECT_FALSE(is_product(cases::upconv_at(deep, 16, 32, 32, 0, 1)));
 }
 
 INSTANTIATE_TEST_SUITE_P(Isa, CpuProducts, ::testing::Values(Isa::portable, Isa::avx2, Isa::avx512),
