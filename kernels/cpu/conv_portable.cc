@@ -52,9 +52,9 @@ namespace furrow::cpu {
 
 const RowKernels kPortableRows{"portable", Vec::kLanes, Vec::kTile, Vec::kShort, Vec::kShort3, conv3_row,
                                conv_row,   upconv_row,  short_row,  short3_row,  pool_row,     mix_row};
-const TileKernels kPortableTiles{"portable",          Vec::kRows,      2 * Vec::kLanes,   multiply,
-                                 multiply_transposed, winograd_source, winograd_gradient, winograd_result,
-                                 winograd4_source,    winograd4_result};
+const TileKernels kPortableTiles{"portable",          Vec::kRows,        2 * Vec::kLanes,   multiply,
+                                 multiply_transposed, winograd_source,   winograd_gradient, winograd_result,
+                                 winograd4_source,    winograd4_weights, winograd4_result};
 const LossKernels kPortableLosses{"portable", dice_focal_run, dice_focal_gradient, exponentials_of_minus,
                                   probabilities_of_logits};
 

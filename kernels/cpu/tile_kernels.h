@@ -82,6 +82,8 @@ struct TileKernels {
   void (*winograd_result)(const float* m, int64_t matrix, const WinogradResult& to);
   // F(4x4, 3x3): B^T x B of 6x6 pixels; y = act(A^T m A + bias), 4x4 pixels
   void (*winograd4_source)(const Winograd4Source&);
+  // G g G^T of 16 lanes in double, rounded once: the weight of tap t at g + t * 16, the 36 values `matrix` apart in u
+  void (*winograd4_weights)(const double* g, float* u, int64_t matrix);
   void (*winograd4_result)(const Winograd4Result&);
 };
 

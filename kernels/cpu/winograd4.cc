@@ -12,11 +12,6 @@ constexpr int64_t kBlock = BlockedLayout::kWide, kSide = 4, kPixels = kSide * kS
 constexpr int64_t kStrip = 16;  // tiles of a task that transforms, in stages
 constexpr int64_t kGroup = Winograd4Schedule::kGroup, kMatrices = Winograd4Schedule::kMatrices;
 constexpr int64_t kProductBlocks = 16;  // of a task of products, in stages
-// G of winograd4_rows.h's points.
-constexpr double kA2 = 0.625 * 0.625, kB2 = 1.5 * 1.5, kNa = 1 / (2 * kA2 * (kA2 - kB2)),
-                 kNb = 1 / (2 * kB2 * (kB2 - kA2));
-constexpr double kG[6][3] = {{1 / (kA2 * kB2), 0, 0},    {kNa, kNa * 0.625, kNa* kA2}, {kNa, -kNa * 0.625, kNa* kA2},
-                             {kNb, kNb * 1.5, kNb* kB2}, {kNb, -kNb * 1.5, kNb* kB2},  {0, 0, 1}};
 
 int64_t blocks_of(int64_t channels) { return ceil_div(channels, kBlock); }
 // A cache line more than needed: the 36 addresses of one value would often fall into one set of the cache.
@@ -263,27 +258,13 @@ class Winograd4Run {
 };
 
 // G g G^T of 16 x 16 channels: w {oc,3,3,ic} -> [matrix][ic][oc], zeros past `inputs` and `outputs`.
-void pack_tile(const double* w, int64_t ic, int64_t inputs, int64_t outputs, float* to, int64_t matrix) {
-  double half[6][3][kBlock];
-  for (int64_t oc = 0; oc < kBlock; ++oc) {
-    if (oc >= outputs) {
-      for (int64_t i = 0; i < kMatrices; ++i)
-        for (int64_t c = 0; c < kBlock; ++c) to[i * matrix + c * kBlock + oc] = 0;
-      continue;
-    }
-    double g[3][3][kBlock] = {};
+void pack_tile(const TileKernels& tiles, const double* w, int64_t ic, int64_t inputs, int64_t outputs, float* to,
+               int64_t matrix) {
+  alignas(64) double g[kBlock][9][kBlock] = {};  // [ic][tap][oc]
+  for (int64_t oc = 0; oc < outputs; ++oc)
     for (int64_t tap = 0; tap < 9; ++tap)
-      for (int64_t c = 0; c < inputs; ++c) g[tap / 3][tap % 3][c] = w[(oc * 9 + tap) * ic + c];
-    for (int64_t i = 0; i < 6; ++i)
-      for (int64_t j = 0; j < 3; ++j)
-        for (int64_t c = 0; c < kBlock; ++c)
-          half[i][j][c] = kG[i][0] * g[0][j][c] + kG[i][1] * g[1][j][c] + kG[i][2] * g[2][j][c];
-    for (int64_t i = 0; i < 6; ++i)
-      for (int64_t j = 0; j < 6; ++j)
-        for (int64_t c = 0; c < kBlock; ++c)
-          to[(6 * i + j) * matrix + c * kBlock + oc] =
-              static_cast<float>(half[i][0][c] * kG[j][0] + half[i][1][c] * kG[j][1] + half[i][2][c] * kG[j][2]);
-  }
+      for (int64_t c = 0; c < inputs; ++c) g[c][tap][oc] = w[(oc * 9 + tap) * ic + c];
+  for (int64_t c = 0; c < kBlock; ++c) tiles.winograd4_weights(&g[c][0][0], to + c * kBlock, matrix);
 }
 
 }  // namespace
@@ -335,7 +316,7 @@ std::unique_ptr<PackedWeights> pack_winograd4(const Machine& m, const ConvStep& 
     const int64_t block = task / panels, panel = task % panels, which = panel < s.panels[0] ? 0 : 1;
     const int64_t channel = (which == 0 ? panel : panel - s.panels[0]) * kBlock;
     const int64_t first = block / kGroup * kGroup, together = std::min(kGroup, s.oc_blocks - first);
-    pack_tile(w + block * kBlock * 9 * ic + (which == 0 ? 0 : step.x[0].c) + channel, ic,
+    pack_tile(*m.tiles, w + block * kBlock * 9 * ic + (which == 0 ? 0 : step.x[0].c) + channel, ic,
               std::min(kBlock, step.x[which].c - channel), std::min(kBlock, step.oc - block * kBlock),
               to + first * packed->block_floats + ((block - first) * s.k + panel * kBlock) * kBlock,
               together * s.k * kBlock);

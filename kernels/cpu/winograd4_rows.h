@@ -36,6 +36,47 @@ FURROW_INLINE void source_line6(const T* d, T (&t)[6]) {
   t[5] = Vec::fma(splat(kProduct), d1, Vec::fma(splat(kMinusSum), d3, d5));
 }
 
+// G g: three weights to six. The rows of G are those of Lavin and Gray for these points: 1 / (a^2 b^2) at 0; (1, +-a,
+// a^2) / (2 a^2 (a^2 - b^2)) at +-a; the same with a and b exchanged; the last weight at infinity.
+FURROW_INLINE void weight_line6(Vec::Wide g0, Vec::Wide g1, Vec::Wide g2, Vec::Wide (&u)[6]) {
+  constexpr double a = Points::a, b = Points::b, a2 = a * a, b2 = b * b;
+  static constexpr double kZero = 1 / (a2 * b2), kA0 = 1 / (2 * a2 * (a2 - b2)), kA1 = kA0 * a, kA2 = kA0 * a2,
+                          kB0 = 1 / (2 * b2 * (b2 - a2)), kB1 = kB0 * b, kB2 = kB0 * b2, kNothing = 0, kOne = 1,
+                          kMinusOne = -1;
+  const auto times = [](const double& c, Vec::Wide x) { return Vec::wide_fma(Vec::wide(&c), x, Vec::wide(&kNothing)); };
+  const Vec::Wide even_a = Vec::wide_fma(Vec::wide(&kA2), g2, times(kA0, g0)), odd_a = times(kA1, g1);
+  const Vec::Wide even_b = Vec::wide_fma(Vec::wide(&kB2), g2, times(kB0, g0)), odd_b = times(kB1, g1);
+  u[0] = times(kZero, g0);
+  u[1] = Vec::wide_fma(Vec::wide(&kOne), odd_a, even_a);
+  u[2] = Vec::wide_fma(Vec::wide(&kMinusOne), odd_a, even_a);
+  u[3] = Vec::wide_fma(Vec::wide(&kOne), odd_b, even_b);
+  u[4] = Vec::wide_fma(Vec::wide(&kMinusOne), odd_b, even_b);
+  u[5] = g2;
+}
+
+void winograd4_weights(const double* g, float* u, int64_t matrix) {
+  constexpr int kWideLanes = Vec::kLanes / 2;
+  for (int64_t lane = 0; lane < kBlock; lane += Vec::kLanes) {
+    alignas(64) double lines[2][3][6][kWideLanes];  // [half][column][row]
+    for (int half = 0; half < 2; ++half)
+      for (int j = 0; j < 3; ++j) {
+        const double* from = g + j * kBlock + lane + half * kWideLanes;
+        Vec::Wide t[6];
+        weight_line6(Vec::wide_load(from), Vec::wide_load(from + 3 * kBlock), Vec::wide_load(from + 6 * kBlock), t);
+        FURROW_UNROLL
+        for (int i = 0; i < 6; ++i) Vec::wide_store(lines[half][j][i], t[i]);
+      }
+    for (int i = 0; i < 6; ++i) {
+      Vec::Wide t[2][6];
+      for (int half = 0; half < 2; ++half)
+        weight_line6(Vec::wide_load(lines[half][0][i]), Vec::wide_load(lines[half][1][i]),
+                     Vec::wide_load(lines[half][2][i]), t[half]);
+      FURROW_UNROLL
+      for (int j = 0; j < 6; ++j) Vec::store(u + (6 * i + j) * matrix + lane, Vec::narrow(t[0][j], t[1][j]));
+    }
+  }
+}
+
 // A^T m: six values to four.
 FURROW_INLINE void result_line6(T m0, T m1, T m2, T m3, T m4, T m5, T (&y)[4]) {
   static constexpr float kA = Points::a, kB = Points::b, kA2 = Points::a2, kB2 = Points::b2, kA3 = Points::a3,
