@@ -126,6 +126,17 @@ bool Session::time_for(const std::string& what, double seconds) {
   return false;
 }
 
+void Session::where_memory_allows(const std::string& what, const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const DeviceLost&) {
+    throw;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::device && error.code() != ErrorCode::limit) throw;
+    report.not_run.push_back(what + ": " + error.reason());
+  }
+}
+
 void Session::add(Row row, const Timing& timing, double peak_tflops) {
   row.ms = timing.ms, row.q1_ms = timing.q1_ms, row.q3_ms = timing.q3_ms, row.repeats = timing.repeats;
   if (row.floor_ms == 0) {

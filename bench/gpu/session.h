@@ -73,6 +73,8 @@ class Session {
 
   // False, and noted in the report, where less than `seconds` are left.
   bool time_for(const std::string& what, double seconds);
+  // Runs `body`; what it wanted memory for and did not get, on the device or the host, is noted in the report instead.
+  void where_memory_allows(const std::string& what, const std::function<void()>& body);
   // Fills in floor_ms and appends.
   void add(Row row, const Timing& timing, double peak_tflops);
   double copy_gbps() const { return copy_gbps_; }
@@ -121,6 +123,7 @@ void add_layers(Session& session);
 void add_ladder(Session& session);
 void add_networks(Session& session);
 void add_training(Session& session);   // loss, optimiser
+void add_training_steps(Session& session);
 void add_pictures(Session& session);   // resize and normalise
 
 }  // namespace furrow::bench

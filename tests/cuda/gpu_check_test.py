@@ -66,7 +66,7 @@ class GpuCheck(unittest.TestCase):
                 self.assertIn(f"build_{label}_tests", targets)
 
     def test_all_groups_have_rows(self):
-        self.assertEqual({r["group"] for r in self.report["rows"]}, {"cold start", "network", "layer", "loss", "optimiser", "picture", "ladder"})
+        self.assertEqual({r["group"] for r in self.report["rows"]}, {"cold start", "network", "training", "layer", "loss", "optimiser", "picture", "ladder"})
         for precision in ("fp32", "tf32", "bf16", "fp16"):
             self.assertEqual(sum(r["group"] == "layer" and r["name"].endswith(precision) for r in self.report["rows"]), 22)
         self.assertTrue(any(c["name"].startswith("gradient parity") for c in self.report["checks"]))
@@ -89,6 +89,20 @@ class GpuCheck(unittest.TestCase):
                 else:
                     self.assertAlmostEqual(float(told[2]) / max(least, 2 * float(told[4])), 1, delta=0.05)
         self.assertEqual(len(found), 12)
+
+    def test_training_is_held_against_float64(self):
+        """20 steps of fp32 on the emulator, within what nearly equal trainings part by, and the first ones much closer."""
+        found = {c["name"]: c["detail"] for c in self.report["checks"] if c["name"].startswith("training curve ")}
+        self.assertEqual(list(found), ["training curve unet4 16 b4 fp32", "training curve unet4 16 b4 fp32, first steps"])
+        whole, first = (re.match(r"loss of .* against float64, relative: (\S+), allowed (\S+?)(?:;|$)", detail) for detail in found.values())
+        parted = re.search(r"20 steps, from (\S+) to (\S+); 4 courses of device cpu parted by (\S+)$", found["training curve unet4 16 b4 fp32"])
+        self.assertAlmostEqual(float(whole[2]) / (4 * float(parted[3])), 1, delta=0.05)
+        self.assertLess(float(parted[2]), 0.9 * float(parted[1]))
+        self.assertEqual(float(first[2]), 1e-6)
+        self.assertLess(0, float(first[1]))
+        step = [c["detail"] for c in self.report["checks"] if c["name"] == "training unet4 16 b4 fp16 step"]
+        self.assertEqual(len(step), 1)
+        self.assertRegex(step[0], r"first step against fp32, share of what is allowed: 0\.\d+, allowed 1.*; loss off by \S+, allowed \S+; gradient's length by \S+, allowed \S+$")
 
     def test_a_wrong_result_fails(self):
         for i in (0, len(self.report["checks"]) // 2, -1):
