@@ -192,9 +192,10 @@ class Bench:
         self.add("training", f"unet{base} {size} b{batch} bf16 step", "torch eager autocast", training_step, 20)
 
 
-def adamw(parameters, fused):
+def adamw(parameters, fused, capturable=False):
+    """capturable: for a CUDA graph."""
     try:
-        return torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.01, fused=fused)
+        return torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.01, fused=fused, capturable=capturable)
     except TypeError:   # before PyTorch 2.0
         return torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.01)
 

@@ -139,7 +139,7 @@ PEER = """
 import json, sys, time
 for line in sys.stdin:
     open(sys.argv[1], "a").write(f"{time.monotonic()} {line}")
-    if line.startswith("prepare"):
+    if line.startswith(("prepare", "train")):
         path = line.split()[3]
         open(sys.argv[1], "a").write(f"0 bytes {len(open(path, 'rb').read())}\\n")
         print(json.dumps([{"kind": "eager", "name": "a"}, {"kind": "compile", "name": "b"}]), flush=True)
@@ -162,10 +162,10 @@ class SideBySide(unittest.TestCase):
         self.addCleanup(peer.stop)
         return ours, peer
 
-    def run_beside(self, *words, has_bar=True):
+    def run_beside(self, *words, has_bar=True, word="prepare"):
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
-            ratios = side_by_side.compare(*self.programs(folder, *words), "row", 1, "fp16", "eager", folder / "in", 2, time.monotonic() + 60, has_bar)
+            ratios = side_by_side.compare(*self.programs(folder, *words), "row", 1, "fp32" if word == "train" else "fp16", "eager", folder / "in", 2, time.monotonic() + 60, has_bar, word)
             return ratios, (folder / "log").read_text().splitlines()
 
     def test_turns_alternate_and_bars_hold(self):
@@ -177,6 +177,19 @@ class SideBySide(unittest.TestCase):
         self.assertGreater(second - first, 0.9e-3 * ratios[0]["ours_ms"]["q1"])
         self.assertAlmostEqual(ratios[0]["ratio"]["median"] / (1e6 / ratios[0]["ours_ms"]["median"]), 1, delta=0.5)
         self.assertEqual([r["bar"] for r in self.run_beside(has_bar=False)[0]], [None, None])
+
+    def test_training_steps_take_turns(self):
+        ratios, log = self.run_beside(word="train")
+        self.assertEqual([line.split()[1:3] for line in log], [["train", "1"], ["bytes", str(2 * 32 * 32 * 4 * 4)], *[["run", "0"], ["run", "1"]] * 2])
+        self.assertEqual([(r["bar"], r["ok"]) for r in ratios], [(None, True)] * 2)   # no bar yet
+
+    def test_a_row_without_memory_is_left_out(self):
+        lacking = "import sys\nfor line in sys.stdin: print('out of GPU memory: 9 MiB wanted', flush=True)"
+        with tempfile.TemporaryDirectory() as folder:
+            ours = side_by_side.Program("ours", [sys.executable, "-c", lacking], pathlib.Path(folder) / "ours.log")
+            self.addCleanup(ours.stop)
+            with self.assertRaisesRegex(side_by_side.NotHere, "^out of GPU memory: 9 MiB wanted$"):
+                side_by_side.compare(ours, None, "row", 8, "bf16", "eager", "in", 2, time.monotonic() + 60, False, "train")
 
     def test_an_error_above_the_peers_is_wrong(self):
         for torchs, ok in ((1.0, True), (0.99, False), (math.nan, False)):
@@ -191,7 +204,7 @@ class SideBySide(unittest.TestCase):
             self.run_beside("break")
 
     def test_words_that_are_none_are_refused(self):
-        for words in ("prepare 1 fp7 x", "prepare 0 fp16 x", "run", "fly"):
+        for words in ("prepare 1 fp7 x", "prepare 0 fp16 x", "train 65 fp16 x", "run", "fly"):
             done = subprocess.run([f"{BUILD}/bench/gpu/furrow_gpu_bench", "--turns"], input=words + "\n", capture_output=True, text=True)
             self.assertEqual(done.returncode, 2, words)
             self.assertIn("--turns", done.stderr)
