@@ -119,9 +119,12 @@ class DeviceBytes {
 // Sections, each in the file of its name.
 void add_ceilings(Session& session);
 void add_correctness(Session& session);
+void add_other_correctness(Session& session);   // of ResNet50 encoders and gates
 void add_layers(Session& session);
 void add_ladder(Session& session);
-void add_networks(Session& session);
+void add_networks(Session& session);         // the U-Net at 512, in every precision
+void add_other_networks(Session& session);   // ResNet50 encoders and gates
+void add_large_pictures(Session& session);   // 1024 and batch 32
 void add_training(Session& session);   // loss, optimiser
 void add_training_steps(Session& session);
 void add_pictures(Session& session);   // resize and normalise

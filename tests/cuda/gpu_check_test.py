@@ -88,7 +88,14 @@ class GpuCheck(unittest.TestCase):
                     self.assertEqual(float(told[2]), least)
                 else:
                     self.assertAlmostEqual(float(told[2]) / max(least, 2 * float(told[4])), 1, delta=0.05)
-        self.assertEqual(len(found), 12)
+        for family in ("resnet50-unet4", "attention-unet4", "resnet50-attention-unet4"):
+            for precision, least in (("fp32", 2e-6), ("fp16", 2e-3)):
+                told = re.search(r": (\S+), allowed (\S+); 1 sets, .*; rounding weights and input alone: (\S+)$", found[f"correctness {family} 39x33 b1 {precision}"])
+                self.assertLess(0, float(told[1]))
+                self.assertAlmostEqual(float(told[2]) / max(least, 2 * float(told[3])), 1, delta=0.05)
+        self.assertEqual(len(found), 12 + 6)
+        timed = {c["name"] for c in self.report["checks"] if c["name"].startswith("network resnet50-attention-unet4 32 b1 ")}
+        self.assertEqual({name.split()[-1] for name in timed}, {"fp32", "fp16"})
 
     def test_training_is_held_against_float64(self):
         """20 steps of fp32 on the emulator, within what nearly equal trainings part by, and the first ones much closer."""
