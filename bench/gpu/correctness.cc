@@ -11,8 +11,8 @@
 namespace furrow::bench {
 namespace {
 
-// One shape: `sets` inputs, in every precision or (tiny, of other networks than the U-Net) in fp32 and fp16, against device `reference`: "ref", which computes in float64, or "cpu",
-// in float32, which is 1e-6 off and quick enough for whole photos.
+// One shape: `sets` inputs, in every precision or (tiny, of other networks than the U-Net) in fp32 and fp16, against device
+// `reference`: "ref", which computes in float64, or "cpu", in float32, which is 1e-6 off and quick enough for whole photos.
 struct Case {
   Shape shape;
   int sets;
@@ -21,7 +21,8 @@ struct Case {
 
 // What the reference takes, at a low guess: devices ref and cpu multiply and add some 2 G and 30 G a second and core.
 double seconds_of(const Case& c, const Architecture& a, double cores) {
-  const double width = static_cast<double>(a.base) / 64, pixels = static_cast<double>(c.shape.n * c.shape.h * c.shape.w);
+  const double width = static_cast<double>(a.base) / 64,
+               pixels = static_cast<double>(c.shape.n * c.shape.h * c.shape.w);
   const double products = 192e9 / (512 * 512) * width * width * pixels * c.sets;
   return 2 + products / cores / (c.reference == DeviceKind::ref ? 1.5e9 : 15e9);
 }

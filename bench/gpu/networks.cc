@@ -21,7 +21,7 @@ struct Running {
   std::unique_ptr<Plan> plan;
 };
 
-// A row of each precision. `narrow`: the types of 16 bits alone, on the device alone, and fp32 for nothing but the check.
+// A row of each precision. `narrow`: the types of 16 bits alone, on the device alone; fp32 for nothing but the check.
 struct Case {
   Architecture architecture;
   int64_t side, batch;
@@ -68,7 +68,7 @@ void add_network(Session& session, const Network& network, const std::vector<Log
       host_to_host.push_back({[plan, &inputs, k = size_t{0}]() mutable { plan->run(inputs[k++ % inputs.size()]); },
                               [] {}});
     if (Recorded* recorded = backend->last_recorded(); recorded != nullptr)
-      device.push_back({[recorded] { recorded->replay(); }, [backend] { backend->finish(); }});
+      device.push_back({[recorded] { recorded->replay(); }, [backend] { backend->finish(); }, 1, backend->stream()});
   }
   const std::vector<Timing> wall = session.time(host_to_host, 20), alone = session.time(device, 20);
   if (alone.empty())

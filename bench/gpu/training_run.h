@@ -26,7 +26,7 @@ class TrainingRun {
     double size;
     uint64_t seed;
   };
-  // A U-Net with initial values, the same on every back-end but for their rounding. Batches are copied to the back-end's
+  // A U-Net with initial values, the same on every back-end but for their rounding. Batches are copied to its
   // memory, in its type: steps then copy no pictures. `backend` outlives this.
   TrainingRun(Backend& backend, int64_t base, const std::vector<MicroBatch>& batches, float loss_scale,
               Noise noise = {0, 0});

@@ -69,13 +69,13 @@ void add_curve(Session& session) {
   };
   const double fine = response(0x1p-11), coarse = session.tiny() ? fine : response(0x1p-8);
   for (const Precision precision : {Precision::fp32, Precision::tf32, Precision::bf16, Precision::fp16}) {
-    if (session.tiny() && precision != Precision::fp32) continue;   // the emulator takes seconds for a step
+    if (session.tiny() && precision != Precision::fp32) continue;   // the emulator takes seconds
     const std::unique_ptr<BenchBackend> backend = session.backend(precision);
     const Course got = course_of(*backend, size, batches, loss_scale_of(precision));
     const double answer = precision == Precision::bf16 ? coarse : fine;
     char note[160];
-    std::snprintf(note, sizeof note, "%zu steps, from %.4f to %.4f; %d courses of device cpu parted by %.2g", size.steps,
-                  got.front(), got.back(), kRuns, answer);
+    std::snprintf(note, sizeof note, "%zu steps, from %.4f to %.4f; %d courses of device cpu parted by %.2g",
+                  size.steps, got.front(), got.back(), kRuns, answer);
     session.report.checks.push_back({name + std::string(furrow::name(precision)),
                                      {"loss of every step against float64, relative", departure(got, want, size.steps),
                                       kAllowed * answer, note}});
@@ -104,7 +104,7 @@ Check check_step(const StepError& got, const StepError& response, Precision prec
   return {"first step against fp32, share of what is allowed", largest(got.loss / loss, got.norm / norm), 1, note};
 }
 
-// Operations: forward, gradients of inputs and gradients of weights, of which the first layer has no gradient of inputs.
+// Operations: forward, gradients of inputs, gradients of weights; the first layer has no gradient of inputs.
 double operations(int64_t base, int64_t side, int64_t batch) {
   const std::vector<Step> steps = cases::unet_steps(base, side);
   double sum = -static_cast<double>(flops(steps[0]));
@@ -138,7 +138,9 @@ void add_steps(Session& session) {
     backends.push_back(session.backend(precision));
     checks.push_back(check_step(difference(first_step(*backends.back()), want), response, precision));
     runs.push_back(std::make_unique<TrainingRun>(*backends.back(), base, batches, loss_scale_of(precision)));
-    subjects.push_back({[run = runs.back().get()] { run->step(); }, [b = backends.back().get()] { b->finish(); }});
+    BenchBackend* backend = backends.back().get();
+    subjects.push_back(
+        {[run = runs.back().get()] { run->step(); }, [backend] { backend->finish(); }, 1, backend->stream()});
     precisions.push_back(precision);
   }
   const std::vector<Timing> timings = session.time(subjects, 20);

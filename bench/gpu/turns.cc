@@ -73,7 +73,7 @@ class Inference : public Turns {
   double run() override {
     next_ = (next_ + 1) % inputs_.size();
     plan_.run(inputs_[next_]);   // the replays that follow read these pixels; a copy that is not timed on either side
-    return Session::sample(subject_, count_);
+    return session_.sample(subject_, count_).ms;
   }
 
  private:
@@ -90,8 +90,9 @@ class Inference : public Turns {
 class Training : public Turns {
  public:
   Training(const Session& session, int64_t batch, Precision precision, const std::string& path)
-      : backend_(session.backend(precision)) {
-    std::vector<MicroBatch> batches = training_batches({batch, side_of(session), side_of(session), 3}, sets_of(session));
+      : session_(session), backend_(session.backend(precision)) {
+    const Shape shape{batch, side_of(session), side_of(session), 3};
+    std::vector<MicroBatch> batches = training_batches(shape, sets_of(session));
     run_ = std::make_unique<TrainingRun>(*backend_, base_of(session), batches, loss_scale_of(precision));
     std::vector<Tensor> all;
     for (MicroBatch& b : batches) all.push_back(std::move(b.x));
@@ -100,9 +101,10 @@ class Training : public Turns {
     subject_ = {[this] { run_->step(); }, [this] { backend_->finish(); }};
     count_ = session.warm_up(subject_, 20);
   }
-  double run() override { return Session::sample(subject_, count_); }
+  double run() override { return session_.sample(subject_, count_).ms; }
 
  private:
+  const Session& session_;
   std::unique_ptr<BenchBackend> backend_;
   std::unique_ptr<TrainingRun> run_;
   Subject subject_;

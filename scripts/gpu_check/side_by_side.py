@@ -69,17 +69,18 @@ def compare(ours, peer, row, batch, precision, kind, inputs, rounds, end, has_ba
     if answer != "ready":
         raise NotHere(answer)
     candidates = json.loads(peer.ask(f"{word} {batch} {precision} {inputs} {kind}", end))
-    mine, theirs = [], [[] for _ in candidates]
+    mine, theirs, began = [], [[] for _ in candidates], time.time()
     for _ in range(rounds):
         mine.append(float(ours.ask("run", end)))
         for number, samples in enumerate(theirs):
             samples.append(float(peer.ask(f"run {number}", end)))
-    ratios = []
+    ratios, ended = [], time.time()
     for candidate, samples in zip(candidates, theirs):
         bar = BARS.get((batch, candidate["kind"])) if has_bar and word == "prepare" else None
         ratio = spread([b / a for a, b in zip(mine, samples)])
         ratios.append({"row": row, "peer": candidate["name"], "kind": candidate["kind"], "rounds": rounds, "ours_ms": spread(mine), "peer_ms": spread(samples),
-                       "ratio": ratio, "bar": bar, "ok": bar is None or ratio["median"] >= bar})
+                       "ratio": ratio, "bar": bar, "ok": bar is None or ratio["median"] >= bar,
+                       "began": began, "ended": ended})
     return ratios
 
 

@@ -29,7 +29,7 @@ class GpuCheck(unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory()
         cls.out = pathlib.Path(cls.folder.name) / "report.json"
         cls.done = subprocess.run([ROOT / "scripts/gpu_check.sh", "--device", "cpu-emulated", "--prebuilt", BUILD, "--no-peers", "--out", cls.out],
-                                 capture_output=True, text=True, timeout=280)
+                                 capture_output=True, text=True, timeout=360)
         cls.report = json.loads(cls.out.read_text()) if cls.out.exists() else None
 
     @classmethod
