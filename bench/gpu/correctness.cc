@@ -11,9 +11,9 @@
 namespace furrow::bench {
 namespace {
 
-// One shape: `sets` inputs, in every precision or (tiny, of other networks than the U-Net) in fp32 and fp16, against device
-// `reference`: "ref", which computes in float64, or "cpu", in float32, which is
-// 1e-6 off and quick enough for whole photos.
+// One shape: `sets` inputs, in every precision or (tiny, of other networks than the U-Net) in fp32 and fp16, against
+// device `reference`: "ref", which computes in float64, or "cpu", in float32, which is 1e-6 off and quick enough for
+// whole photos.
 struct Case {
   Shape shape;
   int sets;

@@ -22,9 +22,8 @@ inline std::string short_name(const Architecture& a) { return a.family + std::to
 // bf16 1e-2) or, where this network answers roundings more strongly, twice what it makes of rounding nothing but its
 // convolutions' weights and its input, once, in float32 arithmetic: `response`. fp32: 2e-6 or, as 24 bits are 2^13
 // times as fine as tf32's 11, twice tf32's response over that. Right results are off by 0.6 to 1.3 of it
-// (docs/gpu.md).
-// The kernels in 16 bits read the input with more digits than that; tests/cuda/network_test.cc, not this bound, holds them
-// to it.
+// (docs/gpu.md). The kernels in 16 bits read the input with more digits than that; tests/cuda/network_test.cc, not
+// this bound, holds them to it.
 struct LogitBound {
   Precision precision;
   double error = 0, response = 0;
