@@ -4,9 +4,11 @@
 #include <cmath>
 #include <cstdio>
 #include <numbers>
+#include <thread>
 
 #include "bench/gpu/samples.h"
 #include "kernels/cpu/cpu_backend.h"
+#include "kernels/threads.h"
 #include "nn/plan.h"
 #include "nn/tape.h"
 #include "tests/kernels/cases.h"
@@ -55,8 +57,8 @@ void round_to(Tensor& t, int bits) {
 // Weights and batch norms are drawn from a seed; the statistics of the batch norms are near those of two pictures, as
 // training leaves them, and the last bias puts the logits about 0. Were the statistics drawn too, each layer would add
 // a constant many times what varies, and errors measured against logits that are nearly one number would look small.
-std::unique_ptr<Network> random_unet(int64_t base) {
-  auto network = build({.base = base});
+std::unique_ptr<Network> random_network(const Architecture& architecture) {
+  auto network = build(architecture);
   network->initialise(1);
   const std::vector<Module::Keyed> parameters = network->parameters();
   const auto values = [](const Module::Keyed& k) { return k.parameter->value.values<float>(); };
@@ -75,7 +77,8 @@ std::unique_ptr<Network> random_unet(int64_t base) {
   // A training pass moves statistics of 0 to `momentum` times those of its batch.
   cpu::CpuBackend cpu(nullptr);
   Tape tape(cpu, Mode::training);
-  const Var logits = network->forward(tape, tape.input(structured_inputs({2, 64, 64, 3}, 1)[0]));
+  const int64_t side = architecture.resnet() ? 128 : 64;   // a ResNet halves once more: 8 values would be few
+  const Var logits = network->forward(tape, tape.input(structured_inputs({2, side, side, 3}, 1)[0]));
   for (const Module::Keyed& k : parameters) {
     if (!is_statistic(k)) continue;
     const Tensor random = cases::random_values(k.parameter->shape(), ++seed, DType::f32);
@@ -97,39 +100,36 @@ std::string LogitBound::note() const {
   return text;
 }
 
-std::vector<LogitBound> logit_bounds(int64_t base) {
+std::vector<LogitBound> logit_bounds(const Architecture& architecture) {
   const Shape shape{1, 64, 64, 3};
-  const Tensor x = structured_inputs(shape, 1)[0];
   cpu::CpuBackend cpu(nullptr);
-  const auto run = [&](int bits) {
-    const std::unique_ptr<Network> network = random_unet(base);
-    Tensor input = x.to(DType::f32);
-    if (bits < 24) {
-      round_to(input, bits);
-      for (const Module::Keyed& k : network->parameters())
-        if (k.parameter->value.dtype() == DType::f32 && k.parameter->kind != ParameterKind::vector)
-          round_to(k.parameter->value, bits);
-    }
-    return Plan(*network, cpu, shape).run(input).to(DType::f64);
-  };
-  const Tensor exact = run(24);
+  const std::unique_ptr<Network> network = random_network(architecture);
+  Tensor x = structured_inputs(shape, 1)[0];
+  const auto run = [&] { return Plan(*network, cpu, shape).run(x).to(DType::f64); };
+  const Tensor exact = run();
   const auto bound = [&](Precision precision, int bits, double protocol) -> LogitBound {
+    round_to(x, bits);   // what is left of it: the bits become fewer from call to call
+    for (const Module::Keyed& k : network->parameters())
+      if (k.parameter->value.dtype() == DType::f32 && k.parameter->kind != ParameterKind::vector)
+        round_to(k.parameter->value, bits);
     Logits logits;
-    logits.add(run(bits).to(DType::f32).values<float>(), exact.values<double>());
+    logits.add(run().to(DType::f32).values<float>(), exact.values<double>());
     return {precision, std::max(protocol, 2 * logits.error), logits.error};
   };
-  return {{Precision::fp32, 2e-6},
-          bound(Precision::tf32, 11, 1e-3),
-          bound(Precision::bf16, 8, 1e-2),
-          bound(Precision::fp16, 11, 2e-3)};
+  // 24 bits are 2^13 times as fine as 11, and a network answers in proportion.
+  const LogitBound tf32 = bound(Precision::tf32, 11, 1e-3), bf16 = bound(Precision::bf16, 8, 1e-2);
+  const LogitBound fp16{Precision::fp16, std::max(2e-3, 2 * tf32.response), tf32.response};   // 11 bits too
+  const LogitBound fp32{Precision::fp32, std::max(2e-6, 0x1p-12 * tf32.response), 0x1p-13 * tf32.response};
+  return {fp32, tf32, bf16, fp16};
 }
 
 std::vector<Tensor> structured_inputs(const Shape& shape, int sets) {
   std::vector<Tensor> out;
-  for (int set = 0; set < sets; ++set) {
-    out.emplace_back(shape);
-    for (int64_t n = 0; n < shape.n; ++n) draw(out.back(), n, 1000 + 2 * static_cast<uint64_t>(set * shape.n + n));
-  }
+  for (int set = 0; set < sets; ++set) out.emplace_back(shape);
+  ThreadPool pool(static_cast<int>(std::min<int64_t>(sets * shape.n, std::thread::hardware_concurrency())));
+  pool.run(sets * shape.n, [&](int64_t i, int) {
+    draw(out[static_cast<size_t>(i / shape.n)], i % shape.n, 1000 + 2 * static_cast<uint64_t>(i));
+  });
   return out;
 }
 

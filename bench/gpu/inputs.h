@@ -12,20 +12,24 @@ namespace furrow::bench {
 
 constexpr int kInputSets = 8;  // which timing and correctness take in turn
 
-// A U-Net of random values whose activations keep one size and whose logits vary about 0.
-std::unique_ptr<Network> random_unet(int64_t base);
+// A network of random values whose activations keep one size and whose logits vary about 0.
+std::unique_ptr<Network> random_network(const Architecture& architecture);
+inline std::unique_ptr<Network> random_unet(int64_t base) { return random_network({.base = base}); }
+// "unet64", "resnet50-attention-unet64".
+inline std::string short_name(const Architecture& a) { return a.family + std::to_string(a.base); }
 
 // How far a network's logits may be off, as ||got - want|| / ||want||: what the protocol says (fp16 2e-3, tf32 1e-3,
 // bf16 1e-2) or, where this network answers roundings more strongly, twice what it makes of rounding nothing but its
-// convolutions' weights and its input, once, in float32 arithmetic: `response`. Right results are off by 0.6 to 1.3 of
-// it (docs/gpu.md). The kernels in 16 bits read the input with more digits than that; tests/cuda/network_test.cc, not
+// convolutions' weights and its input, once, in float32 arithmetic: `response`. fp32: 2e-6 or, as 24 bits are 2^13
+// times as fine as tf32's 11, twice tf32's response over that. Right results are off by 0.6 to 1.3 of it
+// (docs/gpu.md). The kernels in 16 bits read the input with more digits than that; tests/cuda/network_test.cc, not
 // this bound, holds them to it.
 struct LogitBound {
   Precision precision;
   double error = 0, response = 0;
   std::string note() const;  // "rounding weights and input alone: 0.0014"
 };
-std::vector<LogitBound> logit_bounds(int64_t base);  // of random_unet(base): fp32, tf32, bf16, fp16
+std::vector<LogitBound> logit_bounds(const Architecture& architecture);  // of random_network(): fp32, tf32, bf16, fp16
 
 // `sets` batches of pictures with structure, normalised as photos are: slow waves, a bright disc with an edge, and
 // noise. No two pictures are alike; the same on every machine up to the last digits of cos().

@@ -53,8 +53,8 @@ class LayerRun {
 
   Subject subject() {
     const auto finish = [this] { backend_->finish(); };
-    if (recorded_ != nullptr) return {[this] { recorded_->replay(); }, finish, kRuns};
-    return {[this] { run(); }, finish, 1};
+    if (recorded_ != nullptr) return {[this] { recorded_->replay(); }, finish, kRuns, backend_->stream()};
+    return {[this] { run(); }, finish, 1, backend_->stream()};
   }
   StepResults results() {
     StepResults out;

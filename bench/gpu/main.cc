@@ -41,8 +41,9 @@ int run(int argc, char** argv) {
   if (json.empty()) throw Error(ErrorCode::usage, "--json FILE is missing");
   Session session(device, sizes, std::stod(seconds));
   // The file is written after each section, so that a run which is cut short leaves what it has.
-  for (const auto section : {add_ceilings, add_correctness, add_networks, add_layers, add_training, add_pictures,
-                             bench::add_ladder}) {
+  for (const auto section :
+       {add_ceilings, add_correctness, add_networks, add_training_steps, add_other_correctness, add_other_networks,
+        add_layers, add_training, add_pictures, add_large_pictures, bench::add_ladder}) {
     section(session);
     session.report.write(json);
   }

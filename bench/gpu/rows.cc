@@ -40,6 +40,8 @@ void Report::write(const std::string& path) const {
   for (const Row& r : rows) {
     Json row{{"group", r.group},         {"name", r.name},       {"ms", number(r.ms)}, {"q1_ms", number(r.q1_ms)},
              {"q3_ms", number(r.q3_ms)}, {"repeats", r.repeats}, {"timed", r.timed}};
+    row["event_ms"] = r.event_ms > 0 ? number(r.event_ms) : Json(nullptr);
+    row["began"] = number(r.began), row["ended"] = number(r.ended);
     row["tflops"] = r.cost.flops > 0 && r.ms > 0 ? number(r.cost.flops / r.ms * 1e-9) : Json(nullptr);
     row["gbps"] = r.cost.bytes > 0 && r.ms > 0 ? number(r.cost.bytes / r.ms * 1e-6) : Json(nullptr);
     row["floor_ms"] = r.floor_ms > 0 ? number(r.floor_ms) : Json(nullptr);

@@ -29,6 +29,8 @@ struct Row {
   std::string group, name;   // "layer", "up1.1 512x512 b1 fp16"
   double ms = 0, q1_ms = 0, q3_ms = 0;   // median and quartiles of one run
   int repeats = 0;
+  double event_ms = 0;           // median by CUDA's events; 0: none
+  double began = 0, ended = 0;   // of the repeats, seconds since 1970
   Cost cost;
   double floor_ms = 0;       // max(FLOP/peak, bytes/bandwidth) with the ceilings of this run; 0: none
   std::string timed;         // "device" (bursts in a stream) or "wall" (host to host)

@@ -1,6 +1,7 @@
 #include "bench/gpu/session.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "bench/peak.h"
 #include "kernels/error.h"
@@ -24,6 +25,10 @@ double quantile(const std::vector<double>& sorted, double q) {
   const auto low = static_cast<size_t>(at);
   const size_t high = std::min(low + 1, sorted.size() - 1);
   return sorted[low] + (at - static_cast<double>(low)) * (sorted[high] - sorted[low]);
+}
+
+double seconds_since_1970() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
 }  // namespace
@@ -53,6 +58,7 @@ Session::Session(const std::string& device, const std::string& sizes, double sec
   runtime_ = make_runtime();
   tables_ = {&emulated::api, &emulated::peak_kernels, &emulated::ladder_kernels, &emulated::optim_kernels};
 #if defined(FURROW_HAVE_CUDA)
+  if (!emulated_) clock_ = gpu::make_cuda_clock();
   if (!emulated_) tables_ = {&cuda::api, &cuda::peak_kernels, &cuda::ladder_kernels, &cuda::optim_kernels};
 #endif
   stream_ = runtime_->create_stream();
@@ -84,24 +90,35 @@ int Session::warm_up(const Subject& s, double repeat_ms) const {
   }
 }
 
-double Session::sample(const Subject& s, int launches) {
+Sample Session::sample(const Subject& s, int launches) const {
+  const bool events = clock_ != nullptr && s.stream.has_value();
   const double start = wall_seconds();
+  if (events) clock_->start(*s.stream);
   for (int n = 0; n < launches; ++n) s.launch();
+  if (events) clock_->stop(*s.stream);
   s.finish();
-  return (wall_seconds() - start) * 1e3 / launches / s.runs;
+  const double ms = (wall_seconds() - start) * 1e3;
+  return {ms / launches / s.runs, events ? clock_->ms() / launches / s.runs : 0};
 }
 
 std::vector<Timing> Session::time(const std::vector<Subject>& subjects, double repeat_ms) const {
   const int repeats = tiny_ ? 3 : 30;
   std::vector<int> launches;
   for (const Subject& s : subjects) launches.push_back(warm_up(s, repeat_ms));
-  std::vector<std::vector<double>> samples(subjects.size());
+  std::vector<std::vector<double>> samples(subjects.size()), events(subjects.size());
+  const double began = seconds_since_1970();
   for (int r = 0; r < repeats; ++r)
-    for (size_t i = 0; i < subjects.size(); ++i) samples[i].push_back(sample(subjects[i], launches[i]));
+    for (size_t i = 0; i < subjects.size(); ++i) {
+      const Sample one = sample(subjects[i], launches[i]);
+      samples[i].push_back(one.ms), events[i].push_back(one.event_ms);
+    }
+  const double ended = seconds_since_1970();
   std::vector<Timing> out;
-  for (std::vector<double>& s : samples) {
-    std::sort(s.begin(), s.end());
-    out.push_back({quantile(s, 0.5), quantile(s, 0.25), quantile(s, 0.75), repeats});
+  for (size_t i = 0; i < subjects.size(); ++i) {
+    std::vector<double>& s = samples[i];
+    std::sort(s.begin(), s.end()), std::sort(events[i].begin(), events[i].end());
+    out.push_back({quantile(s, 0.5), quantile(s, 0.25), quantile(s, 0.75), repeats, quantile(events[i], 0.5), began,
+                   ended});
   }
   return out;
 }
@@ -116,8 +133,8 @@ Subject Session::launches(const std::function<void()>& run) const {
   std::shared_ptr<gpu::Recording> recording = runtime.record(stream, [&] {
     for (int i = 0; i < kRuns; ++i) run();
   });
-  if (recording == nullptr) return {run, finish, 1};
-  return {[recording, stream] { recording->replay(stream); }, finish, kRuns};
+  if (recording == nullptr) return {run, finish, 1, stream};
+  return {[recording, stream] { recording->replay(stream); }, finish, kRuns, stream};
 }
 
 bool Session::time_for(const std::string& what, double seconds) {
@@ -126,8 +143,20 @@ bool Session::time_for(const std::string& what, double seconds) {
   return false;
 }
 
+void Session::where_memory_allows(const std::string& what, const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const DeviceLost&) {
+    throw;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::device && error.code() != ErrorCode::limit) throw;
+    report.not_run.push_back(what + ": " + error.reason());
+  }
+}
+
 void Session::add(Row row, const Timing& timing, double peak_tflops) {
   row.ms = timing.ms, row.q1_ms = timing.q1_ms, row.q3_ms = timing.q3_ms, row.repeats = timing.repeats;
+  row.event_ms = timing.event_ms, row.began = timing.began, row.ended = timing.ended;
   if (row.floor_ms == 0) {
     if (peak_tflops > 0) row.floor_ms = row.cost.flops / peak_tflops * 1e-9;
     if (copy_gbps_ > 0) row.floor_ms = std::max(row.floor_ms, row.cost.bytes / copy_gbps_ * 1e-6);

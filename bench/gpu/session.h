@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/ladder.h"
 #include "kernels/cuda/optim.h"
+#include "kernels/cuda/stream_clock.h"
 
 namespace furrow::bench {
 
@@ -42,13 +44,20 @@ class BenchBackend : public gpu::CudaBackend {
 };
 
 // One thing to time. `launch` gives `runs` runs to the device and may return before they are done; `finish` waits.
+// `stream`: where all of that work goes, for the device's own clock; without one there is the host's alone.
 struct Subject {
   std::function<void()> launch, finish;
   int runs = 1;
+  std::optional<gpu::Stream> stream = std::nullopt;
+};
+struct Sample {
+  double ms = 0, event_ms = 0;   // of one run, by the host's clock and by CUDA's events; 0: none
 };
 struct Timing {
   double ms = 0, q1_ms = 0, q3_ms = 0;   // of one run
   int repeats = 0;
+  double event_ms = 0;                   // median; 0: none
+  double began = 0, ended = 0;           // seconds since 1970: where clock and power of the time can be found
 };
 
 class Session {
@@ -65,14 +74,16 @@ class Session {
   // Times the subjects in turns, A B C A B C ..., so that a clock that drifts drifts for all: warm-up, then for each
   // repeat as many launches as take `repeat_ms`, from the first call to the end of the device's work.
   std::vector<Timing> time(const std::vector<Subject>& subjects, double repeat_ms = 10) const;
-  // The parts of that: warm-up, then the launches that take `repeat_ms`; and one repeat of so many, in ms of one run.
+  // The parts of that: warm-up, then the launches that take `repeat_ms`; and one repeat of so many.
   int warm_up(const Subject& subject, double repeat_ms) const;
-  static double sample(const Subject& subject, int launches);
+  Sample sample(const Subject& subject, int launches) const;
   // A launch function of runtime() as a subject: 8 runs recorded together where the device records.
   Subject launches(const std::function<void()>& run) const;
 
   // False, and noted in the report, where less than `seconds` are left.
   bool time_for(const std::string& what, double seconds);
+  // Runs `body`; what it wanted memory for and did not get, on the device or the host, is noted in the report instead.
+  void where_memory_allows(const std::string& what, const std::function<void()>& body);
   // Fills in floor_ms and appends.
   void add(Row row, const Timing& timing, double peak_tflops);
   double copy_gbps() const { return copy_gbps_; }
@@ -86,6 +97,7 @@ class Session {
   DeviceTables tables_{};
   std::unique_ptr<gpu::Runtime> runtime_;
   gpu::Stream stream_;
+  std::unique_ptr<gpu::StreamClock> clock_;   // null: the host's alone
   double end_ = 0;
   double copy_gbps_ = 0, peak_tflops_[4] = {};
 };
@@ -117,10 +129,14 @@ class DeviceBytes {
 // Sections, each in the file of its name.
 void add_ceilings(Session& session);
 void add_correctness(Session& session);
+void add_other_correctness(Session& session);   // of ResNet50 encoders and gates
 void add_layers(Session& session);
 void add_ladder(Session& session);
-void add_networks(Session& session);
+void add_networks(Session& session);         // the U-Net at 512, in every precision
+void add_other_networks(Session& session);   // ResNet50 encoders and gates
+void add_large_pictures(Session& session);   // 1024 and batch 32
 void add_training(Session& session);   // loss, optimiser
+void add_training_steps(Session& session);
 void add_pictures(Session& session);   // resize and normalise
 
 }  // namespace furrow::bench

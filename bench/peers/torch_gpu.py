@@ -107,9 +107,17 @@ class Bench:
 
     # -- networks ----------------------------------------------------------------------------------------------------
     def networks(self):
-        base, size = (4, 32) if self.tiny else (64, 512)
         for batch in (1, 2) if self.tiny else (1, 8):
-            for precision in ("fp16", "bf16", "tf32", "fp32") if self.cuda else ("fp32", "bf16"):
+            self.network(batch, 32 if self.tiny else 512, ("fp16", "bf16", "tf32", "fp32") if self.cuda else ("fp32", "bf16"))
+
+    def large_pictures(self):
+        for size, batch in () if self.tiny else ((1024, 1), (512, 32), (1024, 8)):
+            self.network(batch, size, ("fp16",))
+
+    def network(self, batch, size, precisions):
+        base = 4 if self.tiny else 64
+        for precision in precisions:
+            try:
                 self.precision(precision)
                 dtype, name = DTYPES[precision], f"unet{base} {size} b{batch} {precision}"
                 model = UNet(base).to(self.device).to(memory_format=torch.channels_last).eval()
@@ -126,6 +134,8 @@ class Bench:
                         self.add("network", name, "torch eager, CUDA graph", self.graph_of(lambda: narrow(y)))
                     except RuntimeError as error:
                         self.told["not_run"].append(f"peer torch eager, CUDA graph: {name}: {str(error).splitlines()[0][:160]}")
+            except RuntimeError as error:   # for want of memory
+                self.told["not_run"].append(f"peer torch: unet{base} {size} b{batch} {precision}: {str(error).splitlines()[0][:160]}")
 
     def compiled(self):
         if not hasattr(torch, "compile"):
@@ -192,9 +202,10 @@ class Bench:
         self.add("training", f"unet{base} {size} b{batch} bf16 step", "torch eager autocast", training_step, 20)
 
 
-def adamw(parameters, fused):
+def adamw(parameters, fused, capturable=False):
+    """capturable: for a CUDA graph."""
     try:
-        return torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.01, fused=fused)
+        return torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.01, fused=fused, capturable=capturable)
     except TypeError:   # before PyTorch 2.0
         return torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.01)
 
@@ -263,7 +274,7 @@ def main():
     else:
         torch.backends.cudnn.benchmark = True
         # The file is written after each part, so that a run which is cut short leaves what it has.
-        for part, gradients in ((bench.ceilings, False), (bench.networks, False), (bench.training, True), (bench.layers, False), (bench.tensorrt, False), (bench.compiled, False)):
+        for part, gradients in ((bench.ceilings, False), (bench.networks, False), (bench.training, True), (bench.layers, False), (bench.tensorrt, False), (bench.large_pictures, False), (bench.compiled, False)):
             with torch.enable_grad() if gradients else torch.inference_mode():
                 part()
             with open(options.json, "w") as file:

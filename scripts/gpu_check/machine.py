@@ -2,6 +2,7 @@
 import re
 import subprocess
 import threading
+import time
 
 
 def smi(fields="name,driver_version,compute_cap,memory.total,clocks.max.sm,clocks.sm,power.limit,temperature.gpu"):
@@ -19,7 +20,7 @@ class Sampler:
     FIELDS = "clocks.sm,power.draw,temperature.gpu"
 
     def __enter__(self):
-        self.samples, self.stop = [], threading.Event()
+        self.samples, self.times, self.stop = [], [], threading.Event()
         self.thread = threading.Thread(target=self.work, daemon=True)
         self.thread.start()
         return self
@@ -29,12 +30,18 @@ class Sampler:
             sample = smi(self.FIELDS)
             if not sample:
                 return
+            self.times.append(time.time())
             self.samples.append({k: float(re.sub(r"[^0-9.]", "", v) or 0) for k, v in sample.items()})
             self.stop.wait(1)
 
     def __exit__(self, *_):
         self.stop.set()
         self.thread.join(timeout=10)
+
+    def between(self, began, ended):
+        """Medians of clock and power from a second before `began` to a second after `ended`, or of nothing."""
+        at = [s for t, s in zip(self.times, self.samples) if began is not None and began - 1 <= t <= ended + 1]
+        return {name: sorted(s[field] for s in at)[len(at) // 2] if at else None for name, field in (("sm_mhz", "clocks.sm"), ("watts", "power.draw"))}
 
     def summary(self):
         of = {f: sorted(s[f] for s in self.samples) for f in self.FIELDS.split(",")}

@@ -17,7 +17,7 @@ CEILING = {"name": str, "value": NUMBER, "unit": str, "how": str}
 ROW = {"group": str, "name": str, "ms": NUMBER, "q1_ms": NUMBER, "q3_ms": NUMBER, "repeats": int, "timed": str, "note": str}
 RATIO = {"row": str, "peer": str, "kind": str, "rounds": int, "ours_ms": dict, "peer_ms": dict, "ratio": dict, "bar": (*NUMBER, type(None)), "ok": bool}   # none in reports before ratios
 SPREAD = {"median": NUMBER, "q1": NUMBER, "q3": NUMBER}
-OPTIONAL_NUMBERS = ("tflops", "gbps", "floor_ms", "fraction_of_floor")
+OPTIONAL_NUMBERS = ("tflops", "gbps", "floor_ms", "fraction_of_floor", "event_ms", "began", "ended", "sm_mhz", "watts")   # the last five: none in older reports
 
 
 def problems(report):
@@ -46,7 +46,7 @@ def problems(report):
         for field in ("ours_ms", "peer_ms", "ratio"):
             if isinstance(ratio, dict) and isinstance(ratio.get(field), dict):
                 check_fields(f"ratios[{i}]: {field}", ratio[field], SPREAD)
-    for i, row in enumerate(report["rows"] + report["peers"]):
+    for i, row in enumerate(report["rows"] + report["peers"] + report.get("ratios", [])):
         for field in OPTIONAL_NUMBERS:
             if not isinstance(row.get(field), NUMBER + (type(None),)):
                 found.append(f"row {i}: {field} is {row[field]!r}")
@@ -83,11 +83,12 @@ def print_table(report):
         for c in report["ceilings"]:
             print(f"  {c['name']:32} {c['value']:12.4g} {c['unit']:8} {c['how']}")
     if report["rows"]:
-        print(f"\n{'group':10} {'row':58} {'ms':>9} {'iqr':>8} {'TFLOP/s':>8} {'GB/s':>8} {'floor':>9} {'of floor':>8} {'peer ms':>9} {'ratio':>6}  fastest peer")
+        print(f"\n{'group':10} {'row':58} {'ms':>9} {'iqr':>8} {'TFLOP/s':>8} {'GB/s':>8} {'floor':>9} {'of floor':>8} {'events':>9} {'MHz':>5} {'W':>4} {'peer ms':>9} {'ratio':>6}  fastest peer")
     for row in report["rows"]:
         peer = best.get((row["group"], row["name"]))
         print(f"{row['group']:10} {row['name']:58} {row['ms']:9.4g} {row['q3_ms'] - row['q1_ms']:8.2g} {show(row.get('tflops')):>8} {show(row.get('gbps')):>8} "
               f"{show(row.get('floor_ms')):>9} {show(row.get('fraction_of_floor'), '{:.0%}'):>8} "
+              f"{show(row.get('event_ms'), '{:.4g}'):>9} {show(row.get('sm_mhz'), '{:.0f}'):>5} {show(row.get('watts'), '{:.0f}'):>4} "
               f"{show(peer and peer['ms'], '{:.4g}'):>9} {show(peer and peer['ms'] / row['ms'], '{:.2f}'):>6}  {peer['peer'] if peer else ''}")
     ours = {(row["group"], row["name"]) for row in report["rows"]}
     others = [row for row in report["peers"] if (row["group"], row["name"]) not in ours or row is not best[(row["group"], row["name"])]]
@@ -96,11 +97,11 @@ def print_table(report):
     for row in others:
         print(f"{row['group']:10} {row['name']:58} {row['ms']:9.4g} {row['q3_ms'] - row['q1_ms']:8.2g}  {row['peer']}")
     if report.get("ratios"):
-        print(f"\nside by side, in turns, on the same inputs\n{'row':28} {'ms':>9} {'iqr':>8} {'peer ms':>9} {'iqr':>8} {'ratio':>6} {'quartiles':>14} {'bar':>4}  peer")
+        print(f"\nside by side, in turns, on the same inputs\n{'row':28} {'ms':>9} {'iqr':>8} {'peer ms':>9} {'iqr':>8} {'ratio':>6} {'quartiles':>14} {'bar':>4} {'MHz':>5} {'W':>4}  peer")
     for r in report.get("ratios", []):
         ours, peer, ratio = r["ours_ms"], r["peer_ms"], r["ratio"]
         print(f"{r['row']:28} {ours['median']:9.4g} {ours['q3'] - ours['q1']:8.2g} {peer['median']:9.4g} {peer['q3'] - peer['q1']:8.2g} {ratio['median']:6.2f} "
-              f"{ratio['q1']:6.2f} to {ratio['q3']:4.2f} {show(r['bar'], '{:.1f}'):>4}  {r['peer']}{'' if r['ok'] else ': BELOW ITS BAR'}")
+              f"{ratio['q1']:6.2f} to {ratio['q3']:4.2f} {show(r['bar'], '{:.1f}'):>4} {show(r.get('sm_mhz'), '{:.0f}'):>5} {show(r.get('watts'), '{:.0f}'):>4}  {r['peer']}{'' if r['ok'] else ': BELOW ITS BAR'}")
     print(f"\n{'stage':14} {'seconds':>8}")
     for stage in report["stages"]:
         print(f"{stage['name']:14} {stage['seconds']:8.1f}  {stage['status']}{': ' + stage['reason'] if stage['reason'] else ''}")

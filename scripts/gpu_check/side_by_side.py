@@ -22,6 +22,10 @@ class Stopped(Exception):
         self.program, self.ended = program, ended
 
 
+class NotHere(Exception):
+    """Ours has not enough memory for a row."""
+
+
 class Program:
     """A program that answers each line with a line."""
 
@@ -58,22 +62,25 @@ def spread(samples):
     return {"median": median, "q1": q1, "q3": q3}
 
 
-def compare(ours, peer, row, batch, precision, kind, inputs, rounds, end, has_bar):
-    """One row against the peer's candidates of `kind`, eager or compile: a list of ratios as bench/results/README.md has them. Every round is one repeat of ours,
+def compare(ours, peer, row, batch, precision, kind, inputs, rounds, end, has_bar, word="prepare"):
+    """One row, of inference or (`word` train) of training steps, against the peer's candidates of `kind`, eager or compile: a list of ratios as bench/results/README.md has them. Every round is one repeat of ours,
     then one of each candidate; a ratio is taken within its round."""
-    ours.ask(f"prepare {batch} {precision} {inputs}", end)
-    candidates = json.loads(peer.ask(f"prepare {batch} {precision} {inputs} {kind}", end))
-    mine, theirs = [], [[] for _ in candidates]
+    answer = ours.ask(f"{word} {batch} {precision} {inputs}", end)
+    if answer != "ready":
+        raise NotHere(answer)
+    candidates = json.loads(peer.ask(f"{word} {batch} {precision} {inputs} {kind}", end))
+    mine, theirs, began = [], [[] for _ in candidates], time.time()
     for _ in range(rounds):
         mine.append(float(ours.ask("run", end)))
         for number, samples in enumerate(theirs):
             samples.append(float(peer.ask(f"run {number}", end)))
-    ratios = []
+    ratios, ended = [], time.time()
     for candidate, samples in zip(candidates, theirs):
-        bar = BARS.get((batch, candidate["kind"])) if has_bar else None
+        bar = BARS.get((batch, candidate["kind"])) if has_bar and word == "prepare" else None
         ratio = spread([b / a for a, b in zip(mine, samples)])
         ratios.append({"row": row, "peer": candidate["name"], "kind": candidate["kind"], "rounds": rounds, "ours_ms": spread(mine), "peer_ms": spread(samples),
-                       "ratio": ratio, "bar": bar, "ok": bar is None or ratio["median"] >= bar})
+                       "ratio": ratio, "bar": bar, "ok": bar is None or ratio["median"] >= bar,
+                       "began": began, "ended": ended})
     return ratios
 
 
@@ -93,20 +100,25 @@ def run(ours_command, peer_command, tiny, has_bar, scratch, end):
     base, side = (4, 32) if tiny else (64, 512)
     ratios, checks, not_run = [], [], []
     # What compiles comes last: it takes long. The last of each row: the seconds that must be left for it.
-    rows = [(1, "fp32", "eager", 1), (2, "fp32", "eager", 1)] if tiny else [(batch, width, "eager", 15) for width in ("fp16", "bf16") for batch in (1, 8)] + [
-        (batch, "fp16", "compile", 60) for batch in (1, 8)]
+    rows = [("prepare", 1, "fp32", "eager", 1), ("prepare", 2, "fp32", "eager", 1), ("train", 2, "fp32", "eager", 1)] if tiny else [
+        ("prepare", batch, width, "eager", 15) for width in ("fp16", "bf16") for batch in (1, 8)] + [("train", 8, "bf16", "eager", 40)] + [
+        ("prepare", batch, "fp16", "compile", 60) for batch in (1, 8)] + [("train", 8, "fp16", "eager", 40), ("train", 8, "bf16", "compile", 90)]
     programs = []
     try:
         programs += [Program("furrow_gpu_bench --turns", ours_command, scratch / "turns-ours.log")]
         programs += [Program("the peer", peer_command, scratch / "turns-peer.log")]
         for narrow in ("fp16", "bf16"):
             checks.append(precision(*programs, narrow, f"unet{base} {side} b1 {narrow}", scratch, end))
-        for batch, width, kind, seconds in rows:
-            name = f"unet{base} {side} b{batch} {width}"
+        for word, batch, width, kind, seconds in rows:
+            name = f"unet{base} {side} b{batch} {width}" + (" step" if word == "train" else "")
             if time.monotonic() + seconds > end:
                 not_run.append(f"side by side: {name}, {kind}: no time left")
                 continue
-            found = compare(*programs, name, batch, width, kind, scratch / "turns.bin", 3 if tiny else ROUNDS, end, has_bar)
+            try:
+                found = compare(*programs, name, batch, width, kind, scratch / "turns.bin", 3 if tiny else ROUNDS, end, has_bar, word)
+            except NotHere as error:
+                not_run.append(f"side by side: {name}, {kind}: {error}")
+                continue
             if not found:
                 not_run.append(f"side by side: {name}, {kind}: the peer cannot run it here")
             ratios += found

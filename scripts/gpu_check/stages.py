@@ -205,6 +205,7 @@ class Run:
                 self.take_check(named["name"], named)
             for row in told["rows"]:
                 self.take_check(f"{row['group']} {row['name']}", row)
+                row.update(sampler.between(row["began"], row["ended"]))
             self.report["rows"] += told["rows"]
         self.check("benchmark: finished", status == 0, f"status {status}: {output.strip()[-300:]}")
 
@@ -237,7 +238,10 @@ class Run:
         sizes = ["--sizes", self.options.sizes]
         ours = [self.programs / "bench/gpu/furrow_gpu_bench", "--device", self.options.device, *sizes, "--turns"]
         peer = [python, ROOT / "bench/peers/torch_turns.py", "--device", "cpu" if self.emulated else "cuda", *sizes]
-        ratios, checks, not_run = side_by_side.run(ours, peer, self.tiny, self.report["device"].endswith("sm_90"), self.scratch, time.monotonic() + min(240, 0.7 * self.left()))
+        with Sampler() as sampler:
+            ratios, checks, not_run = side_by_side.run(ours, peer, self.tiny, self.report["device"].endswith("sm_90"), self.scratch, time.monotonic() + min(240, 0.7 * self.left()))
+        for ratio in ratios:
+            ratio.update(sampler.between(ratio["began"], ratio["ended"]))
         self.report["ratios"] += ratios
         self.report["checks"] += checks
         self.report["not_run"] += not_run

@@ -29,7 +29,7 @@ class GpuCheck(unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory()
         cls.out = pathlib.Path(cls.folder.name) / "report.json"
         cls.done = subprocess.run([ROOT / "scripts/gpu_check.sh", "--device", "cpu-emulated", "--prebuilt", BUILD, "--no-peers", "--out", cls.out],
-                                 capture_output=True, text=True, timeout=280)
+                                 capture_output=True, text=True, timeout=360)
         cls.report = json.loads(cls.out.read_text()) if cls.out.exists() else None
 
     @classmethod
@@ -66,7 +66,7 @@ class GpuCheck(unittest.TestCase):
                 self.assertIn(f"build_{label}_tests", targets)
 
     def test_all_groups_have_rows(self):
-        self.assertEqual({r["group"] for r in self.report["rows"]}, {"cold start", "network", "layer", "loss", "optimiser", "picture", "ladder"})
+        self.assertEqual({r["group"] for r in self.report["rows"]}, {"cold start", "network", "training", "layer", "loss", "optimiser", "picture", "ladder"})
         for precision in ("fp32", "tf32", "bf16", "fp16"):
             self.assertEqual(sum(r["group"] == "layer" and r["name"].endswith(precision) for r in self.report["rows"]), 22)
         self.assertTrue(any(c["name"].startswith("gradient parity") for c in self.report["checks"]))
@@ -88,7 +88,28 @@ class GpuCheck(unittest.TestCase):
                     self.assertEqual(float(told[2]), least)
                 else:
                     self.assertAlmostEqual(float(told[2]) / max(least, 2 * float(told[4])), 1, delta=0.05)
-        self.assertEqual(len(found), 12)
+        for family in ("resnet50-unet4", "attention-unet4", "resnet50-attention-unet4"):
+            for precision, least in (("fp32", 2e-6), ("fp16", 2e-3)):
+                told = re.search(r": (\S+), allowed (\S+); 1 sets, .*; rounding weights and input alone: (\S+)$", found[f"correctness {family} 39x33 b1 {precision}"])
+                self.assertLess(0, float(told[1]))
+                self.assertAlmostEqual(float(told[2]) / max(least, 2 * float(told[3])), 1, delta=0.05)
+        self.assertEqual(len(found), 12 + 6)
+        timed = {c["name"] for c in self.report["checks"] if c["name"].startswith("network resnet50-attention-unet4 32 b1 ")}
+        self.assertEqual({name.split()[-1] for name in timed}, {"fp32", "fp16"})
+
+    def test_training_is_held_against_float64(self):
+        """20 steps of fp32 on the emulator, within what nearly equal trainings part by, and the first ones much closer."""
+        found = {c["name"]: c["detail"] for c in self.report["checks"] if c["name"].startswith("training curve ")}
+        self.assertEqual(list(found), ["training curve unet4 16 b4 fp32", "training curve unet4 16 b4 fp32, first steps"])
+        whole, first = (re.match(r"loss of .* against float64, relative: (\S+), allowed (\S+?)(?:;|$)", detail) for detail in found.values())
+        parted = re.search(r"20 steps, from (\S+) to (\S+); 4 courses of device cpu parted by (\S+)$", found["training curve unet4 16 b4 fp32"])
+        self.assertAlmostEqual(float(whole[2]) / (4 * float(parted[3])), 1, delta=0.05)
+        self.assertLess(float(parted[2]), 0.9 * float(parted[1]))
+        self.assertEqual(float(first[2]), 1e-6)
+        self.assertLess(0, float(first[1]))
+        step = [c["detail"] for c in self.report["checks"] if c["name"] == "training unet4 16 b4 fp16 step"]
+        self.assertEqual(len(step), 1)
+        self.assertRegex(step[0], r"first step against fp32, share of what is allowed: 0\.\d+, allowed 1.*; loss off by \S+, allowed \S+; gradient's length by \S+, allowed \S+$")
 
     def test_a_wrong_result_fails(self):
         for i in (0, len(self.report["checks"]) // 2, -1):
@@ -125,7 +146,7 @@ PEER = """
 import json, sys, time
 for line in sys.stdin:
     open(sys.argv[1], "a").write(f"{time.monotonic()} {line}")
-    if line.startswith("prepare"):
+    if line.startswith(("prepare", "train")):
         path = line.split()[3]
         open(sys.argv[1], "a").write(f"0 bytes {len(open(path, 'rb').read())}\\n")
         print(json.dumps([{"kind": "eager", "name": "a"}, {"kind": "compile", "name": "b"}]), flush=True)
@@ -148,10 +169,10 @@ class SideBySide(unittest.TestCase):
         self.addCleanup(peer.stop)
         return ours, peer
 
-    def run_beside(self, *words, has_bar=True):
+    def run_beside(self, *words, has_bar=True, word="prepare"):
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
-            ratios = side_by_side.compare(*self.programs(folder, *words), "row", 1, "fp16", "eager", folder / "in", 2, time.monotonic() + 60, has_bar)
+            ratios = side_by_side.compare(*self.programs(folder, *words), "row", 1, "fp32" if word == "train" else "fp16", "eager", folder / "in", 2, time.monotonic() + 60, has_bar, word)
             return ratios, (folder / "log").read_text().splitlines()
 
     def test_turns_alternate_and_bars_hold(self):
@@ -163,6 +184,19 @@ class SideBySide(unittest.TestCase):
         self.assertGreater(second - first, 0.9e-3 * ratios[0]["ours_ms"]["q1"])
         self.assertAlmostEqual(ratios[0]["ratio"]["median"] / (1e6 / ratios[0]["ours_ms"]["median"]), 1, delta=0.5)
         self.assertEqual([r["bar"] for r in self.run_beside(has_bar=False)[0]], [None, None])
+
+    def test_training_steps_take_turns(self):
+        ratios, log = self.run_beside(word="train")
+        self.assertEqual([line.split()[1:3] for line in log], [["train", "1"], ["bytes", str(2 * 32 * 32 * 4 * 4)], *[["run", "0"], ["run", "1"]] * 2])
+        self.assertEqual([(r["bar"], r["ok"]) for r in ratios], [(None, True)] * 2)   # no bar yet
+
+    def test_a_row_without_memory_is_left_out(self):
+        lacking = "import sys\nfor line in sys.stdin: print('out of GPU memory: 9 MiB wanted', flush=True)"
+        with tempfile.TemporaryDirectory() as folder:
+            ours = side_by_side.Program("ours", [sys.executable, "-c", lacking], pathlib.Path(folder) / "ours.log")
+            self.addCleanup(ours.stop)
+            with self.assertRaisesRegex(side_by_side.NotHere, "^out of GPU memory: 9 MiB wanted$"):
+                side_by_side.compare(ours, None, "row", 8, "bf16", "eager", "in", 2, time.monotonic() + 60, False, "train")
 
     def test_an_error_above_the_peers_is_wrong(self):
         for torchs, ok in ((1.0, True), (0.99, False), (math.nan, False)):
@@ -177,7 +211,7 @@ class SideBySide(unittest.TestCase):
             self.run_beside("break")
 
     def test_words_that_are_none_are_refused(self):
-        for words in ("prepare 1 fp7 x", "prepare 0 fp16 x", "run", "fly"):
+        for words in ("prepare 1 fp7 x", "prepare 0 fp16 x", "train 65 fp16 x", "run", "fly"):
             done = subprocess.run([f"{BUILD}/bench/gpu/furrow_gpu_bench", "--turns"], input=words + "\n", capture_output=True, text=True)
             self.assertEqual(done.returncode, 2, words)
             self.assertIn("--turns", done.stderr)
