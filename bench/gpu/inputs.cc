@@ -55,8 +55,8 @@ void round_to(Tensor& t, int bits) {
 // Weights and batch norms are drawn from a seed; the statistics of the batch norms are near those of two pictures, as
 // training leaves them, and the last bias puts the logits about 0. Were the statistics drawn too, each layer would add
 // a constant many times what varies, and errors measured against logits that are nearly one number would look small.
-std::unique_ptr<Network> random_unet(int64_t base) {
-  auto network = build({.base = base});
+std::unique_ptr<Network> random_network(const Architecture& architecture) {
+  auto network = build(architecture);
   network->initialise(1);
   const std::vector<Module::Keyed> parameters = network->parameters();
   const auto values = [](const Module::Keyed& k) { return k.parameter->value.values<float>(); };
@@ -89,6 +89,8 @@ std::unique_ptr<Network> random_unet(int64_t base) {
     if (k.key == "outc.conv.bias") values(k)[0] -= static_cast<float>(mean);
   return network;
 }
+
+std::unique_ptr<Network> random_unet(int64_t base) { return random_network({.base = base}); }
 
 std::string LogitBound::note() const {
   if (response == 0) return "";

@@ -12,7 +12,8 @@ namespace furrow::bench {
 
 constexpr int kInputSets = 8;  // which timing and correctness take in turn
 
-// A U-Net of random values whose activations keep one size and whose logits vary about 0.
+// A network of random values whose activations keep one size and whose logits vary about 0; of 3 channels, one class.
+std::unique_ptr<Network> random_network(const Architecture& architecture);
 std::unique_ptr<Network> random_unet(int64_t base);
 
 // How far a network's logits may be off, as ||got - want|| / ||want||: what the protocol says (fp16 2e-3, tf32 1e-3,
