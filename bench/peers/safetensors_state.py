@@ -1,4 +1,4 @@
-"""A safetensors file as a PyTorch state_dict, without the package of that name: float32 and int64 tensors."""
+"""A safetensors file as a PyTorch state_dict, without the package of that name; float16 becomes float32, as in Furrow."""
 import json
 
 import torch
@@ -12,6 +12,7 @@ def read(path):
     state = {}
     for key, told in header.items():
         begin, end = told["data_offsets"]
-        kind = {"F32": torch.float32, "I64": torch.int64}[told["dtype"]]
-        state[key] = torch.frombuffer(data, dtype=kind, count=(end - begin) // kind.itemsize, offset=begin).reshape(told["shape"])
+        kind = {"F16": torch.float16, "F32": torch.float32, "I64": torch.int64}[told["dtype"]]
+        values = torch.frombuffer(data, dtype=kind, count=(end - begin) // kind.itemsize, offset=begin).reshape(told["shape"])
+        state[key] = values.float() if kind == torch.float16 else values
     return state

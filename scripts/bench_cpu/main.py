@@ -120,6 +120,7 @@ def run(o, lab, told):
     settings = without_missing(lab, o, settings_of(o, lab))
     told["ceilings"] = json.loads(lab.own("peaks"))
     sizes = {"program_MiB": os.path.getsize(o.furrow) / 2**20, "weights_MiB": {}}
+    told["disk"] = {**sizes, "peers": []}
     for network in o.networks:
         weights = DEFAULT_WEIGHTS
         if NETWORKS[network]:
@@ -149,12 +150,11 @@ def run(o, lab, told):
                         lab.checks.append({"name": case.text(), "ok": False, "detail": f"ours: {error}"})
                 if architecture and side == o.sides[0] and batch == o.batches[0]:
                     case = Case(network, side, batch, max(o.threads))
-                    lab.say(f"first result: {case.text()}")
+                    lab.say(f"first result, {case.text()}")
                     done = {r["setting"] for r in told["rows"] if (r["network"], r["side"], r["batch"]) == (network, side, batch)}
                     photo = (o.furrow, o.photo) if NETWORKS[network] is None else None
                     told["first"] += first.measure(lab, case, [s for s in settings if s.name in done], architecture, files, o.rounds, photo)
                 shutil.rmtree(models)
-    told["disk"] = {**sizes, "peers": list(lab.disk.values())}
 
 
 def main():
@@ -165,11 +165,23 @@ def main():
             "guard": {"least_share": LEAST_SHARE, "rounds": o.rounds, "most_rounds": 3 * o.rounds}, "rows": [], "first": []}
     with tempfile.TemporaryDirectory() as scratch:
         lab = Lab(o.turns_program, o.python, scratch, lambda text: print(text, file=sys.stderr, flush=True))
-        run(o, lab, told)
+        try:
+            run(o, lab, told)
+        except (KeyboardInterrupt, SystemExit):   # what is measured is told
+            lab.leave_out("what comes after", "everything", "it was interrupted")
+            lab.checks.append({"name": "the whole run", "ok": False, "detail": "interrupted"})
+        except Ended as error:
+            lab.leave_out("what comes after", "everything", str(error))
+            lab.checks.append({"name": "the whole run", "ok": False, "detail": str(error)})
+    if "disk" in told:
+        told["disk"]["peers"] = list(lab.disk.values())
     ok = bool(told["rows"]) and all(c["ok"] for c in lab.checks)
     told |= {"versions": lab.versions, "not_run": lab.not_run, "checks": lab.checks, "ok": ok}
     told = rounded(told)
-    print(table.whole(told))
+    if "disk" in told:
+        print(table.whole(told))
+    else:
+        print("\n".join(table.left_out(told)))
     if o.out:
         pathlib.Path(o.out).parent.mkdir(parents=True, exist_ok=True)
         pathlib.Path(o.out).write_text(dump(told), encoding="utf-8")

@@ -84,11 +84,11 @@ def details(told):
     lines = []
     for key, ours, peers in cases(told):
         lines += [f"{key}: {number(ours['flops'] / 1e9)} GFLOP" + (f"; {ours['sets']} sets of processes" if ours["sets"] > 1 else ""), "",
-                  "| setting | ms | CPU ms | time / Furrow's | peak MiB | largest error of a logit / rms | clean |", "|---|---|---|---|---|---|---|"]
+                  "| setting | ms | CPU ms | time / Furrow's | peak MiB | largest error of a logit / rms | clean | ms of all turns |", "|---|---|---|---|---|---|---|---|"]
         for r in [ours, *peers]:
             error = f"{r['max_error'] / r['rms']:.1e}" if r["max_error"] is not None and r["rms"] else ""
             cpu = number(r["cpu_ms"]["median"]) if r["cpu_ms"] else ""
-            lines.append(f"| {r['setting']} | {times(r)} | {cpu} | {number(r['ratio'])} | {number(r['peak_MiB'])} | {error} | {r['clean']} of {r['turns']} |")
+            lines.append(f"| {r['setting']} | {times(r)} | {cpu} | {number(r['ratio'])} | {number(r['peak_MiB'])} | {error} | {r['clean']} of {r['turns']} | {number(r['all_ms']['median']) if r['all_ms'] else ''} |")
         lines.append("")
     return lines
 

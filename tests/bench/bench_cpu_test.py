@@ -136,7 +136,7 @@ class Whole(unittest.TestCase):
 
     def test_the_tables_say_it(self):
         self.assertEqual(self.done.stdout.strip(), table.whole(self.told).strip())
-        self.assertRegex(self.done.stdout, r"\| fake busy \| no clean sample \|  \|  \| [\d.]+ \| 0.0e\+00 \| 0 of 6 \|")
+        self.assertRegex(self.done.stdout, r"\| fake busy \| no clean sample \|  \|  \| [\d.]+ \| 0.0e\+00 \| 0 of 6 \| 2000 \|")
         self.assertIn("| fake good | 1001 (1001 to 1001) | 2000 |", self.done.stdout)
         self.assertRegex(self.done.stdout, r"furrow segment: the whole command on a photo, 1 thread \|")
         for block in self.done.stdout.split("\n\n"):   # every row of a table has its columns
