@@ -90,7 +90,7 @@ def without_missing(lab, o, settings):
         code = "import importlib.util as u, sys; print(' '.join(m for m in sys.argv[1:] if u.find_spec(m) is None))"
         done = subprocess.run([o.python, "-c", code, *modules[peer]], capture_output=True, text=True, check=False)
         if done.returncode != 0 or done.stdout.strip():
-            missing[peer] = f"{o.python} has no {done.stdout.strip().replace(' ', ', ')}" if done.returncode == 0 else f"{o.python} does not run"
+            missing[peer] = f"Python has no {done.stdout.strip().replace(' ', ', ')}" if done.returncode == 0 else "its Python does not run"
     for peer in sorted(missing):
         lab.leave_out("everywhere", peer, missing[peer])
     return [s for s in settings if s.peer not in missing]

@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """scripts/bench_cpu.sh with ours and fake peers at tiny sizes:  bench_cpu_test.py BUILD   Standard library only."""
 import json
+import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import xml.etree.ElementTree
 
@@ -25,6 +28,13 @@ TINY = ("--networks", "default model", "--sides", "32", "--batches", "1", "--thr
 
 def script(*words):
     return subprocess.run([ROOT / "scripts/bench_cpu.sh", "--no-build", "--build", BUILD, *map(str, words)], capture_output=True, text=True, check=False)
+
+
+def text_of(path):
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def sample(wall, cpu, waited):
@@ -62,7 +72,7 @@ class Processes(unittest.TestCase):
                 busy.answer(30)
                 busy.pause()
                 stat = pathlib.Path(f"/proc/{busy.process.pid}/stat")
-                used = [stat.read_text().split()[13] for _ in range(2) if not program.time.sleep(0.1)]
+                used = [stat.read_text().split()[13] for _ in range(2) if not time.sleep(0.1)]
                 self.assertEqual(stat.read_text().split()[2], "T")
                 self.assertEqual(used[0], used[1])
             finally:
@@ -180,6 +190,34 @@ class Statuses(unittest.TestCase):
             ours = settings.Setting("Furrow", "furrow", (lab.turns_program, "serve"))
             with self.assertRaisesRegex(program.Ended, "ended with status 1"):
                 case.run_case(lab, settings.Case("default model", 32, 1, 1), [ours], files, 1)
+
+    def test_1_where_it_is_interrupted_and_what_is_measured_is_told(self):
+        with tempfile.TemporaryDirectory() as folder:
+            words = [ROOT / "scripts/bench_cpu.sh", "--no-build", "--build", BUILD, *TINY, "--rounds", "1", "--out", f"{folder}/report.json"]
+            running = subprocess.Popen([*words, "--add", f"fake hangs={sys.executable} {FAKE} hangs"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                       start_new_session=True, env={**os.environ, "TMPDIR": folder})
+            end = time.monotonic() + 60
+            while not list(pathlib.Path(folder).rglob("*.hangs")) and time.monotonic() < end:
+                time.sleep(0.05)
+            os.killpg(running.pid, signal.SIGTERM)
+            out, _ = running.communicate(timeout=60)
+            told = json.loads(pathlib.Path(f"{folder}/report.json").read_text(encoding="utf-8"))
+            self.assertFalse(told["ok"])
+            self.assertEqual([c["detail"] for c in told["checks"]], ["interrupted"])
+            self.assertIn("not run: what comes after: everything: it was interrupted", out)
+            self.assertNotEqual(running.returncode, 0)
+            left = [p for p in pathlib.Path("/proc").glob("[0-9]*/cmdline") if str(folder) in text_of(p)]
+            self.assertEqual(left, [])
+
+    def test_what_is_not_installed_is_a_line_each(self):
+        with tempfile.TemporaryDirectory() as folder:
+            python = pathlib.Path(folder) / "python"
+            python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "$@"\n', encoding="utf-8")   # no packages
+            python.chmod(0o755)
+            done = script(*TINY[:-1], "torch,onnxruntime,openvino,ncnn", "--rounds", 1, "--python", python)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            for peer, module in (("torch", "torch"), ("onnxruntime", "onnxruntime"), ("openvino", "openvino"), ("ncnn", "ncnn")):
+                self.assertRegex(done.stdout, f"not run: everywhere: {peer}: Python has no .*{module}")
 
     def test_2_for_usage(self):
         for words in (["--peers", "caffe"], ["--rounds", "0"], ["--sides", "16"], ["--nonsense"], ["--out"], ["--svg", "x"], ["--add", "nameless"]):

@@ -2,10 +2,11 @@
 """A peer of scripts/bench_cpu.sh that computes nothing: fake_peer.py HOW SETTING..., with the protocol of bench/cpu/serve.h.
 
 HOW: good (our own logits, 2 s of processor time a run), differs (one logit is off), misshapen (one is missing), dies (in its
-second turn), stillborn, busy (a neighbour has half of its processors), mixed (the same in every other turn), mute (no JSON)."""
+second turn), stillborn, busy (a neighbour has half of its processors), mixed (the same in every other turn), mute (no JSON), hangs (in its second turn)."""
 import json
 import pathlib
 import sys
+import time
 
 how, words = sys.argv[1], sys.argv[2:]
 settings = dict(zip(words[0::2], words[1::2]))
@@ -29,6 +30,9 @@ for line in sys.stdin:
     turns += 1
     if how == "dies" and turns == 2:
         sys.exit("out of luck")
+    if how == "hangs" and turns == 2:
+        logits.with_suffix(".hangs").touch()
+        time.sleep(1000)
     if how == "mute" and turns == 2:
         print("{not JSON", flush=True)
         continue
