@@ -15,6 +15,7 @@
 #   --add NAME=COMMAND   one more program that keeps to the protocol of bench/cpu/serve.h
 #   --networks LIST  of "default model,U-Net base 64,ResNet50-U-Net";  --sides LIST  512,1024;  --batches LIST  1,4
 #   --threads LIST   1,2;  --rounds N  clean samples wanted of each (default 7, --quick 3); at most 3 N turns are taken
+#   --photo FILE     that `furrow segment` is timed on (default examples/astronaut.png)
 #   --out FILE       where the report goes as JSON (fields: bench/results/README.md);  --svg FILE  and its picture
 #   --build FOLDER   of our programs (default build/release), brought up to date first;  --no-build: as they are
 #

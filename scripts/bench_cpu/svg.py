@@ -7,7 +7,7 @@ BLUE, GRAY, RED = "#2563a8", "#8a8f98", "#b3421f"
 
 
 def text(x, y, words, anchor="start", size=12, colour="#222"):
-    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{colour}">{html.escape(words)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{colour}" stroke="#fff" stroke-width="3" paint-order="stroke">{html.escape(words)}</text>'
 
 
 def line(x1, y1, x2, y2, colour=GRAY, dash=""):
@@ -25,6 +25,7 @@ def bars(found, top):
     y = top + 30
     most = max([best_of(peers)["ratio"] for _, _, peers in found if best_of(peers)] + [1.0])
     scale = (WIDTH - LEFT - 190) / most
+    one = len(drawn)
     for key, _, peers in found:
         best = best_of(peers)
         drawn.append(text(LEFT - 8, y + 14, key, "end"))
@@ -34,8 +35,14 @@ def bars(found, top):
         else:
             drawn.append(text(LEFT + 6, y + 14, "no other ran, or no clean sample", size=11, colour=GRAY))
         y += ROW
-    drawn.append(line(LEFT + scale, top + 28, LEFT + scale, y, "#222", "3 3"))
+    drawn.insert(one, line(LEFT + scale, top + 28, LEFT + scale, y, "#222", "3 3"))   # bars and words lie over it
     return drawn, y - top + 10
+
+
+def ticks(low, high):
+    """1, 2 and 5 times powers of ten between 10^low and 10^high."""
+    steps = (f * 10**p for p in range(math.floor(low), math.ceil(high) + 1) for f in (1, 2, 5))
+    return [value for value in steps if low <= math.log10(value) <= high]
 
 
 def roofline(told, found, top):
@@ -50,19 +57,19 @@ def roofline(told, found, top):
                 points.append((ours["flops"] / ours["bytes"], ours["flops"] / row["ms"]["median"] * 1e3, colour, f"{key}: {row['setting']}"))
     across = [p[0] for p in points] + [peak / copy]
     up = [p[1] for p in points] + [peak * max(threads, default=1)]
-    x0, x1 = math.log10(min(across) / 3), math.log10(max(across) * 3)
-    y0, y1 = math.log10(min(up) / 3), math.log10(max(up) * 1.6)
+    x0, x1 = math.log10(min(across) / 2), math.log10(max(across) * 2)
+    y0, y1 = math.log10(min(up) / 1.5), math.log10(max(up) * 1.3)
 
     def place(x, y):
         return LEFT / 3 + (math.log10(x) - x0) / (x1 - x0) * (right - LEFT / 3), bottom - (math.log10(y) - y0) / (y1 - y0) * (height - 50)
 
     drawn = [text(10, top + 16, "Roofline: GFLOP/s of the direct sum (Winograd does less arithmetic) over FLOP per byte", size=14)]
-    for power in range(math.ceil(y0), math.floor(y1) + 1):
-        _, y = place(10**x0, 10**power)
-        drawn += [line(LEFT / 3, y, right, y, "#e3e5e8"), text(LEFT / 3 - 6, y + 4, f"{10**power / 1e9:g}", "end", 11)]
-    for power in range(math.ceil(x0), math.floor(x1) + 1):
-        x, _ = place(10**power, 10**y0)
-        drawn += [line(x, top + 40, x, bottom, "#e3e5e8"), text(x, bottom + 14, f"{10**power:g}", "middle", 11)]
+    for value in ticks(y0, y1):
+        _, y = place(10**x0, value)
+        drawn += [line(LEFT / 3, y, right, y, "#e3e5e8"), text(LEFT / 3 - 6, y + 4, f"{value / 1e9:g}", "end", 11)]
+    for value in ticks(x0, x1):
+        x, _ = place(value, 10**y0)
+        drawn += [line(x, top + 40, x, bottom, "#e3e5e8"), text(x, bottom + 14, f"{value:g}", "middle", 11)]
     for count in threads:
         knee = peak * count / copy
         start = max(10**x0, 10**y0 / copy)
@@ -72,7 +79,7 @@ def roofline(told, found, top):
     for x, y, colour, name in points:
         px, py = place(x, y)
         drawn.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="{colour}"><title>{html.escape(name)}</title></circle>')
-    drawn += [text(right + 6, top + 60, "Furrow", colour=BLUE), text(right + 6, top + 76, "fastest other", colour=GRAY)]
+    drawn += [text(right + 6, bottom - 22, "Furrow", colour=BLUE), text(right + 6, bottom - 6, "fastest other", colour=GRAY)]
     return drawn, height + 20
 
 
