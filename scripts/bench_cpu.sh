@@ -16,7 +16,8 @@
 #   --networks LIST  of "default model,U-Net base 64,ResNet50-U-Net";  --sides LIST  512,1024;  --batches LIST  1,4
 #   --threads LIST   1,2;  --rounds N  clean samples wanted of each (default 7, --quick 3); at most 3 N turns are taken
 #   --photo FILE     that `furrow segment` is timed on (default examples/astronaut.png)
-#   --out FILE       where the report goes as JSON (fields: bench/results/README.md);  --svg FILE  and its picture
+#   --out FILE       where the report goes as JSON (fields: bench/results/README.md; of everything default
+#                    bench/results/cpu.json);  --svg FILE  and its picture
 #   --build FOLDER   of our programs (default build/release), brought up to date first;  --no-build: as they are
 #
 # Exit status: 0; 1 where ours did not run or a check failed; 2 usage.
@@ -25,13 +26,13 @@ usage() { sed -n '2,/^# Exit/s/^# \{0,1\}//p' "$0"; }
 start=$PWD
 cd "$(dirname "$0")/.."
 export PYTHONDONTWRITEBYTECODE=1
-build=build/release make=yes peers=all out='' svg='' words=()
+build=build/release make=yes peers=all part=no out='' svg='' words=()
 absolute() { case "$1" in /*) echo "$1" ;; *) echo "$start/$1" ;; esac; }
 while [ $# -gt 0 ]; do
   case "$1" in
     -h|--help) usage; exit 0 ;;
     --no-build) make=no; shift; continue ;;
-    --quick) words+=("$1"); shift; continue ;;
+    --quick) part=yes words+=("$1"); shift; continue ;;
     --write-readme|--build|--out|--svg|--peers|--python|--add|--networks|--sides|--batches|--threads|--rounds|--photo) ;;
     *) echo "bench_cpu.sh: unknown argument '$1' (see --help)" >&2; exit 2 ;;
   esac
@@ -41,11 +42,15 @@ while [ $# -gt 0 ]; do
     --build) build=$(absolute "$2") ;;
     --out) out=$(absolute "$2"); words+=(--out "$out") ;;
     --svg) svg=$(absolute "$2") ;;
+    --photo) words+=("$1" "$(absolute "$2")") ;;
+    --python) case "$2" in */*) words+=("$1" "$(absolute "$2")") ;; *) words+=("$1" "$2") ;; esac ;;
     *) [ "$1" != --peers ] || peers=$2
+       [ "$1" = --rounds ] || part=yes
        words+=("$1" "$2") ;;
   esac
   shift 2
 done
+[ "$part$out" != no ] || { out=$PWD/bench/results/cpu.json; words+=(--out "$out"); }
 [ -z "$svg" ] || [ -n "$out" ] || { echo "bench_cpu.sh: --svg wants --out, whose picture it is" >&2; exit 2; }
 if [ "$make" = yes ]; then
   [ -e "$build/CMakeCache.txt" ] || cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release >&2

@@ -220,7 +220,7 @@ class Statuses(unittest.TestCase):
                 self.assertRegex(done.stdout, f"not run: everywhere: {peer}: Python has no .*{module}")
 
     def test_2_for_usage(self):
-        for words in (["--peers", "caffe"], ["--rounds", "0"], ["--sides", "16"], ["--nonsense"], ["--out"], ["--svg", "x"], ["--add", "nameless"]):
+        for words in (["--peers", "caffe"], ["--rounds", "0"], ["--sides", "16"], ["--nonsense"], ["--out"], ["--quick", "--svg", "x"], ["--add", "nameless"]):
             done = script(*words)
             self.assertEqual(done.returncode, 2, words)
             self.assertTrue(done.stderr, words)
