@@ -51,12 +51,20 @@ def leanest(peers):
     return min(peers, key=lambda r: r["peak_MiB"], default=None)
 
 
+def fastest(peers):
+    """Its name; and, where it is the fastest of some alone because others have no clean sample, of how many."""
+    timed = [r for r in peers if r["ratio"]]
+    if not timed:
+        return "none"
+    return timed[0]["setting"] + (f" (of {len(timed)} that have clean samples, of {len(peers)})" if len(timed) < len(peers) else "")
+
+
 def short(told):
     """Ours against the best of all others, a line a case."""
     lines = ["| network, size, batch, threads | Furrow ms | fastest other | its ms | its time / ours | Furrow's peak MiB | leanest other | its peak MiB |", "|---|---|---|---|---|---|---|---|"]
     for key, ours, peers in cases(told):
         best, lean = next((r for r in peers if r["ratio"]), None), leanest(peers)
-        lines.append(f"| {key} | {times(ours)} | {best['setting'] if best else 'none'} | {times(best) if best else ''} | {number(best['ratio']) if best else ''} | "
+        lines.append(f"| {key} | {times(ours)} | {fastest(peers)} | {times(best) if best else ''} | {number(best['ratio']) if best else ''} | "
                      f"{number(ours['peak_MiB'])} | {lean['setting'] if lean else 'none'} | {number(lean['peak_MiB']) if lean else ''} |")
     return lines
 

@@ -60,6 +60,11 @@ class Guard(unittest.TestCase):
         self.assertIsNone(samples.ratio(found["ms"], {"median": 1}))
         self.assertEqual(table.times(found), "no clean sample")
 
+    def test_the_fastest_of_some_is_called_that(self):
+        rows = [{"setting": "a", "ratio": 1.5}, {"setting": "b", "ratio": 2.0}, {"setting": "c", "ratio": None}]
+        self.assertEqual(table.fastest(rows), "a (of 2 that have clean samples, of 3)")
+        self.assertEqual((table.fastest(rows[:2]), table.fastest(rows[2:])), ("a", "none"))
+
     def test_infinities_do_not_reach_the_report(self):
         self.assertEqual(samples.rounded({"a": [1.23456789, float("inf"), float("nan"), 7]}), {"a": [1.2346, None, None, 7]})
 
