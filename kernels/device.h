@@ -43,7 +43,7 @@ enum class KernelChoice : uint8_t { own, vendor, automatic };
 std::optional<KernelChoice> kernel_choice_of(std::string_view name);   // own, vendor, auto; empty: none of them
 
 // What planned inference on device cpu may take beside activations and the checkpoint's own weights. normal: Winograd's
-// transformed weights, four times those of its 3x3 convolutions, and a workspace. low: neither, and about half the speed.
+// transformed weights, four times those of its 3x3 convolutions, and their workspace. low: neither, about half the speed.
 enum class MemoryClass : uint8_t { normal, low };
 std::optional<MemoryClass> memory_class_of(std::string_view name);   // normal, low; empty: neither
 

@@ -100,11 +100,10 @@ void product_tile(const Product& p, const float* a, const float* b, float* c) {
 template <int N, int V, bool kTransposed>
 void product_rows(const Product& p, const float* a, const float* b, float* c, int64_t m, int64_t end) {
   constexpr int64_t kStep = kTransposed ? 1 : kBlock;
-  if (!kTransposed && p.depth <= p.part) {
-    for (; m + N <= end; m += N) short_product_tile<N, V>(p, a + m * kStep, b, c + m * kBlock);
-  } else {
-    for (; m + N <= end; m += N) product_tile<N, V, kTransposed>(p, a + m * kStep, b, c + m * kBlock);
-  }
+  if constexpr (!kTransposed)
+    if (p.depth <= p.part)
+      for (; m + N <= end; m += N) short_product_tile<N, V>(p, a + m * kStep, b, c + m * kBlock);
+  for (; m + N <= end; m += N) product_tile<N, V, kTransposed>(p, a + m * kStep, b, c + m * kBlock);
   if constexpr (N > 1)
     if (m < end) product_rows<(N > 8 ? 8 : N > 4 ? 4 : N / 2), V, kTransposed>(p, a, b, c, m, end);
 }

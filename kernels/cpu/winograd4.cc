@@ -297,8 +297,10 @@ int64_t Winograd4Schedule::worker_floats() const {
 
 bool winograd4_fits(const ConvStep& step) {
   constexpr int64_t kLeastTiles = 16;
-  const int64_t tiles = ceil_div(step.x[0].h, kSide) * ceil_div(step.x[0].w, kSide);
-  return step.geometry == ConvGeometry{3, 3, 1, 1} && step.x[0].c + step.x[1].c >= kBlock && step.oc >= kBlock &&
+  const Shape& x = step.x[0];
+  const int64_t tiles = ceil_div(x.h, kSide) * ceil_div(x.w, kSide);
+  return 2 * x.h * x.w >= tiles * kPixels && step.geometry == ConvGeometry{3, 3, 1, 1} &&
+         step.x[0].c + step.x[1].c >= kBlock && step.oc >= kBlock &&
          std::max(step.x[0].c, step.x[1].c) > BlockedLayout::kNarrow &&
          (step.x[1].c == 0 || std::min(step.x[0].c, step.x[1].c) > BlockedLayout::kNarrow) && tiles >= kLeastTiles;
 }
@@ -308,7 +310,10 @@ std::unique_ptr<PackedWeights> pack_winograd4(const Machine& m, const ConvStep& 
   const Winograd4Schedule s(step);
   packed->block_floats = kMatrices * s.k * kBlock;
   const int64_t all = s.oc_blocks * packed->block_floats;
-  packed->w = Arena(static_cast<size_t>(all) * sizeof(float)).take({1, 1, 1, all}, DType::f32);  // in huge pages
+  // Huge pages save time where there is much to touch; a whole one for a few weights would be mostly empty.
+  constexpr int64_t kHugeFloats = int64_t{16 << 20} / sizeof(float);
+  packed->w = all < kHugeFloats ? Tensor({1, 1, 1, all})
+                                : Arena(static_cast<size_t>(all) * sizeof(float)).take({1, 1, 1, all}, DType::f32);
   const double* w = weights.w.values<double>().data();
   float* to = packed->w.values<float>().data();
   const int64_t ic = step.x[0].c + step.x[1].c, panels = s.k / kBlock;

@@ -6,7 +6,7 @@
 namespace furrow::cpu {
 
 // Whether a step goes Winograd's way: 3x3, stride 1, padding 1, at least 16 channels on both sides, and a picture that
-// uses the transformed weights often enough. A function of one image's shape, so that bits do not depend on the batch.
+// uses the transformed weights often enough: 16 tiles, of whose results at least half exist. A function of one image's shape, so that bits do not depend on the batch.
 bool winograd4_fits(const ConvStep& step);
 
 // The same three functions as of direct convolutions (steps.h); they throw what those throw.

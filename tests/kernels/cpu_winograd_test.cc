@@ -76,6 +76,7 @@ TEST_P(CpuWinograd, LeavesOthersToOtherKernels) {
   EXPECT_TRUE(other(cases::conv(x, 3, 32, 3, 1)));  // a source of narrow pixels
   EXPECT_TRUE(other(cases::conv(x, 32, 3, 2)));
   EXPECT_TRUE(other(cases::conv(x, 32, 1)));
+  EXPECT_TRUE(other(cases::conv({1, 1, 64, 32}, 32)));    // three quarters of whose tiles' results do not exist
   EXPECT_TRUE(other(cases::conv({1, 12, 12, 32}, 32)));   // nine tiles would not use the weights enough
   EXPECT_TRUE(other(cases::conv({16, 12, 12, 32}, 32)));  // nor do a batch's, whose bits are those of one image
 }

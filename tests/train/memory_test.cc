@@ -71,7 +71,7 @@ TEST(Memory, APlanIsAsLargeAsForetold) {
     const Plan plan(*network, backend, c.input);
     EXPECT_LE(size.arena, plan.peak_bytes());  // which is whole units of alignment
     EXPECT_GT(size.arena + Arena::kAlignment, plan.peak_bytes());
-    // Outputs are packed by 16, and so are their biases, which are not counted; from base 16 on that is little.
+    // Outputs are packed by 16, and so are their biases; from base 16 on that is little.
     if (c.base >= 16) {
       EXPECT_NEAR(static_cast<double>(size.packed) / static_cast<double>(plan.weights().bytes()), 1, 0.02);
     }
