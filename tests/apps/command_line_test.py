@@ -25,7 +25,7 @@ class CommandLine(Program):
         self.photo()
         for words in (["--save", "masks"], ["--faces", "some"], ["--threshold", "2"], ["--threshold", "nan"], ["--size", "7"], ["--size", "0"],
                       ["--threshold", "-1"], ["--threshold", "0"], ["--threshold", "1"], ["--threads", "-3"], ["--threads", "1000000"], ["--keep", "1,x"],
-                      ["--device", "gpu"], ["--kernels", "other"], ["--tta", "rot"], ["--limit", "picture_pixels"]):
+                      ["--device", "gpu"], ["--kernels", "other"], ["--memory", "little"], ["--tta", "rot"], ["--limit", "picture_pixels"]):
             self.refused(self.segment("a.png", *words), 2)
         self.assertIn(b"between 0 and 1", self.run_furrow("segment", "--help").stdout)
         self.refused(self.segment("a.png", "--threshold", "1"), 2, "outside (0, 1)")

@@ -49,7 +49,7 @@ class EarlierResults(Program):
         for words in (["--threshold", "0.1"], ["--size", "64"], ["--crop", "face"], ["--faces", "all"], ["--tile"],
                       ["--tta", "flip"], ["--background", "black"], ["--labels", "labels"], ["--labels", "labels2"],
                       ["--labels", "labels", "--keep", "3"], ["--device", "ref"], ["--device", "cpu"],
-                      ["--precision", "fp32"], ["--kernels", "own"], ["--tune", "none.json"],
+                      ["--precision", "fp32"], ["--kernels", "own"], ["--memory", "low"], ["--tune", "none.json"],
                       ["--weights", ROOT / "weights/furrow-mini.safetensors"]):
             settings = {"--crop": "none", "--size": "32"}
             taken = [w for pair in settings.items() for w in pair if pair[0] not in words]

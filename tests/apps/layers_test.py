@@ -137,6 +137,17 @@ class Layers(program.Program):
         self.assertIn(step["outputs"][0]["crc32c"], text)
         self.assertEqual(sum(line.startswith(tuple("0123456789")) for line in text.splitlines()), len(report["steps"]))
 
+    def test_memory_decides_how_convolutions_are_computed(self):
+        ways = {}
+        for memory in ("normal", "low"):
+            result = self.run_furrow("model", "audit", program.ROOT / "weights" / "furrow-mini-2.safetensors", "--size", "96",
+                                     "--rounds", "1", "--json", "--memory", memory)
+            self.assertEqual(result.returncode, 0, result.stderr.decode())
+            ways[memory] = [step["algorithm"].split()[0] for step in json.loads(result.stdout)["steps"] if " k3s1p1" in step["problem"]]
+        self.assertIn("winograd", ways["normal"])
+        self.assertEqual(set(ways["low"]), {"direct"})
+        self.assertIn("normal, low", self.audit("--memory", "little").stderr.decode())
+
     def test_plan_tape_and_segment_end_in_the_same_mask(self):
         photo = self.photo()
         for words in ((), (photo, "--crop", "none")):

@@ -128,7 +128,7 @@ class Segment(Shards):
             for n in range(7):
                 self.put(f"{name}/{n % 2}/{n}.png", gray(40 + n, 30, lambda x, y: value))
         self.ok(*self.QUICK, "-o", "parts", "--shard", "1/2")
-        for words in (["--device", "ref"], ["--precision", "fp32"], ["--kernels", "own"], ["--tune", "none.json"], ["--labels", "labels"]):
+        for words in (["--device", "ref"], ["--precision", "fp32"], ["--kernels", "own"], ["--memory", "low"], ["--tune", "none.json"], ["--labels", "labels"]):
             self.ok(*self.QUICK, "-o", "parts", "--shard", "2/2", *words)
             self.refused(self.run_furrow("segment", "--merge", "-o", "parts"), 2, "options", words[0][2:] + " " + words[1])
         self.ok(*self.QUICK, "-o", "parts", "--shard", "1/2", "--labels", "labels2")
