@@ -13,7 +13,7 @@
 
 namespace furrow::cpu {
 
-// c (+)= a * b, or c (+)= a^T * b; the former, where it does not add to c, as act(a * b + bias). Every value is one sum
+// c = act(a * b + bias), or c (+)= a^T * b. Every value is one sum
 // in one order, k = 0, 1, ..., by parts, each in one register that starts at 0; what c held is added last. So a sum,
 // over many calls too, rounds like that of its parts and not like one chain of all its terms.
 struct Product {
@@ -23,12 +23,12 @@ struct Product {
   int64_t b_panel = 0;
   float* c = nullptr;
   int64_t c_panel = 0;
-  int64_t rows = 0;    // of c
-  int64_t panels = 0;  // of b and of c
-  int64_t depth = 0;   // length of the sums
-  int64_t part = 128;  // terms of a part, a multiple of 16: part_of() in steps.h
-  bool accumulate = false;
-  const float* bias = nullptr;  // one value a column, or null; multiply() alone, without `accumulate`
+  int64_t rows = 0;             // of c
+  int64_t panels = 0;           // of b and of c
+  int64_t depth = 0;            // length of the sums
+  int64_t part = 128;           // terms of a part, a multiple of 16: part_of() in steps.h
+  bool accumulate = false;      // of multiply_transposed() alone
+  const float* bias = nullptr;  // of multiply() alone: one value a column, or null
   bool relu = false;            // likewise
 };
 

@@ -31,7 +31,7 @@ FURROW_INLINE void add_products(T (&acc)[N][V], const float* a, int64_t a_row, c
 
 // A tile whose sums are of one part.
 template <int N, int V>
-void short_product_tile(const Product& p, const float* a, const float* b, float* c) {
+void product_tile(const Product& p, const float* a, const float* b, float* c) {
   const int64_t b_next = next_register(p.b_panel), c_next = next_register(p.c_panel);
   T acc[N][V];
   FURROW_UNROLL
@@ -58,8 +58,9 @@ void short_product_tile(const Product& p, const float* a, const float* b, float*
   }
 }
 
-template <int N, int V, bool kTransposed>
-void product_tile(const Product& p, const float* a, const float* b, float* c) {
+// A tile of a^T * b: its sums are of any number of parts.
+template <int N, int V>
+void transposed_tile(const Product& p, const float* a, const float* b, float* c) {
   const int64_t b_next = next_register(p.b_panel), c_next = next_register(p.c_panel);
   T acc[N][V], whole[N][V];
   FURROW_UNROLL
@@ -76,14 +77,7 @@ void product_tile(const Product& p, const float* a, const float* b, float* c) {
       }
     }
     const int64_t part = p.depth - k0 < p.part ? p.depth - k0 : p.part;
-    if constexpr (kTransposed) {
-      for (int64_t k = 0; k < part; ++k, a += kBlock, b += kBlock) add_products<N, V>(acc, a, 1, b, b_next);
-    } else {
-      for (int64_t left = part; left > 0; left -= kBlock, a += p.a_panel) {
-        const int64_t steps = left < kBlock ? left : kBlock;
-        for (int64_t k = 0; k < steps; ++k, b += kBlock) add_products<N, V>(acc, a + k, kBlock, b, b_next);
-      }
-    }
+    for (int64_t k = 0; k < part; ++k, a += kBlock, b += kBlock) add_products<N, V>(acc, a, 1, b, b_next);
   }
   FURROW_UNROLL
   for (int j = 0; j < N; ++j) {
@@ -99,33 +93,33 @@ void product_tile(const Product& p, const float* a, const float* b, float* c) {
 // Rows [m, end) of c, of one panel of a where a is transposed, in tiles of N rows, then of fewer.
 template <int N, int V, bool kTransposed>
 void product_rows(const Product& p, const float* a, const float* b, float* c, int64_t m, int64_t end) {
-  constexpr int64_t kStep = kTransposed ? 1 : kBlock;
-  if constexpr (!kTransposed)
-    if (p.depth <= p.part)
-      for (; m + N <= end; m += N) short_product_tile<N, V>(p, a + m * kStep, b, c + m * kBlock);
-  for (; m + N <= end; m += N) product_tile<N, V, kTransposed>(p, a + m * kStep, b, c + m * kBlock);
+  for (; m + N <= end; m += N) {
+    if constexpr (kTransposed)
+      transposed_tile<N, V>(p, a + m, b, c + m * kBlock);
+    else
+      product_tile<N, V>(p, a + m * kBlock, b, c + m * kBlock);
+  }
   if constexpr (N > 1)
     if (m < end) product_rows<(N > 8 ? 8 : N > 4 ? 4 : N / 2), V, kTransposed>(p, a, b, c, m, end);
 }
 
 template <int V, bool kTransposed>
 void product_columns(const Product& p) {
-  const float* b = p.b;
-  float* c = p.c;
   if constexpr (!kTransposed) {
-    if (p.accumulate || p.depth <= p.part) return product_rows<Vec::kRows, V, false>(p, p.a, b, c, 0, p.rows);
     // Part by part over all rows, so that the part of b stays in the first-level cache: c adds up the same parts in the
     // same order as a register would.
     Product part = p;
-    for (int64_t k = 0; k < p.depth; k += p.part, b += p.part * kBlock) {
+    int64_t k = 0;
+    do {  // an empty sum is one part too
       part.depth = p.depth - k < p.part ? p.depth - k : p.part;
       part.accumulate = k > 0;
       part.relu = p.relu && k + p.part >= p.depth;
-      product_rows<Vec::kRows, V, false>(part, p.a + k / kBlock * p.a_panel, b, c, 0, p.rows);
-    }
+      product_rows<Vec::kRows, V, false>(part, p.a + k / kBlock * p.a_panel, p.b + k * kBlock, p.c, 0, p.rows);
+      k += p.part;
+    } while (k < p.depth);
   } else {
     for (int64_t m = 0; m < p.rows; m += kBlock)
-      product_rows<Vec::kRows, V, true>(p, p.a + m / kBlock * p.a_panel, b, c + m * kBlock, 0,
+      product_rows<Vec::kRows, V, true>(p, p.a + m / kBlock * p.a_panel, p.b, p.c + m * kBlock, 0,
                                         p.rows - m < kBlock ? p.rows - m : kBlock);
   }
 }
