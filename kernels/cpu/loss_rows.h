@@ -61,13 +61,24 @@ FURROW_INLINE void probabilities_of(const Reals (&z)[K], Probabilities (&to)[K])
   for (int k = 0; k < K; ++k) to[k] = from_exponential(z[k], e[k]);
 }
 
-// p^gamma, given p and -ln p. kGamma -1: any.
-template <int kGamma>
-FURROW_INLINE Reals power_of(Reals p, Reals minus_ln_p, float gamma) {
-  if constexpr (kGamma == 0) return constant(1);
-  if constexpr (kGamma == 1) return p;
-  if constexpr (kGamma == 2) return p * p;
-  return exp_of_minus(gamma * minus_ln_p);
+// p^gamma and q^gamma of K registers. One branch for all of them: a copy of everything per gamma would be three times
+// the code for a branch that is always guessed right.
+struct Powers {
+  Reals p, q;
+};
+template <int K>
+FURROW_INLINE void powers_of(const Probabilities (&of)[K], float gamma, Powers (&to)[K]) {
+  if (gamma == 2) {
+    FURROW_UNROLL
+    for (int k = 0; k < K; ++k) to[k] = {of[k].p * of[k].p, of[k].q * of[k].q};
+  } else if (gamma == 1 || gamma == 0) {
+    FURROW_UNROLL
+    for (int k = 0; k < K; ++k) to[k] = gamma == 1 ? Powers{of[k].p, of[k].q} : Powers{constant(1), constant(1)};
+  } else {
+    FURROW_UNROLL
+    for (int k = 0; k < K; ++k)
+      to[k] = {exp_of_minus(gamma * of[k].minus_ln_p), exp_of_minus(gamma * of[k].minus_ln_q)};
+  }
 }
 
 FURROW_INLINE Reals load(const float* from) {
@@ -96,49 +107,47 @@ struct DiceFocalSums {
   LaneSums both, different, focal;
 };
 
-struct DiceFocalSlopes {
-  Reals dice, focal;
-};
-
-// What follows from the probabilities, with `outer` the slope of a second sigmoid; where `counted` is 0 a pixel is no
-// part of the sums.
-template <int kGamma>
-FURROW_INLINE DiceFocalSlopes dice_focal_of(const DiceFocalOptions& o, Reals z, Probabilities of, Reals outer, Reals t,
-                                            Reals focal_t, Words counted, DiceFocalSums& sums) {
+// The Dice part of what follows from the probabilities, with `outer` the slope of a second sigmoid: its slope; where
+// `counted` is 0 a pixel is no part of the sums.
+FURROW_INLINE Reals dice_of(const DiceFocalOptions& o, const Probabilities& of, Reals outer, Reals t, Words counted,
+                            DiceFocalSums& sums) {
   const Reals m = fma(all(o.dice_map_weight), t, constant(1)), mp = m * of.p, mq = m * of.q;
   const Reals both = mp * t, different = fma(mp, 1.0f - t, mq * t);
-  DiceFocalSlopes slopes;
-  slopes.dice = mp * of.q * outer;
-  Words inside = Words{} - 1;
-  if (o.clamp) {  // the end's own numbers in place of a second exponential and logarithm
-    const Words below = z<o.low.logit, above = z> o.high.logit;
-    const auto clamped = [&](Reals value, float low, float high) {
-      return below ? all(low) : above ? all(high) : value;
-    };
-    inside = ~(below | above);
-    of.p = clamped(of.p, o.low.p, o.high.p);
-    of.q = clamped(of.q, o.low.q, o.high.q);
-    of.minus_ln_p = clamped(of.minus_ln_p, o.low.minus_ln_p, o.high.minus_ln_p);
-    of.minus_ln_q = clamped(of.minus_ln_q, o.low.minus_ln_q, o.high.minus_ln_q);
-  }
-  const Reals positive = focal_t * o.positive * power_of<kGamma>(of.q, of.minus_ln_q, o.gamma);
-  const Reals negative = (1.0f - focal_t) * o.negative * power_of<kGamma>(of.p, of.minus_ln_p, o.gamma);
-  const Reals up = fma(o.gamma * of.q, of.minus_ln_q, of.p), down = fma(o.gamma * of.p, of.minus_ln_p, of.q);
-  const Reals slope = negative * up - positive * down;
-  slopes.focal = inside ? slope * outer : Reals{};
   add(sums.both, counted ? both : Reals{});
   add(sums.different, counted ? different : Reals{});
+  return mp * of.q * outer;
+}
+
+// What the focal part makes of a logit outside the clamp: the end's own numbers, in place of a second exponential and
+// logarithm. Returns where the logit is inside.
+FURROW_INLINE Words clamp(const DiceFocalOptions& o, Reals z, Probabilities& of) {
+  const Words below = z<o.low.logit, above = z> o.high.logit;
+  const auto clamped = [&](Reals value, float low, float high) { return below ? all(low) : above ? all(high) : value; };
+  of.p = clamped(of.p, o.low.p, o.high.p);
+  of.q = clamped(of.q, o.low.q, o.high.q);
+  of.minus_ln_p = clamped(of.minus_ln_p, o.low.minus_ln_p, o.high.minus_ln_p);
+  of.minus_ln_q = clamped(of.minus_ln_q, o.low.minus_ln_q, o.high.minus_ln_q);
+  return ~(below | above);
+}
+
+// The focal part: its slope.
+FURROW_INLINE Reals focal_of(const DiceFocalOptions& o, const Probabilities& of, const Powers& powers, Reals focal_t,
+                             Words counted, DiceFocalSums& sums) {
+  const Reals positive = focal_t * o.positive * powers.q, negative = (1.0f - focal_t) * o.negative * powers.p;
+  const Reals up = fma(o.gamma * of.q, of.minus_ln_q, of.p), down = fma(o.gamma * of.p, of.minus_ln_p, of.q);
   add_product(sums.focal, counted ? positive : Reals{}, of.minus_ln_p);
   add_product(sums.focal, counted ? negative : Reals{}, of.minus_ln_q);
-  return slopes;
+  return negative * up - positive * down;
 }
 
 // K registers of pixels from addresses, and their slopes to addresses that may be null.
-template <int kGamma, int K>
+template <int K>
 FURROW_INLINE void dice_focal_group(const DiceFocalOptions& o, const DiceFocalRun& r, int64_t at, Words counted,
                                     DiceFocalSums& sums) {
-  Reals z[K], outer[K];
+  Reals z[K], outer[K], dice_slope[K];
   Probabilities of[K];
+  Powers powers[K];
+  Words inside[K];
   FURROW_UNROLL
   for (int k = 0; k < K; ++k) z[k] = load(r.z + at + k * kPixels), outer[k] = constant(1);
   probabilities_of(z, of);
@@ -149,43 +158,43 @@ FURROW_INLINE void dice_focal_group(const DiceFocalOptions& o, const DiceFocalRu
   }
   FURROW_UNROLL
   for (int k = 0; k < K; ++k) {
+    dice_slope[k] = dice_of(o, of[k], outer[k], load(r.t + at + k * kPixels), counted, sums);
+    inside[k] = o.clamp ? clamp(o, z[k], of[k]) : Words{} - 1;
+  }
+  powers_of(of, o.gamma, powers);
+  FURROW_UNROLL
+  for (int k = 0; k < K; ++k) {
     const int64_t pixel = at + k * kPixels;
-    const DiceFocalSlopes slopes =
-        dice_focal_of<kGamma>(o, z[k], of[k], outer[k], load(r.t + pixel), load(r.focal_t + pixel), counted, sums);
-    if (r.focal_slope != nullptr) store(r.focal_slope + pixel, slopes.focal), store(r.dice_slope + pixel, slopes.dice);
+    const Reals slope = focal_of(o, of[k], powers[k], load(r.focal_t + pixel), counted, sums);
+    if (r.focal_slope == nullptr) continue;
+    store(r.focal_slope + pixel, inside[k] ? slope * outer[k] : Reals{});
+    store(r.dice_slope + pixel, dice_slope[k]);
   }
 }
 
-template <int kGamma>
-void dice_focal_pixels(const DiceFocalOptions& options, DiceFocalRun& r) {
+void dice_focal_run(const DiceFocalOptions& options, DiceFocalRun& r) {
+  constexpr int64_t kGroup = 4;
   const DiceFocalOptions o = options;  // the stores below cannot change it
   const DiceFocalRun run = r;
-  const Words everywhere = Words{} - 1;
   DiceFocalSums sums;
   int64_t at = 0;
-  for (; at + 4 * kPixels <= run.count; at += 4 * kPixels) dice_focal_group<kGamma, 4>(o, run, at, everywhere, sums);
-  for (; at + kPixels <= run.count; at += kPixels) dice_focal_group<kGamma, 1>(o, run, at, everywhere, sums);
-  if (at < run.count) {
+  for (; at + kGroup * kPixels <= run.count; at += kGroup * kPixels)
+    dice_focal_group<kGroup>(o, run, at, Words{} - 1, sums);
+  for (; at < run.count; at += kPixels) {  // one register at a time, the last perhaps in part
+    const int64_t count = run.count - at < kPixels ? run.count - at : kPixels;
     float part[5][kPixels] = {};  // z, t, focal_t; the slopes
     int32_t counted[kPixels] = {};
-    for (int64_t i = at; i < run.count; ++i)
-      part[0][i - at] = run.z[i], part[1][i - at] = run.t[i], part[2][i - at] = run.focal_t[i], counted[i - at] = -1;
+    for (int64_t i = 0; i < count; ++i)
+      part[0][i] = run.z[at + i], part[1][i] = run.t[at + i], part[2][i] = run.focal_t[at + i], counted[i] = -1;
     Words mask;
     __builtin_memcpy(&mask, counted, sizeof mask);
     DiceFocalRun rest;
     rest.z = part[0], rest.t = part[1], rest.focal_t = part[2], rest.focal_slope = part[3], rest.dice_slope = part[4];
-    dice_focal_group<kGamma, 1>(o, rest, 0, mask, sums);
-    for (int64_t i = at; run.focal_slope != nullptr && i < run.count; ++i)
-      run.focal_slope[i] = part[3][i - at], run.dice_slope[i] = part[4][i - at];
+    dice_focal_group<1>(o, rest, 0, mask, sums);
+    for (int64_t i = 0; run.focal_slope != nullptr && i < count; ++i)
+      run.focal_slope[at + i] = part[3][i], run.dice_slope[at + i] = part[4][i];
   }
   r.both += total(sums.both), r.different += total(sums.different), r.focal += total(sums.focal);
-}
-
-void dice_focal_run(const DiceFocalOptions& o, DiceFocalRun& r) {
-  if (o.gamma == 0) return dice_focal_pixels<0>(o, r);
-  if (o.gamma == 1) return dice_focal_pixels<1>(o, r);
-  if (o.gamma == 2) return dice_focal_pixels<2>(o, r);
-  dice_focal_pixels<-1>(o, r);
 }
 
 void dice_focal_gradient(const DiceFocalGradient& g) {
