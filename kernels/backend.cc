@@ -147,6 +147,10 @@ struct Runner {
 
 size_t Backend::placed_bytes(const Shape& shape) const { return dense_bytes(shape, dtype()); }
 
+size_t Backend::placed_bytes_of_bytes(const Shape&) const {
+  throw Error(ErrorCode::internal, "Backend::placed_bytes_of_bytes: this back-end has no bytes");
+}
+
 void Backend::place(const Tensor& dense, const Placed& to) {
   require(dense.shape() == to.shape && dense.dtype() == dtype() && to.data != nullptr, "Backend::place: shape or type");
   copy_values(dense, Tensor(to.shape, dtype(), to.data, nullptr));

@@ -156,6 +156,8 @@ class Backend {
   // The base class serves every back-end with dense NHWC buffers and the operations above; faster ones override all of
   // it.
   virtual size_t placed_bytes(const Shape& shape) const;
+  virtual bool has_bytes() const { return false; }                 // whether it computes what StepBytes says
+  virtual size_t placed_bytes_of_bytes(const Shape& shape) const;  // of a quantised tensor, where it has_bytes()
   virtual void place(const Tensor& dense, const Placed& to);
   virtual void unplace(const Placed& from, Tensor& dense);
   virtual std::string algorithm(const Step& step) const;  // a function of step and device alone, never of timing

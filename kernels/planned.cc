@@ -50,6 +50,22 @@ std::string conv_problem(const ConvStep& s) {
 
 }  // namespace
 
+// 32-bit sums hold every product of a byte and a weight of up to 127.
+bool fits_bytes(const ConvStep& s) {
+  constexpr int64_t kMostTerms = 0x7fffffff / (255 * 127);
+  const ConvGeometry& g = s.geometry;
+  return g.kernel_h <= 3 && g.kernel_w <= 3 && g.stride <= 2 && g.pad <= 1 && s.x[0].c >= kLeastByteChannels &&
+         (s.x[1].c == 0 || s.x[1].c >= kLeastByteChannels) && s.oc >= kLeastByteChannels &&
+         channels(s) * g.kernel_h * g.kernel_w <= kMostTerms;
+}
+bool fits_bytes(const UpconvStep& s) { return s.x.c >= kLeastByteChannels && s.y.c >= kLeastByteChannels; }
+
+const StepBytes* bytes_of(const Step& step) {
+  if (const auto* conv = std::get_if<ConvStep>(&step)) return &conv->bytes;
+  const auto* up = std::get_if<UpconvStep>(&step);
+  return up == nullptr ? nullptr : &up->bytes;
+}
+
 Shape output_shape(const Step& step) {
   return std::visit(Overloaded{[](const ConvStep& s) { return s.y(); }, [](const UpconvStep& s) { return s.y; },
                                [](const UpsampleStep& s) { return s.y; }, [](const PoolStep& s) { return s.y(); },
@@ -112,23 +128,28 @@ uint64_t flops(const Step& step) {
 }
 
 uint64_t min_bytes(const Step& step, size_t element) {
-  const Checked elements = std::visit(
-      Overloaded{[](const ConvStep& s) {
-                   Checked total = count(s.x[0]) + count(s.x[1]) + weight_count(s);
-                   if (s.store_y) total += count(s.y());
-                   if (s.pool) total += count(pooled_shape(s));
-                   if (s.head > 0) total += count(head_shape(s));
-                   if (s.residual) total += count(s.y());
-                   return total;
+  const auto of = [element](bool bytes, const Shape& s) { return count(s) * (bytes ? 1 : element); };
+  const Checked total = std::visit(
+      Overloaded{[&](const ConvStep& s) {
+                   const bool out = static_cast<bool>(s.bytes.y);
+                   Checked sum = of(s.bytes.in_bytes[0], s.x[0]) + of(s.bytes.in_bytes[1], s.x[1]) +
+                                 weight_count(s) * (s.bytes.x[0] ? 1 : element);
+                   if (s.store_y) sum += of(out, s.y());
+                   if (s.pool) sum += of(out, pooled_shape(s));
+                   if (s.head > 0) sum += of(false, head_shape(s));
+                   if (s.residual) sum += of(false, s.y());
+                   return sum;
                  },
-                 [](const UpconvStep& s) {
-                   return count(s.x) + count(s.y) + count({s.y.c, 2, 2, s.x.c}) + Checked::from_signed(s.y.c);
+                 [&](const UpconvStep& s) {
+                   const Checked weights = count({s.y.c, 2, 2, s.x.c}) + Checked::from_signed(s.y.c);
+                   return of(s.bytes.in_bytes[0], s.x) + of(static_cast<bool>(s.bytes.y), s.y) +
+                          weights * (s.bytes.x[0] ? 1 : element);
                  },
-                 [](const UpsampleStep& s) { return count(s.x) + count(s.y); },
-                 [](const PoolStep& s) { return count(s.x) + count(s.y()); },
-                 [](const GateStep& s) { return Checked(2) * count(s.x) + count(s.z()); }},
+                 [&](const UpsampleStep& s) { return of(false, s.x) + of(false, s.y); },
+                 [&](const PoolStep& s) { return of(false, s.x) + of(false, s.y()); },
+                 [&](const GateStep& s) { return Checked(2) * of(false, s.x) + of(false, s.z()); }},
       step);
-  return (elements * element).value();
+  return total.value();
 }
 
 }  // namespace furrow

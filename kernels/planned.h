@@ -21,6 +21,26 @@ struct ConvGeometry {
   friend bool operator==(const ConvGeometry&, const ConvGeometry&) = default;
 };
 
+// How real numbers become bytes: real = scale * (byte - zero_point), zero_point in 0..255, so that 0 is exact. scale 0:
+// not at all.
+struct Quantised {
+  float scale = 0;
+  int32_t zero_point = 0;
+  explicit operator bool() const { return scale > 0; }
+  friend bool operator==(const Quantised&, const Quantised&) = default;
+};
+
+// What of a step happens in 8 bits, on a back-end that has_bytes(). With x[0] the step is computed from bytes: weights
+// become signed ones, from -127 to 127, with a scale for each channel of y, and sums are exact. in_bytes: the source's
+// buffer holds them already; else it holds the back-end's own type, to be rounded first. y: y (and the pooled one) are
+// stored as bytes.
+struct StepBytes {
+  Quantised x[2], y;
+  bool in_bytes[2] = {false, false};
+};
+// Tensors of fewer channels are never bytes.
+inline constexpr int64_t kLeastByteChannels = 8;
+
 // y = act(W * [x0, x1] + b + residual): convolution over one or two sources (two replace a concat on channels, x0
 // first), then as asked: y itself, its 2x2/2 maximum (odd last row or column dropped), and a 1x1 convolution of y (the
 // head). A step with a residual, a tensor of y's shape, stores y and asks for nothing else.
@@ -33,13 +53,21 @@ struct ConvStep {
   bool pool = false;
   int64_t head = 0;       // > 0: channels of the head, written as a dense NHWC tensor (no activation after it)
   bool residual = false;
+  StepBytes bytes = {};
   Shape y() const {
     return {x[0].n, geometry.out(x[0].h, geometry.kernel_h), geometry.out(x[0].w, geometry.kernel_w), oc};
   }
 };
 
 // 2x2 stride-2 transposed convolution, its result laid at (top, left) of a zero y; parts outside y are dropped.
-struct UpconvStep { Shape x; Shape y; int64_t top = 0, left = 0; };
+struct UpconvStep {
+  Shape x, y;
+  int64_t top = 0, left = 0;
+  StepBytes bytes = {};
+};
+// Whether a back-end that has_bytes() can compute the step, whose sources are quantised, from bytes.
+bool fits_bytes(const ConvStep& step);
+bool fits_bytes(const UpconvStep& step);
 
 // Bilinear resize of x to h x w with align_corners, laid at (top, left) of a zero y; parts outside y are dropped.
 struct UpsampleStep { Shape x; int64_t h = 0, w = 0; Shape y; int64_t top = 0, left = 0; };
@@ -60,11 +88,13 @@ struct GateStep {
 
 using Step = std::variant<ConvStep, UpconvStep, UpsampleStep, PoolStep, GateStep>;
 Shape output_shape(const Step& step);
+const StepBytes* bytes_of(const Step& step);  // null where a step knows none
 std::string op_name(const Step& step);      // "conv2d+relu+pool", "conv2d+add+relu"
 std::string problem(const Step& step);      // "1x64x64x(64+64) -> 1x64x64x64 k3s1p1"
 int64_t weight_elements(const Step& step);  // of weights and biases, the head's included; 0 where there are none
 uint64_t flops(const Step& step);           // 2 per multiply-add, by the formula of the op, whatever the algorithm
-uint64_t min_bytes(const Step& step, size_t element);  // each input, weight and output moved once
+// Each input, weight and output moved once, those in 8 bits as such.
+uint64_t min_bytes(const Step& step, size_t element);
 
 // float64, dense: w {OC,KH,KW,IC0+IC1} (UpconvStep: {OC,2,2,IC}), b {1,1,1,OC} (empty = zeros), head_w {HEAD,1,1,OC},
 // head_b.
@@ -77,7 +107,12 @@ class Packed {
   virtual size_t bytes() const = 0;
 };
 
-struct Placed { std::byte* data = nullptr; Shape shape; };
+// quantised: it holds bytes.
+struct Placed {
+  std::byte* data = nullptr;
+  Shape shape;
+  Quantised quantised = {};
+};
 
 struct StepBuffers {
   Placed x[2], residual, y, pooled;   // those the step reads and writes

@@ -1,7 +1,7 @@
-// ConvStep: packing, the split into tasks, and what is done with a row while it is in the cache.
+// ConvStep in float32: packing, and the rows of a direct convolution.
 #include <algorithm>
 
-#include "kernels/cpu/steps.h"
+#include "kernels/cpu/conv_run.h"
 
 namespace furrow::cpu {
 namespace {
@@ -15,98 +15,23 @@ int64_t terms(const ConvStep& s) { return s.geometry.kernel_h * s.geometry.kerne
 bool narrow(const ConvStep& s) { return std::max(s.x[0].c, s.x[1].c) <= BlockedLayout::kNarrow; }
 bool three_taps(const ConvGeometry& g) { return g.kernel_w == 3 && g.stride == 1 && g.pad <= 1; }
 
-// The split of a step. A task is `rows` output rows (even, so that a pooling window never straddles two tasks) of
-// `task_blocks` output blocks; inside it, blocks are the outer loop, so the weights of a block are read from the
-// second-level cache for all its rows but the first. Few wide rows or many narrow ones: about 256 pixels.
-struct ConvSchedule {
-  explicit ConvSchedule(const ConvStep& s)
-      : x{BlockedLayout(s.x[0]), BlockedLayout(s.x[1].c > 0 ? s.x[1] : Shape{0, 0, 0, 0})},
-        y(s.y()),
-        pooled(Shape{s.y().n, s.y().h / 2, s.y().w / 2, s.oc}),
-        oc_blocks(ceil_div(s.oc, kBlock)) {
-    rows = std::clamp<int64_t>(kTaskPixels / y.shape.w / 2 * 2, 2, 16);
-    row_tasks = ceil_div(y.shape.h, rows);
-    // The head needs every channel of its pixel, so a step with a head is split by rows only.
-    const int64_t splits = s.head > 0 ? 1 : std::min(oc_blocks, ceil_div(kMinTasks, y.shape.n * row_tasks));
-    task_blocks = ceil_div(oc_blocks, splits);
-    block_tasks = ceil_div(oc_blocks, task_blocks);
-    hold = !s.store_y || y.lanes != kBlock;
-    head = s.head > 0;
-    held_blocks = head ? oc_blocks : 1;
-  }
-  int64_t tasks() const { return block_tasks * y.shape.n * row_tasks; }
-  // Rows that are not stored in y, or only narrowed, are held here: [block][row][pixel][16], per worker.
-  int64_t held_floats() const { return hold ? held_blocks * rows * y.shape.w * kBlock : 0; }
-  // A row of pooled values before it is narrowed, or of the head before it is made dense.
-  int64_t scratch_floats() const { return head ? y.shape.w * kBlock : y.lanes != kBlock ? pooled.shape.w * kBlock : 0; }
-  int64_t worker_floats() const { return ceil_div(held_floats() + scratch_floats(), kBlock) * kBlock; }
-
-  static constexpr int64_t kTaskPixels = 256, kMinTasks = 32;
-  BlockedLayout x[2], y, pooled;
-  int64_t oc_blocks, rows = 2, row_tasks = 1, task_blocks = 1, block_tasks = 1;
-  bool hold = false, head = false;
-  int64_t held_blocks = 1;
-};
-
-class ConvRun {
+class FloatRun : public ConvRun {
  public:
-  ConvRun(const Machine& m, const ConvStep& step, const PackedWeights& packed, const StepBuffers& buffers)
-      : m_(m),
-        step_(step),
-        packed_(packed),
-        b_(buffers),
-        s_(step),
+  FloatRun(const Machine& m, const ConvStep& step, const PackedWeights& packed, const StepBuffers& buffers)
+      : ConvRun(m, step, packed, buffers),
         three_taps_(three_taps(step.geometry)),
-        short_(is_short_sum(terms(step))),
-        conv3_(short_ ? (narrow(step) ? m.rows->conv3_short : m.rows->conv_short) : m.rows->conv3),
-        conv_(short_ ? m.rows->conv_short : m.rows->conv),
-        pools_(step.pool && s_.pooled.floats() > 0 && s_.pooled.shape.pixels() > 0) {
-    Tensor head = buffers.head;
-    if (step.head > 0) head_ = head.values<float>().data();
-  }
-
-  void run() {
-    for_tasks(m_.pool, s_.tasks(), [this](int64_t task, int worker) { run_task(task, worker); });
+        conv3_(m.rows->conv3),
+        conv_(m.rows->conv) {
+    if (!is_short_sum(terms(step))) return;
+    conv3_ = narrow(step) ? m.rows->conv3_short : m.rows->conv_short;
+    conv_ = m.rows->conv_short;
+    most_together_ = kShortBlocks;
   }
 
  private:
-  // Where a block's row of 16 lanes per pixel is computed.
-  struct Rows {
-    float* first;                      // row r0 of the task's first block
-    int64_t row_stride, block_stride;  // floats
-  };
-
-  void run_task(int64_t task, int worker) const {
-    const Shape& y = s_.y.shape;
-    const int64_t r0 = task % s_.row_tasks * s_.rows, r1 = std::min(r0 + s_.rows, y.h);
-    const int64_t n = task / s_.row_tasks % y.n;
-    const int64_t block0 = task / (s_.row_tasks * y.n) * s_.task_blocks;
-    const int64_t block1 = std::min(block0 + s_.task_blocks, s_.oc_blocks);
-    float* own = floats(b_.workspace) + worker * s_.worker_floats();
-    const Rows wide = s_.hold ? Rows{own, y.w * kBlock, s_.held_blocks > 1 ? s_.rows * y.w * kBlock : 0}
-                              : Rows{floats(b_.y.data) + s_.y.row(n, block0, r0), s_.y.row_stride, s_.y.block_stride};
-    const int64_t most = short_ && wide.block_stride > 0 ? kShortBlocks : 1;  // blocks of a call
-    for (int64_t block = block0, together; block < block1; block += together) {
-      together = std::min(most, block1 - block);
-      for (int64_t r = r0; r < r1; ++r) {
-        float* row = wide.first + (block - block0) * wide.block_stride + (r - r0) * wide.row_stride;
-        compute_rows(n, block, together, r, row, wide.block_stride);
-        for (int64_t b = block; b < block + together; ++b, row += wide.block_stride) {
-          if (step_.store_y) store_row(n, b, r, row);
-          if (pools_ && (r - r0) % 2 == 1) pool_rows(n, b, r / 2, row - wide.row_stride, row, own + s_.held_floats());
-        }
-      }
-    }
-    if (s_.head)
-      for (int64_t r = r0; r < r1; ++r) {
-        const float* row = wide.first + (r - r0) * wide.row_stride;
-        head_row(n, r, row, wide.block_stride, own + s_.held_floats());
-      }
-  }
-
   // One row of blocks [block, block + blocks): the columns whose taps all lie in [-1, W] in wide tiles, the others one
   // by one.
-  void compute_rows(int64_t n, int64_t block, int64_t blocks, int64_t oh, float* y, int64_t y_block) const {
+  void compute_rows(int64_t n, int64_t block, int64_t blocks, int64_t oh, float* y, int64_t y_block) const override {
     const ConvGeometry& g = step_.geometry;
     const int64_t top = oh * g.stride - g.pad, ih = step_.x[0].h, iw = step_.x[0].w, width = s_.y.shape.w;
     ConvRow r;
@@ -148,50 +73,9 @@ class ConvRun {
     if (r.width > 0) kernel(r);
   }
 
-  void store_row(int64_t n, int64_t block, int64_t h, const float* wide) const {
-    float* to = floats(b_.y.data) + s_.y.row(n, block, h);
-    if (s_.y.lanes != kBlock) narrow_row(wide, s_.y.shape.w, to);
-    s_.y.close_row(to, h);
-  }
-
-  void pool_rows(int64_t n, int64_t block, int64_t h, const float* upper, const float* lower, float* scratch) const {
-    const int64_t width = s_.pooled.shape.w;
-    float* to = floats(b_.pooled.data) + s_.pooled.row(n, block, h);
-    const bool narrow = s_.pooled.lanes != kBlock;
-    m_.rows->pool(upper, lower, width, kBlock, narrow ? scratch : to);
-    if (narrow) narrow_row(scratch, width, to);
-    s_.pooled.close_row(to, h);
-  }
-
-  // The head of one row: a 1x1 convolution of its 16-lane pixels, whose first lanes go into the dense tensor.
-  void head_row(int64_t n, int64_t h, const float* y, int64_t block_stride, float* scratch) const {
-    const Shape& s = s_.y.shape;
-    float* out = head_ + (n * s.h + h) * s.w * step_.head;
-    ConvRow r;
-    r.source[0] = {y, 0, block_stride, kBlock, step_.oc};
-    r.kernel_h = r.kernel_w = r.kh_end = r.kw_end = 1;
-    r.part = part_of(step_.oc);
-    r.width = s.w, r.y = scratch;
-    for (int64_t k = 0; k < step_.head; k += kBlock) {
-      r.w = packed_.head_w.values<float>().data() + k * step_.oc;
-      r.bias = packed_.head_b.values<float>().data() + k;
-      r.lanes = std::min(kBlock, step_.head - k);
-      is_short_sum(step_.oc) ? m_.rows->conv_short(r) : m_.rows->conv(r);
-      for (int64_t w = 0; w < s.w; ++w)
-        for (int64_t i = 0; i < r.lanes; ++i) out[w * step_.head + k + i] = scratch[w * kBlock + i];
-    }
-  }
-
-  const Machine& m_;
-  const ConvStep& step_;
-  const PackedWeights& packed_;
-  const StepBuffers& b_;
-  ConvSchedule s_;
-  bool three_taps_, short_;
+  bool three_taps_;
   void (*conv3_)(const ConvRow&);
   void (*conv_)(const ConvRow&);
-  bool pools_;
-  float* head_ = nullptr;  // the head's tensor
 };
 
 // w {OC,KH,KW,IC0+IC1} of one output block -> [source][block][kh][ic][kw][16]
@@ -287,7 +171,7 @@ size_t conv_workspace(const Machine& m, const ConvStep& step) {
 void run_conv(const Machine& m, const ConvStep& step, const PackedWeights& packed, const StepBuffers& buffers) {
   check_conv(step, buffers);
   require(buffers.workspace != nullptr || ConvSchedule(step).worker_floats() == 0, "ConvStep: no workspace");
-  ConvRun(m, step, packed, buffers).run();
+  FloatRun(m, step, packed, buffers).run();
 }
 
 std::string conv_algorithm(const Machine& m, const ConvStep& step) {

@@ -1,6 +1,7 @@
 // Inner loops for AVX2 with FMA: 8 floats per register, 16 registers. Compiled with -mavx2 -mfma.
 #include <immintrin.h>
 
+#include "kernels/cpu/byte_pairs.h"
 #include "kernels/cpu/row_kernels.h"
 #include "kernels/cpu/tile_kernels.h"
 
@@ -33,9 +34,35 @@ struct Vec {
   static T narrow(Wide a, Wide b) { return _mm256_set_m128(_mm256_cvtpd_ps(b), _mm256_cvtpd_ps(a)); }
 };
 
+struct Bytes {
+  using Sum = __m256i;
+  struct Weights {
+    const std::byte* at;  // operands in memory: registers are scarce
+  };
+  struct Value {
+    __m256i even, odd;  // channels 0 and 2, 1 and 3
+  };
+  typedef float Reals __attribute__((vector_size(32)));
+  static constexpr int kLanes = 8, kTile = 8, kWeightBytes = 2;
+  static Value value(const uint8_t* x) {
+    int32_t four;
+    __builtin_memcpy(&four, x, sizeof four);
+    const __m256i all = _mm256_set1_epi32(four);
+    return {_mm256_and_si256(all, _mm256_set1_epi32(0x00ff00ff)), _mm256_srli_epi16(all, 8)};
+  }
+  static Weights weights(const std::byte* w) { return {w}; }
+  static __m256i load(const std::byte* w) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w)); }
+  static Sum dot(Sum sum, Value v, Weights w) {
+    return _mm256_add_epi32(_mm256_add_epi32(sum, _mm256_madd_epi16(v.even, load(w.at))),
+                            _mm256_madd_epi16(v.odd, load(w.at + 64)));
+  }
+  static Reals to_real(Sum s) { return reinterpret_cast<Reals>(_mm256_cvtepi32_ps(s)); }
+};
+
 }  // namespace
 }  // namespace furrow::cpu
 
+#include "kernels/cpu/byte_rows.h"
 #include "kernels/cpu/loss_rows.h"
 #include "kernels/cpu/other_rows.h"
 #include "kernels/cpu/short_rows.h"
@@ -51,5 +78,7 @@ const TileKernels kAvx2Tiles{"avx2",          Vec::kRows,        2 * Vec::kLanes
                              winograd4_result};
 const LossKernels kAvx2Losses{"avx2", dice_focal_run, dice_focal_gradient, exponentials_of_minus,
                               probabilities_of_logits};
+const ByteKernels kAvx2Bytes{"avx2",    Bytes::kTile, Bytes::kLanes,   Bytes::kWeightBytes, pack_pairs,
+                             byte_row3, byte_row,     quantise_values};
 
 }  // namespace furrow::cpu

@@ -1,6 +1,7 @@
 // Inner loops for any CPU: 4 floats per register through the compilers' vector extension (SSE2, NEON, or scalar code).
 // A product is rounded before it is added: a fused multiply-add without the instruction would be a library call. So
 // this path's last bits differ from those of the AVX paths, which fuse; the order of the sums is the same.
+#include "kernels/cpu/byte_pairs.h"
 #include "kernels/cpu/row_kernels.h"
 #include "kernels/cpu/tile_kernels.h"
 
@@ -39,9 +40,36 @@ struct Vec {
   static T narrow(Wide a, Wide b) { return T{rounded(a[0]), rounded(a[1]), rounded(b[0]), rounded(b[1])}; }
 };
 
+struct Bytes {
+  typedef int32_t Sum __attribute__((vector_size(16)));
+  struct Weights {
+    int16_t pairs[2][4][2];
+  };
+  struct Value {
+    int32_t channel[4];
+  };
+  using Reals = Vec::T;
+  static constexpr int kLanes = 4, kTile = 2, kWeightBytes = 2;
+  static Value value(const uint8_t* x) { return {{x[0], x[1], x[2], x[3]}}; }
+  static Weights weights(const std::byte* w) {
+    Weights out;
+    __builtin_memcpy(out.pairs[0], w, sizeof out.pairs[0]);
+    __builtin_memcpy(out.pairs[1], w + 64, sizeof out.pairs[1]);
+    return out;
+  }
+  static Sum dot(Sum sum, const Value& v, const Weights& w) {
+    for (int lane = 0; lane < kLanes; ++lane)
+      sum[lane] += v.channel[0] * w.pairs[0][lane][0] + v.channel[2] * w.pairs[0][lane][1] +
+                   v.channel[1] * w.pairs[1][lane][0] + v.channel[3] * w.pairs[1][lane][1];
+    return sum;
+  }
+  static Reals to_real(Sum s) { return __builtin_convertvector(s, Reals); }
+};
+
 }  // namespace
 }  // namespace furrow::cpu
 
+#include "kernels/cpu/byte_rows.h"
 #include "kernels/cpu/loss_rows.h"
 #include "kernels/cpu/other_rows.h"
 #include "kernels/cpu/short_rows.h"
@@ -57,5 +85,7 @@ const TileKernels kPortableTiles{"portable",          Vec::kRows,        2 * Vec
                                  winograd4_source,    winograd4_weights, winograd4_result};
 const LossKernels kPortableLosses{"portable", dice_focal_run, dice_focal_gradient, exponentials_of_minus,
                                   probabilities_of_logits};
+const ByteKernels kPortableBytes{"portable", Bytes::kTile, Bytes::kLanes,   Bytes::kWeightBytes, pack_pairs,
+                                 byte_row3,  byte_row,     quantise_values};
 
 }  // namespace furrow::cpu

@@ -21,13 +21,7 @@
 #include <stdint.h>
 
 #include "kernels/cpu/row_kernels.h"
-
-#define FURROW_INLINE __attribute__((always_inline)) inline
-#if defined(__clang__)
-#define FURROW_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define FURROW_UNROLL _Pragma("GCC unroll 32")
-#endif
+#include "kernels/cpu/unroll.h"
 
 namespace furrow::cpu {
 namespace {

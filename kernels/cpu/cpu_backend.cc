@@ -1,6 +1,7 @@
 // The planned half of the back-end: which step goes where.
 #include "kernels/cpu/cpu_backend.h"
 
+#include "kernels/cpu/byte_conv.h"
 #include "kernels/cpu/more_steps.h"
 #include "kernels/cpu/products.h"
 #include "kernels/cpu/winograd4.h"
@@ -25,15 +26,20 @@ struct Way {
 constexpr Way<ConvStep> kDirect{pack_conv, conv_workspace, run_conv, conv_algorithm};
 constexpr Way<ConvStep> kWinograd{pack_winograd4, winograd4_workspace, run_winograd4, winograd4_algorithm};
 constexpr Way<ConvStep> kProduct{pack_product, product_workspace, run_product, product_algorithm};
+constexpr Way<ConvStep> kBytes{pack_byte_conv, byte_conv_workspace, run_byte_conv, byte_conv_algorithm};
 constexpr Way<UpconvStep> kUpconv{pack_upconv, upconv_workspace, run_upconv, upconv_algorithm};
 constexpr Way<UpconvStep> kUpconvProduct{pack_product, product_workspace, run_product, product_algorithm};
+constexpr Way<UpconvStep> kUpconvBytes{pack_byte_upconv, byte_upconv_workspace, run_byte_upconv, byte_upconv_algorithm};
 
-// A function of one image's shape and the memory class alone.
+// A function of one image's shape, the memory class and what is to be in 8 bits.
 const Way<ConvStep>& way_of(const ConvStep& step, MemoryClass memory) {
+  if (step.bytes.x[0]) return kBytes;
+  if (step.bytes.y) return kDirect;
   if (memory == MemoryClass::normal && winograd4_fits(step)) return kWinograd;
   return product_fits(step) ? kProduct : kDirect;
 }
 const Way<UpconvStep>& way_of(const UpconvStep& step, MemoryClass) {
+  if (step.bytes.x[0]) return kUpconvBytes;
   return product_fits(step) ? kUpconvProduct : kUpconv;
 }
 
@@ -47,7 +53,7 @@ CpuBackend::CpuBackend(Isa isa, ThreadPool* pool, MemoryClass memory)
     : Backend(pool),
       isa_(isa),
       memory_(memory),
-      machine_{&row_kernels(isa), &tile_kernels(isa), pool},
+      machine_{&row_kernels(isa), &tile_kernels(isa), &byte_kernels(isa), pool},
       losses_(&loss_kernels(isa)) {}
 
 std::string CpuBackend::name() const { return "cpu (" + std::string(cpu::name(isa_)) + ")"; }
@@ -56,15 +62,29 @@ size_t CpuBackend::placed_bytes(const Shape& shape) const {
   return static_cast<size_t>(BlockedLayout(shape).floats()) * sizeof(float);
 }
 
+size_t CpuBackend::placed_bytes_of_bytes(const Shape& shape) const {
+  return static_cast<size_t>(BlockedLayout(shape).floats());
+}
+
 void CpuBackend::place(const Tensor& dense, const Placed& to) {
   check_extents(dense.shape());
   expect(to, dense.shape(), "CpuBackend::place: the buffer's shape");
+  if (to.quantised) {
+    Tensor real({1, 1, 1, BlockedLayout(to.shape).floats()});
+    place_rows(pool_, dense.values<float>().data(), BlockedLayout(to.shape), real.values<float>().data());
+    return quantise(machine_, real.values<float>().data(), to);
+  }
   place_rows(pool_, dense.values<float>().data(), BlockedLayout(to.shape), floats(to.data));
 }
 
 void CpuBackend::unplace(const Placed& from, Tensor& dense) {
   check_extents(dense.shape());
   expect(from, dense.shape(), "CpuBackend::unplace: the buffer's shape");
+  if (from.quantised) {
+    Tensor real({1, 1, 1, BlockedLayout(from.shape).floats()});
+    dequantise(pool_, from, real.values<float>().data());
+    return unplace_rows(pool_, real.values<float>().data(), BlockedLayout(from.shape), dense.values<float>().data());
+  }
   unplace_rows(pool_, floats(from), BlockedLayout(from.shape), dense.values<float>().data());
 }
 
@@ -86,6 +106,8 @@ size_t CpuBackend::workspace_bytes(const Step& step) const {
 
 size_t CpuBackend::packed_bytes(const Step& step) const {
   const auto* conv = std::get_if<ConvStep>(&step);
+  if (const StepBytes* bytes = bytes_of(step); bytes != nullptr && bytes->x[0])
+    return static_cast<size_t>(weight_elements(step) * machine_.bytes->weight_bytes);
   if (conv == nullptr || &way_of(*conv, memory_) != &kWinograd) return Backend::packed_bytes(step);
   return winograd4_packed_bytes(*conv);
 }

@@ -80,6 +80,8 @@ class CpuBackend : public Backend {
 
   // cpu_backend.cc
   size_t placed_bytes(const Shape& shape) const override;
+  bool has_bytes() const override { return true; }
+  size_t placed_bytes_of_bytes(const Shape& shape) const override;
   void place(const Tensor& dense, const Placed& to) override;
   void unplace(const Placed& from, Tensor& dense) override;
   std::string algorithm(const Step& step) const override;

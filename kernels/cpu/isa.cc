@@ -75,4 +75,14 @@ const LossKernels& loss_kernels(Isa isa) {
   }
 }
 
+const ByteKernels& byte_kernels(Isa isa) {
+  switch (choose_isa(name(isa))) {
+#if defined(__x86_64__)
+    case Isa::avx512: return __builtin_cpu_supports("avx512vnni") ? kAvx512VnniBytes : kAvx2Bytes;
+    case Isa::avx2: return kAvx2Bytes;
+#endif
+    default: return kPortableBytes;
+  }
+}
+
 }  // namespace furrow::cpu

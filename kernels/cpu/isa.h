@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/cpu/byte_kernels.h"
 #include "kernels/cpu/loss_kernels.h"
 #include "kernels/cpu/row_kernels.h"
 #include "kernels/cpu/tile_kernels.h"
@@ -28,5 +29,7 @@ Isa choose_isa();
 const RowKernels& row_kernels(Isa isa);
 const TileKernels& tile_kernels(Isa isa);
 const LossKernels& loss_kernels(Isa isa);
+// Of avx512 those with VNNI where the CPU has that, else those of avx2.
+const ByteKernels& byte_kernels(Isa isa);
 
 }  // namespace furrow::cpu

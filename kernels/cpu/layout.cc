@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 
 #include "kernels/cpu/steps.h"
 
@@ -42,6 +43,30 @@ void narrow_row(const float* wide, int64_t width, float* narrow) {
   for (int64_t w = 0; w < width; ++w)
     for (int64_t i = 0; i < BlockedLayout::kNarrow; ++i)
       narrow[w * BlockedLayout::kNarrow + i] = wide[w * BlockedLayout::kWide + i];
+}
+
+void store_row(const Machine& m, const float* wide, int64_t begin, int64_t end, const BlockedLayout& layout, int64_t at,
+               int64_t h, const Placed& to) {
+  const int64_t width = layout.shape.w, lanes = layout.lanes;
+  if (to.quantised) {
+    auto* row = reinterpret_cast<uint8_t*>(to.data) + at;
+    const auto zero = [&](int64_t first, int64_t last) {
+      if (first < last) std::memset(row + first * lanes, to.quantised.zero_point, static_cast<size_t>((last - first) * lanes));
+    };
+    zero(-1, begin);
+    m.bytes->quantise(wide, (end - begin) * lanes, 1 / to.quantised.scale, static_cast<float>(to.quantised.zero_point),
+                      row + begin * lanes);
+    zero(end, h + 1 == layout.shape.h ? width + 1 : width);
+    return;
+  }
+  float* row = floats(to.data) + at;
+  if (lanes != BlockedLayout::kWide)
+    narrow_row(wide, end - begin, row + begin * lanes);
+  else if (wide != row + begin * lanes)
+    std::copy_n(wide, (end - begin) * lanes, row + begin * lanes);
+  std::fill_n(row, begin * lanes, 0.0f);
+  std::fill_n(row + end * lanes, (width - end) * lanes, 0.0f);
+  layout.close_row(row, h);
 }
 
 void expect(const Placed& p, const Shape& shape, const char* what) {

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 
+#include "kernels/cpu/byte_kernels.h"
 #include "kernels/cpu/layout.h"
 #include "kernels/cpu/row_kernels.h"
 #include "kernels/cpu/tile_kernels.h"
@@ -31,6 +32,7 @@ class PackedWeights : public Packed {
 struct Machine {
   const RowKernels* rows;
   const TileKernels* tiles;
+  const ByteKernels* bytes;
   ThreadPool* pool;  // null: one thread
 };
 inline int thread_count(const Machine& m) { return m.pool == nullptr ? 1 : m.pool->threads(); }
@@ -66,6 +68,10 @@ void unplace_rows(ThreadPool* pool, const float* blocked, const BlockedLayout& l
 
 // Keeps the first 4 of every 16 lanes: rows computed wide, stored in a narrow buffer.
 void narrow_row(const float* wide, int64_t width, float* narrow);
+// Row h of a buffer, which begins at `at` (an offset of its layout), from pixels of 16 lanes: columns [begin, end) are
+// `wide`'s, narrowed or quantised (or there already, where `wide` points at them), the others and the padding zero.
+void store_row(const Machine& m, const float* wide, int64_t begin, int64_t end, const BlockedLayout& layout, int64_t at,
+               int64_t h, const Placed& to);
 
 // Helpers of the schedules.
 // parallel_for without a copy of `body`, which std::function would allocate: running a step takes no memory.

@@ -66,7 +66,7 @@ inline std::vector<Tensor> random_inputs(const Step& step, uint64_t seed) {
 
 // Lanes past the last channel of a buffer of device `cpu` have no meaning (kernels/cpu/layout.h): makes them NaN.
 inline void spoil_spare_lanes(const Backend& backend, const Placed& placed) {
-  if (dynamic_cast<const cpu::CpuBackend*>(&backend) == nullptr || placed.data == nullptr) return;
+  if (dynamic_cast<const cpu::CpuBackend*>(&backend) == nullptr || placed.data == nullptr || placed.quantised) return;
   const cpu::BlockedLayout layout(placed.shape);
   const Shape& s = placed.shape;
   const int64_t used = s.c - (layout.blocks - 1) * layout.lanes;
@@ -87,25 +87,29 @@ inline StepResults run_step(Backend& backend, const Step& step, const std::vecto
     memory.push_back(std::make_unique<GuardedBuffer>(bytes));
     return memory.back()->data();
   };
-  const auto placed = [&](const Shape& shape) { return Placed{take(backend.placed_bytes(shape)), shape}; };
+  const auto placed = [&](const Shape& shape, const Quantised& q = {}) {
+    return Placed{take(q ? backend.placed_bytes_of_bytes(shape) : backend.placed_bytes(shape)), shape, q};
+  };
   const auto dense = [&](const Placed& from) {
     Tensor t(from.shape, backend.dtype());
     backend.unplace(from, t);
     return t;
   };
   const auto* conv = std::get_if<ConvStep>(&step);
+  const StepBytes bytes = bytes_of(step) != nullptr ? *bytes_of(step) : StepBytes{};
+  const auto stored = [&](size_t i) { return i < 2 && bytes.in_bytes[i] ? bytes.x[i] : Quantised{}; };
   const Shape y = output_shape(step), half{y.n, y.h / 2, y.w / 2, y.c};
   StepBuffers buffers;
   const auto input = [&](size_t i) -> Placed& {
     return conv != nullptr && conv->residual && i + 1 == x.size() ? buffers.residual : buffers.x[i];
   };
   for (size_t i = 0; i < x.size(); ++i) {
-    input(i) = placed(x[i].shape());
+    input(i) = placed(x[i].shape(), stored(i));
     backend.place(x[i].to(backend.dtype()), input(i));
     spoil_spare_lanes(backend, input(i));
   }
-  if (conv == nullptr || conv->store_y) buffers.y = placed(y);
-  if (conv != nullptr && conv->pool) buffers.pooled = placed(half);
+  if (conv == nullptr || conv->store_y) buffers.y = placed(y, bytes.y);
+  if (conv != nullptr && conv->pool) buffers.pooled = placed(half, bytes.y);
   if (conv != nullptr && conv->head > 0) {
     const Shape shape{y.n, y.h, y.w, conv->head};
     std::byte* head = take(static_cast<size_t>(shape.elements()) * size_of(backend.dtype()));
@@ -122,13 +126,14 @@ inline StepResults run_step(Backend& backend, const Step& step, const std::vecto
   if (!buffers.head.empty()) out.head = Tensor(buffers.head.shape(), backend.dtype());
   if (!out.head.empty()) std::memcpy(const_cast<void*>(data_of(out.head)), data_of(buffers.head), out.head.bytes());
   for (size_t i = 0; i < x.size(); ++i) {  // sources are only read
-    const Placed again = placed(x[i].shape());
+    const Placed again = placed(x[i].shape(), stored(i));
     backend.place(x[i].to(backend.dtype()), again);
     spoil_spare_lanes(backend, again);
     const Tensor before = dense(again), now = dense(input(i));
     EXPECT_EQ(std::memcmp(data_of(before), data_of(now), before.bytes()), 0) << problem(step);
-    const size_t bytes = backend.placed_bytes(x[i].shape());  // pads too
-    EXPECT_EQ(std::memcmp(again.data, input(i).data, bytes), 0) << problem(step);
+    const size_t all =
+        stored(i) ? backend.placed_bytes_of_bytes(x[i].shape()) : backend.placed_bytes(x[i].shape());  // pads too
+    EXPECT_EQ(std::memcmp(again.data, input(i).data, all), 0) << problem(step);
   }
   return out;
 }

@@ -1,0 +1,196 @@
+#include "kernels/cpu/byte_conv.h"
+
+#include <cstring>
+
+#include "kernels/cpu/byte_weights.h"
+#include "kernels/cpu/conv_run.h"
+
+namespace furrow::cpu {
+namespace {
+
+constexpr int64_t kWideLanes = BlockedLayout::kWide;
+
+const ByteWeights& byte_weights(const PackedWeights& packed) {
+  const auto* weights = dynamic_cast<const ByteWeights*>(&packed);
+  require(weights != nullptr, "a step in 8 bits needs what prepare returned");
+  return *weights;
+}
+
+// Sources that are not bytes yet are made so at the end of the workspace.
+size_t source_bytes(const StepBytes& bytes, int source, const Shape& x) {
+  return x.c == 0 || bytes.in_bytes[source] ? 0 : static_cast<size_t>(BlockedLayout(x).floats());
+}
+
+// The bytes of a source.
+const uint8_t* source_as_bytes(const Machine& m, const StepBytes& bytes, int source, const Placed& x,
+                               std::byte*& free) {
+  if (bytes.in_bytes[source]) return reinterpret_cast<const uint8_t*>(x.data);
+  const Placed to{free, x.shape, bytes.x[source]};
+  free += BlockedLayout(x.shape).floats();
+  quantise(m, floats(x), to);
+  return reinterpret_cast<const uint8_t*>(to.data);
+}
+
+class ByteRun : public ConvRun {
+ public:
+  ByteRun(const Machine& m, const ConvStep& step, const ByteWeights& packed, const StepBuffers& buffers)
+      : ConvRun(m, step, packed, buffers), weights_(packed) {
+    std::byte* free = buffers.workspace + static_cast<size_t>(thread_count(m) * s_.worker_floats()) * sizeof(float);
+    for (int i = 0; i < 2; ++i) x_[i] = step.x[i].c > 0 ? source_as_bytes(m, step.bytes, i, buffers.x[i], free) : nullptr;
+  }
+
+ private:
+  void compute_rows(int64_t n, int64_t block, int64_t, int64_t oh, float* y, int64_t) const override {
+    const ConvGeometry& g = step_.geometry;
+    const int64_t top = oh * g.stride - g.pad;
+    ByteRow r;
+    r.w = weights_.block(block);
+    r.scale = weights_.scale.values<float>().data() + block * kBlock;
+    r.bias = weights_.b.values<float>().data() + block * kBlock;
+    r.kernel_h = g.kernel_h, r.kernel_w = g.kernel_w, r.stride = g.stride, r.relu = step_.act == Activation::relu;
+    r.kh_begin = std::clamp<int64_t>(-top, 0, g.kernel_h);
+    r.kh_end = std::clamp<int64_t>(step_.x[0].h - top, r.kh_begin, g.kernel_h);
+    // Outside the picture a byte is its zero point: rows there, and their part of the sum, are left out.
+    int32_t start[kWideLanes] = {};
+    for (int64_t kh = r.kh_begin; kh < r.kh_end; ++kh)
+      for (int64_t lane = 0; lane < kBlock; ++lane) start[lane] -= weights_.row_sums(block, kh)[lane];
+    r.start = start;
+    for (int i = 0; i < 2; ++i) {
+      if (x_[i] == nullptr) continue;
+      const BlockedLayout& x = s_.x[i];
+      const int64_t row = r.kh_begin < r.kh_end ? top + r.kh_begin : 0;
+      r.source[i] = {x_[i] + x.row(n, 0, row), x.row_stride, x.block_stride, x.shape.c};
+    }
+    r.first_column = -g.pad;
+    r.width = s_.y.shape.w;
+    r.y = y;
+    g.kernel_w == 3 && g.stride == 1 ? m_.bytes->conv3(r) : m_.bytes->conv(r);
+  }
+
+  const ByteWeights& weights_;
+  const uint8_t* x_[2];
+};
+
+// Of the sources of a convolution.
+std::vector<WeightSource> weight_sources(const ConvStep& s) {
+  std::vector<WeightSource> out{{0, s.x[0].c, s.bytes.x[0]}};
+  if (s.x[1].c > 0) out.push_back({s.x[0].c, s.x[1].c, s.bytes.x[1]});
+  return out;
+}
+
+std::string byte_algorithm(const Machine& m, const char* kind) {
+  return std::string(kind) + " int8 " + m.bytes->isa + " nChw16c " + std::to_string(m.bytes->tile) + "x" +
+         std::to_string(m.bytes->lanes);
+}
+
+}  // namespace
+
+std::unique_ptr<PackedWeights> pack_byte_conv(const Machine& m, const ConvStep& step, const StepWeights& weights) {
+  require(fits_bytes(step), "ConvStep: not in 8 bits");
+  const ConvGeometry& g = step.geometry;
+  const std::vector<WeightSource> sources = weight_sources(step);
+  const int64_t blocks = ceil_div(step.oc, kWideLanes);
+  auto packed =
+      std::make_unique<ByteWeights>(std::move(*pack_epilogue(step, weights)), blocks, g.kernel_h,
+                                    byte_block_bytes(*m.bytes, g.kernel_h, g.kernel_w, sources));
+  for_tasks(m.pool, blocks, [&](int64_t block, int) {
+    pack_byte_block(*m.bytes, weights.w.values<double>().data(), step.oc, g.kernel_w, step.x[0].c + step.x[1].c,
+                    sources, block, *packed);
+  });
+  return packed;
+}
+
+size_t byte_conv_workspace(const Machine& m, const ConvStep& step) {
+  return conv_workspace(m, step) + source_bytes(step.bytes, 0, step.x[0]) + source_bytes(step.bytes, 1, step.x[1]);
+}
+
+void run_byte_conv(const Machine& m, const ConvStep& step, const PackedWeights& packed, const StepBuffers& buffers) {
+  check_conv(step, buffers);
+  require(buffers.workspace != nullptr || byte_conv_workspace(m, step) == 0, "ConvStep: no workspace");
+  ByteRun(m, step, byte_weights(packed), buffers).run();
+}
+
+std::string byte_conv_algorithm(const Machine& m, const ConvStep&) { return byte_algorithm(m, "direct"); }
+
+std::unique_ptr<PackedWeights> pack_byte_upconv(const Machine& m, const UpconvStep& step, const StepWeights& weights) {
+  require(fits_bytes(step), "UpconvStep: not in 8 bits");
+  const WeightSource source[] = {{0, step.x.c, step.bytes.x[0]}};
+  const int64_t blocks = ceil_div(step.y.c, kWideLanes);
+  auto packed = std::make_unique<ByteWeights>(std::move(*pack_epilogue(step, weights)), blocks, 4,
+                                              4 * byte_block_bytes(*m.bytes, 1, 1, source));
+  for_tasks(m.pool, blocks, [&](int64_t block, int) {
+    pack_byte_block(*m.bytes, weights.w.values<double>().data(), step.y.c, 1, step.x.c, source, block, *packed);
+  });
+  return packed;
+}
+
+size_t byte_upconv_workspace(const Machine& m, const UpconvStep& step) {
+  check_upconv(step);
+  return static_cast<size_t>(thread_count(m) * 2 * step.x.w * kWideLanes) * sizeof(float) +
+         source_bytes(step.bytes, 0, step.x);
+}
+
+// Of row 2h + i of the result each column j is a 1x1 convolution into every second pixel, aside; from there the part
+// inside y is stored.
+void run_byte_upconv(const Machine& m, const UpconvStep& step, const PackedWeights& packed,
+                     const StepBuffers& buffers) {
+  check_upconv(step, buffers);
+  require(buffers.workspace != nullptr, "UpconvStep: no workspace");
+  const ByteWeights& weights = byte_weights(packed);
+  const BlockedLayout x(step.x), y(step.y);
+  const int64_t own_floats = 2 * step.x.w * kWideLanes;
+  std::byte* free = buffers.workspace + static_cast<size_t>(thread_count(m) * own_floats) * sizeof(float);
+  const uint8_t* from = source_as_bytes(m, step.bytes, 0, buffers.x[0], free);
+  const int64_t left = std::clamp<int64_t>(step.left, 0, step.y.w);
+  const int64_t right = std::clamp<int64_t>(step.left + 2 * step.x.w, left, step.y.w);
+  for_tasks(m.pool, step.y.n * step.y.h, [&](int64_t task, int worker) {
+    const int64_t n = task / step.y.h, h = task % step.y.h, row = h - step.top;  // row of the 2h computed ones
+    float* wide = floats(buffers.workspace) + worker * own_floats;
+    const bool inside = row >= 0 && row < 2 * step.x.h;
+    for (int64_t block = 0; block < y.blocks; ++block) {
+      for (int64_t j = 0; inside && j < 2; ++j) {
+        const int64_t tap = row % 2 * 2 + j;
+        ByteRow r;
+        // The taps are packed as four kernel rows, of which a call computes one.
+        r.source[0] = {from + x.row(n, 0, row / 2), x.row_stride, x.block_stride, step.x.c};
+        r.w = weights.block(block);
+        r.kernel_h = 4, r.kernel_w = 1, r.kh_begin = tap, r.kh_end = tap + 1;
+        int32_t start[kWideLanes];
+        for (int64_t lane = 0; lane < kWideLanes; ++lane) start[lane] = -weights.row_sums(block, tap)[lane];
+        r.start = start;
+        r.scale = weights.scale.values<float>().data() + block * kWideLanes;
+        r.bias = weights.b.values<float>().data() + block * kWideLanes;
+        r.width = step.x.w, r.y = wide + j * kWideLanes, r.y_pixel = 2 * kWideLanes;
+        m.bytes->conv(r);
+      }
+      const float* first = wide + (left - step.left) * kWideLanes;
+      store_row(m, first, inside ? left : 0, inside ? right : 0, y, y.row(n, block, h), h, buffers.y);
+    }
+  });
+}
+
+std::string byte_upconv_algorithm(const Machine& m, const UpconvStep&) { return byte_algorithm(m, "gemm"); }
+
+// What lies in the gaps between the channel blocks is converted along.
+void quantise(const Machine& m, const float* from, const Placed& to) {
+  constexpr int64_t kChunk = 1 << 14;
+  const int64_t count = BlockedLayout(to.shape).floats();
+  auto* bytes = reinterpret_cast<uint8_t*>(to.data);
+  for_tasks(m.pool, ceil_div(count, kChunk), [&](int64_t task, int) {
+    const int64_t begin = task * kChunk, end = std::min(begin + kChunk, count);
+    m.bytes->quantise(from + begin, end - begin, 1 / to.quantised.scale, static_cast<float>(to.quantised.zero_point),
+                      bytes + begin);
+  });
+}
+
+void dequantise(ThreadPool* pool, const Placed& from, float* to) {
+  constexpr int64_t kChunk = 1 << 14;
+  const int64_t count = BlockedLayout(from.shape).floats();
+  const auto* bytes = reinterpret_cast<const uint8_t*>(from.data);
+  for_tasks(pool, ceil_div(count, kChunk), [&](int64_t task, int) {
+    for (int64_t i = task * kChunk; i < std::min((task + 1) * kChunk, count); ++i)
+      to[i] = static_cast<float>(bytes[i] - from.quantised.zero_point) * from.quantised.scale;
+  });
+}
+
+}  // namespace furrow::cpu

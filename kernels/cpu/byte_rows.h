@@ -1,0 +1,140 @@
+// Convolution in 8 bits, included once by each instruction-set file after it has defined `Bytes` in an anonymous
+// namespace, under the rules of conv_rows.h, whose register tiles these are: N neighbouring pixels x Bytes::kLanes
+// channels of 32-bit sums stay in registers over the whole reduction, and where a row has three taps at stride 1, four
+// channels of a pixel are broadcast once and meet the weights of all three.
+//
+// The product of four bytes and four weights, per lane:
+//   AVX-512 VNNI  vpdpbusd, one instruction
+//   AVX2, others  channels 0 and 2, and 1 and 3, as pairs of 16 bits, vpmaddwd each. (vpmaddubsw adds two products of
+//                 bytes in 16 bits and saturates.)
+//
+// Bytes: Sum, kLanes, kTile, kWeightBytes; Value, value(x): four channels of a pixel in every lane; Weights,
+// weights(w), dot(Sum, Value, Weights); Reals, to_real(Sum).
+#pragma once
+
+#include <stdint.h>
+
+#include "kernels/cpu/byte_kernels.h"
+#include "kernels/cpu/unroll.h"
+
+namespace furrow::cpu {
+namespace {
+
+constexpr int64_t kByteBlock = 16;  // channels of a block
+
+// The tile after N when the row has fewer than N pixels left.
+constexpr int smaller_byte_tile(int n) { return n > 8 ? 8 : n > 2 ? 2 : 1; }
+
+// kStride 0: three taps at stride 1. Returns the weights of the next source. A call for each, as that is half the code
+// and loads and stores the sums once more.
+template <int N, int kStride>
+__attribute__((noinline)) const std::byte* byte_reduce(Bytes::Sum (&sums)[N], const ByteRow& r, const ByteSource& s, int64_t o,
+                                           const std::byte* w) {
+  constexpr int64_t kTap = kByteBlock * kByteGroup * Bytes::kWeightBytes;
+  constexpr int64_t kStep = (kStride == 0 ? 1 : kStride) * kByteBlock;
+  Bytes::Sum sum[N];
+  FURROW_UNROLL
+  for (int j = 0; j < N; ++j) sum[j] = sums[j];
+  const uint8_t* block = s.x + r.first_column * kByteBlock + o * kStep;
+  for (int64_t left = s.channels; left > 0; left -= kByteBlock, block += s.block_stride) {
+    const int64_t groups = left < kByteBlock ? (left + kByteGroup - 1) / kByteGroup : kByteBlock / kByteGroup;
+    for (int64_t kh = r.kh_begin; kh < r.kh_end; ++kh) {
+      const uint8_t* x = block + (kh - r.kh_begin) * s.row_stride;
+      const std::byte* row = w + kh * groups * r.kernel_w * kTap;
+      for (int64_t g = 0; g < groups; ++g, x += kByteGroup) {
+        if constexpr (kStride == 0) {
+          const Bytes::Weights w0 = Bytes::weights(row), w1 = Bytes::weights(row + kTap),
+                               w2 = Bytes::weights(row + 2 * kTap);
+          FURROW_UNROLL
+          for (int j = 0; j < N + 2; ++j) {
+            const Bytes::Value v = Bytes::value(x + j * kByteBlock);
+            if (j < N) sum[j] = Bytes::dot(sum[j], v, w0);
+            if (j >= 1 && j <= N) sum[j - 1] = Bytes::dot(sum[j - 1], v, w1);
+            if (j >= 2) sum[j - 2] = Bytes::dot(sum[j - 2], v, w2);
+          }
+          row += 3 * kTap;
+        } else {
+          for (int64_t kw = 0; kw < r.kernel_w; ++kw, row += kTap) {
+            const Bytes::Weights weights = Bytes::weights(row);
+            FURROW_UNROLL
+            for (int j = 0; j < N; ++j)
+              sum[j] = Bytes::dot(sum[j], Bytes::value(x + kw * kByteBlock + j * kStep), weights);
+          }
+        }
+      }
+    }
+    w += r.kernel_h * groups * r.kernel_w * kTap;
+  }
+  FURROW_UNROLL
+  for (int j = 0; j < N; ++j) sums[j] = sum[j];
+  return w;
+}
+
+template <int N, int kStride>
+void byte_tile(const ByteRow& r, int64_t o, int64_t lane) {
+  Bytes::Sum sum[N];
+  FURROW_UNROLL
+  for (int j = 0; j < N; ++j) __builtin_memcpy(&sum[j], r.start + lane, sizeof sum[j]);
+  const std::byte* w = r.w + lane * kByteGroup;  // a lane is 4 bytes of VNNI's weights, and of each half of pairs
+  FURROW_NO_UNROLL
+  for (const ByteSource& s : r.source)
+    if (s.channels > 0) w = byte_reduce<N, kStride>(sum, r, s, o, w);
+  Bytes::Reals scale, bias;
+  __builtin_memcpy(&scale, r.scale + lane, sizeof scale);
+  __builtin_memcpy(&bias, r.bias + lane, sizeof bias);
+  const Bytes::Reals least = Bytes::Reals{} + (r.relu ? 0.0f : -__builtin_inff());
+  FURROW_UNROLL
+  for (int j = 0; j < N; ++j) {
+    Bytes::Reals y = Bytes::to_real(sum[j]) * scale + bias;
+    y = y < least ? least : y;
+    __builtin_memcpy(r.y + (o + j) * r.y_pixel + lane, &y, sizeof y);
+  }
+}
+
+template <int N, int kStride>
+void byte_tiles(const ByteRow& r, int64_t o, int64_t lane) {
+  for (; o + N <= r.width; o += N) byte_tile<N, kStride>(r, o, lane);
+  if constexpr (N > 1)
+    if (o < r.width) byte_tiles<smaller_byte_tile(N), kStride>(r, o, lane);
+}
+
+void byte_row3(const ByteRow& r) {
+  for (int64_t lane = 0; lane < kByteBlock; lane += Bytes::kLanes) byte_tiles<Bytes::kTile, 0>(r, 0, lane);
+}
+
+void byte_row(const ByteRow& r) {
+  for (int64_t lane = 0; lane < kByteBlock; lane += Bytes::kLanes) {
+    if (r.stride == 1)
+      byte_tiles<Bytes::kTile, 1>(r, 0, lane);
+    else
+      byte_tiles<Bytes::kTile, 2>(r, 0, lane);
+  }
+}
+
+// Adding 1.5 * 2^23 rounds a number of 0..255 to an integer in the low bits, ties to even.
+void quantise_values(const float* x, int64_t count, float inverse, float zero, uint8_t* y) {
+  typedef int32_t Words __attribute__((vector_size(4 * Bytes::kLanes)));
+  typedef uint8_t Small __attribute__((vector_size(Bytes::kLanes)));
+  const auto byte_of = [&](float value) {
+    float v = value * inverse + zero;
+    v = v > 0.0f ? v : 0.0f;
+    v = (v < 255.0f ? v : 255.0f) + 12582912.0f;
+    int32_t bits;
+    __builtin_memcpy(&bits, &v, sizeof bits);
+    return static_cast<uint8_t>(bits);
+  };
+  int64_t i = 0;
+  for (; i + Bytes::kLanes <= count; i += Bytes::kLanes) {
+    Bytes::Reals v;
+    __builtin_memcpy(&v, x + i, sizeof v);
+    v = v * inverse + zero;
+    v = v > 0.0f ? v : Bytes::Reals{};
+    v = (v < 255.0f ? v : Bytes::Reals{} + 255.0f) + 12582912.0f;
+    const Small bytes = __builtin_convertvector(reinterpret_cast<Words>(v) & 255, Small);
+    __builtin_memcpy(y + i, &bytes, sizeof bytes);
+  }
+  for (; i < count; ++i) y[i] = byte_of(x[i]);
+}
+
+}  // namespace
+}  // namespace furrow::cpu
