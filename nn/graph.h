@@ -10,6 +10,7 @@
 
 #include "kernels/planned.h"
 #include "nn/network.h"
+#include "nn/quantisation.h"
 
 namespace furrow {
 
@@ -33,12 +34,15 @@ struct GraphNode {
   std::optional<PadAttrs> placement;
   std::vector<const Module*> modules;  // what it covers, in order
   uint64_t parameters = 0;             // of those modules: weights, biases, scales and shifts; no statistics
+  bool in_bytes = false;               // computed from bytes
 };
 
 struct Graph {
   std::vector<GraphNode> nodes;    // in an order in which they can run
   std::vector<Shape> shapes;       // by ValueId
   std::vector<std::string> names;  // likewise (layer_names())
+  std::vector<Quantised> quantised = {};  // likewise, how a value becomes bytes; empty: none does
+  std::vector<bool> stored_bytes = {};    // likewise, whether it is stored so
   ValueId input = -1, output = -1;
   std::optional<Shape> cut;  // the result is the upper left part of `output`, of this shape; nothing: all of it
 
@@ -65,6 +69,11 @@ Graph graph_of(const Network& network, const Shape& input);
 //   w' = w * gamma / sqrt(var + eps),   b' = beta + (b - mean) * gamma / sqrt(var + eps)
 StepWeights folded_weights(const GraphNode& node);
 
+// The planned step of a node; weights apart. Throws ErrorCode::unsupported where there is none.
+Step planned_step(const GraphNode& node, const Graph& graph);
+// "inc.double_conv.3+4+5 down1.maxpool_conv.0": full path, then the last names of siblings that follow.
+std::string join_paths(const std::vector<const Module*>& modules);
+
 // -- passes: each rewrites a graph into one that computes the same output (tests/nn/passes_test.cc)
 // -----------------------
 
@@ -85,5 +94,8 @@ Graph merge_padding(Graph graph);
 Graph fuse_pool(Graph graph);
 // The final 1x1 convolution, of any number of classes, into the convolution before it.
 Graph fuse_head(Graph graph);
+// What is computed from bytes and stored so (nn/quantisation.h). The last pass: it looks at the steps that are left.
+// The only one after which the graph computes something else.
+Graph quantise(Graph graph, const Quantisation& quantisation);
 
 }  // namespace furrow

@@ -35,67 +35,19 @@ constexpr size_t kAlignment = Arena::kAlignment;
 
 size_t round_up(size_t value) { return (value + kAlignment - 1) / kAlignment * kAlignment; }
 
-// "inc.double_conv.3+4+5 down1.maxpool_conv.0": full path, then the last names of siblings that follow.
-std::string join_paths(const std::vector<const Module*>& modules) {
-  std::string out, parent;
-  for (const Module* m : modules) {
-    const std::string path = m->path();
-    const size_t dot = path.rfind('.');
-    const std::string above = dot == std::string::npos ? "" : path.substr(0, dot);
-    const std::string last = dot == std::string::npos ? path : path.substr(dot + 1);
-    if (out.empty())
-      out = path;
-    else
-      out += above == parent ? "+" + last : " " + path;
-    parent = above;
-  }
-  return out;
-}
-
 std::byte* bytes_of(const Tensor& t) {
   Tensor window = t;
   if (t.dtype() == DType::f64) return reinterpret_cast<std::byte*>(window.values<double>().data());
   return reinterpret_cast<std::byte*>(window.values<float>().data());
 }
 
-// The planned step of a node; weights apart.
-Step lower(const GraphNode& node, const Graph& graph) {
-  const auto shape = [&](ValueId v) { return graph.shapes.at(static_cast<size_t>(v)); };
-  const PadAttrs at = node.placement.value_or(PadAttrs{});
-  switch (node.op) {
-    case OpKind::conv2d: {
-      ConvStep step;
-      step.x[0] = shape(node.in[0]);
-      step.x[1] = node.in.size() > 1 ? shape(node.in[1]) : Shape{0, 0, 0, 0};
-      step.oc = node.w.shape().n;
-      step.geometry = std::get<ConvAttrs>(node.attrs).geometry;
-      step.act = node.act;
-      step.store_y = graph.readers(node.y) > 0;
-      step.pool = node.pooled >= 0;
-      step.head = node.head >= 0 ? node.head_w.shape().n : 0;
-      step.residual = node.residual >= 0;
-      return step;
-    }
-    case OpKind::upconv2x2: return UpconvStep{shape(node.in[0]), shape(node.y), at.top, at.left};
-    case OpKind::upsample_bilinear: {
-      const auto& size = std::get<ResizeAttrs>(node.attrs);
-      return UpsampleStep{shape(node.in[0]), size.h, size.w, shape(node.y), at.top, at.left};
-    }
-    case OpKind::max_pool2x2: return PoolStep{shape(node.in[0])};
-    case OpKind::max_pool3x3: return PoolStep{shape(node.in[0]), 3};
-    case OpKind::gate: return GateStep{shape(node.in[0])};
-    default: break;
-  }
-  throw Error(ErrorCode::unsupported,
-              "no planned step for " + std::string(op_def(node.op).name) + " at " + join_paths(node.modules));
-}
-
-Graph optimise(Graph graph, const PlanOptions& options) {
+Graph optimise(Graph graph, const PlanOptions& options, bool in_bytes) {
   graph = take_cut(std::move(graph));
   graph = fuse_add(sink_upsampling(fold_batch_norm(std::move(graph))));
   graph = merge_padding(fuse_relu(std::move(graph)));
   if (options.fuse_pool) graph = fuse_pool(std::move(graph));
   if (options.fuse_head) graph = fuse_head(std::move(graph));
+  if (in_bytes && !options.quantisation.empty()) graph = quantise(std::move(graph), options.quantisation);
   return graph;
 }
 
@@ -117,7 +69,12 @@ struct Plan::Builder {
   }
   void write(ValueId v, size_t step) {
     const auto at = static_cast<size_t>(v);
-    block_of[at] = open(backend.placed_bytes(graph.shapes[at]), step);
+    const Shape& shape = graph.shapes[at];
+    block_of[at] = open(stored(v) ? backend.placed_bytes_of_bytes(shape) : backend.placed_bytes(shape), step);
+  }
+  Quantised stored(ValueId v) const {
+    const auto at = static_cast<size_t>(v);
+    return graph.quantised.empty() || !graph.stored_bytes[at] ? Quantised{} : graph.quantised[at];
   }
   void read(ValueId v, size_t step) {
     blocks[static_cast<size_t>(block_of[static_cast<size_t>(v)])].last = static_cast<int>(step);
@@ -144,7 +101,7 @@ struct Plan::Builder {
 
   void add_node(const GraphNode& node) {
     const size_t at = plan.steps_.size();
-    const Step step = lower(node, graph);
+    const Step step = planned_step(node, graph);
     StepInfo info{.where = join_paths(node.modules),
                   .op = op_name(step),
                   .problem = problem(step),
@@ -198,7 +155,7 @@ struct Plan::Builder {
     const auto offset = [&](int block) { return placement.offsets[static_cast<size_t>(block)]; };
     const auto placed = [&](ValueId v) {
       const int block = v < 0 ? -1 : block_of[static_cast<size_t>(v)];
-      return block < 0 ? Placed{} : Placed{base + offset(block), graph.shapes[static_cast<size_t>(v)]};
+      return block < 0 ? Placed{} : Placed{base + offset(block), graph.shapes[static_cast<size_t>(v)], stored(v)};
     };
     plan.output_ = Tensor(graph.shapes[static_cast<size_t>(graph.output)], backend.dtype(), base + offset(dense_output),
                           plan.arena_.owner());
@@ -229,17 +186,17 @@ Plan::Plan(const Network& network, Backend& backend, const Shape& input, PlanOpt
     : backend_(&backend),
       input_(input),
       weights_(options.weights != nullptr ? options.weights : std::make_shared<PackedWeights>()) {
-  Builder{*this, backend, optimise(graph_of(network, input), options)}.build();
+  Builder{*this, backend, optimise(graph_of(network, input), options, backend.has_bytes())}.build();
 }
 
-PlanSize plan_size(const Network& network, Backend& backend, const Shape& input) {
+PlanSize plan_size(const Network& network, Backend& backend, const Shape& input, const PlanOptions& options) {
   Plan shapes(backend, input);  // without weights: none are packed
-  Plan::Builder builder{shapes, backend, optimise(graph_of(network, input), {})};
+  Plan::Builder builder{shapes, backend, optimise(graph_of(network, input), options, backend.has_bytes())};
   PlanSize out{.arena = builder.lay_out().second};
   for (const GraphNode& node : builder.graph.nodes) {
     const auto elements = static_cast<size_t>(node.w.shape().elements() + node.head_w.shape().elements());
     if (elements == 0) continue;
-    out.packed += backend.packed_bytes(lower(node, builder.graph));
+    out.packed += backend.packed_bytes(planned_step(node, builder.graph));
     out.packing = std::max(out.packing, out.packed + elements * sizeof(double));
   }
   return out;

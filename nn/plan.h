@@ -14,6 +14,7 @@
 #include "kernels/backend.h"
 #include "kernels/trace.h"
 #include "nn/network.h"
+#include "nn/quantisation.h"
 
 namespace furrow {
 
@@ -21,7 +22,7 @@ struct PlanSize;
 
 // Packed weights of one network on one back-end, shared by its plans: a second size or batch neither folds nor packs
 // again. Two steps share an entry where module, operation and algorithm agree, so Packed may depend on nothing else of
-// the step. Must not outlive a change of the network's values. Thread-safe.
+// the step, but for the plans' Quantisation: plans that share have the same. Must not outlive a change of the network's values. Thread-safe.
 class PackedWeights {
  public:
   std::shared_ptr<const Packed> get(const std::string& key, const std::function<std::unique_ptr<Packed>()>& prepare);
@@ -36,6 +37,7 @@ class PackedWeights {
 struct PlanOptions {
   std::shared_ptr<PackedWeights> weights;   // null: of this plan alone
   bool fuse_pool = true, fuse_head = true;  // off: for comparison
+  Quantisation quantisation = {};           // what is computed in 8 bits, where the back-end has_bytes()
 };
 
 class Plan {
@@ -92,7 +94,7 @@ class Plan {
     StepBuffers buffers;  // place fills y; unplace reads x[0]
   };
   struct Builder;
-  friend PlanSize plan_size(const Network& network, Backend& backend, const Shape& input);
+  friend PlanSize plan_size(const Network&, Backend&, const Shape&, const PlanOptions&);
   Plan(Backend& backend, const Shape& input) : backend_(&backend), input_(input) {}
   void compute(size_t step);
   void compute_all();
@@ -120,6 +122,6 @@ struct PlanSize {
   size_t arena = 0, packed = 0, packing = 0;
 };
 // Errors: those of Plan, but for want of memory.
-PlanSize plan_size(const Network& network, Backend& backend, const Shape& input);
+PlanSize plan_size(const Network& network, Backend& backend, const Shape& input, const PlanOptions& options = {});
 
 }  // namespace furrow
