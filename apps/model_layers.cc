@@ -69,7 +69,9 @@ std::string where_it_left_fp16(const LayerAudit& audit) {
   return "every value that was looked at is finite in fp16";
 }
 
-// Of a value's largest element. Float32: up to sixty convolutions follow each other, each off by some 4e-8 sqrt(K) of
+// Of a value's largest element. Bytes: 1/510 of a range, grown through the layers.
+constexpr double kAllowedInBytes = 0.2;
+// Float32: up to sixty convolutions follow each other, each off by some 4e-8 sqrt(K) of
 // its largest value (tests/nn/plan_test.cc holds the classic network to 2e-5). Operands of 10 or 7 bits: half a unit of
 // their last place, grown likewise.
 double allowed_by(Precision precision) {
@@ -194,11 +196,11 @@ LayersReport make_report(const LayersOptions& options, const io::Limits& limits)
   const LayerAuditOptions how{.unfused = choose<bool>("--layers", options.layers, {{"plan", false}, {"all", true}}),
                               .rounds = options.rounds};
   const SegmentOptions as_segment = segment_options(options);
-  NetworkRunner runner(compute_on(options.compute.device, options));
-  std::optional<NetworkRunner> against;
-  if (!options.against.empty()) against.emplace(compute_on(options.against, options));
   if (!options.compare.empty()) check_folder(options.compare);
   const Model model = load_model(options.model, limits);
+  NetworkRunner runner(compute_on(options.compute.device, options), model.info().quantisation);
+  std::optional<NetworkRunner> against;
+  if (!options.against.empty()) against.emplace(compute_on(options.against, options), model.info().quantisation);
   report.info = model.info();
   report.notes = model.info().notes;
   const io::Image photo = options.photo.empty() ? synthetic_picture(options.size.value_or(model.info().size))
@@ -241,6 +243,7 @@ LayersReport make_report(const LayersOptions& options, const io::Limits& limits)
     note_once(report, "--layers all: in " + std::string(name(settled.precision)) +
                           " the tape rounds where the plan does not, so that some pixels of its mask may be others");
   report.device = settled.by->backend().name();
+  if (runner.quantised() || (against && against->quantised())) report.allowed = kAllowedInBytes;
   report.allowed = options.tolerance.value_or(std::max(report.allowed, allowed_by(settled.precision)));
   report.audit = audit_by(*settled.by, model.network(), input, how, sink_of(report, others));
   report.mask = model_mask(model, report.audit.logits, model.info().threshold);

@@ -68,6 +68,13 @@ std::string labels_text(const std::vector<int>& labels) {
   return text;
 }
 
+// "on cpu; 24 values, 1 module in float32"
+std::string int8_text(const ModelInfo& info) {
+  const size_t modules = info.quantisation.floats.size();
+  return "on cpu; " + std::to_string(info.quantisation.values.size()) + " values, " + std::to_string(modules) +
+         (modules == 1 ? " module" : " modules") + " in float32";
+}
+
 Json info_json(const ModelInfo& info) {
   Json out = {{"name", info.name},
               {"resize", info.resize},
@@ -79,6 +86,7 @@ Json info_json(const ModelInfo& info) {
               {"kept_labels", info.kept_labels},
               {"masked_input", info.masked_input}};
   if (info.texture) out["texture"] = texture_text(info);
+  if (!info.quantisation.empty()) out["int8"] = int8_text(info);
   return out;
 }
 
@@ -157,6 +165,7 @@ std::string show_text(const std::string& path, const Shown& shown) {
     const ModelInfo& info = *shown.info;
     if (!info.name.empty()) text += row("name", printable(info.name));
     if (info.texture) text += row("texture map", texture_text(info));
+    if (!info.quantisation.empty()) text += row("int8", int8_text(info));
     text += row("input", "RGB photo, " + info.resize + " " + std::to_string(info.size) + ", scale " +
                              (info.raw_scale ? "1" : "1/255") + ", normalisation " +
                              normalisation_name(info.normalisation) + ", labels " + labels_text(info.kept_labels));

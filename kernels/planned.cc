@@ -129,26 +129,26 @@ uint64_t flops(const Step& step) {
 
 uint64_t min_bytes(const Step& step, size_t element) {
   const auto of = [element](bool bytes, const Shape& s) { return count(s) * (bytes ? 1 : element); };
-  const Checked total = std::visit(
-      Overloaded{[&](const ConvStep& s) {
-                   const bool out = static_cast<bool>(s.bytes.y);
-                   Checked sum = of(s.bytes.in_bytes[0], s.x[0]) + of(s.bytes.in_bytes[1], s.x[1]) +
-                                 weight_count(s) * (s.bytes.x[0] ? 1 : element);
-                   if (s.store_y) sum += of(out, s.y());
-                   if (s.pool) sum += of(out, pooled_shape(s));
-                   if (s.head > 0) sum += of(false, head_shape(s));
-                   if (s.residual) sum += of(false, s.y());
-                   return sum;
-                 },
-                 [&](const UpconvStep& s) {
-                   const Checked weights = count({s.y.c, 2, 2, s.x.c}) + Checked::from_signed(s.y.c);
-                   return of(s.bytes.in_bytes[0], s.x) + of(static_cast<bool>(s.bytes.y), s.y) +
-                          weights * (s.bytes.x[0] ? 1 : element);
-                 },
-                 [&](const UpsampleStep& s) { return of(false, s.x) + of(false, s.y); },
-                 [&](const PoolStep& s) { return of(false, s.x) + of(false, s.y()); },
-                 [&](const GateStep& s) { return Checked(2) * of(false, s.x) + of(false, s.z()); }},
-      step);
+  const Checked total =
+      std::visit(Overloaded{[&](const ConvStep& s) {
+                              const bool out = static_cast<bool>(s.bytes.y);
+                              Checked sum = of(s.bytes.in_bytes[0], s.x[0]) + of(s.bytes.in_bytes[1], s.x[1]) +
+                                            weight_count(s) * (s.bytes.x[0] ? 1 : element);
+                              if (s.store_y) sum += of(out, s.y());
+                              if (s.pool) sum += of(out, pooled_shape(s));
+                              if (s.head > 0) sum += of(false, head_shape(s));
+                              if (s.residual) sum += of(false, s.y());
+                              return sum;
+                            },
+                            [&](const UpconvStep& s) {
+                              const Checked weights = count({s.y.c, 2, 2, s.x.c}) + Checked::from_signed(s.y.c);
+                              return of(s.bytes.in_bytes[0], s.x) + of(static_cast<bool>(s.bytes.y), s.y) +
+                                     weights * (s.bytes.x[0] ? 1 : element);
+                            },
+                            [&](const UpsampleStep& s) { return of(false, s.x) + of(false, s.y); },
+                            [&](const PoolStep& s) { return of(false, s.x) + of(false, s.y()); },
+                            [&](const GateStep& s) { return Checked(2) * of(false, s.x) + of(false, s.z()); }},
+                 step);
   return total.value();
 }
 

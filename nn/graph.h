@@ -38,9 +38,9 @@ struct GraphNode {
 };
 
 struct Graph {
-  std::vector<GraphNode> nodes;    // in an order in which they can run
-  std::vector<Shape> shapes;       // by ValueId
-  std::vector<std::string> names;  // likewise (layer_names())
+  std::vector<GraphNode> nodes;           // in an order in which they can run
+  std::vector<Shape> shapes;              // by ValueId
+  std::vector<std::string> names;         // likewise (layer_names())
   std::vector<Quantised> quantised = {};  // likewise, how a value becomes bytes; empty: none does
   std::vector<bool> stored_bytes = {};    // likewise, whether it is stored so
   ValueId input = -1, output = -1;

@@ -11,11 +11,7 @@
 namespace furrow {
 namespace {
 
-std::optional<Precision> parse_precision(const std::optional<std::string>& word) {
-  if (!word) return std::nullopt;
-  if (const std::optional<Precision> precision = precision_of(*word)) return precision;
-  throw Error(ErrorCode::usage, "precision " + printable(*word) + ": unknown").hint("it takes fp16, bf16, tf32, fp32");
-}
+constexpr const char* kInt8 = "int8";
 
 BackendOptions backend_options(const Device& device, const ComputeOptions& compute, Precision precision) {
   const std::optional<KernelChoice> kernels = kernel_choice_of(compute.kernels);
@@ -43,6 +39,24 @@ bool all_finite(const Tensor& t) {
 
 }  // namespace
 
+std::optional<Precision> parse_precision(const std::optional<std::string>& word) {
+  if (!word || *word == kInt8) return std::nullopt;
+  if (const std::optional<Precision> precision = precision_of(*word)) return precision;
+  throw Error(ErrorCode::usage, "precision " + printable(*word) + ": unknown")
+      .hint("it takes fp16, bf16, tf32, fp32, int8");
+}
+
+Quantisation quantisation_on(const Device& device, const std::optional<std::string>& precision,
+                             const Quantisation& of_model) {
+  const bool asked = precision == kInt8;
+  if (asked && device.kind != DeviceKind::cpu)
+    throw Error(ErrorCode::usage, "precision int8: only device cpu computes in it");
+  if (asked && of_model.empty())
+    throw Error(ErrorCode::usage, "precision int8: the model does not say how its values become bytes")
+        .hint("furrow model quantize makes a file that does");
+  return device.kind == DeviceKind::cpu && (asked || !precision) ? of_model : Quantisation{};
+}
+
 BackendOptions backend_options(const Device& device, const ComputeOptions& compute) {
   return backend_options(device, compute, precision_on(device, parse_precision(compute.precision)));
 }
@@ -52,18 +66,20 @@ Plan& PlannedNetwork::plan(const Network& network, int64_t side) {
   if (entry == nullptr) {
     PlanOptions options;
     options.weights = packed_;
+    options.quantisation = quantisation_;
     entry =
         std::make_unique<Plan>(network, *backend_, Shape{1, side, side, network.architecture().in_channels}, options);
   }
   return *entry;
 }
 
-NetworkRunner::NetworkRunner(const ComputeOptions& compute)
+NetworkRunner::NetworkRunner(const ComputeOptions& compute, const Quantisation& of_model)
     : pool_(compute.threads),
       chosen_(choose_device(compute.device)),
       precision_(precision_on(chosen_.device, parse_precision(compute.precision))),
       options_(backend_options(chosen_.device, compute, precision_)),
-      main_(make_backend(chosen_.device, &pool_, options_)) {}
+      main_(make_backend(chosen_.device, &pool_, options_),
+            quantisation_on(chosen_.device, compute.precision, of_model)) {}
 
 NetworkRunner::Outcome NetworkRunner::run(const Network& network, const Tensor& input, double& planning,
                                           double& running) {

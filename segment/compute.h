@@ -15,17 +15,27 @@ namespace furrow {
 // What a Segmenter with `compute` gives make_backend(). Throws ErrorCode::usage for a word that is none; errors of
 // precision_on() and read_tuning().
 BackendOptions backend_options(const Device& device, const ComputeOptions& compute);
+// The floating-point precision a word asks for; none where there is no word, and for int8. Throws ErrorCode::usage for
+// others.
+std::optional<Precision> parse_precision(const std::optional<std::string>& word);
+// What is computed in 8 bits: what the model says, on device cpu, where no other precision was asked for. Throws
+// ErrorCode::usage where int8 was, and the model or the device has none.
+Quantisation quantisation_on(const Device& device, const std::optional<std::string>& precision,
+                             const Quantisation& of_model);
 
 // A back-end and the plans it has made, one per side of the square.
 class PlannedNetwork {
  public:
-  explicit PlannedNetwork(std::unique_ptr<Backend> backend) : backend_(std::move(backend)) {}
+  explicit PlannedNetwork(std::unique_ptr<Backend> backend, Quantisation quantisation = {})
+      : backend_(std::move(backend)), quantisation_(std::move(quantisation)) {}
   Backend& backend() { return *backend_; }
+  bool quantised() const { return !quantisation_.empty(); }
   // Always given the same network. Errors: those of Plan.
   Plan& plan(const Network& network, int64_t side);
 
  private:
   std::unique_ptr<Backend> backend_;
+  Quantisation quantisation_;
   std::shared_ptr<PackedWeights> packed_ = std::make_shared<PackedWeights>();  // shared by the plans
   std::map<int64_t, std::unique_ptr<Plan>> plans_;
 };
@@ -34,14 +44,16 @@ class PlannedNetwork {
 // beyond the range of fp16. Not for use by two threads at once.
 class NetworkRunner {
  public:
-  // Errors: those of choose_device(), backend_options() and make_backend().
-  explicit NetworkRunner(const ComputeOptions& compute);
+  // `of_model`: ModelInfo::quantisation. Errors: those of choose_device(), backend_options(), quantisation_on() and
+  // make_backend().
+  explicit NetworkRunner(const ComputeOptions& compute, const Quantisation& of_model = {});
 
   ThreadPool& pool() { return pool_; }
   PlannedNetwork& planned() { return main_; }
   Backend& backend() { return main_.backend(); }  // of the precision that was asked for
   const ChosenDevice& chosen() const { return chosen_; }
   Precision precision() const { return precision_; }
+  bool quantised() const { return main_.quantised(); }
 
   // Logits of `input` {1,side,side,in_channels} of the back-end's element type, valid until the next call, and what
   // they were computed by: the plan as asked for, or, where its output in fp16 is not finite, that in bf16

@@ -16,6 +16,7 @@
 #include "io/limits.h"
 #include "io/texture.h"
 #include "kernels/tensor.h"
+#include "nn/quantisation.h"
 
 namespace furrow {
 
@@ -63,6 +64,7 @@ struct ModelInfo {
   Output output = Output::logits;
   // Of a network of 4 channels. Empty: the file does not say, and TextureInput{} is taken, with a note.
   std::optional<TextureInput> texture;
+  Quantisation quantisation = {};  // what device cpu computes in 8 bits; empty: nothing
   std::string licence = "unknown";
   std::string citation;
   std::string source_sha256;  // of the file the weights were first taken from, 64 hex digits or ""
@@ -77,14 +79,15 @@ struct ModelInfo {
 // "furrow.scale", "furrow.normalisation", "furrow.resize" ("pillow-lanczos 512"), "furrow.kept_labels" ("1,10"),
 // "furrow.input" ("photo" | "masked"), "furrow.threshold", "furrow.output", "furrow.licence", "furrow.citation",
 // "furrow.source_sha256"; and where there is a texture, "furrow.texture" ("closest 5" | "authors 2.5 masked": recipe,
-// sigma, whether masked).
+// sigma, whether masked). Of a quantised model "furrow.int8", for each value its name, scale and zero point, and
+// "furrow.int8_float", the modules that stay in float32: "inc.double_conv.2 0.0173 0;input 0.03 97", "outc.conv".
 std::map<std::string, std::string> to_metadata(const ModelInfo& info);
 
 // The inverse. Keys without the prefix "furrow." are left alone; without any "furrow." key the defaults are returned.
 // Errors: ErrorCode::unsupported for a version other than "1" or an unknown value of a closed list;
 // ErrorCode::malformed for a missing version, an unknown furrow key, a number that is none or out of range
-// (size 32..4096, threshold (0,1), labels 0..255, sigma (0,100], texts over 4096 bytes or not printable). All name the
-// key.
+// (size 32..4096, threshold (0,1), labels 0..255, sigma (0,100], scale (0,1e30], zero point 0..255, texts over 4096
+// bytes or not printable). All name the key.
 ModelInfo from_metadata(const std::map<std::string, std::string>& metadata);
 
 // Immutable once loaded; may be shared by any number of Segmenters and threads.

@@ -113,8 +113,9 @@ std::string parse_text(std::string_view key, std::string_view text) {
   return std::string(text);
 }
 
-// The shortest decimal that reads back as the same double.
-std::string shortest(double value) {
+// The shortest decimal that reads back as the same number.
+template <class T>
+std::string shortest(T value) {
   char text[32];
   const auto [end, error] = std::to_chars(text, text + sizeof text, value);
   require(error == std::errc(), "to_metadata: 32 bytes hold any double");
@@ -145,6 +146,52 @@ std::string text_of(const TextureInput& texture) {
       std::ranges::find(kTextures, texture.recipe, &std::pair<std::string_view, io::TextureRecipe>::second);
   require(found != kTextures.end(), "to_metadata: texture recipe");
   return std::string(found->first) + " " + shortest(texture.sigma) + std::string(texture.masked ? kMasked : "");
+}
+
+// Up to `end`, which is taken away with it; all of it where there is none.
+std::string_view cut_off(std::string_view& text, char end) {
+  const size_t at = std::min(text.find(end), text.size());
+  const std::string_view part = text.substr(0, at);
+  text.remove_prefix(std::min(at + 1, text.size()));
+  return part;
+}
+
+// A name of a network's: of modules and values.
+std::string parse_name(std::string_view key, std::string_view text) {
+  if (text.empty() || printable(text, kTextBytes) != text)
+    throw bad(ErrorCode::malformed, key, "'" + printable(text, 60) + "' is not a name");
+  return std::string(text);
+}
+
+void parse_int8(std::string_view key, std::string_view text, ModelInfo& info) {
+  constexpr size_t kMostValues = 4096;
+  while (!text.empty()) {
+    std::string_view entry = cut_off(text, ';');
+    const std::string name = parse_name(key, cut_off(entry, ' '));
+    const auto scale = number<float>(key, cut_off(entry, ' '), 0.0f, 1e30f, "(0, 1e30]");
+    if (scale == 0.0f) throw bad(ErrorCode::malformed, key, "a scale of 0");
+    const Quantised value{scale, number<int32_t>(key, entry, 0, 255, "0..255")};
+    if (!info.quantisation.values.emplace(name, value).second)
+      throw bad(ErrorCode::malformed, key, "'" + printable(name, 60) + "' twice");
+    if (info.quantisation.values.size() > kMostValues) throw bad(ErrorCode::malformed, key, "more than 4096 values");
+  }
+}
+
+std::string int8_text(const Quantisation& quantisation) {
+  std::string text;
+  for (const auto& [name, value] : quantisation.values)
+    text += (text.empty() ? "" : ";") + name + " " + shortest(value.scale) + " " + std::to_string(value.zero_point);
+  return text;
+}
+
+void parse_int8_float(std::string_view key, std::string_view text, ModelInfo& info) {
+  while (!text.empty()) info.quantisation.floats.insert(parse_name(key, cut_off(text, ' ')));
+}
+
+std::string int8_float_text(const Quantisation& quantisation) {
+  std::string text;
+  for (const std::string& module : quantisation.floats) text += (text.empty() ? "" : " ") + module;
+  return text;
 }
 
 // One line per key: how its text is made, and how it is checked and understood.
@@ -181,6 +228,8 @@ const Field kFields[] = {
     // Left out where there is none, so that earlier programs read such files.
     {"texture", [](const Info& i) { return i.texture ? text_of(*i.texture) : ""; },
      [](View k, View v, Info& i) { i.texture = parse_texture(k, v); }},
+    {"int8", [](const Info& i) { return int8_text(i.quantisation); }, parse_int8},
+    {"int8_float", [](const Info& i) { return int8_float_text(i.quantisation); }, parse_int8_float},
     {"source_sha256", [](const Info& i) { return i.source_sha256; },
      [](View k, View v, Info& i) { i.source_sha256 = parse_sha256(k, v); }},
 };
@@ -192,6 +241,8 @@ std::map<std::string, std::string> to_metadata(const ModelInfo& info) {
   std::map<std::string, std::string> metadata = {{"furrow.version", std::string(kVersion)}};
   for (const Field& field : kFields) metadata[std::string(kPrefix) + std::string(field.name)] = field.get(info);
   if (!info.texture) metadata.erase("furrow.texture");
+  if (info.quantisation.empty()) metadata.erase("furrow.int8");
+  if (info.quantisation.floats.empty()) metadata.erase("furrow.int8_float");
   return metadata;
 }
 

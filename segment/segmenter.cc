@@ -48,7 +48,7 @@ class Timed {
 
 struct Segmenter::State {
   State(std::shared_ptr<const Model> m, const ComputeOptions& compute, SegmentOptions o)
-      : model(std::move(m)), options(std::move(o)), runner(compute) {}
+      : model(std::move(m)), options(std::move(o)), runner(compute, model->info().quantisation) {}
 
   std::shared_ptr<const Model> model;
   SegmentOptions options;

@@ -42,7 +42,8 @@ struct SegmentOptions {
 struct ComputeOptions {
   std::string device = "auto";           // kernels/device.h: auto, cpu, cuda[:N], cpu-emulated, ref
   int threads = 0;                       // workers; 0: all usable processors
-  std::optional<std::string> precision;  // fp32, tf32, bf16, fp16; default the device's (docs/accuracy.md)
+  // fp32, tf32, bf16, fp16, int8; default int8 on cpu for a quantised model, else the device's (docs/accuracy.md).
+  std::optional<std::string> precision;
   // Of device cuda: own, vendor (cuDNN and cuBLASLt), auto (own, unless `furrow model tune` measured otherwise).
   std::string kernels = "auto";
   std::string memory = "normal";  // of device cpu: normal, low (MemoryClass)

@@ -5,6 +5,7 @@
 
 #include "kernels/error.h"
 #include "nn/network.h"
+#include "segment/compute.h"
 #include "segment/crop.h"
 #include "segment/faces.h"
 #include "segment/network_picture.h"
@@ -14,12 +15,6 @@ namespace furrow::apps {
 namespace {
 
 constexpr int64_t kSmallestSize = 32, kLargestSize = 4096;
-
-std::optional<Precision> parse_precision(const std::optional<std::string>& word) {
-  if (!word) return std::nullopt;
-  if (const std::optional<Precision> precision = precision_of(*word)) return precision;
-  throw Error(ErrorCode::usage, "precision " + printable(*word) + ": unknown").hint("it takes fp16, bf16, tf32, fp32");
-}
 
 }  // namespace
 
@@ -34,7 +29,9 @@ NetworkRunner::NetworkRunner(std::shared_ptr<const Model> model, const EvaluateJ
   if (side_ < kSmallestSize || side_ > kLargestSize)
     throw Error(ErrorCode::usage, "size " + std::to_string(side_) + " is outside 32..4096");
   const Shape shape{1, side_, side_, model_->in_channels()};
-  plan_ = std::make_unique<Plan>(model_->network(), *backend_, shape);
+  PlanOptions options;
+  options.quantisation = quantisation_on(chosen_.device, job.compute.precision, model_->info().quantisation);
+  plan_ = std::make_unique<Plan>(model_->network(), *backend_, shape, options);
   input_ = Tensor(shape, backend_->dtype());
 }
 

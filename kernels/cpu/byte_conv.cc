@@ -36,7 +36,8 @@ class ByteRun : public ConvRun {
   ByteRun(const Machine& m, const ConvStep& step, const ByteWeights& packed, const StepBuffers& buffers)
       : ConvRun(m, step, packed, buffers), weights_(packed) {
     std::byte* free = buffers.workspace + static_cast<size_t>(thread_count(m) * s_.worker_floats()) * sizeof(float);
-    for (int i = 0; i < 2; ++i) x_[i] = step.x[i].c > 0 ? source_as_bytes(m, step.bytes, i, buffers.x[i], free) : nullptr;
+    for (int i = 0; i < 2; ++i)
+      x_[i] = step.x[i].c > 0 ? source_as_bytes(m, step.bytes, i, buffers.x[i], free) : nullptr;
   }
 
  private:
@@ -90,9 +91,8 @@ std::unique_ptr<PackedWeights> pack_byte_conv(const Machine& m, const ConvStep& 
   const ConvGeometry& g = step.geometry;
   const std::vector<WeightSource> sources = weight_sources(step);
   const int64_t blocks = ceil_div(step.oc, kWideLanes);
-  auto packed =
-      std::make_unique<ByteWeights>(std::move(*pack_epilogue(step, weights)), blocks, g.kernel_h,
-                                    byte_block_bytes(*m.bytes, g.kernel_h, g.kernel_w, sources));
+  auto packed = std::make_unique<ByteWeights>(std::move(*pack_epilogue(step, weights)), blocks, g.kernel_h,
+                                              byte_block_bytes(*m.bytes, g.kernel_h, g.kernel_w, sources));
   for_tasks(m.pool, blocks, [&](int64_t block, int) {
     pack_byte_block(*m.bytes, weights.w.values<double>().data(), step.oc, g.kernel_w, step.x[0].c + step.x[1].c,
                     sources, block, *packed);

@@ -6,8 +6,8 @@
 namespace furrow::cpu {
 
 // The functions of steps.h, for steps with bytes.x[0]. W', which is w with each source's scale in it, is rounded to
-// multiples of its largest over 127, channel by channel of y; sums of bytes less their zero points times those are exact
-// in 32 bits, and real after a multiplication and an addition in float32. Errors: ErrorCode::internal where
+// multiples of its largest over 127, channel by channel of y; sums of bytes less their zero points times those are
+// exact in 32 bits, and real after a multiplication and an addition in float32. Errors: ErrorCode::internal where
 // fits_bytes() is false.
 std::unique_ptr<PackedWeights> pack_byte_conv(const Machine& m, const ConvStep& step, const StepWeights& weights);
 size_t byte_conv_workspace(const Machine& m, const ConvStep& step);

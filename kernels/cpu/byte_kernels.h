@@ -21,8 +21,8 @@ struct ByteSource {
 
 // y[o][lane] = act(scale[lane] * (start[lane] + sum of w * x[kh][first_column + o*stride + kw][ic]) + bias[lane]) for o
 // < width: the sum in 32 bits, made float32, multiplied and added to, each rounded.
-// w: [source][block][kh][group of 4 channels][kw] of what pack_byte_weights() makes of 16 x 4 weights; those of channels
-// that do not exist are 0, so that what lies in a spare lane of x does not matter.
+// w: [source][block][kh][group of 4 channels][kw] of what pack_byte_weights() makes of 16 x 4 weights; those of
+// channels that do not exist are 0, so that what lies in a spare lane of x does not matter.
 struct ByteRow {
   ByteSource source[2];
   const std::byte* w = nullptr;
@@ -38,10 +38,10 @@ struct ByteRow {
 };
 
 struct ByteKernels {
-  const char* isa;    // "avx512vnni"
-  int tile;           // pixels per register tile
-  int lanes;          // channels of one
-  int weight_bytes;   // of one weight as it is packed
+  const char* isa;                                                 // "avx512vnni"
+  int tile;                                                        // pixels per register tile
+  int lanes;                                                       // channels of one
+  int weight_bytes;                                                // of one weight as it is packed
   void (*pack)(const int8_t (&w)[16][kByteGroup], std::byte* to);  // 16 channels of y x 4 of x: 64 * weight_bytes
   void (*conv3)(const ByteRow&);                                   // kernel_w 3, stride 1
   void (*conv)(const ByteRow&);                                    // any kernel width, stride 1 or 2

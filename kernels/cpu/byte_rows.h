@@ -28,8 +28,8 @@ constexpr int smaller_byte_tile(int n) { return n > 8 ? 8 : n > 2 ? 2 : 1; }
 // kStride 0: three taps at stride 1. Returns the weights of the next source. A call for each, as that is half the code
 // and loads and stores the sums once more.
 template <int N, int kStride>
-__attribute__((noinline)) const std::byte* byte_reduce(Bytes::Sum (&sums)[N], const ByteRow& r, const ByteSource& s, int64_t o,
-                                           const std::byte* w) {
+__attribute__((noinline)) const std::byte* byte_reduce(Bytes::Sum (&sums)[N], const ByteRow& r, const ByteSource& s,
+                                                       int64_t o, const std::byte* w) {
   constexpr int64_t kTap = kByteBlock * kByteGroup * Bytes::kWeightBytes;
   constexpr int64_t kStep = (kStride == 0 ? 1 : kStride) * kByteBlock;
   Bytes::Sum sum[N];

@@ -33,8 +33,8 @@ struct WeightSource {
   Quantised quantised;
 };
 
-// w {OC,ROWS,TAPS,IC}, float64, of one block of 16 channels of y: -> [source][block of 16 channels][row][group of 4][tap].
-// A convolution has its kernel rows and columns; a transposed one four rows of one tap.
+// w {OC,ROWS,TAPS,IC}, float64, of one block of 16 channels of y: -> [source][block of 16 channels][row][group of
+// 4][tap]. A convolution has its kernel rows and columns; a transposed one four rows of one tap.
 void pack_byte_block(const ByteKernels& kernels, const double* w, int64_t oc, int64_t taps, int64_t ic,
                      std::span<const WeightSource> sources, int64_t index, ByteWeights& to);
 // Bytes of such a block.

@@ -85,7 +85,7 @@ const TileKernels kPortableTiles{"portable",          Vec::kRows,        2 * Vec
                                  winograd4_source,    winograd4_weights, winograd4_result};
 const LossKernels kPortableLosses{"portable", dice_focal_run, dice_focal_gradient, exponentials_of_minus,
                                   probabilities_of_logits};
-const ByteKernels kPortableBytes{"portable", Bytes::kTile, Bytes::kLanes,   Bytes::kWeightBytes, pack_pairs,
-                                 byte_row3,  byte_row,     quantise_values};
+const ByteKernels kPortableBytes{"portable", Bytes::kTile, Bytes::kLanes, Bytes::kWeightBytes,
+                                 pack_pairs, byte_row3,    byte_row,      quantise_values};
 
 }  // namespace furrow::cpu

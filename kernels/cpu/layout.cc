@@ -51,7 +51,8 @@ void store_row(const Machine& m, const float* wide, int64_t begin, int64_t end, 
   if (to.quantised) {
     auto* row = reinterpret_cast<uint8_t*>(to.data) + at;
     const auto zero = [&](int64_t first, int64_t last) {
-      if (first < last) std::memset(row + first * lanes, to.quantised.zero_point, static_cast<size_t>((last - first) * lanes));
+      if (first < last)
+        std::memset(row + first * lanes, to.quantised.zero_point, static_cast<size_t>((last - first) * lanes));
     };
     zero(-1, begin);
     m.bytes->quantise(wide, (end - begin) * lanes, 1 / to.quantised.scale, static_cast<float>(to.quantised.zero_point),

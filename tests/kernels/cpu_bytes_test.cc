@@ -1,5 +1,6 @@
 // Steps in 8 bits of device `cpu`, for each instruction set this CPU can run, to the bit against the formula in plain
-// loops: sums of integers are exact, and what follows them rounds in an order that is given (kernels/cpu/byte_kernels.h).
+// loops: sums of integers are exact, and what follows them rounds in an order that is given
+// (kernels/cpu/byte_kernels.h).
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -43,7 +44,8 @@ Channel channel_of(const double* w, int64_t terms, int64_t ic, int64_t ic0, cons
   for (int64_t i = 0; i < terms; ++i) most = std::max(most, std::abs(scaled(i)));
   Channel out{std::vector<int>(static_cast<size_t>(terms)), static_cast<float>(most / 127)};
   for (int64_t i = 0; i < terms; ++i)
-    if (out.scale > 0) out.w[static_cast<size_t>(i)] = static_cast<int>(std::nearbyint(scaled(i) / static_cast<double>(out.scale)));
+    if (out.scale > 0)
+      out.w[static_cast<size_t>(i)] = static_cast<int>(std::nearbyint(scaled(i) / static_cast<double>(out.scale)));
   return out;
 }
 
@@ -75,10 +77,11 @@ Tensor expected(const ConvStep& s, const std::vector<Tensor>& x, const StepWeigh
                 const float value = x[static_cast<size_t>(source)].values<float>()[static_cast<size_t>(
                     ((n * from.h + h) * from.w + w) * from.c + (source == 0 ? c : c - ic0))];
                 const Quantised& q = s.bytes.x[source];
-                sum += (byte_of(value, q) - q.zero_point) * channel.w[static_cast<size_t>((kh * g.kernel_w + kw) * ic + c)];
+                sum += (byte_of(value, q) - q.zero_point) *
+                       channel.w[static_cast<size_t>((kh * g.kernel_w + kw) * ic + c)];
               }
-          y.values<float>()[static_cast<size_t>(((n * shape.h + i) * shape.w + j) * s.oc + oc)] =
-              of_sum(sum, channel.scale, weights.b.values<double>()[static_cast<size_t>(oc)], s.act == Activation::relu);
+          y.values<float>()[static_cast<size_t>(((n * shape.h + i) * shape.w + j) * s.oc + oc)] = of_sum(
+              sum, channel.scale, weights.b.values<double>()[static_cast<size_t>(oc)], s.act == Activation::relu);
         }
   }
   return y;
@@ -120,7 +123,8 @@ Tensor pooled_of(const Tensor& y) {
     for (int64_t h = 0; h + 1 < s.h; h += 2)
       for (int64_t w = 0; w + 1 < s.w; w += 2)
         for (int64_t c = 0; c < s.c; ++c)
-          out.values<float>()[i++] = std::max({at(n, h, w, c), at(n, h, w + 1, c), at(n, h + 1, w, c), at(n, h + 1, w + 1, c)});
+          out.values<float>()[i++] =
+              std::max({at(n, h, w, c), at(n, h, w + 1, c), at(n, h + 1, w, c), at(n, h + 1, w + 1, c)});
   return out;
 }
 
@@ -135,9 +139,7 @@ class CpuBytes : public ::testing::TestWithParam<Isa> {
 // Signed sources have a zero point inside, others at 0 or 255; some values are beyond either end.
 constexpr Quantised kSigned{0.011f, 97}, kOther{0.0073f, 160}, kPositive{0.004f, 0}, kNegative{0.009f, 255};
 
-StepBytes bytes_from(Quantised x0, bool in0, Quantised x1, bool in1, Quantised y) {
-  return {{x0, x1}, y, {in0, in1}};
-}
+StepBytes bytes_from(Quantised x0, bool in0, Quantised x1, bool in1, Quantised y) { return {{x0, x1}, y, {in0, in1}}; }
 
 std::vector<ConvStep> conv_steps() {
   std::vector<ConvStep> steps;
@@ -148,7 +150,8 @@ std::vector<ConvStep> conv_steps() {
   };
   const Shape none{0, 0, 0, 0};
   const auto relu = Activation::relu, plain = Activation::none;
-  const ConvGeometry k3{}, k3s2{3, 3, 2, 1}, k1{1, 1, 1, 0}, k1s2{1, 1, 2, 0}, k3p0{3, 3, 1, 0}, k13{1, 3, 1, 1}, k31{3, 1, 2, 1};
+  const ConvGeometry k3{}, k3s2{3, 3, 2, 1}, k1{1, 1, 1, 0}, k1s2{1, 1, 2, 0}, k3p0{3, 3, 1, 0}, k13{1, 3, 1, 1},
+      k31{3, 1, 2, 1};
   add({1, 9, 27, 16}, none, 16, k3, relu, bytes_from(kPositive, true, {}, false, kPositive));
   add({2, 5, 53, 24}, none, 40, k3, plain, bytes_from(kSigned, true, {}, false, kOther));
   add({3, 4, 7, 20}, {3, 4, 7, 9}, 33, k3, relu, bytes_from(kSigned, true, kOther, true, {}));
@@ -231,8 +234,7 @@ TEST_P(CpuBytes, PoolAndHeadFollowTheRealNumbers) {
     EXPECT_TRUE(same_bits(got.pooled, through_bytes(pooled_of(again), kPositive)));
     ConvStep head;
     head.x[0] = again.shape(), head.x[1] = {0, 0, 0, 0}, head.oc = 2, head.geometry = {1, 1, 1, 0};
-    const StepResults want =
-        run_step(backend, head, {again.to(DType::f64)}, {weights.head_w, weights.head_b, {}, {}});
+    const StepResults want = run_step(backend, head, {again.to(DType::f64)}, {weights.head_w, weights.head_b, {}, {}});
     EXPECT_TRUE(close(got.head, want.y, rounding(want.y, 41, 1)));
   }
 }

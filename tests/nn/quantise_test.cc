@@ -49,9 +49,8 @@ size_t steps_in_bytes(const Plan& plan) {
       plan.steps(), [](const Plan::StepInfo& s) { return s.algorithm.find(" int8 ") != std::string::npos; }));
 }
 size_t convolutions(const Plan& plan) {
-  return static_cast<size_t>(std::ranges::count_if(plan.steps(), [](const Plan::StepInfo& s) {
-    return s.op.starts_with("conv2d") || s.op.starts_with("upconv");
-  }));
+  return static_cast<size_t>(std::ranges::count_if(
+      plan.steps(), [](const Plan::StepInfo& s) { return s.op.starts_with("conv2d") || s.op.starts_with("upconv"); }));
 }
 
 const Architecture kArchitectures[] = {
@@ -112,7 +111,8 @@ TEST_F(Quantise, LeavesWhatIsNamedOrUnknownInFloat) {
     EXPECT_TRUE(!step.where.starts_with("down2.maxpool_conv.1.double_conv.0") ||
                 step.algorithm.find("int8") == std::string::npos);
   // All in float32: nothing has changed.
-  for (const Plan::StepInfo& step : real.steps()) quantisation.floats.insert(step.where.substr(0, step.where.find_first_of("+ ")));
+  for (const Plan::StepInfo& step : real.steps())
+    quantisation.floats.insert(step.where.substr(0, step.where.find_first_of("+ ")));
   Plan none = plan_of();
   EXPECT_EQ(steps_in_bytes(none), 0u);
   EXPECT_LT(relative_error(none.run(x), real.run(x)), 1e-2);  // the first layer's result is not stored as bytes either
@@ -153,7 +153,8 @@ TEST_F(Quantise, HasTheSameBitsForAnyNumberOfThreadsAndAnyPlaceInABatch) {
   const Tensor want = plan.run(one);
   Tensor three({3, 48, 33, 3});
   for (size_t i = 0; i < 3; ++i)
-    std::ranges::copy(one.values<float>(), three.values<float>().begin() + static_cast<std::ptrdiff_t>(i * one.values<float>().size()));
+    std::ranges::copy(one.values<float>(),
+                      three.values<float>().begin() + static_cast<std::ptrdiff_t>(i * one.values<float>().size()));
   for (const int threads : {1, 3}) {
     ThreadPool pool(threads);
     cpu::CpuBackend backend(&pool);
