@@ -22,7 +22,8 @@ struct PlanSize;
 
 // Packed weights of one network on one back-end, shared by its plans: a second size or batch neither folds nor packs
 // again. Two steps share an entry where module, operation and algorithm agree, so Packed may depend on nothing else of
-// the step, but for the plans' Quantisation: plans that share have the same. Must not outlive a change of the network's values. Thread-safe.
+// the step but what the plans' Quantisation says: plans that share weights have the same. Must not outlive a change of
+// the network's values. Thread-safe.
 class PackedWeights {
  public:
   std::shared_ptr<const Packed> get(const std::string& key, const std::function<std::unique_ptr<Packed>()>& prepare);

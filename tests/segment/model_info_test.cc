@@ -45,6 +45,18 @@ TEST(ModelInfo, MetadataRoundTripKeepsEveryField) {
   }
 }
 
+TEST(ModelInfo, ScalesReadBackAsTheyWere) {
+  ModelInfo info = unusual();
+  EXPECT_FALSE(to_metadata(info).contains("furrow.int8"));
+  info.quantisation.values = {{"inc.double_conv.2", {0.1f / 3, 0}}, {"up1.up", {1e-20f, 255}}, {"x", {3e29f, 97}}};
+  EXPECT_FALSE(to_metadata(info).contains("furrow.int8_float"));
+  info.quantisation.floats = {"outc.conv", "up1.conv.double_conv.0"};
+  const auto metadata = to_metadata(info);
+  EXPECT_EQ(metadata.at("furrow.int8"), "inc.double_conv.2 0.033333335 0;up1.up 1e-20 255;x 3e+29 97");
+  EXPECT_EQ(metadata.at("furrow.int8_float"), "outc.conv up1.conv.double_conv.0");
+  EXPECT_EQ(from_metadata(metadata).quantisation, info.quantisation);
+}
+
 // Files of networks that take no texture map look as they always did, so earlier programs read them.
 TEST(ModelInfo, ATextureIsWrittenWhereThereIsOneAndReadsBack) {
   EXPECT_FALSE(to_metadata(unusual()).contains("furrow.texture"));
@@ -121,6 +133,17 @@ TEST(ModelInfo, HostileMetadataIsRefusedNamingTheKey) {
       {"furrow.citation", "line\nbreak", ErrorCode::malformed, "cannot be printed"},
       {"furrow.name", "\xff\xfe", ErrorCode::malformed, "cannot be printed"},
       {"furrow.licence", std::string(4097, 'x'), ErrorCode::malformed, "limit 4096, found 4097"},
+      {"furrow.int8", "a 0.1", ErrorCode::malformed, "'' is not a number"},
+      {"furrow.int8", "a 0.1 256", ErrorCode::malformed, "outside 0..255"},
+      {"furrow.int8", "a 0.1 -1", ErrorCode::malformed, "outside 0..255"},
+      {"furrow.int8", "a 0 1", ErrorCode::malformed, "a scale of 0"},
+      {"furrow.int8", "a nan 1", ErrorCode::malformed, "outside (0, 1e30]"},
+      {"furrow.int8", "a inf 1", ErrorCode::malformed, "outside (0, 1e30]"},
+      {"furrow.int8", "a 0.1 1;a 0.2 1", ErrorCode::malformed, "'a' twice"},
+      {"furrow.int8", " 0.1 1", ErrorCode::malformed, "'' is not a name"},
+      {"furrow.int8", "a 0.1 1;;b 0.1 1", ErrorCode::malformed, "'' is not a name"},
+      {"furrow.int8", "a\n 0.1 1", ErrorCode::malformed, "is not a name"},
+      {"furrow.int8_float", "a  b", ErrorCode::malformed, "'' is not a name"},
       {"furrow.texture", "", ErrorCode::unsupported, "unknown value ''"},
       {"furrow.texture", "nearest 5", ErrorCode::unsupported, "unknown value 'nearest 5'"},
       {"furrow.texture", "closest", ErrorCode::malformed, "is not a number"},
