@@ -23,7 +23,7 @@ namespace {
 constexpr int64_t kByteBlock = 16;  // channels of a block
 
 // The tile after N when the row has fewer than N pixels left.
-constexpr int smaller_byte_tile(int n) { return n > 8 ? 8 : n > 2 ? 2 : 1; }
+constexpr int smaller_byte_tile(int n) { return n > 8 ? 8 : 1; }
 
 // kStride 0: three taps at stride 1. Returns the weights of the next source. A call for each, as that is half the code
 // and loads and stores the sums once more.
@@ -70,25 +70,30 @@ __attribute__((noinline)) const std::byte* byte_reduce(Bytes::Sum (&sums)[N], co
   return w;
 }
 
-template <int N, int kStride>
-void byte_tile(const ByteRow& r, int64_t o, int64_t lane) {
-  Bytes::Sum sum[N];
-  FURROW_UNROLL
-  for (int j = 0; j < N; ++j) __builtin_memcpy(&sum[j], r.start + lane, sizeof sum[j]);
-  const std::byte* w = r.w + lane * kByteGroup;  // a lane is 4 bytes of VNNI's weights, and of each half of pairs
-  FURROW_NO_UNROLL
-  for (const ByteSource& s : r.source)
-    if (s.channels > 0) w = byte_reduce<N, kStride>(sum, r, s, o, w);
+template <int N>
+__attribute__((noinline)) void byte_finish(const Bytes::Sum (&sum)[N], const ByteRow& r, int64_t o, int64_t lane) {
   Bytes::Reals scale, bias;
   __builtin_memcpy(&scale, r.scale + lane, sizeof scale);
   __builtin_memcpy(&bias, r.bias + lane, sizeof bias);
   const Bytes::Reals least = Bytes::Reals{} + (r.relu ? 0.0f : -__builtin_inff());
-  FURROW_UNROLL
+  FURROW_NO_UNROLL
   for (int j = 0; j < N; ++j) {
     Bytes::Reals y = Bytes::to_real(sum[j]) * scale + bias;
     y = y < least ? least : y;
     __builtin_memcpy(r.y + (o + j) * r.y_pixel + lane, &y, sizeof y);
   }
+}
+
+template <int N, int kStride>
+void byte_tile(const ByteRow& r, int64_t o, int64_t lane) {
+  Bytes::Sum sum[N];
+  FURROW_NO_UNROLL
+  for (int j = 0; j < N; ++j) __builtin_memcpy(&sum[j], r.start + lane, sizeof sum[j]);
+  const std::byte* w = r.w + lane * kByteGroup;  // a lane is 4 bytes of VNNI's weights, and of each half of pairs
+  FURROW_NO_UNROLL
+  for (const ByteSource& s : r.source)
+    if (s.channels > 0) w = byte_reduce<N, kStride>(sum, r, s, o, w);
+  byte_finish(sum, r, o, lane);
 }
 
 template <int N, int kStride>
@@ -115,25 +120,23 @@ void byte_row(const ByteRow& r) {
 void quantise_values(const float* x, int64_t count, float inverse, float zero, uint8_t* y) {
   typedef int32_t Words __attribute__((vector_size(4 * Bytes::kLanes)));
   typedef uint8_t Small __attribute__((vector_size(Bytes::kLanes)));
-  const auto byte_of = [&](float value) {
-    float v = value * inverse + zero;
-    v = v > 0.0f ? v : 0.0f;
-    v = (v < 255.0f ? v : 255.0f) + 12582912.0f;
-    int32_t bits;
-    __builtin_memcpy(&bits, &v, sizeof bits);
-    return static_cast<uint8_t>(bits);
-  };
-  int64_t i = 0;
-  for (; i + Bytes::kLanes <= count; i += Bytes::kLanes) {
-    Bytes::Reals v;
-    __builtin_memcpy(&v, x + i, sizeof v);
+  const auto bytes_of = [&](Bytes::Reals v) {
     v = v * inverse + zero;
     v = v > 0.0f ? v : Bytes::Reals{};
     v = (v < 255.0f ? v : Bytes::Reals{} + 255.0f) + 12582912.0f;
-    const Small bytes = __builtin_convertvector(reinterpret_cast<Words>(v) & 255, Small);
+    return __builtin_convertvector(reinterpret_cast<Words>(v) & 255, Small);
+  };
+  Bytes::Reals v = {};
+  int64_t i = 0;
+  for (; i + Bytes::kLanes <= count; i += Bytes::kLanes) {
+    __builtin_memcpy(&v, x + i, sizeof v);
+    const Small bytes = bytes_of(v);
     __builtin_memcpy(y + i, &bytes, sizeof bytes);
   }
-  for (; i < count; ++i) y[i] = byte_of(x[i]);
+  if (i == count) return;
+  for (int lane = 0; lane < count - i; ++lane) v[lane] = x[i + lane];
+  const Small bytes = bytes_of(v);
+  for (int lane = 0; lane < count - i; ++lane) y[i + lane] = bytes[lane];
 }
 
 }  // namespace

@@ -49,7 +49,7 @@ struct Bytes {
     int32_t channel[4];
   };
   using Reals = Vec::T;
-  static constexpr int kLanes = 4, kTile = 2, kWeightBytes = 2;
+  static constexpr int kLanes = 4, kTile = 1, kWeightBytes = 2;
   static Value value(const uint8_t* x) { return {{x[0], x[1], x[2], x[3]}}; }
   static Weights weights(const std::byte* w) {
     Weights out;
