@@ -99,7 +99,8 @@ std::optional<Architecture> network_of(const NamedTensors& tensors) {
 }
 
 Metadata native_metadata(const ConvertOptions& options, const io::Checkpoint& checkpoint,
-                         const Architecture& architecture, const cli::Common& common) {
+                         const Architecture& architecture, const std::vector<PublishedFile>& manifest,
+                         const cli::Common& common) {
   ModelInfo info = with_file(options.in, [&] { return from_metadata(checkpoint.metadata); });
   info.architecture = architecture.text();
   if (info.source_sha256.empty()) info.source_sha256 = checkpoint.sha256;
@@ -121,7 +122,7 @@ Metadata native_metadata(const ConvertOptions& options, const io::Checkpoint& ch
         metadata.erase(std::string("furrow.") + key);
     for (const auto& [key, value] : known) metadata[key] = value;
   };
-  if (const auto known = known_file(checkpoint.sha256, checkpoint.file_bytes, architecture)) {
+  if (const auto known = known_file(checkpoint.sha256, checkpoint.file_bytes, architecture, manifest)) {
     take(known->metadata);
     cli::note(common, "by " + known->by + " this is the published file " + known->metadata.at("furrow.name") +
                           ": its preprocessing is written down");
@@ -137,7 +138,8 @@ Metadata native_metadata(const ConvertOptions& options, const io::Checkpoint& ch
 
 }  // namespace
 
-int convert_model(const ConvertOptions& options, const io::Limits& limits, const cli::Common& common) {
+int convert_model(const ConvertOptions& options, const io::Limits& limits, const cli::Common& common,
+                  const std::vector<PublishedFile>& manifest) {
   const Target target = target_of(options.out);
   check_options(options);
   const io::Checkpoint checkpoint = io::read_checkpoint(options.in, limits);
@@ -154,7 +156,7 @@ int convert_model(const ConvertOptions& options, const io::Limits& limits, const
           common,
           "a .pth file has no place for the metadata of the input (licence, preprocessing): it is not in the output");
   } else if (network) {
-    io::write_safetensors(options.out, tensors, native_metadata(options, checkpoint, *network, common));
+    io::write_safetensors(options.out, tensors, native_metadata(options, checkpoint, *network, manifest, common));
     what = "native safetensors";
   } else {
     if (asks_for_metadata(options))

@@ -3,8 +3,10 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "apps/cli/report.h"
+#include "apps/manifest.h"
 #include "io/limits.h"
 
 namespace furrow::apps {
@@ -24,6 +26,8 @@ struct ConvertOptions {
 // Writes OUT atomically. .safetensors: the native file where the architecture is recognised (its metadata carries
 // preprocessing, licence and the source's sha256), otherwise the tensors as they are. .pth: a zip that torch.load opens
 // with weights_only. Prints one line saying what was written. Errors: ErrorCode::usage for bad options or an existing OUT.
-int convert_model(const ConvertOptions& options, const io::Limits& limits, const cli::Common& common);
+// What is published about IN is looked for in `manifest`.
+int convert_model(const ConvertOptions& options, const io::Limits& limits, const cli::Common& common,
+                  const std::vector<PublishedFile>& manifest = builtin_manifest());
 
 }  // namespace furrow::apps

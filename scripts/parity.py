@@ -2,13 +2,15 @@
 """Every network at full width beside PyTorch: random weights and running statistics, logits against float64.
 
     cmake --build BUILD --target network_logits
-    scripts/parity.py --build BUILD [--base 64] [--sizes 256x256,203x187] [--devices cpu,ref] [--only WORD]
+    scripts/parity.py --build BUILD [--base 64] [--sizes 256x256,203x187] [--devices cpu,cpu:low] [--only WORD]
 
 Needs PyTorch; 2.15 made the table in docs/accuracy.md. For each network and size the checkpoint is written by
-torch.save, run by Furrow's plan on each device (`cpu-emulated:fp32` names a precision) and by PyTorch in float64, and,
-for comparison, by PyTorch in float32. Limits: the largest error of a logit 2.5e-5 x the logits' root mean square, and
-no mask pixel (one class: logit > 0; two: the larger) that differs where the deciding logit is more than 1e-3 from 0.
-Prints one row of a Markdown table per network and size; exit status 1 where a limit is exceeded.
+torch.save, run by Furrow's plan on each device (`cpu-emulated:fp32` names a precision, `cpu:low` is `--memory low`) and
+by PyTorch in float64, and, for comparison, by PyTorch in float32. Limits: the largest error of a logit 2.5e-5 x the
+logits' root mean square, and no mask pixel (one class: logit > 0; two: the larger) that differs where the deciding
+logit is more than 1e-3 from 0. Prints one row of a Markdown table per network and size, the largest error of each column,
+and on which processor's instructions and by which algorithms the last network ran; exit status 1 where a limit is
+exceeded.
 """
 import argparse
 import os
@@ -29,6 +31,7 @@ NETWORKS = ["unet base {}, 3 -> 1, transposed", "unet base {}, 4 -> 2, bilinear"
             "resnet50-unet base {}, 3 -> 1, bilinear", "resnet50-attention-unet base {}, 3 -> 1, transposed",
             "resnet50-attention-unet base {}, 3 -> 1, bilinear"]
 LIMIT, CLEAR = 2.5e-5, 1e-3
+RAN = {}  # device: what network_logits said of the last network on it
 
 
 def picture(height, width, channels):
@@ -60,8 +63,9 @@ def by_torch(net, x, dtype):
 def by_furrow(program, checkpoint, x, classes, device, folder):
     source, target = folder / "input.f64", folder / "logits.f64"
     x.astype("<f8").tofile(source)
-    subprocess.run([program, checkpoint, source, str(x.shape[0]), str(x.shape[1]), target, *device.split(":")], check=True,
-                   stdout=subprocess.DEVNULL)
+    ran = subprocess.run([program, checkpoint, source, str(x.shape[0]), str(x.shape[1]), target, *device.split(":")],
+                         check=True, stdout=subprocess.PIPE, text=True)
+    RAN[device] = ran.stdout.strip()
     return np.fromfile(target, "<f8").reshape(x.shape[0], x.shape[1], classes)
 
 
@@ -90,7 +94,7 @@ def main():
     devices = args.devices.split(",")
     print("| network | size | logit rms | " + " | ".join(f"`{d}`" for d in devices) + " | PyTorch float32 | mask pixels that differ |")
     print("|---" * (5 + len(devices)) + "|")
-    bad = False
+    bad, worst = False, [0.0] * (len(devices) + 1)
     for architecture in (name.format(args.base) for name in NETWORKS):
         if args.only not in architecture:
             continue
@@ -103,10 +107,13 @@ def main():
                 x = picture(*map(int, size.split("x")), channels)
                 single, exact = by_torch(net, x, torch.float32), by_torch(net, x, torch.float64)
                 results = [compare(by_furrow(program, folder / "weights.pth", x, classes, d, folder), exact) for d in devices]
+                errors = [error for error, _ in results] + [compare(single, exact)[0]]
+                worst = [max(pair) for pair in zip(worst, errors)]
                 bad |= any(error > LIMIT or flipped for error, flipped in results)
                 print(f"| {architecture} | {size} | {np.sqrt((exact ** 2).mean()):.3g} | "
-                      + " | ".join(f"{error:.1e}" for error, _ in results)
-                      + f" | {compare(single, exact)[0]:.1e} | " + ", ".join(str(flipped) for _, flipped in results) + " |", flush=True)
+                      + " | ".join(f"{error:.1e}" for error in errors) + " | " + ", ".join(str(flipped) for _, flipped in results) + " |", flush=True)
+    print("\nlargest: " + ", ".join(f"{device} {error:.1e}" for device, error in zip(devices + ["PyTorch float32"], worst)))
+    print("\n".join(f"{device}: {RAN[device]}" for device in devices if device in RAN))
     sys.exit(1 if bad else 0)
 
 

@@ -1,10 +1,12 @@
 // Runs the network of a checkpoint on numbers from a file, for scripts/parity.py:
-//   network_logits CHECKPOINT INPUT HEIGHT WIDTH OUTPUT [DEVICE [PRECISION]]
-// INPUT and OUTPUT: raw little-endian float64, H W C, one picture. Prints the architecture, the device and the steps.
+//   network_logits CHECKPOINT INPUT HEIGHT WIDTH OUTPUT [DEVICE [PRECISION | MEMORY]]
+// INPUT and OUTPUT: raw little-endian float64, H W C, one picture. PRECISION: fp32, ...; MEMORY: normal, low. Prints
+// the architecture, the device, the steps and how many of them each algorithm computes.
 #include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <string>
 
 #include "io/checkpoint.h"
@@ -29,7 +31,12 @@ int run(int argc, char** argv) {
 
   ThreadPool pool;
   BackendOptions options;
-  if (argc > 7) options.precision = precision_of(argv[7]);
+  if (argc > 7) {
+    options.precision = precision_of(argv[7]);
+    const auto memory = memory_class_of(argv[7]);
+    if (!options.precision && !memory) throw Error(ErrorCode::usage, "neither a precision nor a memory class");
+    if (memory) options.memory = *memory;
+  }
   const auto backend = make_backend(choose_device(device).device, &pool, options);
   network->load(file.tensors, DType::f32);  // as the program does
   Plan plan(*network, *backend, shape);
@@ -38,8 +45,12 @@ int run(int argc, char** argv) {
   out.write(reinterpret_cast<const char*>(logits.values<double>().data()),
             static_cast<std::streamsize>(logits.bytes()));
   if (!out.flush()) throw Error(ErrorCode::io, "cannot be written").file(argv[5]);
-  std::printf("%s on %s, %zu steps\n", network->architecture().text().c_str(), backend->name().c_str(),
+  std::map<std::string, int> algorithms;  // by their first word: winograd, direct, ...
+  for (const Plan::StepInfo& step : plan.steps()) ++algorithms[step.algorithm.substr(0, step.algorithm.find(' '))];
+  std::printf("%s on %s, %zu steps", network->architecture().text().c_str(), backend->name().c_str(),
               plan.steps().size());
+  for (const auto& [algorithm, count] : algorithms) std::printf(", %d %s", count, algorithm.c_str());
+  std::printf("\n");
   return 0;
 }
 
@@ -48,7 +59,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   if (argc < 6) {
-    std::fprintf(stderr, "usage: network_logits CHECKPOINT INPUT HEIGHT WIDTH OUTPUT [DEVICE [PRECISION]]\n");
+    std::fprintf(stderr, "usage: network_logits CHECKPOINT INPUT HEIGHT WIDTH OUTPUT [DEVICE [PRECISION | MEMORY]]\n");
     return 2;
   }
   try {
