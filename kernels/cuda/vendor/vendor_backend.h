@@ -1,9 +1,10 @@
 // VendorBackend: CudaBackend whose planned convolutions may be computed by cuDNN and cuBLASLt.
 //
 // Convolutions go to cuDNN, those that are one matrix product (1x1, one source) and 2x2 transposed ones to cuBLASLt.
-// Maxima, heads and everything else stay with Furrow's kernels, and so does training. Images keep their layout: pad
-// channels are zeros, so the libraries are given whole pitches of channels, with zero weights for the pads, and write
-// zero pads.
+// Maxima, heads and everything else stay with Furrow's kernels, and so does all of training: this back-end overrides
+// planned steps alone. (CudnnConv has both gradients, tested against the fake; nothing outside its tests calls them.)
+// Images keep their layout: pad channels are zeros, so the libraries are given whole pitches of channels, with zero
+// weights for the pads, and write zero pads.
 #pragma once
 
 #include <functional>
