@@ -24,11 +24,15 @@ class VendorBackend : public CudaBackend {
 
   // Which of the steps that takes() go to the libraries; at first all do. Before anything is planned.
   void use(std::function<bool(const Step&)> wanted) { wanted_ = std::move(wanted); }
+  // The same, of measured times: those steps that were faster on machine(). False, and nothing changes, where the times
+  // are of other machines, versions or precisions alone.
+  bool use(const Tuning& tuning);
   // Whether the step is of a form that a library computes.
   bool takes(const Step& step) const;
   // The same, and the library has an algorithm for it.
   bool offers(const Step& step) const;
-  // What measured times hold for: "NVIDIA H200, sm_90; driver 13.0, runtime 13.0; cudnn 9.19.0; cublaslt 13.0.2; fp16".
+  // What measured times hold for:
+  // "furrow 0.1.0; NVIDIA H200, sm_90; driver 13.0, runtime 13.0; cudnn 9.19.0; cublaslt 13.0.2; fp16".
   std::string machine() const;
 
   std::string name() const override;  // "cuda (NVIDIA H200, sm_90; fp16; cudnn 9.19.0, cublaslt 13.0.2)"
