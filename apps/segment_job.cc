@@ -1,11 +1,13 @@
 #include "apps/segment_job.h"
 
+#include <atomic>
 #include <cerrno>
 #include <deque>
 #include <filesystem>
 #include <functional>
 #include <future>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <utility>
@@ -23,10 +25,12 @@ namespace {
 namespace fs = std::filesystem;
 
 // One network at work and the photos before and after it. A device has two: while one computes, photos of the other are on
-// their way to the device and back. Photos go to the lanes in turn and are written in turn, so their order stays.
+// their way to the device and back. Photos go to the lanes in turn and are written in turn, so their order stays. Where the
+// device has not the memory for two networks, the second is given up, and the first computes the photos of both lanes.
 struct Lane {
   explicit Lane(Segmenter s) : segmenter(std::move(s)) {}
-  Segmenter segmenter;
+  std::mutex busy;                      // held while `segmenter` computes or goes
+  std::optional<Segmenter> segmenter;   // empty: given up
   BoundedQueue<Work> decoded{2}, computed{2};
 };
 
@@ -35,6 +39,9 @@ struct AtEnd {
   std::function<void()> close;
   ~AtEnd() { close(); }
 };
+
+// On a thread of its own. One std::async for all of them: each type of work costs the program two kilobytes.
+std::future<void> beside(std::function<void()> work) { return std::async(std::launch::async, std::move(work)); }
 
 struct Tally {
   int64_t done = 0, skipped = 0, faceless = 0;
@@ -63,11 +70,11 @@ class Runner {
     SegmentOptions options = job.options;
     options.stop = [] { return cli::interrupted() != 0; };  // a large photo takes minutes; a signal does not wait for it
     lanes_.emplace_back(Segmenter(model_, job.compute, options));
-    if (lanes_[0].segmenter.runs_cuda_kernels() && inputs_.size() > 1)
+    if (lanes_[0].segmenter->runs_cuda_kernels() && inputs_.size() > 1)
       lanes_.emplace_back(Segmenter(model_, job.compute, options));
     pool_.emplace(job.compute.threads);
     for (const std::string& note : model_->info().notes) cli::note(common_, note);
-    if (job.compute.device == "cpu-emulated") cli::note(common_, lanes_[0].segmenter.device_reason());
+    if (job.compute.device == "cpu-emulated") cli::note(common_, lanes_[0].segmenter->device_reason());
   }
 
   int run() {
@@ -76,17 +83,17 @@ class Runner {
     const auto close = [&](BoundedQueue<Work> Lane::* queue) {
       for (Lane& lane : lanes_) (lane.*queue).close();
     };
-    auto decoder = std::async(std::launch::async, [&] {
+    auto decoder = beside([&] {
       const AtEnd end{[&] { close(&Lane::decoded); }};
       decode_all();
     });
-    auto writer = std::async(std::launch::async, [&] {
+    auto writer = beside([&] {
       const AtEnd end{[&] { close(&Lane::computed); }};   // a writer that fails must not leave the others waiting for room
       write_all(tally, progress);
     });
     std::vector<std::future<void>> computing;
     for (Lane& lane : lanes_)
-      computing.push_back(std::async(std::launch::async, [&lane] {
+      computing.push_back(beside([this, &lane] {
         const AtEnd end{[&lane] { lane.decoded.close(), lane.computed.close(); }};
         compute_all(lane);
       }));
@@ -116,19 +123,40 @@ class Runner {
     }
   }
 
-  static void compute_all(Lane& lane) {
+  void compute_all(Lane& lane) {
     while (std::optional<Work> work = lane.decoded.pop()) {
-      if (cli::interrupted() != 0 || !compute(lane.segmenter, *work)) break;
+      if (cli::interrupted() != 0 || !compute(lane, *work)) break;
       if (!lane.computed.push(std::move(*work))) break;
     }
   }
 
+  // Nothing where that lane's network was given up.
+  static std::optional<SegmentResult> run_on(Lane& lane, const Work& work) {
+    const std::lock_guard lock(lane.busy);
+    if (!lane.segmenter) return std::nullopt;
+    return lane.segmenter->run(work.picture, work.labels ? &*work.labels : nullptr);
+  }
+
+  SegmentResult run(Lane& lane, const Work& work) {
+    const bool two = lanes_.size() > 1 && !one_at_a_time_;
+    try {
+      if (std::optional<SegmentResult> result = run_on(lane, work)) return std::move(*result);
+    } catch (const DeviceLost&) {
+      throw;
+    } catch (const Error& error) {
+      if (!two || error.code() != ErrorCode::device) throw;
+      const std::lock_guard lock(lanes_[1].busy);   // a photo that it computes is finished first
+      if (!one_at_a_time_.exchange(true)) why_one_ = error.line(), lanes_[1].segmenter.reset();
+    }
+    return *run_on(lanes_[0], work);
+  }
+
   // False where a signal ended it.
-  static bool compute(Segmenter& segmenter, Work& work) {
+  bool compute(Lane& lane, Work& work) {
     if (work.failure || work.finished) return true;
     try {
       with_file(shown(*work.input), [&] {
-        work.result = segmenter.run(work.picture, work.labels ? &*work.labels : nullptr);
+        work.result = run(lane, work);
         return 0;
       });
     } catch (const Stopped&) {
@@ -171,7 +199,7 @@ class Runner {
   void write_one(Work& work, Tally& tally, cli::Progress& progress) {
     const bool same = work.earlier.state == Earlier::State::same;
     const bool replaced = replaces(job_, *work.input, work.earlier), leftovers = has_leftovers(job_, *work.input, work.files, work.earlier);
-    const PhotoResult photo{*work.input, work.picture, work.result, model_->info(), lanes_[0].segmenter.device(), work.decode_milliseconds,
+    const PhotoResult photo{*work.input, work.picture, work.result, model_->info(), lanes_[0].segmenter->device(), work.decode_milliseconds,
                             work.origin, same ? work.earlier.pictures : OutputPaths{},
                             job_.save_prob || !same ? probability_bits(job_) : work.earlier.prob_bits};
     std::vector<std::string> left;
@@ -228,6 +256,7 @@ class Runner {
     if (tally.replaced > 0) cli::note(common_, counted(tally.replaced, "result") + " of other settings, or of a photo before it changed, replaced");
     if (tally.leftovers > 0) cli::note(common_, "pictures without their JSON, as an interrupted run leaves them, replaced: of " + counted(tally.leftovers, "photo"));
     say_others();
+    if (!why_one_.empty() && tally.done > 0) cli::note(common_, "photos were computed one at a time, as the device has no room for two: " + why_one_);
     const bool all = tally.finished() == static_cast<int64_t>(inputs_.size());
     if (const int status = cli::interrupted(); status != 0 && !all) {
       cli::note(common_, "interrupted; run the same command again to go on");
@@ -264,6 +293,8 @@ class Runner {
   std::set<std::string> canonical_;
   std::shared_ptr<Model> model_;
   std::deque<Lane> lanes_;
+  std::atomic<bool> one_at_a_time_ = false;   // the second network was given up
+  std::string why_one_;                       // until the lanes are done, of who holds lanes_[1].busy
   std::optional<ThreadPool> pool_;
   bool shards_forgotten_ = false;
 };

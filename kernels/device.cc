@@ -102,9 +102,7 @@ std::unique_ptr<Backend> make_tuned(int index, Precision precision, const Tuning
   if (precision == Precision::fp32 || tuning.vendor_steps.empty()) return nullptr;
   try {
     auto backend = std::make_unique<gpu::VendorBackend>(gpu::make_cuda_runtime(index), cuda::api, precision);
-    const auto measured = tuning.vendor_steps.find(backend->machine());
-    if (measured == tuning.vendor_steps.end()) return nullptr;
-    backend->use([steps = measured->second](const Step& step) { return steps.contains(step_key(step)); });
+    if (!backend->use(tuning)) return nullptr;
     return backend;
   } catch (const Error& error) {
     if (error.code() != ErrorCode::device) throw;

@@ -1,5 +1,5 @@
 // The file of `furrow model tune`: which planned steps the vendor's libraries computed faster than Furrow's kernels, on
-// which machine, with which versions.
+// which machine, with which versions, Furrow's own among them: kernels that changed are not judged by older times.
 #pragma once
 
 #include <memory>

@@ -95,7 +95,8 @@ class CudaRuntime : public Runtime {
     if (status == kOutOfMemory) {
       calls_.get_last_error();   // survived: what was allocated before stays usable
       const Memory now = this->memory();
-      throw Error(ErrorCode::device, "out of GPU memory: " + mib(bytes) + " wanted, " + mib(now.free) + " of " + mib(now.total) + " free")
+      const std::string lacks = bytes > now.free ? mib(bytes - now.free) + " missing" : "but not in one piece";
+      throw Error(ErrorCode::device, "out of GPU memory: " + mib(bytes) + " wanted, " + mib(now.free) + " of " + mib(now.total) + " free, " + lacks)
           .hint("smaller pictures, batches or tiles need less; another program may hold the rest");
     }
     check_(status, "allocating GPU memory");

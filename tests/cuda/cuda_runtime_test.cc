@@ -113,7 +113,12 @@ TEST_F(CudaRuntimeTest, ALostGpuIsSaidToBeLost) {
 TEST_F(CudaRuntimeTest, OutOfMemorySaysHowMuchAndIsSurvived) {
   const std::unique_ptr<Runtime> runtime = make_cuda_runtime(kCalls, 0);
   std::string text = message([&] { runtime->allocate((size_t{512} << 20) + 1); });
-  EXPECT_TRUE(has(text, "out of GPU memory: 513 MiB wanted, 100 MiB of 1000 MiB free")) << text;
+  EXPECT_TRUE(has(text, "out of GPU memory: 513 MiB wanted, 100 MiB of 1000 MiB free, 413 MiB missing")) << text;
+  EXPECT_EQ(state().last_error, kSuccess);
+  state().failure = kOutOfMemory;
+  state().fail_at = state().calls + 2;   // set_device, then malloc, though as much is free: in pieces
+  text = message([&] { runtime->allocate(size_t{50} << 20); });
+  EXPECT_TRUE(has(text, "50 MiB wanted, 100 MiB of 1000 MiB free, but not in one piece")) << text;
   EXPECT_EQ(state().last_error, kSuccess);
   text = message([&] { runtime->allocate_pinned(size_t{512} << 20); });
   EXPECT_TRUE(has(text, "out of pinned host memory: 512 MiB wanted")) << text;

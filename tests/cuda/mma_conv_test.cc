@@ -148,10 +148,11 @@ std::vector<ConvStep> edges() {
 }
 
 TEST(MmaConv, AgreesWithTheReferenceInEverySchedule) {
-  for (const ConvStep& step : pipelines()) {
-    const Problem problem(step, DType::f16);
-    in_every_schedule([&] { problem.check(); });
-  }
+  for (const DType type : kTypes)
+    for (const ConvStep& step : pipelines()) {
+      const Problem problem(step, type);
+      in_every_schedule([&] { problem.check(); });
+    }
 }
 
 // The lanes of one ldmatrix meet every bank of shared memory once.
@@ -177,9 +178,9 @@ TEST(MmaConv, RoundsFloatsToTensorFloat32Only) {
 
 TEST(MmaConv, AddsAResidualAndFillsWidePitchesWithZeros) {
   for (const DType type : kTypes) {
-    const Problem with(cases::with_pool(conv({2, 9, 18, 16}, 72)), type, true);
-    with.check(true);
-    Problem(cases::without_activation(conv({1, 9, 35, 16}, 20, 1)), type, true).check(true);
+    const Problem pooled(cases::with_pool(conv({2, 9, 18, 16}, 72)), type, true),
+        plain(cases::without_activation(conv({1, 9, 35, 16}, 20, 1)), type, true);
+    in_every_schedule([&] { pooled.check(true), plain.check(true); });
   }
 }
 

@@ -48,11 +48,12 @@ struct Problem {
 };
 
 TEST(MmaUpconv, AgreesWithTheReferenceInEverySchedule) {
-  for (const UpconvStep& step :
-       {cases::upconv({2, 9, 17, 40}, 70), cases::upconv_at({1, 9, 33, 70}, 20, 19, 65, 1, -1)}) {
-    const Problem problem(step, DType::f16);
-    in_every_schedule([&] { problem.check(); });
-  }
+  for (const DType type : kTypes)
+    for (const UpconvStep& step :
+         {cases::upconv({2, 9, 17, 40}, 70), cases::upconv_at({1, 9, 33, 70}, 20, 19, 65, 1, -1)}) {
+      const Problem problem(step, type);
+      in_every_schedule([&] { problem.check(); });
+    }
 }
 
 TEST(MmaUpconv, AgreesOnRaggedShapesOfEveryKindAndMeetsNoBankTwice) {

@@ -52,8 +52,15 @@ VendorBackend::VendorBackend(std::unique_ptr<Runtime> runtime, const KernelApi& 
   cublaslt_ = std::make_unique<CublasLtGemm>(open_cublaslt(), stream_);
 }
 
+bool VendorBackend::use(const Tuning& tuning) {
+  const auto measured = tuning.vendor_steps.find(machine());
+  if (measured == tuning.vendor_steps.end()) return false;
+  use([steps = measured->second](const Step& step) { return steps.contains(step_key(step)); });
+  return true;
+}
+
 std::string VendorBackend::machine() const {
-  return runtime_->name() + "; " + runtime_->versions() + "; cudnn " + cudnn_->version() + "; cublaslt " +
+  return "furrow " FURROW_VERSION "; " + runtime_->name() + "; " + runtime_->versions() + "; cudnn " + cudnn_->version() + "; cublaslt " +
          cublaslt_->version() + "; " + std::string(furrow::name(precision()));
 }
 

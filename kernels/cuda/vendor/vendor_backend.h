@@ -1,9 +1,10 @@
 // VendorBackend: CudaBackend whose planned convolutions may be computed by cuDNN and cuBLASLt.
 //
 // Convolutions go to cuDNN, those that are one matrix product (1x1, one source) and 2x2 transposed ones to cuBLASLt.
-// Maxima, heads and everything else stay with Furrow's kernels, and so does training. Images keep their layout: pad
-// channels are zeros, so the libraries are given whole pitches of channels, with zero weights for the pads, and write
-// zero pads.
+// Maxima, heads and everything else stay with Furrow's kernels, and so does all of training: this back-end overrides
+// planned steps alone. (CudnnConv has both gradients, tested against the fake; nothing outside its tests calls them.)
+// Images keep their layout: pad channels are zeros, so the libraries are given whole pitches of channels, with zero
+// weights for the pads, and write zero pads.
 #pragma once
 
 #include <functional>
@@ -23,11 +24,15 @@ class VendorBackend : public CudaBackend {
 
   // Which of the steps that takes() go to the libraries; at first all do. Before anything is planned.
   void use(std::function<bool(const Step&)> wanted) { wanted_ = std::move(wanted); }
+  // The same, of measured times: those steps that were faster on machine(). False, and nothing changes, where the times
+  // are of other machines, versions or precisions alone.
+  bool use(const Tuning& tuning);
   // Whether the step is of a form that a library computes.
   bool takes(const Step& step) const;
   // The same, and the library has an algorithm for it.
   bool offers(const Step& step) const;
-  // What measured times hold for: "NVIDIA H200, sm_90; driver 13.0, runtime 13.0; cudnn 9.19.0; cublaslt 13.0.2; fp16".
+  // What measured times hold for:
+  // "furrow 0.1.0; NVIDIA H200, sm_90; driver 13.0, runtime 13.0; cudnn 9.19.0; cublaslt 13.0.2; fp16".
   std::string machine() const;
 
   std::string name() const override;  // "cuda (NVIDIA H200, sm_90; fp16; cudnn 9.19.0, cublaslt 13.0.2)"

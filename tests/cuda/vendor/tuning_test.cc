@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -82,15 +83,17 @@ TEST_F(TuningTest, TheFileIsInTheCacheFolder) {
 // A whole network: logits by the libraries are those of the reference, every convolution is timed, and the choice that
 // comes of it sends to the libraries what it names and nothing else.
 TEST_F(TuningTest, StepsOfANetworkAreTimedAndChosen) {
-  const auto network = random_network({.base = 4}, 11);
+  const auto network = random_network({.base = 4}, 5);
   const Shape shape{1, 16, 16, 3};
   gpu::CudaBackend own(gpu::make_emulated_runtime(), emulated::api, Precision::tf32);
   gpu::VendorBackend vendor(gpu::make_emulated_runtime(), emulated::api, Precision::tf32);
   Plan own_plan(*network, own, shape), vendor_plan(*network, vendor, shape);
   const Tensor input = random_tensor(shape, 7).to(DType::f32);
   const Tensor want = own_plan.run(input).to(DType::f64), got = vendor_plan.run(input).to(DType::f64);
-  // The bound of tests/cuda/network_test.cc for tf32, which both keep to, twice.
-  EXPECT_LT(relative_error(got, want), 1e-2);
+  // Of a network that answers: one whose ReLUs all stay 0 has the same logit everywhere, however it is computed.
+  const auto [least, most] = std::ranges::minmax(want.values<double>());
+  EXPECT_GT(most - least, 0.1 * most);
+  EXPECT_LT(relative_error(got, want), 6e-4);   // both in tf32; measured 2.5e-4
 
   std::vector<TunedStep> steps = time_steps(own_plan, vendor_plan, input, 2);
   size_t convolutions = 0;
@@ -108,8 +111,7 @@ TEST_F(TuningTest, StepsOfANetworkAreTimedAndChosen) {
   write_tuning(file(), vendor.machine(), steps);
   const auto tuning = read_tuning(file());
   gpu::VendorBackend chosen(gpu::make_emulated_runtime(), emulated::api, Precision::tf32);
-  const auto wanted = tuning->vendor_steps.at(chosen.machine());
-  chosen.use([wanted](const Step& step) { return wanted.contains(step_key(step)); });
+  ASSERT_TRUE(chosen.use(*tuning));
   Plan plan(*network, chosen, shape);
   size_t by_vendor = 0;
   for (const Plan::StepInfo& step : plan.steps()) {
@@ -118,6 +120,29 @@ TEST_F(TuningTest, StepsOfANetworkAreTimedAndChosen) {
     ++by_vendor;
   }
   EXPECT_GE(by_vendor, 1u);
+}
+
+// Kernels change between versions of Furrow, as the GPU, the driver and the libraries do: times of others say nothing.
+TEST_F(TuningTest, TimesOfOtherVersionsAndMachinesAreIgnored) {
+  gpu::VendorBackend vendor(gpu::make_emulated_runtime(), emulated::api, Precision::fp16);
+  const std::string here = vendor.machine();
+  const auto with = [&here](const std::string& part, const std::string& other) {
+    const size_t at = here.find(part);
+    EXPECT_NE(at, std::string::npos) << here;
+    return std::string(here).replace(at, part.size(), other);
+  };
+  const Step conv = ConvStep{.x = {{1, 8, 8, 16}, {0, 0, 0, 0}}, .oc = 16, .geometry = {3, 3, 1, 1}};
+  const std::string others[] = {with("furrow " FURROW_VERSION "; ", "furrow 0.0.9; "),
+                                with("furrow " FURROW_VERSION "; ", ""),   // as written before the version was in it
+                                with("emulated on this CPU", "NVIDIA H200, sm_90"),
+                                with("cudnn 9.19.0", "cudnn 9.18.0"), with("fp16", "bf16")};
+  for (const std::string& machine : others) write_tuning(file(), machine, {{step_key(conv), "own x", "cudnn y", 2, 1}});
+  vendor.use([](const Step&) { return false; });
+  EXPECT_FALSE(vendor.use(*read_tuning(file())));
+  EXPECT_TRUE(has(vendor.algorithm(conv), "emulated fp16")) << vendor.algorithm(conv);
+  write_tuning(file(), here, {{step_key(conv), "own x", "cudnn y", 2, 1}});   // beside theirs
+  EXPECT_TRUE(vendor.use(*read_tuning(file())));
+  EXPECT_TRUE(has(vendor.algorithm(conv), "cudnn")) << vendor.algorithm(conv);
 }
 
 TEST_F(TuningTest, VendorIsForDeviceCudaAlone) {

@@ -158,7 +158,8 @@ TEST_F(VendorBackendTest, TheTraceNamesLibraryAndAlgorithm) {
   EXPECT_EQ(vendor->algorithm(steps[9]), "cublaslt 13.0.2 algorithm 21");
   EXPECT_EQ(vendor->algorithm(PoolStep{{1, 4, 4, 8}}), "emulated fp16");
   EXPECT_EQ(vendor->name(), "cpu-emulated (fp16; cudnn 9.19.0, cublaslt 13.0.2)");
-  EXPECT_EQ(vendor->machine(), "emulated on this CPU; emulator; cudnn 9.19.0; cublaslt 13.0.2; fp16");
+  EXPECT_EQ(vendor->machine(),
+            "furrow " FURROW_VERSION "; emulated on this CPU; emulator; cudnn 9.19.0; cublaslt 13.0.2; fp16");
 }
 
 TEST_F(VendorBackendTest, UsesTheLibrariesWhereAskedAlone) {
