@@ -159,7 +159,7 @@ class Run:
             self.report["not_run"] += [f"kernel tests: {name}: no time left" for name in late]
 
     def test_environment(self):
-        return {"FURROW_TEST_DEVICE": "", "FURROW_TEST_ONE_SCHEDULE": "1"} if self.emulated else {"FURROW_TEST_DEVICE": "cuda"}
+        return {"FURROW_TEST_DEVICE": "", "FURROW_TEST_SCHEDULES": "one"} if self.emulated else {"FURROW_TEST_DEVICE": "cuda"}
 
     def segment(self, device, precision, out, size, threshold):
         command = [self.programs / "apps/furrow", "segment", ROOT / "examples/astronaut.png", "--device", device, "--size", size, "--crop", "none",
