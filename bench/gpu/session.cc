@@ -75,6 +75,7 @@ std::unique_ptr<BenchBackend> Session::backend(Precision precision) const {
 }
 
 int Session::warm_up(const Subject& s, double repeat_ms) const {
+  if (emulated_) return 1;   // nothing to load, and no time of the emulator's means anything
   s.launch();
   s.finish();   // loads kernels
   if (tiny_) return 1;
@@ -102,7 +103,7 @@ Sample Session::sample(const Subject& s, int launches) const {
 }
 
 std::vector<Timing> Session::time(const std::vector<Subject>& subjects, double repeat_ms) const {
-  const int repeats = tiny_ ? 3 : 30;
+  const int repeats = emulated_ ? 1 : tiny_ ? 3 : 30;
   std::vector<int> launches;
   for (const Subject& s : subjects) launches.push_back(warm_up(s, repeat_ms));
   std::vector<std::vector<double>> samples(subjects.size()), events(subjects.size());
