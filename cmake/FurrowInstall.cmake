@@ -12,7 +12,7 @@ install(EXPORT furrow-targets NAMESPACE furrow:: DESTINATION ${CMAKE_INSTALL_LIB
 
 # The public headers, and what they include: tests/public_headers_test.py checks that this list is closed and short.
 set(FURROW_PUBLIC_HEADERS
-  kernels/error.h kernels/tensor.h kernels/threads.h
+  kernels/error.h kernels/quantised.h kernels/tensor.h kernels/threads.h nn/quantisation.h
   io/atomic_file.h io/image.h io/limits.h io/picture.h io/png_write.h io/texture.h
   segment/crop.h segment/faces.h segment/measure.h segment/model.h segment/overlay.h segment/segmenter.h)
 foreach(header ${FURROW_PUBLIC_HEADERS})

@@ -9,6 +9,7 @@
 #include <string>
 #include <variant>
 
+#include "kernels/quantised.h"
 #include "kernels/tensor.h"
 
 namespace furrow {
@@ -19,15 +20,6 @@ struct ConvGeometry {
   int64_t kernel_h = 3, kernel_w = 3, stride = 1, pad = 1;   // pad: zeros on every side
   int64_t out(int64_t in, int64_t kernel) const { return (in + 2 * pad - kernel) / stride + 1; }
   friend bool operator==(const ConvGeometry&, const ConvGeometry&) = default;
-};
-
-// How real numbers become bytes: real = scale * (byte - zero_point), zero_point in 0..255, so that 0 is exact. scale 0:
-// not at all.
-struct Quantised {
-  float scale = 0;
-  int32_t zero_point = 0;
-  explicit operator bool() const { return scale > 0; }
-  friend bool operator==(const Quantised&, const Quantised&) = default;
 };
 
 // What of a step happens in 8 bits, on a back-end that has_bytes(). With x[0] the step is computed from bytes: weights
