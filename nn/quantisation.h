@@ -10,9 +10,9 @@
 namespace furrow {
 
 // A convolution, transposed or not, is computed from bytes where all that it reads has an entry here, its module is not
-// in `floats` and its sizes allow it (fits_bytes() in kernels/planned.h). Its result, and that of a first layer, is stored as bytes where
-// all that read it compute from bytes. Everything else stays in the back-end's own type. Source: affine quantisation
-// after Jacob et al. 2018, arXiv:1712.05877, section 2.1, with a scale per channel for weights.
+// in `floats` and its sizes allow it (fits_bytes() in kernels/planned.h). Its result, and that of a first layer, is
+// stored as bytes where all that read it compute from bytes. Everything else stays in the back-end's own type. Source:
+// affine quantisation after Jacob et al. 2018, arXiv:1712.05877, section 2.1, with a scale per channel for weights.
 struct Quantisation {
   std::map<std::string, Quantised, std::less<>> values;  // by the names of Plan::StepInfo::writes
   std::set<std::string, std::less<>> floats;             // paths of modules: the first of a step's
