@@ -237,7 +237,7 @@ void add_evaluate(CLI::App& app, Program& program) {
   verb->add_option("--device", job.compute.device,
                    "auto (default), cpu, cuda, cuda:N, cpu-emulated (slow), ref (slow)");
   verb->add_option("--precision", job.compute.precision,
-                   "fp16 (default), bf16, tf32, fp32 of --device cuda and cpu-emulated");
+                   "fp16 (default), bf16, tf32, fp32 of --device cuda and cpu-emulated; int8 and fp32 of cpu, as segment takes them");
   verb->add_flag("--force", job.force, "Overwrite results that exist");
   exclude(*verb);
   verb->callback([&program, words] {

@@ -84,7 +84,7 @@ void add_verify(CLI::App& model, Program& program) {
 void add_quantize(CLI::App& model, Program& program) {
   auto options = std::make_shared<QuantizeOptions>();
   CLI::App* quantize = model.add_subcommand(
-      "quantize", "Find from photos how the network's values become bytes, for device cpu: faster, a quarter of the memory");
+      "quantize", "Find from photos how the network's values become bytes, for device cpu: with AVX-512 VNNI faster, and a quarter of the memory");
   quantize->add_option("MODEL", options->model, "A .pth or .safetensors file, or `default`")->required();
   quantize->add_option("--data", options->data, "A folder of photos, or a data set (its folder images)")->required();
   quantize->add_option("-o,--out", options->out, "The native file that is written, .safetensors")->required();
@@ -131,7 +131,7 @@ void add_audit(CLI::App& model, Program& program) {
       audit->add_flag("--tile", options->tile, "One window of those that segment --tile runs: the one in the middle"),
       audit->add_option("--labels", options->labels, "Face-parsing label map of PHOTO (PNG), as segment takes it"),
       audit->add_option("--keep", options->keep, "Labels in which marks count, e.g. 1,10 (default: the model's)"),
-      audit->add_option("--precision", options->compute.precision, "On the CUDA kernels: fp16 (default, again in bf16 where it overflows), bf16, tf32, fp32; on cpu: int8 (default of a quantised model), fp32"),
+      audit->add_option("--precision", options->compute.precision, "On the CUDA kernels: fp16 (default, again in bf16 where it overflows), bf16, tf32, fp32; on cpu: int8 (default of a quantised model where the CPU has VNNI), fp32"),
       audit->add_option("--kernels", options->compute.kernels, "Of --device cuda, as segment takes it: auto (default), own, vendor"),
       audit->add_option("--memory", options->compute.memory, "Of --device cpu, as segment takes it: normal (default), low"),
       audit->add_option("--tune", options->compute.tuning, "The file of `furrow model tune`, as segment takes it"),

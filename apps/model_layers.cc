@@ -22,8 +22,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The settings of `device`. What only the CUDA kernels have, precision and whose kernels, goes to the device of two
-// that runs them.
+// The settings of `device`. Of two devices, precisions below fp32 and whose kernels go to the one that runs the CUDA
+// kernels, int8 to cpu.
 ComputeOptions compute_on(const std::string& device, const LayersOptions& options) {
   const auto takes = [](const std::string& name) {
     const DeviceKind kind = choose_device(name).device.kind;
@@ -32,9 +32,13 @@ ComputeOptions compute_on(const std::string& device, const LayersOptions& option
   ComputeOptions compute = options.compute;
   compute.device = device;
   const std::string& other = device == options.against ? options.compute.device : options.against;
-  if (other.empty() || takes(device) || !takes(other)) return compute;
-  compute.precision.reset();
+  if (other.empty()) return compute;
+  const bool cpu = choose_device(device).device.kind == DeviceKind::cpu;
+  if (compute.precision == "int8" && !cpu && choose_device(other).device.kind == DeviceKind::cpu)
+    compute.precision.reset();
+  if (takes(device) || !takes(other)) return compute;
   compute.kernels = "auto";
+  if (compute.precision && compute.precision != "int8") compute.precision = "fp32";
   return compute;
 }
 
@@ -97,6 +101,8 @@ void check_layers(const LayersOptions& options) {
     throw outside("--size", static_cast<double>(*options.size), "32..4096");
   if (options.tolerance && !(*options.tolerance >= 0 && *options.tolerance <= 1))
     throw outside("--tolerance", *options.tolerance, "0..1");
+  if (options.layers == "all" && options.compute.precision == "int8")
+    throw Error(ErrorCode::usage, "--layers all runs the tape, which is in float32: --precision int8 is of the plan");
   if (!options.compare.empty() && !options.against.empty())
     throw Error(ErrorCode::usage, "--compare and --against: one at a time");
   if (options.photo.empty() && (options.labels != "none" || options.tile))
@@ -239,11 +245,15 @@ LayersReport make_report(const LayersOptions& options, const io::Limits& limits)
     note_once(report, kAgainInBf16);
     note_once(report, where_it_left_fp16(*report.in_fp16));
   }
+  if (how.unfused && runner.quantised())
+    note_once(report, "--layers all: the tape is in float32, where segment's plan is in 8 bits; its mask is another");
   if (how.unfused && settled.precision != Precision::fp32)
     note_once(report, "--layers all: in " + std::string(name(settled.precision)) +
                           " the tape rounds where the plan does not, so that some pixels of its mask may be others");
   report.device = settled.by->backend().name();
-  if (runner.quantised() || (against && against->quantised())) report.allowed = kAllowedInBytes;
+  const bool in_bytes = !how.unfused && runner.quantised();
+  if (in_bytes) report.device += " int8";
+  if (in_bytes || (!how.unfused && against && against->quantised())) report.allowed = kAllowedInBytes;
   report.allowed = options.tolerance.value_or(std::max(report.allowed, allowed_by(settled.precision)));
   report.audit = audit_by(*settled.by, model.network(), input, how, sink_of(report, others));
   report.mask = model_mask(model, report.audit.logits, model.info().threshold);

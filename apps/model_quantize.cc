@@ -60,13 +60,13 @@ class Mixer {
 
   // The plan in float32 sees a photo.
   void add(Tensor input) {
-    logits_.push_back(plan_
-                          .run_watched(input,
-                                       [&](size_t, double, const std::vector<Plan::Written>& written) {
-                                         for (const Plan::Written& w : written)
-                                           calibration_.add(w.name, w.value.values<float>());
-                                       })
-                          .to(DType::f32));
+    const auto watch = [&](size_t step, double, const std::vector<Plan::Written>& written) {
+      for (size_t i = 0; i < written.size(); ++i)
+        calibration_.add(plan_.steps()[step].quantised_as(i), written[i].value.values<float>());
+    };
+    logits_.push_back(plan_.run_watched(input, watch).to(DType::f32));
+    if (!std::ranges::all_of(logits_.back().values<float>(), [](float v) { return std::isfinite(v); }))
+      throw Error(ErrorCode::malformed, "the network's output is not finite: its weights may be broken");
     inputs_.push_back(std::move(input));
   }
   Quantisation best() const { return calibration_.best(); }
@@ -113,7 +113,6 @@ struct Layer {
   bool in_bytes = true;
 };
 
-bool in_bytes(const Plan::StepInfo& step) { return step.algorithm.find(" int8 ") != std::string::npos; }
 std::string module_of(const Plan::StepInfo& step) { return step.where.substr(0, step.where.find_first_of("+ ")); }
 
 // Those that can be computed from bytes.
@@ -122,7 +121,7 @@ std::vector<Layer> layers_of(Mixer& mixer, const Quantisation& all) {
   std::vector<Layer> layers;
   const Plan plan = mixer.plan_of(all);
   for (const Plan::StepInfo& step : plan.steps())
-    if (in_bytes(step)) layers.push_back({module_of(step), step.where, step.op, step.flops / 2, {}});
+    if (step.in_bytes) layers.push_back({module_of(step), step.where, step.op, step.flops / 2, {}});
   for (Layer& layer : layers) {
     Quantisation alone = all;
     for (const Layer& other : layers)

@@ -87,7 +87,7 @@ void add_segment(CLI::App& app, Program& program) {
   verb->add_option("--background", words->background, "What transparency becomes: drop (default), black, white");
   verb->add_option("--threads", words->threads, "Worker threads, up to 1024 (default, or 0: all usable processors)");
   verb->add_option("--device", words->job.compute.device, "auto (default), cpu, cuda, cuda:N, cpu-emulated (slow), ref (slow)");
-  verb->add_option("--precision", words->job.compute.precision, "fp16 (default), bf16, tf32, fp32 of --device cuda and cpu-emulated; int8 (default of a quantised model), fp32 of cpu");
+  verb->add_option("--precision", words->job.compute.precision, "fp16 (default), bf16, tf32, fp32 of --device cuda and cpu-emulated; int8 (default of a quantised model where the CPU has VNNI), fp32 of cpu");
   verb->add_option("--kernels", words->job.compute.kernels, "Of --device cuda: auto (default: own, unless `furrow model tune` says otherwise), own, vendor");
   verb->add_option("--memory", words->job.compute.memory, "Of --device cpu: normal (default), low (half the speed, a fraction of the memory: docs/performance.md)");
   verb->add_option("--tune", words->job.compute.tuning, "The file of `furrow model tune` (default: in the cache folder, where there is one)");

@@ -51,14 +51,16 @@ std::string conv_problem(const ConvStep& s) {
 }  // namespace
 
 // 32-bit sums hold every product of a byte and a weight of up to 127.
+constexpr int64_t kMostTerms = 0x7fffffff / (255 * 127);
 bool fits_bytes(const ConvStep& s) {
-  constexpr int64_t kMostTerms = 0x7fffffff / (255 * 127);
   const ConvGeometry& g = s.geometry;
   return g.kernel_h <= 3 && g.kernel_w <= 3 && g.stride <= 2 && g.pad <= 1 && s.x[0].c >= kLeastByteChannels &&
          (s.x[1].c == 0 || s.x[1].c >= kLeastByteChannels) && s.oc >= kLeastByteChannels &&
          channels(s) * g.kernel_h * g.kernel_w <= kMostTerms;
 }
-bool fits_bytes(const UpconvStep& s) { return s.x.c >= kLeastByteChannels && s.y.c >= kLeastByteChannels; }
+bool fits_bytes(const UpconvStep& s) {
+  return s.x.c >= kLeastByteChannels && s.y.c >= kLeastByteChannels && s.x.c <= kMostTerms;
+}
 
 const StepBytes* bytes_of(const Step& step) {
   if (const auto* conv = std::get_if<ConvStep>(&step)) return &conv->bytes;

@@ -10,6 +10,8 @@ namespace furrow {
 struct Quantised {
   float scale = 0;
   int32_t zero_point = 0;
+  // What files may hold; beyond it 1 / scale, or a byte's number, leaves float32.
+  static constexpr float kLeastScale = 1e-30f, kMostScale = 1e30f;
   explicit operator bool() const { return scale > 0; }
   friend bool operator==(const Quantised&, const Quantised&) = default;
 };

@@ -35,6 +35,7 @@ struct GraphNode {
   std::vector<const Module*> modules;  // what it covers, in order
   uint64_t parameters = 0;             // of those modules: weights, biases, scales and shifts; no statistics
   bool in_bytes = false;               // computed from bytes
+  std::string unpadded = {};           // what y was called before padding was merged into it
 };
 
 struct Graph {

@@ -130,6 +130,7 @@ Graph merge_padding(Graph graph) {
         const bool up = is(before, OpKind::upconv2x2) || is(before, OpKind::upsample_bilinear);
         if (!up || !ends_plain(before) || g.only_reader(before.y) < 0) return false;
         before.placement = std::get<PadAttrs>(pad.attrs);
+        before.unpadded = g.names[static_cast<size_t>(before.y)];
         before.y = pad.y;
         return true;
       });

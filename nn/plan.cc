@@ -108,7 +108,9 @@ struct Plan::Builder {
                   .algorithm = backend.algorithm(step),
                   .bytes = min_bytes(step, size_of(backend.dtype())),
                   .flops = flops(step),
-                  .parameters = node.parameters};
+                  .parameters = node.parameters,
+                  .unpadded = node.unpadded,
+                  .in_bytes = node.in_bytes};
     const bool stores = !std::holds_alternative<ConvStep>(step) || std::get<ConvStep>(step).store_y;
     for (const ValueId v : {stores ? node.y : -1, node.pooled, node.head})
       if (v >= 0) info.writes.push_back(graph.names[static_cast<size_t>(v)]);

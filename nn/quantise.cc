@@ -34,11 +34,14 @@ Graph quantise(Graph graph, const Quantisation& quantisation) {
   graph.quantised.resize(graph.shapes.size());
   graph.stored_bytes.resize(graph.shapes.size());
   const auto how = [&](ValueId v) -> Quantised& { return graph.quantised[static_cast<size_t>(v)]; };
-  for (size_t v = 0; v < graph.names.size(); ++v)
-    if (const auto found = quantisation.values.find(graph.names[v]); found != quantisation.values.end())
-      graph.quantised[v] = found->second;
+  const auto look_up = [&](ValueId v, const std::string& name) {
+    if (const auto found = quantisation.values.find(name); found != quantisation.values.end()) how(v) = found->second;
+  };
+  for (size_t v = 0; v < graph.names.size(); ++v) look_up(static_cast<ValueId>(v), graph.names[v]);
+  for (const GraphNode& node : graph.nodes)  // padding is 0, whose byte is exact
+    if (!node.unpadded.empty()) look_up(node.y, node.unpadded);
   for (const GraphNode& node : graph.nodes)  // a maximum is one of the bytes
-    if (node.pooled >= 0) how(node.pooled) = how(node.y);
+    if (node.pooled >= 0 && how(node.y)) how(node.pooled) = how(node.y);
   for (GraphNode& node : graph.nodes)
     node.in_bytes = fits(node, graph) && std::ranges::all_of(node.in, [&](ValueId v) { return bool(how(v)); }) &&
                     !quantisation.floats.contains(node.modules.front()->path());

@@ -41,6 +41,7 @@ Quantised Histogram::best() const {
     if (error < least) least = error, scale = step;
   }
   const double share = -low_ / (high_ - low_);
+  scale = std::clamp<double>(scale, Quantised::kLeastScale, Quantised::kMostScale);
   return {static_cast<float>(scale), static_cast<int32_t>(std::lround(share * 255))};
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "kernels/cpu/isa.h"
 #include "kernels/trace.h"
 #include "nn/network.h"
 #include "segment/tuning.h"
@@ -39,6 +40,14 @@ bool all_finite(const Tensor& t) {
 
 }  // namespace
 
+void check_bytes(const Plan& plan, const Quantisation& quantisation) {
+  if (!quantisation.empty() && !computes_in_bytes(plan))
+    throw Error(ErrorCode::malformed, "the values that furrow.int8 names are not this network's: nothing is in 8 bits")
+        .hint("--precision fp32, or furrow model quantize");
+}
+
+bool computes_in_bytes(const Plan& plan) { return std::ranges::any_of(plan.steps(), &Plan::StepInfo::in_bytes); }
+
 std::optional<Precision> parse_precision(const std::optional<std::string>& word) {
   if (!word || *word == kInt8) return std::nullopt;
   if (const std::optional<Precision> precision = precision_of(*word)) return precision;
@@ -54,7 +63,8 @@ Quantisation quantisation_on(const Device& device, const std::optional<std::stri
   if (asked && of_model.empty())
     throw Error(ErrorCode::usage, "precision int8: the model does not say how its values become bytes")
         .hint("furrow model quantize makes a file that does");
-  return device.kind == DeviceKind::cpu && (asked || !precision) ? of_model : Quantisation{};
+  const bool fits = device.kind == DeviceKind::cpu && (asked || (!precision && cpu::bytes_are_fast()));
+  return fits ? of_model : Quantisation{};
 }
 
 BackendOptions backend_options(const Device& device, const ComputeOptions& compute) {
@@ -69,6 +79,7 @@ Plan& PlannedNetwork::plan(const Network& network, int64_t side) {
     options.quantisation = quantisation_;
     entry =
         std::make_unique<Plan>(network, *backend_, Shape{1, side, side, network.architecture().in_channels}, options);
+    check_bytes(*entry, quantisation_);
   }
   return *entry;
 }

@@ -18,10 +18,19 @@ BackendOptions backend_options(const Device& device, const ComputeOptions& compu
 // The floating-point precision a word asks for; none where there is no word, and for int8. Throws ErrorCode::usage for
 // others.
 std::optional<Precision> parse_precision(const std::optional<std::string>& word);
-// What is computed in 8 bits: what the model says, on device cpu, where no other precision was asked for. Throws
-// ErrorCode::usage where int8 was, and the model or the device has none.
+// What is computed in 8 bits: what the model says, on device cpu, where int8 was asked for, or nothing was and it is
+// faster there (cpu::bytes_are_fast()). Throws ErrorCode::usage where int8 was, and the model or the device has none.
 Quantisation quantisation_on(const Device& device, const std::optional<std::string>& precision,
                              const Quantisation& of_model);
+
+// Whether a step of the plan is in 8 bits.
+bool computes_in_bytes(const Plan& plan);
+// Throws ErrorCode::malformed where the model asks for 8 bits and none is.
+void check_bytes(const Plan& plan, const Quantisation& quantisation);
+// "cpu (avx512) int8"
+inline std::string device_name(const Backend& backend, bool quantised) {
+  return backend.name() + (quantised ? " int8" : "");
+}
 
 // A back-end and the plans it has made, one per side of the square.
 class PlannedNetwork {

@@ -86,7 +86,7 @@ std::map<std::string, std::string> to_metadata(const ModelInfo& info);
 // The inverse. Keys without the prefix "furrow." are left alone; without any "furrow." key the defaults are returned.
 // Errors: ErrorCode::unsupported for a version other than "1" or an unknown value of a closed list;
 // ErrorCode::malformed for a missing version, an unknown furrow key, a number that is none or out of range
-// (size 32..4096, threshold (0,1), labels 0..255, sigma (0,100], scale (0,1e30], zero point 0..255, texts over 4096
+// (size 32..4096, threshold (0,1), labels 0..255, sigma (0,100], scale 1e-30..1e30, zero point 0..255, texts over 4096
 // bytes or not printable). All name the key.
 ModelInfo from_metadata(const std::map<std::string, std::string>& metadata);
 

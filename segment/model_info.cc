@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::string_view kPrefix = "furrow.";
 constexpr std::string_view kVersion = "1";
-constexpr size_t kTextBytes = 4096;
+constexpr size_t kTextBytes = 4096, kMostNames = 4096;
 
 template <class T>
 using Names = std::array<std::pair<std::string_view, T>, 3>;
@@ -164,16 +164,15 @@ std::string parse_name(std::string_view key, std::string_view text) {
 }
 
 void parse_int8(std::string_view key, std::string_view text, ModelInfo& info) {
-  constexpr size_t kMostValues = 4096;
   while (!text.empty()) {
     std::string_view entry = cut_off(text, ';');
     const std::string name = parse_name(key, cut_off(entry, ' '));
-    const auto scale = number<float>(key, cut_off(entry, ' '), 0.0f, 1e30f, "(0, 1e30]");
-    if (scale == 0.0f) throw bad(ErrorCode::malformed, key, "a scale of 0");
+    const auto scale =
+        number<float>(key, cut_off(entry, ' '), Quantised::kLeastScale, Quantised::kMostScale, "1e-30..1e30");
     const Quantised value{scale, number<int32_t>(key, entry, 0, 255, "0..255")};
     if (!info.quantisation.values.emplace(name, value).second)
       throw bad(ErrorCode::malformed, key, "'" + printable(name, 60) + "' twice");
-    if (info.quantisation.values.size() > kMostValues) throw bad(ErrorCode::malformed, key, "more than 4096 values");
+    if (info.quantisation.values.size() > kMostNames) throw bad(ErrorCode::malformed, key, "more than 4096 values");
   }
 }
 
@@ -185,7 +184,10 @@ std::string int8_text(const Quantisation& quantisation) {
 }
 
 void parse_int8_float(std::string_view key, std::string_view text, ModelInfo& info) {
-  while (!text.empty()) info.quantisation.floats.insert(parse_name(key, cut_off(text, ' ')));
+  while (!text.empty()) {
+    info.quantisation.floats.insert(parse_name(key, cut_off(text, ' ')));
+    if (info.quantisation.floats.size() > kMostNames) throw bad(ErrorCode::malformed, key, "more than 4096 modules");
+  }
 }
 
 std::string int8_float_text(const Quantisation& quantisation) {

@@ -209,7 +209,7 @@ void Segmenter::set_options(SegmentOptions options) {
   state_->options = std::move(options);
 }
 const Model& Segmenter::model() const { return *state_->model; }
-std::string Segmenter::device() const { return state_->runner.backend().name(); }
+std::string Segmenter::device() const { return device_name(state_->runner.backend(), state_->runner.quantised()); }
 const std::string& Segmenter::device_reason() const { return state_->runner.chosen().reason; }
 bool Segmenter::runs_cuda_kernels() const {
   const DeviceKind kind = state_->runner.chosen().device.kind;

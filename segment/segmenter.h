@@ -42,7 +42,8 @@ struct SegmentOptions {
 struct ComputeOptions {
   std::string device = "auto";           // kernels/device.h: auto, cpu, cuda[:N], cpu-emulated, ref
   int threads = 0;                       // workers; 0: all usable processors
-  // fp32, tf32, bf16, fp16, int8; default int8 on cpu for a quantised model, else the device's (docs/accuracy.md).
+  // fp32, tf32, bf16, fp16, int8; default int8 on a cpu with VNNI for a quantised model (docs/int8.md), else the
+  // device's (docs/accuracy.md).
   std::optional<std::string> precision;
   // Of device cuda: own, vendor (cuDNN and cuBLASLt), auto (own, unless `furrow model tune` measured otherwise).
   std::string kernels = "auto";
@@ -118,7 +119,7 @@ class Segmenter {
   const SegmentOptions& options() const;
   void set_options(SegmentOptions options);
   const Model& model() const;
-  std::string device() const;                // "cpu (avx512)", "cuda (NVIDIA H200, sm_90, fp16)"
+  std::string device() const;                // "cpu (avx512)", "cpu (avx512) int8", "cuda (NVIDIA H200, sm_90, fp16)"
   const std::string& device_reason() const;  // why `auto` chose it
   bool runs_cuda_kernels() const;            // on a GPU or emulated; else natively on the CPU
 

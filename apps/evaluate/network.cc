@@ -32,8 +32,11 @@ NetworkRunner::NetworkRunner(std::shared_ptr<const Model> model, const EvaluateJ
   PlanOptions options;
   options.quantisation = quantisation_on(chosen_.device, job.compute.precision, model_->info().quantisation);
   plan_ = std::make_unique<Plan>(model_->network(), *backend_, shape, options);
+  check_bytes(*plan_, options.quantisation);
   input_ = Tensor(shape, backend_->dtype());
 }
+
+std::string NetworkRunner::device() const { return device_name(*backend_, computes_in_bytes(*plan_)); }
 
 Prepared NetworkRunner::prepare(const io::Image& photo, const KeptPixels& kept, const io::LabelMap* labels) {
   Crop crop = whole_photo(photo.width, photo.height);

@@ -39,7 +39,7 @@ class NetworkRunner {
 
   const Model& model() const { return *model_; }
   int64_t side() const { return side_; }
-  std::string device() const { return backend_->name(); }
+  std::string device() const;
 
  private:
   std::shared_ptr<const Model> model_;

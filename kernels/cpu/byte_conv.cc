@@ -1,6 +1,6 @@
 #include "kernels/cpu/byte_conv.h"
 
-#include <cstring>
+#include <cmath>
 
 #include "kernels/cpu/byte_weights.h"
 #include "kernels/cpu/conv_run.h"
@@ -72,6 +72,14 @@ class ByteRun : public ConvRun {
   const uint8_t* x_[2];
 };
 
+// Bytes would hide that a network is broken: what is not finite becomes some byte.
+void check_finite(const StepWeights& weights) {
+  for (const Tensor* t : {&weights.w, &weights.b, &weights.head_w, &weights.head_b})
+    if (!t->empty() && !std::ranges::all_of(t->values<double>(), [](double v) { return std::isfinite(v); }))
+      throw Error(ErrorCode::malformed, "weights of the network are not finite: it cannot be computed in 8 bits")
+          .hint("furrow model audit --precision fp32 shows where");
+}
+
 // Of the sources of a convolution.
 std::vector<WeightSource> weight_sources(const ConvStep& s) {
   std::vector<WeightSource> out{{0, s.x[0].c, s.bytes.x[0]}};
@@ -88,6 +96,7 @@ std::string byte_algorithm(const Machine& m, const char* kind) {
 
 std::unique_ptr<PackedWeights> pack_byte_conv(const Machine& m, const ConvStep& step, const StepWeights& weights) {
   require(fits_bytes(step), "ConvStep: not in 8 bits");
+  check_finite(weights);
   const ConvGeometry& g = step.geometry;
   const std::vector<WeightSource> sources = weight_sources(step);
   const int64_t blocks = ceil_div(step.oc, kWideLanes);
@@ -114,6 +123,7 @@ std::string byte_conv_algorithm(const Machine& m, const ConvStep&) { return byte
 
 std::unique_ptr<PackedWeights> pack_byte_upconv(const Machine& m, const UpconvStep& step, const StepWeights& weights) {
   require(fits_bytes(step), "UpconvStep: not in 8 bits");
+  check_finite(weights);
   const WeightSource source[] = {{0, step.x.c, step.bytes.x[0]}};
   const int64_t blocks = ceil_div(step.y.c, kWideLanes);
   auto packed = std::make_unique<ByteWeights>(std::move(*pack_epilogue(step, weights)), blocks, 4,

@@ -8,7 +8,7 @@ namespace furrow::cpu {
 // The functions of steps.h, for steps with bytes.x[0]. W', which is w with each source's scale in it, is rounded to
 // multiples of its largest over 127, channel by channel of y; sums of bytes less their zero points times those are
 // exact in 32 bits, and real after a multiplication and an addition in float32. Errors: ErrorCode::internal where
-// fits_bytes() is false.
+// fits_bytes() is false, ErrorCode::malformed where a weight is not finite.
 std::unique_ptr<PackedWeights> pack_byte_conv(const Machine& m, const ConvStep& step, const StepWeights& weights);
 size_t byte_conv_workspace(const Machine& m, const ConvStep& step);
 void run_byte_conv(const Machine& m, const ConvStep& step, const PackedWeights& packed, const StepBuffers& buffers);

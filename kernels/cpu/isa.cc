@@ -85,4 +85,6 @@ const ByteKernels& byte_kernels(Isa isa) {
   }
 }
 
+bool bytes_are_fast() { return byte_kernels(choose_isa()).weight_bytes == 1; }
+
 }  // namespace furrow::cpu

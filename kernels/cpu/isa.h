@@ -31,5 +31,7 @@ const TileKernels& tile_kernels(Isa isa);
 const LossKernels& loss_kernels(Isa isa);
 // Of avx512 those with VNNI where the CPU has that, else those of avx2.
 const ByteKernels& byte_kernels(Isa isa);
+// Whether choose_isa() has byte_kernels() that are faster than float32: those with VNNI.
+bool bytes_are_fast();
 
 }  // namespace furrow::cpu

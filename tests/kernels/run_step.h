@@ -78,6 +78,22 @@ inline void spoil_spare_lanes(const Backend& backend, const Placed& placed) {
     }
 }
 
+// Padding of a quantised buffer is the zero point: before every row, and after the last.
+inline void expect_zero_padding(const Placed& placed) {
+  const cpu::BlockedLayout layout(placed.shape);
+  const Shape& s = placed.shape;
+  size_t other = 0;
+  for (int64_t n = 0; n < s.n; ++n)
+    for (int64_t block = 0; block < layout.blocks; ++block)
+      for (int64_t h = 0; h < s.h; ++h)
+        for (int64_t lane = 0; lane < layout.lanes; ++lane) {
+          const auto* row = reinterpret_cast<const uint8_t*>(placed.data) + layout.row(n, block, h) + lane;
+          other += row[-layout.lanes] != placed.quantised.zero_point;
+          other += h + 1 == s.h && row[s.w * layout.lanes] != placed.quantised.zero_point;
+        }
+  EXPECT_EQ(other, 0u) << "bytes of padding that are not the zero point";
+}
+
 // `after`, where given, sees the buffers as the step left them.
 inline StepResults run_step(Backend& backend, const Step& step, const std::vector<Tensor>& x,
                             const StepWeights& weights,
@@ -119,6 +135,9 @@ inline StepResults run_step(Backend& backend, const Step& step, const std::vecto
   backend.run(step, backend.prepare(step, weights).get(), buffers);
   if (after) after(buffers);
   for (const auto& m : memory) EXPECT_TRUE(m->intact()) << "written outside a buffer: " << problem(step);
+
+  for (const Placed* written : {&buffers.y, &buffers.pooled})
+    if (written->data != nullptr && written->quantised) expect_zero_padding(*written);
 
   StepResults out;
   if (buffers.y.data != nullptr) out.y = dense(buffers.y);

@@ -15,8 +15,8 @@ bad = []
 for path in objects:
     listing = subprocess.run([nm, "--demangle", path], check=True, capture_output=True, text=True).stdout
     symbols = [line.split(maxsplit=2) for line in listing.splitlines() if not line.startswith(" ")]
-    if not any(fields[2].endswith("Rows") for fields in symbols):
-        sys.exit(f"{path}: has no table of row kernels; is this the right object?")
+    if not any(fields[2].endswith(("Rows", "Bytes")) for fields in symbols):
+        sys.exit(f"{path}: has no table of kernels; is this the right object?")
     # W, V: weak and defined; u: unique across the program. (Undefined weak references are indented and left out.)
     # DW.ref.* is a pointer that sanitizers have the compiler add, the same in every object: data, no code.
     bad += [f"{path}: {fields[2]}" for fields in symbols if fields[1] in "WVu" and not fields[2].startswith("DW.ref.")]
