@@ -146,6 +146,21 @@ class Quantize(program.Program):
             self.assertFalse([s for s in beside["steps"] if " int8 " in s["algorithm"]], words)
         self.assertEqual(audit("--precision", "int8", "--layers", "all").returncode, 2)
 
+    def test_shards_of_two_arithmetics_are_no_evaluation(self):
+        self.quantize()
+        for name in ("images", "masks"):
+            (self.folder / name).mkdir()
+        for name in ("a.png", "b.png"):
+            (self.folder / "images" / name).write_bytes(program.PHOTO.read_bytes())
+            (self.folder / "masks" / name).write_bytes(program.gray(512, 512, lambda x, y: 255 * (y == 100)))
+        for shard, precision in (("1/2", "fp32"), ("2/2", "int8")):
+            result = self.run_furrow("evaluate", "images", "masks", "-o", "s", "--weights", "q.safetensors", "--crop", "none",
+                                     "--size", "64", "--precision", precision, "--shard", shard)
+            self.assertEqual(result.returncode, 0, result.stderr)
+        result = self.run_furrow("evaluate", "--merge", "s", "-o", "m")
+        self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertIn(b" int8 in the other", result.stderr)
+
     def test_conversion_keeps_it(self):
         self.quantize()
         self.assertEqual(self.run_furrow("model", "convert", "q.safetensors", "c.safetensors").returncode, 0)
