@@ -73,9 +73,10 @@ std::string where_it_left_fp16(const LayerAudit& audit) {
   return "every value that was looked at is finite in fp16";
 }
 
-// Of a value's largest element. Bytes: 1/510 of a range, grown through the layers.
+// Of a value's largest element, where a plan in 8 bits is beside one that is not: a rounding is 1/510 of a range, and
+// they grow through the layers.
 constexpr double kAllowedInBytes = 0.2;
-// Float32: up to sixty convolutions follow each other, each off by some 4e-8 sqrt(K) of
+// The same of floating-point precisions. Float32: up to sixty convolutions follow each other, each off by some 4e-8 sqrt(K) of
 // its largest value (tests/nn/plan_test.cc holds the classic network to 2e-5). Operands of 10 or 7 bits: half a unit of
 // their last place, grown likewise.
 double allowed_by(Precision precision) {

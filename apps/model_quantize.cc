@@ -70,8 +70,6 @@ class Mixer {
     inputs_.push_back(std::move(input));
   }
   Quantisation best() const { return calibration_.best(); }
-  const Plan& in_float() const { return plan_; }
-  cpu::CpuBackend& backend() { return backend_; }
   size_t photos() const { return inputs_.size(); }
 
   Plan plan_of(const Quantisation& quantisation) {
@@ -221,9 +219,7 @@ int quantize_model(const QuantizeOptions& options, const io::Limits& limits, con
     Layer* worst = nullptr;
     for (Layer& layer : layers)
       if (layer.in_bytes && (worst == nullptr || layer.alone.relative() > worst->alone.relative())) worst = &layer;
-    if (worst == nullptr)
-      throw Error(ErrorCode::unsupported,
-                  "no layer can be in 8 bits: the masks agree by less than --iou in float32 too");
+    require(worst != nullptr, "with every layer in float32 the masks are the same");
     worst->in_bytes = false;
     info.quantisation.floats.insert(worst->module);
     reached = mixer.agreement(info.quantisation, mixer.photos());
