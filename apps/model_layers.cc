@@ -205,9 +205,9 @@ LayersReport make_report(const LayersOptions& options, const io::Limits& limits)
   const SegmentOptions as_segment = segment_options(options);
   if (!options.compare.empty()) check_folder(options.compare);
   const Model model = load_model(options.model, limits);
-  NetworkRunner runner(compute_on(options.compute.device, options), model.info().quantisation);
+  NetworkRunner runner(compute_on(options.compute.device, options), model.info());
   std::optional<NetworkRunner> against;
-  if (!options.against.empty()) against.emplace(compute_on(options.against, options), model.info().quantisation);
+  if (!options.against.empty()) against.emplace(compute_on(options.against, options), model.info());
   report.info = model.info();
   report.notes = model.info().notes;
   const io::Image photo = options.photo.empty() ? synthetic_picture(options.size.value_or(model.info().size))

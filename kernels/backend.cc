@@ -162,6 +162,23 @@ void Backend::unplace(const Placed& from, Tensor& dense) {
   copy_values(Tensor(from.shape, dtype(), from.data, nullptr), dense);
 }
 
+size_t Backend::place_pixels_bytes(const Shape& shape) const { return dense_bytes(shape, dtype()); }
+
+void Backend::place_pixels(const uint8_t* pixels, const Tensor& values, std::byte* workspace, const Placed& to) {
+  const Shape& s = to.shape;
+  require(values.shape() == Shape{1, 1, s.c, 256} && values.dtype() == dtype(), "Backend::place_pixels: the values");
+  Tensor dense(s, dtype(), workspace, nullptr);
+  const auto look_up = [&](const auto& table, auto out) {
+    const auto c = static_cast<size_t>(s.c);
+    for (size_t i = 0; i < out.size(); ++i) out[i] = table[i % c * 256 + pixels[i]];
+  };
+  if (dtype() == DType::f64)
+    look_up(values.values<double>(), dense.values<double>());
+  else
+    look_up(values.values<float>(), dense.values<float>());
+  place(dense, to);
+}
+
 void Backend::fetch(const Tensor& from, Tensor& to) {
   require(from.shape() == to.shape() && from.dtype() == to.dtype(), "Backend::fetch: shape or type");
   copy_values(from, to);

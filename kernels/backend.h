@@ -160,6 +160,12 @@ class Backend {
   virtual size_t placed_bytes_of_bytes(const Shape& shape) const;  // of a quantised tensor, where it has_bytes()
   virtual void place(const Tensor& dense, const Placed& to);
   virtual void unplace(const Placed& from, Tensor& dense);
+  // As place() of the dense tensor of to.shape whose element of channel c is values[c][p], p the byte of `pixels` in
+  // its place: a picture as it is, normalised on the way. `pixels` lie in memory of reserve_host() and stay as they are
+  // until finish(); `values` {1,1,C,256} of dtype(), where put() puts; `workspace`: place_pixels_bytes(to.shape) of
+  // an arena.
+  virtual void place_pixels(const uint8_t* pixels, const Tensor& values, std::byte* workspace, const Placed& to);
+  virtual size_t place_pixels_bytes(const Shape& shape) const;
   virtual std::string algorithm(const Step& step) const;  // a function of step and device alone, never of timing
   virtual size_t workspace_bytes(const Step& step) const;
   // What prepare() returns will take, or near it (a device pads): by the base class one element each.
@@ -174,6 +180,10 @@ class Backend {
   virtual bool in_host_memory() const { return true; }
   virtual Arena reserve(size_t bytes) { return Arena(bytes); }
   virtual void fetch(const Tensor& from, Tensor& to);
+  // The same, done once finish() returns; `to` lies in memory of reserve_host().
+  virtual void start_fetch(const Tensor& from, Tensor& to) { fetch(from, to); }
+  // Memory of the host that copies to and from the device need not stage.
+  virtual Arena reserve_host(size_t bytes) { return Arena(bytes); }
   // The other way: a dense tensor of the host into one of an arena of reserve().
   virtual void put(const Tensor& from, Tensor& to);
   // Every element becomes 0, or `factor` times itself. The base class serves tensors in the host's memory, f32 and f64.

@@ -58,15 +58,15 @@ struct KeptArgs {
 
 // to[y,x,c] = table[c*256 + v], v the byte of channel c of pixel (x, y), or of (width-1-x, y) where `mirrored`, and 0
 // where that pixel is not kept: masking comes before normalising, as in the pictures the networks were trained on. Gray
-// is copied to three channels, alpha is dropped. 16-bit images take the table's float32 rounded once more.
+// is copied to three channels; of four channels the last, alpha, is dropped where `to` has three. 16-bit images take the table's float32 rounded once more.
 // Source: normalise() of segment/preprocess.h, whose table of (v/255 - mean[c]) / std[c] this takes.
 struct NormaliseArgs {
   const uint8_t* from = nullptr;
   int width = 0, height = 0, channels = 3;   // 1, 3 or 4
-  const float* table = nullptr;              // {3, 256}
+  const float* table = nullptr;              // {to.c, 256}
   bool mirrored = false;
   KeptArgs kept;
-  Image to;                                  // {1, height, width, 3}
+  Image to;                                  // {1, height, width, 3, or 4 where channels are}
 };
 
 // What the next two compare with bounds: the value itself for one class; for more, class 1 minus its strongest rival

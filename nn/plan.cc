@@ -1,7 +1,6 @@
 #include "nn/plan.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "kernels/checked.h"
 #include "nn/graph.h"
@@ -35,12 +34,6 @@ constexpr size_t kAlignment = Arena::kAlignment;
 
 size_t round_up(size_t value) { return (value + kAlignment - 1) / kAlignment * kAlignment; }
 
-std::byte* bytes_of(const Tensor& t) {
-  Tensor window = t;
-  if (t.dtype() == DType::f64) return reinterpret_cast<std::byte*>(window.values<double>().data());
-  return reinterpret_cast<std::byte*>(window.values<float>().data());
-}
-
 Graph optimise(Graph graph, const PlanOptions& options, bool in_bytes) {
   graph = take_cut(std::move(graph));
   graph = fuse_add(sink_upsampling(fold_batch_norm(std::move(graph))));
@@ -62,6 +55,8 @@ struct Plan::Builder {
   std::vector<LiveBlock> blocks = {};
   std::vector<int> block_of = std::vector<int>(graph.shapes.size(), -1);  // by ValueId
   int dense_output = -1;                                                  // block of the result
+  const Tensor& pixel_values = {};
+  int pixels_workspace = -1;  // its block
 
   int open(size_t bytes, size_t step) {
     blocks.push_back({bytes, static_cast<int>(step), static_cast<int>(step)});
@@ -131,6 +126,8 @@ struct Plan::Builder {
   std::pair<BlockPlacement, size_t> lay_out() {
     add_reorder(Action::place, graph.input);
     write(graph.input, 0);
+    if (!pixel_values.empty())
+      pixels_workspace = open(backend.place_pixels_bytes(graph.shapes[static_cast<size_t>(graph.input)]), 0);
     for (const GraphNode& node : graph.nodes) add_node(node);
     if (dense_output < 0) {
       const size_t at = plan.steps_.size();
@@ -149,6 +146,19 @@ struct Plan::Builder {
     plan.activation_bound_ = live_bytes_bound(blocks, kAlignment);
     plan.arena_ = backend.reserve(bytes);
     connect(placement);
+    if (!pixel_values.empty()) take_pixels();
+  }
+
+  void take_pixels() {
+    const Shape& s = plan.input_;
+    require(pixel_values.shape() == Shape{1, 1, s.c, 256} && pixel_values.dtype() == backend.dtype(),
+            "Plan: a value for every byte of every channel");
+    plan.pixels_ = backend.reserve_host(static_cast<size_t>(s.elements()));
+    plan.pixel_values_ = pixel_values;
+    if (backend.in_host_memory()) return;
+    plan.pixel_table_ = backend.reserve(pixel_values.bytes());
+    plan.pixel_values_ = plan.pixel_table_.take(pixel_values.shape(), pixel_values.dtype());
+    backend.put(pixel_values, plan.pixel_values_);
   }
 
   // Turns offsets into addresses.
@@ -161,7 +171,11 @@ struct Plan::Builder {
     };
     plan.output_ = Tensor(graph.shapes[static_cast<size_t>(graph.output)], backend.dtype(), base + offset(dense_output),
                           plan.arena_.owner());
-    if (!backend.in_host_memory()) plan.host_output_ = Tensor(plan.output_.shape(), backend.dtype());
+    if (!backend.in_host_memory()) {
+      const Arena memory = backend.reserve_host(plan.output_.bytes());
+      plan.host_output_ = Tensor(plan.output_.shape(), backend.dtype(), memory.data(), memory.owner());
+    }
+    if (pixels_workspace >= 0) plan.pixels_workspace_ = base + offset(pixels_workspace);
     if (graph.cut) plan.cut_ = Tensor(*graph.cut, backend.dtype());
     plan.steps_[0].buffers.y = placed(graph.input);
     if (plan.steps_.back().action == Action::unplace) plan.steps_.back().buffers.x[0] = placed(graph.output);
@@ -188,12 +202,19 @@ Plan::Plan(const Network& network, Backend& backend, const Shape& input, PlanOpt
     : backend_(&backend),
       input_(input),
       weights_(options.weights != nullptr ? options.weights : std::make_shared<PackedWeights>()) {
-  Builder{*this, backend, optimise(graph_of(network, input), options, backend.has_bytes())}.build();
+  Builder{.plan = *this,
+          .backend = backend,
+          .graph = optimise(graph_of(network, input), options, backend.has_bytes()),
+          .pixel_values = options.pixel_values}
+      .build();
 }
 
 PlanSize plan_size(const Network& network, Backend& backend, const Shape& input, const PlanOptions& options) {
   Plan shapes(backend, input);  // without weights: none are packed
-  Plan::Builder builder{shapes, backend, optimise(graph_of(network, input), options, backend.has_bytes())};
+  Plan::Builder builder{.plan = shapes,
+                        .backend = backend,
+                        .graph = optimise(graph_of(network, input), options, backend.has_bytes()),
+                        .pixel_values = options.pixel_values};
   PlanSize out{.arena = builder.lay_out().second};
   for (const GraphNode& node : builder.graph.nodes) {
     const auto elements = static_cast<size_t>(node.w.shape().elements() + node.head_w.shape().elements());
@@ -202,79 +223,6 @@ PlanSize plan_size(const Network& network, Backend& backend, const Shape& input,
     out.packing = std::max(out.packing, out.packed + elements * sizeof(double));
   }
   return out;
-}
-
-void Plan::compute(size_t step) {
-  const PlannedStep& s = steps_[step];
-  if (s.action == Action::run) backend_->run(s.step, s.packed.get(), s.buffers);
-  if (s.action == Action::unplace)
-    backend_->unplace(s.buffers.x[0], backend_->in_host_memory() ? output_ : host_output_);
-}
-
-// Every step after the first. Those that run on the device are recorded at the second run and replayed from then on; a
-// last reorder crosses from the device to the host and stays out.
-void Plan::compute_all() {
-  const size_t end = steps_.back().action == Action::unplace ? steps_.size() - 1 : steps_.size();
-  // Refers to nothing that moves with the plan: a recording may call it again.
-  const auto steps = [backend = backend_, first = steps_.data() + 1, last = steps_.data() + end] {
-    for (const PlannedStep* s = first; s != last; ++s) backend->run(s->step, s->packed.get(), s->buffers);
-  };
-  if (recording_ == Recording::to_try && !backend_->in_host_memory()) {  // in host memory there is nothing to launch
-    recording_ = Recording::tried;
-    try {
-      recorded_ = backend_->record(steps);
-    } catch (const DeviceLost&) {
-      throw;
-    } catch (const Error& error) {  // memory for the recording, say: the steps themselves need none
-      if (error.code() != ErrorCode::device) throw;
-    }
-  }
-  if (recorded_ != nullptr) {
-    recorded_->replay();
-  } else {
-    steps();
-  }
-  if (recording_ == Recording::before_first_run) recording_ = Recording::to_try;
-  if (end < steps_.size()) compute(end);
-}
-
-Tensor Plan::run(const Tensor& input, Trace* trace) {
-  require(input.shape() == input_ && input.dtype() == backend_->dtype(),
-          "Plan::run: the planned shape and element type");
-  Stopwatch watch;
-  const auto note = [&](size_t i) {
-    if (trace == nullptr) return;
-    backend_->finish();
-    const StepInfo& info = infos_[i];
-    trace->add({info.where, info.op, info.problem, info.algorithm, info.bytes, info.flops, watch.milliseconds()});
-    watch = {};
-  };
-  backend_->place(input, steps_[0].buffers.y);
-  note(0);
-  if (trace == nullptr) {
-    compute_all();
-  } else {
-    for (size_t i = 1; i < steps_.size(); ++i) {
-      compute(i);
-      note(i);
-    }
-  }
-  if (backend_->in_host_memory()) return result_of(output_);
-  if (steps_.back().action != Action::unplace) backend_->fetch(output_, host_output_);
-  backend_->finish();
-  return result_of(host_output_);
-}
-
-// The part that was asked for, where that is less than the steps leave (Graph::cut).
-Tensor Plan::result_of(const Tensor& whole) {
-  if (cut_.empty()) return whole;
-  const Shape &from = whole.shape(), &to = cut_.shape();
-  const size_t row = static_cast<size_t>(to.w * to.c) * size_of(cut_.dtype()),
-               stride = static_cast<size_t>(from.w * from.c) * size_of(cut_.dtype());
-  for (int64_t r = 0; r < to.n * to.h; ++r)
-    std::memcpy(bytes_of(cut_) + static_cast<size_t>(r) * row,
-                bytes_of(whole) + static_cast<size_t>(r / to.h * from.h + r % to.h) * stride, row);
-  return cut_;
 }
 
 }  // namespace furrow

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,9 @@ struct PlanOptions {
   std::shared_ptr<PackedWeights> weights;   // null: of this plan alone
   bool fuse_pool = true, fuse_head = true;  // off: for comparison
   Quantisation quantisation = {};           // what is computed in 8 bits, where the back-end has_bytes()
+  // {1,1,C,256} of the back-end's type: the value of channel c of the input that stands for each byte, for a plan that
+  // takes pixels. Empty: it takes none.
+  Tensor pixel_values = {};
 };
 
 class Plan {
@@ -51,9 +55,16 @@ class Plan {
 
   // Dense NHWC input of the planned shape and the back-end's element type -> logits {N,H,W,classes}, dense, both in
   // host memory. The result is a window onto the plan's memory, valid until the next run. One caller at a time. With
-  // `trace`, one record per step (and on a device a wait after each); without, a device that can records the steps once
-  // and replays them.
+  // `trace`, one record per step (and on a device a wait after each); without, a device that can records the steps, and
+  // the copy of the logits to the host, once and replays them.
   Tensor run(const Tensor& input, Trace* trace = nullptr);
+
+  // Where the next run_pixels() finds its input: bytes {N,H,W,C}, dense, C the input's channels; what was written there
+  // stays. Empty for a plan that takes no pixels.
+  std::span<uint8_t> pixels() const;
+  // As run() of PlanOptions::pixel_values of the bytes in pixels(). The recording begins with their copy to the device:
+  // a replay is all that happens between the bytes and the logits.
+  Tensor run_pixels(Trace* trace = nullptr);
 
   // A value that a step wrote, dense NHWC in the host's memory, of the back-end's element type.
   struct Written {
@@ -104,7 +115,8 @@ class Plan {
   friend PlanSize plan_size(const Network&, Backend&, const Shape&, const PlanOptions&);
   Plan(Backend& backend, const Shape& input) : backend_(&backend), input_(input) {}
   void compute(size_t step);
-  void compute_all();
+  void compute_all(bool of_pixels);
+  Tensor run_from(const Tensor* input, Trace* trace);  // null: pixels()
   Tensor result_of(const Tensor& whole);
 
   Backend* backend_;
@@ -113,10 +125,17 @@ class Plan {
   Arena arena_;
   Tensor output_;       // in the arena
   Tensor host_output_;  // its copy, where the arena is not in the host's memory
+  Arena pixels_;        // of the host
+  Arena pixel_table_;   // what pixel_values_ lies in, on a device
+  Tensor pixel_values_;
+  std::byte* pixels_workspace_ = nullptr;
   Tensor cut_;          // the part of it that is the result, in the host's memory; empty: all of it
   enum class Recording : uint8_t { before_first_run, to_try, tried };
-  Recording recording_ = Recording::before_first_run;  // not at the first run, in which back-ends set things up
-  std::unique_ptr<Recorded> recorded_;                 // the steps that run on the device; null where it cannot record
+  struct Replay {
+    Recording state = Recording::before_first_run;  // not at the first run, in which back-ends set things up
+    std::unique_ptr<Recorded> recorded;             // what happens on the device; null where it cannot record
+  };
+  Replay from_values_, from_pixels_;
   std::vector<PlannedStep> steps_;
   std::vector<StepInfo> infos_;  // parallel to steps_
   size_t activation_bytes_ = 0, activation_bound_ = 0, workspace_bytes_ = 0;

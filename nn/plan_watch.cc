@@ -24,7 +24,7 @@ Tensor Plan::run_watched(const Tensor& input, const Watch& watch) {
       backend_->unplace(placed, values.back());
     }
     if (!b.head.empty() || s.action == Action::unplace) {
-      if (!backend_->in_host_memory() && s.action != Action::unplace) backend_->fetch(output_, host_output_);
+      if (!backend_->in_host_memory()) backend_->fetch(output_, host_output_);
       backend_->finish();
       values.push_back(backend_->in_host_memory() ? output_ : host_output_);  // before anything is cut off
     }

@@ -7,6 +7,7 @@
 #include "kernels/cpu/isa.h"
 #include "kernels/trace.h"
 #include "nn/network.h"
+#include "segment/preprocess.h"
 #include "segment/tuning.h"
 
 namespace furrow {
@@ -77,29 +78,33 @@ Plan& PlannedNetwork::plan(const Network& network, int64_t side) {
     PlanOptions options;
     options.weights = packed_;
     options.quantisation = quantisation_;
-    entry =
-        std::make_unique<Plan>(network, *backend_, Shape{1, side, side, network.architecture().in_channels}, options);
+    const int64_t channels = network.architecture().in_channels;
+    options.pixel_values = pixel_values(info_, channels, backend_->dtype());
+    entry = std::make_unique<Plan>(network, *backend_, Shape{1, side, side, channels}, options);
     check_bytes(*entry, quantisation_);
   }
   return *entry;
 }
 
-NetworkRunner::NetworkRunner(const ComputeOptions& compute, const Quantisation& of_model)
+NetworkRunner::NetworkRunner(const ComputeOptions& compute, const ModelInfo& info)
     : pool_(compute.threads),
       chosen_(choose_device(compute.device)),
       precision_(precision_on(chosen_.device, parse_precision(compute.precision))),
+      info_(info),
       options_(backend_options(chosen_.device, compute, precision_)),
-      main_(make_backend(chosen_.device, &pool_, options_),
-            quantisation_on(chosen_.device, compute.precision, of_model)) {}
+      main_(make_backend(chosen_.device, &pool_, options_), info,
+            quantisation_on(chosen_.device, compute.precision, info.quantisation)) {}
 
-NetworkRunner::Outcome NetworkRunner::run(const Network& network, const Tensor& input, double& planning,
-                                          double& running) {
+// run(plan): its logits.
+template <class Run>
+NetworkRunner::Outcome NetworkRunner::by_precision(const Network& network, int64_t side, const Run& run,
+                                                   double& planning, double& running) {
   const auto by = [&](PlannedNetwork& planned) {
     const Stopwatch plan_time;
-    Plan& plan = planned.plan(network, input.shape().h);
+    Plan& plan = planned.plan(network, side);
     planning += plan_time.milliseconds();
     const Stopwatch run_time;
-    Tensor logits = plan.run(input);
+    Tensor logits = run(plan);
     running += run_time.milliseconds();
     return logits;
   };
@@ -108,9 +113,24 @@ NetworkRunner::Outcome NetworkRunner::run(const Network& network, const Tensor& 
   if (!wide_) {
     BackendOptions in_bf16 = options_;
     in_bf16.precision = Precision::bf16;
-    wide_.emplace(make_backend(chosen_.device, &pool_, in_bf16));
+    wide_.emplace(make_backend(chosen_.device, &pool_, in_bf16), info_);
   }
   return {by(*wide_), &*wide_, true};
+}
+
+NetworkRunner::Outcome NetworkRunner::run(const Network& network, const Tensor& input, double& planning,
+                                          double& running) {
+  return by_precision(network, input.shape().h, [&](Plan& plan) { return plan.run(input); }, planning, running);
+}
+
+NetworkRunner::Outcome NetworkRunner::run(const Network& network, int64_t side,
+                                          const std::function<void(std::span<uint8_t> pixels)>& fill, double& planning,
+                                          double& running) {
+  const auto of_pixels = [&](Plan& plan) {
+    fill(plan.pixels());
+    return plan.run_pixels();
+  };
+  return by_precision(network, side, of_pixels, planning, running);
 }
 
 }  // namespace furrow

@@ -1,9 +1,11 @@
 // What a Segmenter computes its network with, for who wants to run its plans otherwise (segment/audit.h).
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "kernels/device.h"
 #include "kernels/threads.h"
@@ -35,15 +37,17 @@ inline std::string device_name(const Backend& backend, bool quantised) {
 // A back-end and the plans it has made, one per side of the square.
 class PlannedNetwork {
  public:
-  explicit PlannedNetwork(std::unique_ptr<Backend> backend, Quantisation quantisation = {})
-      : backend_(std::move(backend)), quantisation_(std::move(quantisation)) {}
+  // `info`: the model's, for the values of its pixels.
+  PlannedNetwork(std::unique_ptr<Backend> backend, const ModelInfo& info, Quantisation quantisation = {})
+      : backend_(std::move(backend)), info_(info), quantisation_(std::move(quantisation)) {}
   Backend& backend() { return *backend_; }
   bool quantised() const { return !quantisation_.empty(); }
-  // Always given the same network. Errors: those of Plan.
+  // Takes pixels (segment/preprocess.h). Always given the same network. Errors: those of Plan.
   Plan& plan(const Network& network, int64_t side);
 
  private:
   std::unique_ptr<Backend> backend_;
+  ModelInfo info_;
   Quantisation quantisation_;
   std::shared_ptr<PackedWeights> packed_ = std::make_shared<PackedWeights>();  // shared by the plans
   std::map<int64_t, std::unique_ptr<Plan>> plans_;
@@ -53,9 +57,8 @@ class PlannedNetwork {
 // beyond the range of fp16. Not for use by two threads at once.
 class NetworkRunner {
  public:
-  // `of_model`: ModelInfo::quantisation. Errors: those of choose_device(), backend_options(), quantisation_on() and
-  // make_backend().
-  explicit NetworkRunner(const ComputeOptions& compute, const Quantisation& of_model = {});
+  // `info`: the model's. Errors: those of choose_device(), backend_options(), quantisation_on() and make_backend().
+  NetworkRunner(const ComputeOptions& compute, const ModelInfo& info);
 
   ThreadPool& pool() { return pool_; }
   PlannedNetwork& planned() { return main_; }
@@ -73,11 +76,18 @@ class NetworkRunner {
     bool in_bf16;
   };
   Outcome run(const Network& network, const Tensor& input, double& planning, double& running);
+  // The same of the pixels that `fill` writes ({side,side,in_channels}, interleave()): on a device those cross over.
+  Outcome run(const Network& network, int64_t side, const std::function<void(std::span<uint8_t> pixels)>& fill,
+              double& planning, double& running);
 
  private:
+  template <class Run>
+  Outcome by_precision(const Network& network, int64_t side, const Run& run, double& planning, double& running);
+
   ThreadPool pool_;
   ChosenDevice chosen_;
   Precision precision_;
+  ModelInfo info_;
   BackendOptions options_;
   PlannedNetwork main_;
   std::optional<PlannedNetwork> wide_;  // bf16; made when first needed

@@ -11,37 +11,24 @@ namespace {
 
 constexpr std::array<double, 3> kMean = {0.485, 0.456, 0.406}, kStd = {0.229, 0.224, 0.225};
 
-using Table = std::array<std::array<double, 256>, 4>;  // R, G, B, texture
-Table table_of(const ModelInfo& info) {
-  Table table;
-  for (size_t c = 0; c < 4; ++c) {
-    for (size_t v = 0; v < 256; ++v) {
-      const double x = static_cast<double>(v) / (info.raw_scale ? 1.0 : 255.0);
-      switch (info.normalisation) {
-        case Normalisation::none: table[c][v] = x; break;
-        case Normalisation::imagenet: table[c][v] = c < 3 ? (x - kMean[c]) / kStd[c] : x; break;
-        case Normalisation::half: table[c][v] = 2 * x - 1; break;
-      }
-    }
-  }
-  return table;
-}
-
-template <class T>
-void fill(const io::Image& rgb, const io::Image* texture, const Table& table, bool mirrored, std::span<T> out) {
-  std::array<std::array<T, 256>, 4> rounded;
-  for (size_t c = 0; c < 4; ++c) {
-    for (size_t v = 0; v < 256; ++v) rounded[c][v] = static_cast<T>(table[c][v]);
-  }
-  T* to = out.data();
+// put(channel, byte) of every pixel, from left to right or back; the map, where there is one, is channel 3.
+template <class Put>
+void each_byte(const io::Image& rgb, const io::Image* texture, bool mirrored, Put put) {
   for (int64_t y = 0; y < rgb.height; ++y) {
     const uint8_t *row = rgb.row(y), *levels = texture != nullptr ? texture->row(y) : nullptr;
     for (int64_t x = 0; x < rgb.width; ++x) {
       const int64_t from = mirrored ? rgb.width - 1 - x : x;
-      for (size_t c = 0; c < 3; ++c) *to++ = rounded[c][row[3 * from + static_cast<int64_t>(c)]];
-      if (levels != nullptr) *to++ = rounded[3][levels[from]];
+      for (size_t c = 0; c < 3; ++c) put(c, row[3 * from + static_cast<int64_t>(c)]);
+      if (levels != nullptr) put(size_t{3}, levels[from]);
     }
   }
+}
+
+template <class T>
+void fill(const io::Image& rgb, const io::Image* texture, const Tensor& table, bool mirrored, std::span<T> out) {
+  const T* values = table.values<T>().data();
+  T* to = out.data();
+  each_byte(rgb, texture, mirrored, [&](size_t c, uint8_t v) { *to++ = values[c * 256 + v]; });
 }
 
 template <class T>
@@ -74,11 +61,34 @@ void normalise(const io::Image& rgb, const io::Image* texture, const ModelInfo& 
   require(
       texture == nullptr || (texture->channels == 1 && texture->width == rgb.width && texture->height == rgb.height),
       "normalise: a map as large as the picture");
-  const Table table = table_of(info);
+  const Tensor table = pixel_values(info, input.shape().c, input.dtype());
   if (input.dtype() == DType::f64)
     fill(rgb, texture, table, mirrored, input.values<double>());
   else
     fill(rgb, texture, table, mirrored, input.values<float>());
+}
+
+Tensor pixel_values(const ModelInfo& info, int64_t channels, DType type) {
+  require(channels == 3 || channels == 4, "pixel_values: three channels or four");
+  Tensor table({1, 1, channels, 256}, DType::f64);
+  const std::span<double> values = table.values<double>();
+  for (size_t i = 0; i < values.size(); ++i) {
+    const size_t c = i / 256;
+    const double x = static_cast<double>(i % 256) / (info.raw_scale ? 1.0 : 255.0);
+    switch (info.normalisation) {
+      case Normalisation::none: values[i] = x; break;
+      case Normalisation::imagenet: values[i] = c < 3 ? (x - kMean[c]) / kStd[c] : x; break;
+      case Normalisation::half: values[i] = 2 * x - 1; break;
+    }
+  }
+  return table.to(type);
+}
+
+void interleave(const io::Image& rgb, const io::Image* texture, bool mirrored, std::span<uint8_t> pixels) {
+  require(pixels.size() == static_cast<size_t>(rgb.width * rgb.height) * (texture != nullptr ? 4 : 3),
+          "interleave: a byte for every channel of every pixel");
+  uint8_t* to = pixels.data();
+  each_byte(rgb, texture, mirrored, [&](size_t, uint8_t v) { *to++ = v; });
 }
 
 void add_probability(const Tensor& logits, bool mirrored, float weight, std::span<float> plane) {

@@ -20,6 +20,13 @@ inline void normalise(const io::Image& rgb, const ModelInfo& info, bool mirrored
   normalise(rgb, nullptr, info, mirrored, input);
 }
 
+// The same numbers as a table {1,1,channels,256}, f32 or f64, channels 3 or, with a texture map, 4: what each byte of
+// each channel becomes. For plans that take pixels.
+Tensor pixel_values(const ModelInfo& info, int64_t channels, DType type);
+// The picture's bytes as such a plan wants them: {h,w,3}, or {h,w,4} with `texture`; with `mirrored` flipped left to
+// right.
+void interleave(const io::Image& rgb, const io::Image* texture, bool mirrored, std::span<uint8_t> pixels);
+
 // Probability of a wrinkle per pixel from the network's output {1,h,w,classes}, f32 or f64:
 //   one class    1/(1+exp(-z))
 //   more         class 1 against its strongest rival, e^z1/(e^z1 + e^zr): for two classes the softmax of class 1, and

@@ -48,12 +48,11 @@ class Timed {
 
 struct Segmenter::State {
   State(std::shared_ptr<const Model> m, const ComputeOptions& compute, SegmentOptions o)
-      : model(std::move(m)), options(std::move(o)), runner(compute, model->info().quantisation) {}
+      : model(std::move(m)), options(std::move(o)), runner(compute, model->info()) {}
 
   std::shared_ptr<const Model> model;
   SegmentOptions options;
   NetworkRunner runner;
-  Tensor input;
 
   int64_t size() const { return options.size.value_or(model->info().size); }
   double threshold() const { return options.threshold.value_or(model->info().threshold); }
@@ -61,7 +60,7 @@ struct Segmenter::State {
   void stop_if_asked() const {
     if (options.stop && options.stop()) throw Stopped{};
   }
-  Tensor logits(SegmentResult& result);
+  Tensor logits(const io::Image& rgb, const io::Image* texture, bool mirrored, SegmentResult& result);
   void probabilities(const io::Image& rgb, const io::Image* texture, std::span<float> plane, SegmentResult& result);
   void run_region(const io::Image& photo, const Grid& grid, const KeptPixels& kept, const io::LabelMap* labels,
                   SegmentResult& result, RegionResult& region);
@@ -69,10 +68,11 @@ struct Segmenter::State {
                   const io::LabelMap* labels, SegmentResult& result);
 };
 
-// The network on `input`; valid until the next call.
-Tensor Segmenter::State::logits(SegmentResult& result) {
+// Valid until the next call.
+Tensor Segmenter::State::logits(const io::Image& rgb, const io::Image* texture, bool mirrored, SegmentResult& result) {
   SegmentTimings& timings = result.timings;
-  NetworkRunner::Outcome outcome = runner.run(model->network(), input, timings.plan, timings.network);
+  const auto fill = [&](std::span<uint8_t> pixels) { interleave(rgb, texture, mirrored, pixels); };
+  NetworkRunner::Outcome outcome = runner.run(model->network(), rgb.height, fill, timings.plan, timings.network);
   if (outcome.in_bf16 && std::ranges::find(result.notes, kAgainInBf16) == result.notes.end())
     result.notes.emplace_back(kAgainInBf16);
   return outcome.logits;
@@ -81,16 +81,11 @@ Tensor Segmenter::State::logits(SegmentResult& result) {
 // The network once, or twice with `flip`, on a square picture.
 void Segmenter::State::probabilities(const io::Image& rgb, const io::Image* texture, std::span<float> plane,
                                      SegmentResult& result) {
-  const Shape shape{1, rgb.height, rgb.width, model->in_channels()};
-  if (input.shape() != shape) input = Tensor(shape, runner.backend().dtype());
   std::ranges::fill(plane, 0.0f);
   for (const bool mirrored : {false, true}) {
     if (mirrored && !options.flip) continue;
     stop_if_asked();
-    const Stopwatch preparing;
-    normalise(rgb, texture, model->info(), mirrored, input);
-    result.timings.network += preparing.milliseconds();
-    const Tensor z = logits(result);
+    const Tensor z = logits(rgb, texture, mirrored, result);
     const Timed time(result.timings.network);
     add_probability(z, mirrored, options.flip ? 0.5f : 1.0f, plane);
   }

@@ -77,6 +77,12 @@ void CpuBackend::place(const Tensor& dense, const Placed& to) {
   place_rows(pool_, dense.values<float>().data(), BlockedLayout(to.shape), floats(to.data));
 }
 
+void CpuBackend::place_pixels(const uint8_t* pixels, const Tensor& values, std::byte*, const Placed& to) {
+  check_extents(to.shape);
+  require(values.shape() == Shape{1, 1, to.shape.c, 256} && !to.quantised, "CpuBackend::place_pixels: the values");
+  place_pixel_rows(pool_, pixels, values.values<float>().data(), BlockedLayout(to.shape), floats(to.data));
+}
+
 void CpuBackend::unplace(const Placed& from, Tensor& dense) {
   check_extents(dense.shape());
   expect(from, dense.shape(), "CpuBackend::unplace: the buffer's shape");

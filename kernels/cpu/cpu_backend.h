@@ -84,6 +84,8 @@ class CpuBackend : public Backend {
   size_t placed_bytes_of_bytes(const Shape& shape) const override;
   void place(const Tensor& dense, const Placed& to) override;
   void unplace(const Placed& from, Tensor& dense) override;
+  void place_pixels(const uint8_t* pixels, const Tensor& values, std::byte* workspace, const Placed& to) override;
+  size_t place_pixels_bytes(const Shape&) const override { return 0; }
   std::string algorithm(const Step& step) const override;
   size_t workspace_bytes(const Step& step) const override;
   size_t packed_bytes(const Step& step) const override;

@@ -5,23 +5,37 @@
 
 namespace furrow::cpu {
 
-void place_rows(ThreadPool* pool, const float* dense, const BlockedLayout& layout, float* blocked) {
+namespace {
+
+// value(at, c): the element of channel c that lies at `at` of the dense tensor.
+template <class Value>
+void place_values(ThreadPool* pool, const BlockedLayout& layout, float* blocked, Value value) {
   const Shape& s = layout.shape;
   for_tasks(pool, s.n * s.h, [&](int64_t task, int) {
     const int64_t n = task / s.h, h = task % s.h;
-    const float* from = dense + task * s.w * s.c;
     for (int64_t block = 0; block < layout.blocks; ++block) {
       float* row = blocked + layout.row(n, block, h);
-      const int64_t channels = std::min(layout.lanes, s.c - block * layout.lanes);
+      const int64_t first = block * layout.lanes, channels = std::min(layout.lanes, s.c - first);
       for (int64_t w = 0; w < s.w; ++w) {
-        const float* pixel = from + w * s.c + block * layout.lanes;
+        const int64_t pixel = (task * s.w + w) * s.c + first;
         float* to = row + w * layout.lanes;
-        for (int64_t i = 0; i < channels; ++i) to[i] = pixel[i];
+        for (int64_t i = 0; i < channels; ++i) to[i] = value(pixel + i, first + i);
         for (int64_t i = channels; i < layout.lanes; ++i) to[i] = 0;
       }
       layout.close_row(row, h);
     }
   });
+}
+
+}  // namespace
+
+void place_rows(ThreadPool* pool, const float* dense, const BlockedLayout& layout, float* blocked) {
+  place_values(pool, layout, blocked, [=](int64_t at, int64_t) { return dense[at]; });
+}
+
+void place_pixel_rows(ThreadPool* pool, const uint8_t* pixels, const float* values, const BlockedLayout& layout,
+                      float* blocked) {
+  place_values(pool, layout, blocked, [=](int64_t at, int64_t c) { return values[c * 256 + pixels[at]]; });
 }
 
 void unplace_rows(ThreadPool* pool, const float* blocked, const BlockedLayout& layout, float* dense) {

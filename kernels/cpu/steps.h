@@ -64,6 +64,9 @@ void run_pool(const Machine& m, const PoolStep& step, const StepBuffers& buffers
 
 // Dense NHWC float32 into a blocked buffer of the same shape, and back. Lanes past the last channel become 0.
 void place_rows(ThreadPool* pool, const float* dense, const BlockedLayout& layout, float* blocked);
+// The same of values[c][p] for the byte p of channel c, values {C,256}.
+void place_pixel_rows(ThreadPool* pool, const uint8_t* pixels, const float* values, const BlockedLayout& layout,
+                      float* blocked);
 void unplace_rows(ThreadPool* pool, const float* blocked, const BlockedLayout& layout, float* dense);
 
 // Keeps the first 4 of every 16 lanes: rows computed wide, stored in a narrow buffer.

@@ -89,6 +89,13 @@ void CudaBackend::fetch(const Tensor& from, Tensor& to) {
   download(from.values<float>().data(), to.values<float>().data(), from.bytes());
 }
 
+void CudaBackend::start_fetch(const Tensor& from, Tensor& to) {
+  require(from.shape() == to.shape() && from.dtype() == DType::f32 && to.dtype() == DType::f32, "start_fetch: shape or type");
+  runtime_->download(stream_, to.values<float>().data(), from.values<float>().data(), from.bytes());
+}
+
+Arena CudaBackend::reserve_host(size_t bytes) { return {allocate_shared_pinned(runtime_, bytes), bytes}; }
+
 void CudaBackend::put(const Tensor& from, Tensor& to) {
   require(from.shape() == to.shape() && from.dtype() == DType::f32 && to.dtype() == DType::f32, "put: shape or type");
   void* pinned = borrow(Slot::pinned_in, from.bytes());

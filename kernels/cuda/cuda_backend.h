@@ -79,6 +79,8 @@ class CudaBackend : public Backend {
   size_t placed_bytes(const Shape& shape) const override;
   void place(const Tensor& dense, const Placed& to) override;
   void unplace(const Placed& from, Tensor& dense) override;
+  void place_pixels(const uint8_t* pixels, const Tensor& values, std::byte* workspace, const Placed& to) override;
+  size_t place_pixels_bytes(const Shape& shape) const override;
   std::string algorithm(const Step& step) const override;
   size_t workspace_bytes(const Step& step) const override;
   std::unique_ptr<Packed> prepare(const Step& step, const StepWeights& weights) override;
@@ -88,6 +90,8 @@ class CudaBackend : public Backend {
   bool in_host_memory() const override { return runtime_->emulated(); }
   Arena reserve(size_t bytes) override;
   void fetch(const Tensor& from, Tensor& to) override;
+  void start_fetch(const Tensor& from, Tensor& to) override;
+  Arena reserve_host(size_t bytes) override;   // pinned
   void put(const Tensor& from, Tensor& to) override;
   void finish() override;
   Stream stream() const { return stream_; }

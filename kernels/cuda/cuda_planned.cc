@@ -45,6 +45,9 @@ constexpr ConvGeometry kHeadGeometry{1, 1, 1, 0};
 
 int to_int(int64_t value) { return static_cast<int>(value); }
 
+// Whether an input of 16 bits keeps what rounding takes from its values, in channels of its own.
+bool splits(const Image& y) { return y.type != DType::f32 && y.c <= kSplitChannels; }
+
 }  // namespace
 
 DType CudaBackend::storage() const {
@@ -81,9 +84,35 @@ void CudaBackend::place(const Tensor& dense, const Placed& to) {
     runtime_->upload(stream_, staging, pinned, dense.bytes());
     from = staging;
   }
-  const bool splits = storage() != DType::f32 && y.c <= kSplitChannels;
-  (splits ? kernels_.elementwise->split : kernels_.elementwise->convert)(
+  (splits(y) ? kernels_.elementwise->split : kernels_.elementwise->convert)(
       stream_, {.x = {from, DType::f32, y.n, y.h, y.w, y.c, y.c}, .y = y});
+}
+
+size_t CudaBackend::place_pixels_bytes(const Shape& shape) const {
+  const Checked elements = Checked::from_signed(shape.elements());
+  return (elements * sizeof(float) + elements).size();   // the values, where they are split, and the bytes behind them
+}
+
+// The bytes cross over, four times fewer than their values would be; a kernel looks those up. Launches and a copy, all
+// out of fixed memory: it can be recorded.
+void CudaBackend::place_pixels(const uint8_t* pixels, const Tensor& values, std::byte* workspace, const Placed& to) {
+  const Image y = image(to);
+  require(values.shape() == Shape{1, 1, y.c, 256} && values.dtype() == DType::f32 && y.data != nullptr, "place_pixels: shape or type");
+  runtime_->use();
+  const auto elements = static_cast<size_t>(to.shape.elements());
+  const uint8_t* from = pixels;
+  if (!on_device(pixels)) {
+    std::byte* bytes = workspace + elements * sizeof(float);
+    runtime_->upload(stream_, bytes, pixels, elements);
+    from = reinterpret_cast<const uint8_t*>(bytes);
+  }
+  Image wide = y;
+  if (splits(y)) wide = {workspace, DType::f32, y.n, y.h, y.w, y.c, y.c};
+  Image rows = wide;   // the pictures of a batch, one below the other
+  rows.n = 1, rows.h = y.n * y.h;
+  kernels_.picture->normalise(stream_, {.from = from, .width = y.w, .height = rows.h, .channels = y.c,
+                                        .table = values.values<float>().data(), .kept = {}, .to = rows});
+  if (splits(y)) kernels_.elementwise->split(stream_, {.x = wide, .y = y});
 }
 
 void CudaBackend::unplace(const Placed& from, Tensor& dense) {

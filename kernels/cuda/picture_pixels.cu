@@ -24,7 +24,7 @@ SIMT_DEVICE bool stays(const gpu::KeptArgs& a, int64_t i, int64_t j) {
 // in cache. Grid: {width / 32, height / 8 (looped), 1}, block {32, 8}, no shared memory.
 template <class T>
 __global__ void __launch_bounds__(256) normalise(const uint8_t* __restrict__ from, int width, int height, int channels,
-                                                 const float* __restrict__ table, bool mirrored, gpu::KeptArgs kept, T* __restrict__ to, int pitch) {
+                                                 const float* __restrict__ table, bool mirrored, gpu::KeptArgs kept, T* __restrict__ to, int c_to, int pitch) {
   const int x = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (x >= width) return;
   const int source = mirrored ? width - 1 - x : x;
@@ -32,11 +32,11 @@ __global__ void __launch_bounds__(256) normalise(const uint8_t* __restrict__ fro
     const uint8_t* pixel = from + (static_cast<int64_t>(y) * width + source) * channels;
     const bool kept_here = stays(kept, source, y);
     T* out = to + (static_cast<int64_t>(y) * width + x) * pitch;
-    for (int c = 0; c < 3; ++c) {
+    for (int c = 0; c < c_to; ++c) {
       const int v = kept_here ? pixel[channels == 1 ? 0 : c] : 0;
       out[c] = from_float<T>(table[c * 256 + v]);
     }
-    for (int c = 3; c < pitch; ++c) out[c] = from_float<T>(0.0f);
+    for (int c = c_to; c < pitch; ++c) out[c] = from_float<T>(0.0f);
   }
 }
 
@@ -85,7 +85,7 @@ __global__ void __launch_bounds__(256) overlay(gpu::OverlayArgs a) {
 
 template <class T> void launch_normalise(gpu::Stream stream, const gpu::NormaliseArgs& a) {
   LAUNCH(stream, dim3(picture_blocks(a.width, 32), picture_row_blocks(a.height, 8)), dim3(32, 8), 0, normalise<T>, a.from, a.width, a.height, a.channels,
-         a.table, a.mirrored, a.kept, static_cast<T*>(a.to.data), a.to.pitch);
+         a.table, a.mirrored, a.kept, static_cast<T*>(a.to.data), a.to.c, a.to.pitch);
 }
 
 }  // namespace
@@ -93,7 +93,8 @@ template <class T> void launch_normalise(gpu::Stream stream, const gpu::Normalis
 void picture_normalise(gpu::Stream stream, const gpu::NormaliseArgs& a) {
   require(a.width > 0 && a.height > 0, "normalise: empty picture");
   require(a.channels == 1 || a.channels == 3 || a.channels == 4, "normalise: 1, 3 or 4 channels");
-  require(a.to.n == 1 && a.to.h == a.height && a.to.w == a.width && a.to.c == 3 && a.to.pitch >= 3, "normalise: the result's shape");
+  require(a.to.n == 1 && a.to.h == a.height && a.to.w == a.width && (a.to.c == 3 || (a.to.c == 4 && a.channels == 4)) &&
+              a.to.pitch >= a.to.c, "normalise: the result's shape");
   switch (a.to.type) {
     case DType::f32: return launch_normalise<float>(stream, a);
     case DType::f16: return launch_normalise<f16>(stream, a);

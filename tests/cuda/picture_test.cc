@@ -230,6 +230,37 @@ TEST(PictureNormalise, CopiesGrayAndDropsAlpha) {
   }
 }
 
+// A texture map is a channel of its own, with values of its own.
+TEST(PictureNormalise, KeepsAFourthChannelThatIsAskedFor) {
+  const std::vector<uint8_t> bytes = random_bytes(4 * 37 * 19, 1);
+  std::vector<float> table(1024);
+  for (size_t i = 0; i < table.size(); ++i) table[i] = static_cast<float>(i);
+  DeviceArray<uint8_t> from(bytes);
+  DeviceArray<float> device_table(table), to(6 * 37 * 19);
+  in_every_schedule([&] {
+    kernels().normalise({}, {.from = from.data(),
+                             .width = 37,
+                             .height = 19,
+                             .channels = 4,
+                             .table = device_table.data(),
+                             .mirrored = true,
+                             .to = {to.data(), DType::f32, 1, 19, 37, 4, 6}});
+    const auto got = to.values();
+    for (size_t i = 0; i < got.size(); ++i) {
+      const size_t c = i % 6, x = i / 6 % 37, row = i / 6 / 37;
+      const float want = c < 4 ? static_cast<float>(c * 256 + bytes[(row * 37 + 36 - x) * 4 + c]) : 0;
+      ASSERT_EQ(got[i], want) << "value " << i;
+    }
+  });
+  EXPECT_THROW(kernels().normalise({}, {.from = from.data(),
+                                        .width = 37,
+                                        .height = 19,
+                                        .table = device_table.data(),
+                                        .to = {to.data(), DType::f32, 1, 19, 37, 4, 4}}),
+               Error)
+      << "a fourth channel of three";
+}
+
 // Logits over the whole range of the sigmoid, the values at which its rounding is most delicate, and every bound
 // itself.
 Tensor difficult_logits(int64_t pixels, int64_t classes) {

@@ -100,6 +100,7 @@ class SeparateRuntime : public Runtime {
     std::memset(memory.get(), 0xFF, bytes);
     void* at = memory.get();
     pinned_[at] = std::move(memory);
+    sizes_[at] = bytes;
     return at;
   }
   void release_pinned(void* memory) noexcept override {
@@ -125,18 +126,16 @@ class SeparateRuntime : public Runtime {
   }
 
   void upload(Stream stream, void* device, const void* host, size_t bytes) override {
-    forbidden_while_recording("upload");
     check(stream);
     EXPECT_TRUE(holds(device, bytes)) << "upload: not to device memory";
     EXPECT_FALSE(in_region(host)) << "upload: from device memory";
-    queue_.push_back([=] { std::memcpy(device, host, bytes); });
+    crosses(host, bytes, [=] { std::memcpy(device, host, bytes); });
   }
   void download(Stream stream, void* host, const void* device, size_t bytes) override {
-    forbidden_while_recording("download");
     check(stream);
     EXPECT_TRUE(holds(device, bytes)) << "download: not from device memory";
     EXPECT_FALSE(in_region(host)) << "download: to device memory";
-    queue_.push_back([=] { std::memcpy(host, device, bytes); });
+    crosses(host, bytes, [=] { std::memcpy(host, device, bytes); });
   }
   void copy(Stream stream, void* to, const void* from, size_t bytes) override {
     check(stream);
@@ -184,7 +183,8 @@ class SeparateRuntime : public Runtime {
     runtime->give(std::move(work));
   }
 
-  std::atomic<int> launches = 0, recordings = 0, replays = 0;
+  // crossings: copies between host and device that no recording holds.
+  std::atomic<int> launches = 0, recordings = 0, replays = 0, crossings = 0;
 
  private:
   static constexpr size_t kRegion = size_t{1} << 31, kAlignment = 256, kPage = 4096;
@@ -238,6 +238,18 @@ class SeparateRuntime : public Runtime {
     use();
     EXPECT_EQ(recording_, nullptr) << call << " while the stream records";
   }
+  // A copy to or from the host. A recording reads and writes that memory at every replay: pinned, it stays where it is.
+  void crosses(const void* host, size_t bytes, Work work) {
+    if (recording_ == nullptr) {
+      ++crossings;
+    } else {
+      auto block = pinned_.upper_bound(const_cast<void*>(host));
+      const auto* end = static_cast<const std::byte*>(host) + bytes;
+      const bool inside = block != pinned_.begin() && end <= (--block)->second.get() + sizes_.at(block->first);
+      EXPECT_TRUE(inside) << "a copy of memory that is not pinned, while the stream records";
+    }
+    give(std::move(work));
+  }
   void give(Work work) { (recording_ != nullptr ? *recording_ : queue_).push_back(std::move(work)); }
   void drain() {
     if (queue_.empty()) return;
@@ -251,6 +263,7 @@ class SeparateRuntime : public Runtime {
   std::map<std::byte*, size_t> blocks_;          // allocated
   std::multimap<size_t, std::byte*> free_;       // released, by size
   std::map<void*, std::unique_ptr<std::byte[]>> pinned_;
+  std::map<void*, size_t> sizes_;                // of the pinned
   std::set<int*> streams_;
   std::vector<Work> queue_;
   std::vector<Work>* recording_ = nullptr;
@@ -266,6 +279,7 @@ template <> inline const ElementwiseKernels& emulated_family() { return *emulate
 template <> inline const ResampleKernels& emulated_family() { return *emulated::api.resample; }
 template <> inline const LossKernels& emulated_family() { return *emulated::api.loss; }
 template <> inline const OptimKernels& emulated_family() { return *emulated::api.optim; }
+template <> inline const PictureKernels& emulated_family() { return *emulated::api.picture; }
 
 template <auto Entry> struct Separate;
 template <class Family, class Args, void (*Family::*Entry)(Stream, const Args&)> struct Separate<Entry> {
@@ -290,6 +304,7 @@ inline const KernelApi& separate_kernels() {
   using R = ResampleKernels;
   using L = LossKernels;
   using O = OptimKernels;
+  using P = PictureKernels;
   static const C conv{Separate<&C::pack>::launch,
                       Separate<&C::forward>::launch,
                       Separate<&C::grad_input>::launch,
@@ -317,6 +332,7 @@ inline const KernelApi& separate_kernels() {
                       .cross_entropy = Separate<&L::cross_entropy>::launch,
                       .soft_dice = Separate<&L::soft_dice>::launch};
   static const O optim{Separate<&O::prepare>::launch, Separate<&O::adamw>::launch, Separate<&O::sgd>::launch};
+  static const P picture{.normalise = Separate<&P::normalise>::launch};   // what a back-end calls
   static const KernelApi api{.name = "separate",
                              .conv = &conv,
                              .mma_conv = &mma_conv,
@@ -327,7 +343,7 @@ inline const KernelApi& separate_kernels() {
                              .loss = &loss,
                              .metrics = nullptr,
                              .optim = &optim,
-                             .picture = nullptr,
+                             .picture = &picture,
                              .ladder = nullptr};
   return api;
 }

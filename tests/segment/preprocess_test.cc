@@ -41,6 +41,30 @@ TEST(Normalise, FollowsTheFormulaInBothDtypesAndDirections) {
   }
 }
 
+// What a plan of pixels looks up is what normalise() gives.
+TEST(PixelValues, OfInterleavedBytesAreTheNormalisedPicture) {
+  const io::Image image = test::pattern(13, 7);
+  io::Image map(13, 7, 1);
+  for (size_t i = 0; i < map.pixels.size(); ++i) map.pixels[i] = static_cast<uint8_t>(37 * i);
+  for (const Normalisation kind : {Normalisation::none, Normalisation::imagenet, Normalisation::half})
+    for (const bool mirrored : {false, true})
+      for (const size_t channels : {3, 4}) {
+        ModelInfo info;
+        info.normalisation = kind;
+        const io::Image* texture = channels == 4 ? &map : nullptr;
+        Tensor want({1, 7, 13, static_cast<int64_t>(channels)});
+        normalise(image, texture, info, mirrored, want);
+        const Tensor table = pixel_values(info, static_cast<int64_t>(channels), DType::f32);
+        std::vector<uint8_t> bytes(13 * 7 * channels);
+        interleave(image, texture, mirrored, bytes);
+        for (size_t i = 0; i < bytes.size(); ++i)
+          ASSERT_EQ(table.values<float>()[i % channels * 256 + bytes[i]], want.values<float>()[i]);
+      }
+  std::vector<uint8_t> few(13 * 7 * 3 - 1);
+  EXPECT_THROW(interleave(image, nullptr, false, few), Error);
+  EXPECT_THROW(pixel_values({}, 5, DType::f32), Error);
+}
+
 TEST(Normalise, ATextureMapComesLastAndImagenetLeavesIt) {
   const io::Image image = test::pattern(13, 7);
   io::Image map(13, 7, 1);
