@@ -1,6 +1,6 @@
 #!/bin/bash
 # Times inference on the CPU here and in other runtimes, in turns on the same machine, with the same weights and the same
-# pictures, in float32, and prints a table: wall clock of clean samples (docs/performance.md says which are), processor
+# pictures, in float32 and in 8 bits, and prints a table: wall clock of clean samples (docs/performance.md says which are), processor
 # time, ratios, peak memory, the first result from process start, size on disk.
 #
 #   scripts/bench_cpu.sh [OPTIONS]                       everything: hours
@@ -14,6 +14,7 @@
 #   --python PYTHON  that has them (default: python3)
 #   --add NAME=COMMAND   one more program that keeps to the protocol of bench/cpu/serve.h
 #   --networks LIST  of "default model,U-Net base 64,ResNet50-U-Net";  --sides LIST  512,1024;  --batches LIST  1,4
+#   --precisions LIST  fp32,int8: in 8 bits are ours, PyTorch, ONNX Runtime and OpenVINO, scales from the one input
 #   --threads LIST   1,2;  --rounds N  clean samples wanted of each (default 7, --quick 3); at most 3 N turns are taken
 #   --photo FILE     that `furrow segment` is timed on (default examples/astronaut.png)
 #   --out FILE       where the report goes as JSON (fields: bench/results/README.md; of everything default
@@ -33,7 +34,7 @@ while [ $# -gt 0 ]; do
     -h|--help) usage; exit 0 ;;
     --no-build) make=no; shift; continue ;;
     --quick) part=yes words+=("$1"); shift; continue ;;
-    --write-readme|--build|--out|--svg|--peers|--python|--add|--networks|--sides|--batches|--threads|--rounds|--photo) ;;
+    --write-readme|--build|--out|--svg|--peers|--python|--add|--networks|--sides|--batches|--threads|--precisions|--rounds|--photo) ;;
     *) echo "bench_cpu.sh: unknown argument '$1' (see --help)" >&2; exit 2 ;;
   esac
   [ $# -gt 1 ] || { echo "bench_cpu.sh: $1 takes a value" >&2; exit 2; }

@@ -1,9 +1,11 @@
 // furrow_cpu_turns: Furrow's side of scripts/bench_cpu.sh.
 //
-//   serve SETTING...             the network of a weight file, timed in turns (bench/cpu/serve.h)
+//   serve SETTING...             the network of a weight file, timed in turns (bench/cpu/serve.h), in 8 bits where the
+//                                file says how
+//   quantise SETTING... FILE     the weight file as FILE, which says how: every layer that can be, by what the input gives
 //   weights ARCHITECTURE FILE    a network of seeded random values, safetensors
 //   input FILE SIDE BATCH        pictures with structure, float32, N H W C
-//   compare LOGITS LOGITS        {"max_error", "rms"}: of the difference; of the first
+//   compare LOGITS LOGITS        {"max_error", "rms_error", "rms"}: of the difference; of the first
 //   peaks                        {"flops_per_s", "bytes_per_s"}: of one core, medians of bursts
 #include <algorithm>
 #include <cmath>
@@ -21,6 +23,9 @@
 #include "kernels/cpu/cpu_backend.h"
 #include "nn/plan.h"
 #include "nn/recognise.h"
+#include "segment/calibrate.h"
+#include "segment/compute.h"
+#include "segment/model.h"
 
 namespace furrow::bench {
 namespace {
@@ -36,7 +41,10 @@ int serve(const turns::Setting& setting) {
     network->load(file.tensors, DType::f32);  // as the program does
     architecture = network->architecture().text();
     const Shape shape{setting.batch, setting.side, setting.side, network->architecture().in_channels};
-    plan = std::make_unique<Plan>(*network, backend, shape);
+    PlanOptions options;
+    options.quantisation = from_metadata(file.metadata).quantisation;
+    plan = std::make_unique<Plan>(*network, backend, shape, options);
+    check_bytes(*plan, options.quantisation);
   }
   Tensor input(plan->input_shape());
   turns::read_floats(setting.input, input.values<float>().data(), input.values<float>().size());
@@ -50,6 +58,27 @@ int serve(const turns::Setting& setting) {
                 "\"name\": \"Furrow\", \"version\": \"%s\", \"network\": \"%s\", \"flops\": %.17g, \"bytes\": %.17g",
                 backend.name().c_str(), architecture.c_str(), flops, bytes);
   return turns::serve(setting, told, [&] { plan->run(input); });
+}
+
+int quantise(const turns::Setting& setting, const std::string& out) {
+  ThreadPool pool(setting.threads);
+  cpu::CpuBackend backend(&pool);
+  const io::Checkpoint file = io::read_checkpoint(setting.weights);
+  const std::unique_ptr<Network> network = build(recognise(file.tensors));
+  network->load(file.tensors, DType::f32);
+  Plan plan(*network, backend, {setting.batch, setting.side, setting.side, network->architecture().in_channels});
+  Tensor input(plan.input_shape());
+  turns::read_floats(setting.input, input.values<float>().data(), input.values<float>().size());
+  Calibration calibration;
+  plan.run_watched(input, [&](size_t step, double, const std::vector<Plan::Written>& written) {
+    for (size_t i = 0; i < written.size(); ++i)
+      calibration.add(plan.steps()[step].quantised_as(i), written[i].value.values<float>());
+  });
+  ModelInfo info = from_metadata(file.metadata);
+  info.architecture = network->architecture().text();
+  info.quantisation = calibration.best();
+  io::write_safetensors(out, file.tensors, to_metadata(info));
+  return 0;
 }
 
 int write_input(const std::string& path, int64_t side, int64_t batch) {
@@ -66,13 +95,15 @@ int compare(const std::string& wanted, const std::string& got) {
   std::vector<float> a(bytes / sizeof(float)), b(a.size());
   turns::read_floats(wanted, a.data(), a.size());
   turns::read_floats(got, b.data(), b.size());
-  double most = 0, squares = 0;
+  double most = 0, errors = 0, squares = 0;
   for (size_t i = 0; i < a.size(); ++i) {
     const double error = std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i]));
     most = std::isfinite(error) ? std::max(most, error) : 1e300;
+    errors += std::isfinite(error) ? error * error : 1e300;
     squares += static_cast<double>(a[i]) * static_cast<double>(a[i]);
   }
-  std::printf("{\"max_error\": %.6g, \"rms\": %.6g}\n", most, std::sqrt(squares / static_cast<double>(a.size())));
+  const auto root = [&](double sum) { return std::sqrt(sum / static_cast<double>(a.size())); };
+  std::printf("{\"max_error\": %.6g, \"rms_error\": %.6g, \"rms\": %.6g}\n", most, root(errors), root(squares));
   return 0;
 }
 
@@ -87,6 +118,7 @@ int peaks() {
 int run(int argc, char** argv) {
   const std::string verb = argc > 1 ? argv[1] : "";
   if (verb == "serve") return serve(turns::read_setting(argc, argv, 2));
+  if (verb == "quantise" && argc > 3) return quantise(turns::read_setting(argc - 1, argv, 2), argv[argc - 1]);
   if (verb == "weights" && argc == 4) {
     io::write_safetensors(argv[3], random_network(Architecture::parse(argv[2]))->state());
     return 0;
@@ -94,7 +126,7 @@ int run(int argc, char** argv) {
   if (verb == "input" && argc == 5) return write_input(argv[2], std::atoll(argv[3]), std::atoll(argv[4]));
   if (verb == "compare" && argc == 4) return compare(argv[2], argv[3]);
   if (verb == "peaks" && argc == 2) return peaks();
-  throw std::invalid_argument("serve, weights, input, compare or peaks: see the head of bench/cpu/main.cc");
+  throw std::invalid_argument("serve, quantise, weights, input, compare or peaks: see the head of bench/cpu/main.cc");
 }
 
 }  // namespace

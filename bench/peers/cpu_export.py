@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""A network of Furrow's for other runtimes: model.onnx, model.ncnn.param and .bin, and for onednn_unet.cc folded.bin.
+"""A network of Furrow's for other runtimes: model.onnx, model8.onnx, model.ncnn.param and .bin, and for onednn_unet.cc folded.bin.
 
     cpu_export.py --weights FILE.safetensors --network "unet base 64, 3 -> 1, transposed" --side S --batch N --models FOLDER
-                  --kind onnx|ncnn|folded
+                  --input FILE --kind onnx|onnx8|ncnn|folded
 
-Needs PyTorch; for onnx also onnx and onnxscript, for ncnn pnnx."""
+Needs PyTorch; for onnx also onnx and onnxscript, for onnx8 onnxruntime too, for ncnn pnnx. onnx8 is in 8 bits: u8 activations with ranges from
+the input, s8 weights per channel, as pairs of QuantizeLinear and DequantizeLinear."""
 import argparse
 import os
 import pathlib
@@ -16,12 +17,31 @@ import torch
 from torch import nn
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "data"))
+import cpu_serve  # noqa: E402
 from reference_networks import network  # noqa: E402
 from safetensors_state import read  # noqa: E402
 
 
 def onnx(net, x, folder):
     torch.onnx.export(net, (x,), f"{folder}/model.onnx", input_names=["x"], output_names=["y"], dynamo=True, external_data=False)
+
+
+def onnx8(net, x, folder):
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Once(CalibrationDataReader):
+        left = [{"x": x.numpy()}]
+
+        def get_next(self):
+            return self.left.pop() if self.left else None
+
+    if not os.path.exists(f"{folder}/model.onnx"):
+        onnx(net, x, folder)
+    quant_pre_process(f"{folder}/model.onnx", f"{folder}/folded.onnx")   # batch norms go into the weights
+    quantize_static(f"{folder}/folded.onnx", f"{folder}/model8.onnx", Once(), quant_format=QuantFormat.QDQ, per_channel=True,
+                    activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
+    os.remove(f"{folder}/folded.onnx")
 
 
 def ncnn(net, x, folder):
@@ -59,16 +79,16 @@ def folded(net, _, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("--weights", "--network", "--models"):
+    for name in ("--weights", "--network", "--models", "--input"):
         parser.add_argument(name, required=True)
     for name in ("--side", "--batch"):
         parser.add_argument(name, type=int, required=True)
-    parser.add_argument("--kind", choices=("onnx", "ncnn", "folded"), required=True)
+    parser.add_argument("--kind", choices=("onnx", "onnx8", "ncnn", "folded"), required=True)
     options = parser.parse_args()
     net = network(options.network).eval()
     net.load_state_dict(read(options.weights))
     with torch.no_grad():
-        globals()[options.kind](net, torch.zeros(options.batch, 3, options.side, options.side), options.models)
+        globals()[options.kind](net, torch.from_numpy(cpu_serve.planes(options)), options.models)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""PyTorch on the CPU, float32, in turns (cpu_serve.py): eager, --frozen (traced, frozen, optimised for inference) or
---compiled, each with or without --channels-last. --network names the architecture in Furrow's words."""
+"""PyTorch on the CPU in turns (cpu_serve.py): float32, eager, --frozen (traced, frozen, optimised for inference) or
+--compiled, each with or without --channels-last; or --int8 (its FX quantiser for x86, ranges from the input, traced and frozen). --network names the architecture in Furrow's words."""
 import pathlib
 import re
 import sys
@@ -22,6 +22,13 @@ def build(options):
     x = torch.from_numpy(cpu_serve.planes(options))
     if options.channels_last:
         net, x = net.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
+    if options.int8:
+        from torch.ao.quantization import get_default_qconfig_mapping
+        from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
+        prepared = prepare_fx(net, get_default_qconfig_mapping("x86"), (x,))
+        prepared(x)
+        net = torch.jit.freeze(torch.jit.trace(convert_fx(prepared), x))
+        net(x)
     if options.frozen:
         net = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(net, x)))
         net(x)   # the profiling executor decides at the second run
@@ -41,4 +48,4 @@ def build(options):
 
 
 with torch.inference_mode():
-    cpu_serve.serve(cpu_serve.setting("--frozen", "--compiled", "--channels-last"), build)
+    cpu_serve.serve(cpu_serve.setting("--frozen", "--compiled", "--channels-last", "--int8"), build)

@@ -12,6 +12,7 @@ from settings import KEEP, arguments
 BURST_SECONDS = 0.2   # a turn lasts at least this long
 START_SECONDS, TURN_SECONDS = 900, 600
 MOST_ERROR = 1e-3     # of a logit, over the logits' root mean square: float32 by any route is 100 times nearer
+MOST_MOVED = 0.15     # in 8 bits, of all logits together from those in float32, root mean squares: random weights are moved by 0.07
 
 
 class Lab:
@@ -32,14 +33,16 @@ class Lab:
             raise Ended((done.stderr.strip() or f"furrow_cpu_turns {words[0]}: status {done.returncode}").splitlines()[-1])
         return done.stdout
 
-    def export(self, kind, case, architecture, weights, folder):
-        """"" once the files that `kind` means lie in `folder`, or why they do not."""
+    def export(self, kind, case, architecture, files):
+        """"" once the files that `kind` means lie in the folder of models, or why they do not."""
+        folder = files["models"]
         key = (kind, folder)
         if key not in self.exports:
             log = self.scratch / f"export-{kind}.log"
             try:
-                run_once([self.python, pathlib.Path(__file__).resolve().parents[2] / "bench/peers/cpu_export.py", "--weights", weights, "--network",
-                          architecture, "--side", case.side, "--batch", case.batch, "--models", folder, "--kind", kind], dict(os.environ), log, START_SECONDS)
+                run_once([self.python, pathlib.Path(__file__).resolve().parents[2] / "bench/peers/cpu_export.py", "--weights", files["weights"],
+                          "--network", architecture, "--side", case.side, "--batch", case.batch, "--models", folder, "--input", files["input"], "--kind", kind],
+                         dict(os.environ), log, START_SECONDS)
                 self.exports[key] = ""
             except Ended as error:
                 self.exports[key] = f"the network could not be exported: {error}"
@@ -82,6 +85,7 @@ def resident_peak(program):
 def command_of(setting, case, architecture, files):
     general, further = arguments(case, architecture, files)
     if setting.ours:
+        general, _ = arguments(case, architecture, {**files, "weights": files["weights8"]} if case.precision == "int8" else files)
         return [*setting.command, *general]
     if setting.peer == "onednn":
         return [*setting.command, *general[2:], "--weights", files["models"] / "folded.bin"]
@@ -94,7 +98,7 @@ def surroundings(lab, keep):
 
 def start(lab, setting, case, architecture, files):
     """A Running, its logits held against ours. Throws Ended."""
-    if setting.needs and (reason := lab.export(setting.needs, case, architecture, files["weights"], files["models"])):
+    if setting.needs and (reason := lab.export(setting.needs, case, architecture, files)):
         raise Ended(reason)
     files = {**files, "logits": files["logits"].with_suffix(".ours" if setting.ours else ".peer")}
     log = lab.scratch / f"program-{''.join(c if c.isalnum() else '_' for c in setting.name)}.log"
@@ -102,7 +106,9 @@ def start(lab, setting, case, architecture, files):
     try:
         told = program.answer(START_SECONDS)
         program.pause()
-        if not setting.ours:
+        if case.precision == "int8":
+            told |= nearness(lab, files)
+        elif not setting.ours:
             told |= agreement(lab, files)
         return Running(setting, program, told)
     except BaseException:
@@ -115,6 +121,24 @@ def agreement(lab, files):
     if not found["max_error"] <= MOST_ERROR * found["rms"]:
         raise Ended(f"computes something else: a logit differs from ours by {found['max_error']:.3g}, where their root mean square is {found['rms']:.3g}")
     return found
+
+
+def nearness(lab, files):
+    """Of logits in 8 bits, ours too, to ours in float32."""
+    found = json.loads(lab.own("compare", files["logits"].with_suffix(".exact"), files["logits"]))
+    if not found["rms_error"] <= MOST_MOVED * found["rms"]:
+        raise Ended(f"computes something else: its logits differ from ours in float32 by {found['rms_error']:.3g}, and those have a root mean square of {found['rms']:.3g}")
+    return found
+
+
+def in_eight_bits(lab, case, files):
+    """The files of a case in 8 bits: our weights with scales from its input, and our logits in float32."""
+    files = {**files, "weights8": lab.scratch / "weights8.safetensors"}
+    general, _ = arguments(case, "", files)
+    lab.own("quantise", *general, files["weights8"])
+    general, _ = arguments(case, "", {**files, "logits": files["logits"].with_suffix(".exact")})
+    lab.own("serve", *general, "--once")
+    return files
 
 
 def take_turns(lab, case, running, rounds):
@@ -144,8 +168,9 @@ def finish(lab, one, once):
 
 
 def row(case, one, peak, ours, number):
-    found = {"network": case.network, "side": case.side, "batch": case.batch, "threads": case.threads, "setting": one.setting.name, "peer": one.setting.peer,
-             "set": number, **summary(one.samples), "peak_MiB": peak, "max_error": one.told.get("max_error"), "rms": one.told.get("rms")}
+    found = {"network": case.network, "side": case.side, "batch": case.batch, "threads": case.threads, "precision": case.precision,
+             "setting": one.setting.name, "peer": one.setting.peer, "set": number, **summary(one.samples), "peak_MiB": peak,
+             **{key: one.told.get(key) for key in ("max_error", "rms_error", "rms")}}
     found["ratio"] = None if one.setting.ours else ratio(found["ms"], ours["ms"])
     found["ours_ms"] = None if one.setting.ours else ours["ms"]
     return found
@@ -158,6 +183,8 @@ def run_case(lab, case, settings, files, rounds):
     rows, own_samples, number = [], [], 0
     ours, running = None, []
     try:
+        if case.precision == "int8":
+            files = in_eight_bits(lab, case, files)
         ours = start(lab, ours_setting, case, "", files)
         architecture = ours.told["network"]
         lab.versions["Furrow"] = ours.told["version"]

@@ -10,7 +10,7 @@ def measure(lab, case, settings, architecture, files, rounds, photo):
     """Rows of the network alone for every setting, and of `furrow segment` on a photo where `photo` is (program, picture)."""
     commands = {}
     for setting in settings:
-        if setting.needs and lab.export(setting.needs, case, architecture, files["weights"], files["models"]):
+        if setting.needs and lab.export(setting.needs, case, architecture, files):
             continue   # said where its turns were
         commands[setting.name] = (setting, [*command_of(setting, case, architecture, {**files, "logits": files["logits"].with_suffix(".once")}), "--once"])
     if photo:

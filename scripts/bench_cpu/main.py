@@ -18,7 +18,7 @@ import table
 from case import Lab, run_case
 from program import Ended
 from samples import LEAST_SHARE, dump, rounded
-from settings import DEFAULT_WEIGHTS, NETWORKS, OURS, ROOT, Case, Setting, added_peer, onednn_peers, python_peers
+from settings import DEFAULT_WEIGHTS, NETWORKS, OURS, PRECISIONS, ROOT, Case, Setting, added_peer, onednn_peers, python_peers
 
 PEERS = ("torch", "onnxruntime", "openvino", "ncnn", "onednn")
 
@@ -54,6 +54,7 @@ def options_of(arguments):
     parser.add_argument("--sides", type=numbers(32, 4096))
     parser.add_argument("--batches", type=numbers(1, 64))
     parser.add_argument("--threads", type=numbers(1, 1024))
+    parser.add_argument("--precisions", default=list(PRECISIONS), type=words(PRECISIONS))
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--photo", default=ROOT / "examples" / "astronaut.png")
     parser.add_argument("--out", default="")
@@ -71,7 +72,7 @@ def options_of(arguments):
 
 
 def settings_of(o, lab):
-    ours = Setting(OURS, "furrow", (o.turns_program, "serve"))
+    ours = Setting(OURS, "furrow", (o.turns_program, "serve"), precisions=PRECISIONS)
     found = [s for s in python_peers(o.python) if s.peer in o.peers]
     if "onednn" in o.peers:
         if o.onednn and not o.onednn.startswith("-"):
@@ -112,8 +113,26 @@ def commit():
 
 def command(o):
     """What was asked for, without where things lie on this machine."""
-    lists = {name: ",".join(map(str, getattr(o, name))) or "none" for name in ("peers", "networks", "sides", "batches", "threads")}
+    lists = {name: ",".join(map(str, getattr(o, name))) or "none" for name in ("peers", "networks", "sides", "batches", "threads", "precisions")}
     return shlex.join(["scripts/bench_cpu.sh", *(w for name, value in lists.items() for w in (f"--{name}", value)), "--rounds", str(o.rounds)])
+
+
+def one_case(o, lab, told, case, settings, files):
+    """The network in words, "" where ours did not run."""
+    lab.say(f"{case.text()}; load {os.getloadavg()[0]:.1f}")
+    told["machine"]["load"].append(os.getloadavg()[0])
+    try:
+        rows, architecture = run_case(lab, case, settings, files, o.rounds)
+    except Ended as error:
+        lab.leave_out(case.text(), OURS, str(error))
+        lab.checks.append({"name": case.text(), "ok": False, "detail": f"ours: {error}"})
+        return ""
+    told["rows"] += rows
+    against = [r for r in rows if r["peer"] != "furrow"]
+    different = [n for n in lab.not_run if n["where"] == case.text() and "computes something else" in n["reason"]]
+    if against or different:
+        lab.checks.append({"name": f"logits of {case.text()}", "ok": bool(against), "detail": f"{len(against)} settings agree with ours, {len(different)} do not"})
+    return architecture
 
 
 def run(o, lab, told):
@@ -134,24 +153,12 @@ def run(o, lab, told):
                 files = {"weights": weights, "input": lab.scratch / "input", "logits": lab.scratch / "logits", "models": models}
                 lab.own("input", files["input"], side, batch)
                 architecture = ""
-                for threads in o.threads:
-                    case = Case(network, side, batch, threads)
-                    lab.say(f"{case.text()}; load {os.getloadavg()[0]:.1f}")
-                    told["machine"]["load"].append(os.getloadavg()[0])
-                    try:
-                        rows, architecture = run_case(lab, case, settings, files, o.rounds)
-                        told["rows"] += rows
-                        against = [r for r in rows if r["peer"] != "furrow"]
-                        different = [n for n in lab.not_run if n["where"] == case.text() and "computes something else" in n["reason"]]
-                        if against or different:
-                            lab.checks.append({"name": f"logits of {case.text()}", "ok": bool(against), "detail": f"{len(against)} settings agree with ours, {len(different)} do not"})
-                    except Ended as error:
-                        lab.leave_out(case.text(), OURS, str(error))
-                        lab.checks.append({"name": case.text(), "ok": False, "detail": f"ours: {error}"})
-                if architecture and side == o.sides[0] and batch == o.batches[0]:
+                for case in [Case(network, side, batch, threads, precision) for precision in o.precisions for threads in o.threads]:
+                    architecture = one_case(o, lab, told, case, [s for s in settings if case.precision in s.precisions], files) or architecture
+                if architecture and "fp32" in o.precisions and side == o.sides[0] and batch == o.batches[0]:
                     case = Case(network, side, batch, max(o.threads))
                     lab.say(f"first result, {case.text()}")
-                    done = {r["setting"] for r in told["rows"] if (r["network"], r["side"], r["batch"]) == (network, side, batch)}
+                    done = {r["setting"] for r in told["rows"] if (r["network"], r["side"], r["batch"], r["precision"]) == (network, side, batch, "fp32")}
                     photo = (o.furrow, o.photo) if NETWORKS[network] is None else None
                     told["first"] += first.measure(lab, case, [s for s in settings if s.name in done], architecture, files, o.rounds, photo)
                 shutil.rmtree(models)

@@ -15,7 +15,8 @@ class Setting:
     name: str      # "PyTorch frozen, channels_last"
     peer: str      # "torch", as --peers has it; "furrow" is ours
     command: tuple
-    needs: str = ""   # what cpu_export.py makes for it: onnx, ncnn, folded
+    needs: str = ""   # what cpu_export.py makes for it: onnx, onnx8, ncnn, folded
+    precisions: tuple = ("fp32",)   # of the cases that it takes part in
 
     @property
     def ours(self):
@@ -28,13 +29,16 @@ class Case:
     side: int
     batch: int
     threads: int
+    precision: str = "fp32"
 
     def text(self):
-        return f"{self.network}, {self.side}x{self.side}, batch {self.batch}, {self.threads} thread{'s' * (self.threads > 1)}"
+        return (f"{self.network}, {self.side}x{self.side}, batch {self.batch}, {self.threads} thread{'s' * (self.threads > 1)}"
+                f"{', int8' * (self.precision == 'int8')}")
 
 
 # What a network is called here -> its architecture in Furrow's words, weights drawn from a seed; None: the model in the program.
 NETWORKS = {"default model": None, "U-Net base 64": "unet base 64, 3 -> 1, transposed", "ResNet50-U-Net": "resnet50-unet base 64, 3 -> 1, transposed"}
+PRECISIONS = ("fp32", "int8")
 DEFAULT_WEIGHTS = ROOT / "weights" / "furrow-mini-2.safetensors"
 
 
@@ -49,6 +53,8 @@ def python_peers(python):
               Setting("OpenVINO", "openvino", (python, PEERS / "cpu_openvino.py"), "onnx"),
               Setting("ncnn", "ncnn", (python, PEERS / "cpu_ncnn.py"), "ncnn"),
               Setting("ncnn without Winograd", "ncnn", (python, PEERS / "cpu_ncnn.py", "--direct"), "ncnn")]
+    found += [Setting(f"{name} int8", name_of, (python, PEERS / f"cpu_{name_of}.py", "--int8"), needs, ("int8",))
+              for name, name_of, needs in (("PyTorch", "torch", ""), ("ONNX Runtime", "onnxruntime", "onnx8"), ("OpenVINO", "openvino", "onnx8"))]
     return found
 
 
@@ -61,10 +67,10 @@ def added_peer(text):
     name, _, command = text.partition("=")
     if not name or not command:
         raise ValueError(f"--add takes NAME=COMMAND, not {text!r}")
-    return Setting(name, name, tuple(shlex.split(command)))
+    return Setting(name, name, tuple(shlex.split(command)), precisions=PRECISIONS)
 
 
 def arguments(case, architecture, files):
-    """What bench/cpu/serve.h asks for; `files` has weights, input, logits and models."""
+    """What bench/cpu/serve.h asks for; `files` has weights, input, logits and models, and in 8 bits weights8, ours."""
     return ["--weights", files["weights"], "--input", files["input"], "--logits", files["logits"], "--side", case.side, "--batch", case.batch,
             "--threads", case.threads], ["--network", architecture, "--models", files["models"]]

@@ -41,6 +41,7 @@ def cases(told):
     found = {}
     for r in told["rows"]:
         key = f"{r['network']}, {r['side']}², batch {r['batch']}, {threads_of(r['threads'])}"
+        key += ", int8" if r.get("precision") == "int8" else ""   # reports from before there was int8 do not say
         found.setdefault(key, []).append(r)
     slow = float("inf")
     return [(key, next(r for r in rows if r["peer"] == "furrow"), sorted((r for r in rows if r["peer"] != "furrow"), key=lambda r: r["ratio"] or slow))

@@ -23,7 +23,7 @@ import table  # noqa: E402
 
 BUILD = ""
 FAKE = pathlib.Path(__file__).resolve().parent / "fake_peer.py"
-TINY = ("--networks", "default model", "--sides", "32", "--batches", "1", "--threads", "1", "--peers", "none")
+TINY = ("--networks", "default model", "--sides", "32", "--batches", "1", "--threads", "1", "--precisions", "fp32", "--peers", "none")
 
 
 def script(*words):
@@ -188,6 +188,22 @@ class Statuses(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("check failed: logits of default model, 32x32, batch 1, 1 thread: 0 settings agree with ours, 1 do not", done.stdout)
 
+    def test_8_bits_are_held_to_float32(self):
+        words = ["int8" if w == "fp32" else w for w in TINY]
+        with tempfile.TemporaryDirectory() as folder:
+            done = script(*words, "--rounds", 1, "--out", f"{folder}/report.json",
+                          *(w for how in ("good", "differs") for w in ("--add", f"fake {how}={sys.executable} {FAKE} {how}")))
+            told = json.loads(pathlib.Path(f"{folder}/report.json").read_text(encoding="utf-8"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = {r["setting"]: r for r in told["rows"]}
+        self.assertEqual({(name, r["precision"]) for name, r in rows.items()}, {("Furrow", "int8"), ("fake good", "int8")})
+        moved = {name: r["rms_error"] / r["rms"] for name, r in rows.items()}
+        self.assertEqual(moved["Furrow"], moved["fake good"])
+        self.assertTrue(1e-4 < moved["Furrow"] < 0.05, moved)   # bytes, and the same network
+        self.assertRegex(told["not_run"][0]["reason"], "computes something else: its logits differ from ours in float32 by")
+        self.assertEqual(told["first"], [])
+        self.assertIn("default model, 32², batch 1, 1 thread, int8", done.stdout)
+
     def test_1_where_ours_does_not_run(self):
         with tempfile.TemporaryDirectory() as folder:
             lab = case.Lab(f"{BUILD}/bench/cpu/furrow_cpu_turns", sys.executable, folder, lambda _: None)
@@ -225,7 +241,7 @@ class Statuses(unittest.TestCase):
                 self.assertRegex(done.stdout, f"not run: everywhere: {peer}: Python has no .*{module}")
 
     def test_2_for_usage(self):
-        for words in (["--peers", "caffe"], ["--rounds", "0"], ["--sides", "16"], ["--nonsense"], ["--out"], ["--quick", "--svg", "x"], ["--add", "nameless"]):
+        for words in (["--peers", "caffe"], ["--rounds", "0"], ["--sides", "16"], ["--nonsense"], ["--precisions", "fp16"], ["--out"], ["--quick", "--svg", "x"], ["--add", "nameless"]):
             done = script(*words)
             self.assertEqual(done.returncode, 2, words)
             self.assertTrue(done.stderr, words)
