@@ -1,6 +1,7 @@
 #include "kernels/cpu/byte_conv.h"
 
 #include <cmath>
+#include <cstring>
 
 #include "kernels/cpu/byte_weights.h"
 #include "kernels/cpu/conv_run.h"
@@ -31,6 +32,13 @@ const uint8_t* source_as_bytes(const Machine& m, const StepBytes& bytes, int sou
   return reinterpret_cast<const uint8_t*>(to.data);
 }
 
+// The zero point around row h of a buffer, `row` its first pixel.
+void close_byte_row(const BlockedLayout& layout, int64_t h, const Quantised& how, uint8_t* row) {
+  const auto lanes = static_cast<size_t>(layout.lanes);
+  std::memset(row - lanes, how.zero_point, lanes);
+  if (h + 1 == layout.shape.h) std::memset(row + layout.shape.w * layout.lanes, how.zero_point, lanes);
+}
+
 class ByteRun : public ConvRun {
  public:
   ByteRun(const Machine& m, const ConvStep& step, const ByteWeights& packed, const StepBuffers& buffers)
@@ -40,8 +48,40 @@ class ByteRun : public ConvRun {
       x_[i] = step.x[i].c > 0 ? source_as_bytes(m, step.bytes, i, buffers.x[i], free) : nullptr;
   }
 
+  void run() {
+    if (!step_.bytes.y || s_.head) return ConvRun::run();
+    for_tasks(m_.pool, s_.tasks(), [this](int64_t task, int worker) { run_as_bytes(task, worker); });
+  }
+
  private:
   void compute_rows(int64_t n, int64_t block, int64_t, int64_t oh, float* y, int64_t) const override {
+    compute_row(n, block, oh, y, {});
+  }
+
+  // A task whose results, and their maxima, are bytes all through. The maximum of bytes is the byte of the maximum.
+  void run_as_bytes(int64_t task, int worker) const {
+    const Quantised& how = step_.bytes.y;
+    const auto [n, r0, r1, block0, block1] = s_.part(task);
+    const int64_t width = s_.y.shape.w;
+    auto* own = reinterpret_cast<uint8_t*>(floats(b_.workspace) + worker * s_.worker_floats());
+    for (int64_t block = block0; block < block1; ++block) {
+      const uint8_t* above = nullptr;
+      for (int64_t r = r0; r < r1; ++r) {
+        uint8_t* row = step_.store_y ? reinterpret_cast<uint8_t*>(b_.y.data) + s_.y.row(n, block, r)
+                                     : own + (r - r0) * width * kBlock;
+        compute_row(n, block, r, nullptr, {row, 1 / how.scale, static_cast<float>(how.zero_point)});
+        if (step_.store_y) close_byte_row(s_.y, r, how, row);
+        if (pools_ && (r - r0) % 2 == 1) {
+          uint8_t* to = reinterpret_cast<uint8_t*>(b_.pooled.data) + s_.pooled.row(n, block, r / 2);
+          m_.bytes->pool(above, row, s_.pooled.shape.w, to);
+          close_byte_row(s_.pooled, r / 2, how, to);
+        }
+        above = row;
+      }
+    }
+  }
+
+  void compute_row(int64_t n, int64_t block, int64_t oh, float* y, const ByteResult& bytes) const {
     const ConvGeometry& g = step_.geometry;
     const int64_t top = oh * g.stride - g.pad;
     ByteRow r;
@@ -64,7 +104,7 @@ class ByteRun : public ConvRun {
     }
     r.first_column = -g.pad;
     r.width = s_.y.shape.w;
-    r.y = y;
+    r.y = y, r.bytes = bytes;
     g.kernel_w == 3 && g.stride == 1 ? m_.bytes->conv3(r) : m_.bytes->conv(r);
   }
 
@@ -140,8 +180,8 @@ size_t byte_upconv_workspace(const Machine& m, const UpconvStep& step) {
          source_bytes(step.bytes, 0, step.x);
 }
 
-// Of row 2h + i of the result each column j is a 1x1 convolution into every second pixel, aside; from there the part
-// inside y is stored.
+// Row 2h + i of the result is made of row h by two of the four taps, aside where it is not stored as it is; from there
+// the part inside y is stored.
 void run_byte_upconv(const Machine& m, const UpconvStep& step, const PackedWeights& packed,
                      const StepBuffers& buffers) {
   check_upconv(step, buffers);
@@ -153,28 +193,39 @@ void run_byte_upconv(const Machine& m, const UpconvStep& step, const PackedWeigh
   const uint8_t* from = source_as_bytes(m, step.bytes, 0, buffers.x[0], free);
   const int64_t left = std::clamp<int64_t>(step.left, 0, step.y.w);
   const int64_t right = std::clamp<int64_t>(step.left + 2 * step.x.w, left, step.y.w);
+  const bool whole = step.left == 0 && right == step.y.w && right == 2 * step.x.w;
+  const Quantised& how = step.bytes.y;
   for_tasks(m.pool, step.y.n * step.y.h, [&](int64_t task, int worker) {
     const int64_t n = task / step.y.h, h = task % step.y.h, row = h - step.top;  // row of the 2h computed ones
     float* wide = floats(buffers.workspace) + worker * own_floats;
     const bool inside = row >= 0 && row < 2 * step.x.h;
     for (int64_t block = 0; block < y.blocks; ++block) {
-      for (int64_t j = 0; inside && j < 2; ++j) {
-        const int64_t tap = row % 2 * 2 + j;
+      const int64_t at = y.row(n, block, h);
+      auto* bytes = how && whole && inside ? reinterpret_cast<uint8_t*>(buffers.y.data) + at : nullptr;
+      if (inside) {
         ByteRow r;
-        // The taps are packed as four kernel rows, of which a call computes one.
+        // The taps are packed as four kernel rows, of which a call computes two.
         r.source[0] = {from + x.row(n, 0, row / 2), x.row_stride, x.block_stride, step.x.c};
         r.w = weights.block(block);
-        r.kernel_h = 4, r.kernel_w = 1, r.kh_begin = tap, r.kh_end = tap + 1;
-        int32_t start[kWideLanes];
-        for (int64_t lane = 0; lane < kWideLanes; ++lane) start[lane] = -weights.row_sums(block, tap)[lane];
+        r.kernel_h = 4, r.kernel_w = 1, r.kh_begin = row % 2 * 2, r.kh_end = r.kh_begin + 2;
+        int32_t start[2 * kWideLanes];
+        for (int64_t lane = 0; lane < kWideLanes; ++lane)
+          for (int64_t j = 0; j < 2; ++j) start[j * kWideLanes + lane] = -weights.row_sums(block, r.kh_begin + j)[lane];
         r.start = start;
         r.scale = weights.scale.values<float>().data() + block * kWideLanes;
         r.bias = weights.b.values<float>().data() + block * kWideLanes;
-        r.width = step.x.w, r.y = wide + j * kWideLanes, r.y_pixel = 2 * kWideLanes;
-        m.bytes->conv(r);
+        r.width = step.x.w;
+        if (bytes != nullptr)
+          r.bytes = {bytes, 1 / how.scale, static_cast<float>(how.zero_point)};
+        else
+          r.y = wide;
+        m.bytes->up(r);
       }
-      const float* first = wide + (left - step.left) * kWideLanes;
-      store_row(m, first, inside ? left : 0, inside ? right : 0, y, y.row(n, block, h), h, buffers.y);
+      if (bytes != nullptr)
+        close_byte_row(y, h, how, bytes);
+      else
+        store_row(m, wide + (left - step.left) * kWideLanes, inside ? left : 0, inside ? right : 0, y, at, h,
+                  buffers.y);
     }
   });
 }

@@ -70,17 +70,69 @@ __attribute__((noinline)) const std::byte* byte_reduce(Bytes::Sum (&sums)[N], co
   return w;
 }
 
+// Of N pixels both columns: a value is broadcast once and meets the weights of two kernel rows.
+template <int N>
+__attribute__((noinline)) void byte_reduce_up(Bytes::Sum (&sums)[2 * N], const ByteRow& r, int64_t o,
+                                              const std::byte* w) {
+  constexpr int64_t kTap = kByteBlock * kByteGroup * Bytes::kWeightBytes;
+  Bytes::Sum sum[2 * N];
+  FURROW_UNROLL
+  for (int j = 0; j < 2 * N; ++j) sum[j] = sums[j];
+  const ByteSource& s = r.source[0];
+  const uint8_t* block = s.x + o * kByteBlock;
+  for (int64_t left = s.channels; left > 0; left -= kByteBlock, block += s.block_stride) {
+    const int64_t groups = left < kByteBlock ? (left + kByteGroup - 1) / kByteGroup : kByteBlock / kByteGroup;
+    const std::byte* row = w + r.kh_begin * groups * kTap;
+    const uint8_t* x = block;
+    for (int64_t g = 0; g < groups; ++g, x += kByteGroup, row += kTap) {
+      const Bytes::Weights w0 = Bytes::weights(row), w1 = Bytes::weights(row + groups * kTap);
+      FURROW_UNROLL
+      for (int j = 0; j < N; ++j) {
+        const Bytes::Value v = Bytes::value(x + j * kByteBlock);
+        sum[2 * j] = Bytes::dot(sum[2 * j], v, w0);
+        sum[2 * j + 1] = Bytes::dot(sum[2 * j + 1], v, w1);
+      }
+    }
+    w += r.kernel_h * groups * kTap;
+  }
+  FURROW_UNROLL
+  for (int j = 0; j < 2 * N; ++j) sums[j] = sum[j];
+}
+
+typedef uint8_t SmallBytes __attribute__((vector_size(Bytes::kLanes)));
+
+// Adding 1.5 * 2^23 rounds a number of 0..255 to an integer in the low bits, ties to even.
+FURROW_INLINE SmallBytes bytes_of(Bytes::Reals v, float inverse, float zero) {
+  typedef int32_t Words __attribute__((vector_size(4 * Bytes::kLanes)));
+  v = v * inverse + zero;
+  v = v > 0.0f ? v : Bytes::Reals{};
+  v = (v < 255.0f ? v : Bytes::Reals{} + 255.0f) + 12582912.0f;
+  return __builtin_convertvector(reinterpret_cast<Words>(v) & 255, SmallBytes);
+}
+
 template <int N>
 __attribute__((noinline)) void byte_finish(const Bytes::Sum (&sum)[N], const ByteRow& r, int64_t o, int64_t lane) {
   Bytes::Reals scale, bias;
   __builtin_memcpy(&scale, r.scale + lane, sizeof scale);
   __builtin_memcpy(&bias, r.bias + lane, sizeof bias);
   const Bytes::Reals least = Bytes::Reals{} + (r.relu ? 0.0f : -__builtin_inff());
+  const auto result = [&](int j) {
+    const Bytes::Reals y = Bytes::to_real(sum[j]) * scale + bias;
+    return y < least ? least : y;
+  };
+  if (r.y != nullptr) {
+    FURROW_NO_UNROLL
+    for (int j = 0; j < N; ++j) {
+      const Bytes::Reals y = result(j);
+      __builtin_memcpy(r.y + (o + j) * kByteBlock + lane, &y, sizeof y);
+    }
+    return;
+  }
+  const ByteResult& to = r.bytes;
   FURROW_NO_UNROLL
   for (int j = 0; j < N; ++j) {
-    Bytes::Reals y = Bytes::to_real(sum[j]) * scale + bias;
-    y = y < least ? least : y;
-    __builtin_memcpy(r.y + (o + j) * r.y_pixel + lane, &y, sizeof y);
+    const SmallBytes y = bytes_of(result(j), to.inverse, to.zero);
+    __builtin_memcpy(to.y + (o + j) * kByteBlock + lane, &y, sizeof y);
   }
 }
 
@@ -116,26 +168,51 @@ void byte_row(const ByteRow& r) {
   }
 }
 
-// Adding 1.5 * 2^23 rounds a number of 0..255 to an integer in the low bits, ties to even.
-void quantise_values(const float* x, int64_t count, float inverse, float zero, uint8_t* y) {
-  typedef int32_t Words __attribute__((vector_size(4 * Bytes::kLanes)));
-  typedef uint8_t Small __attribute__((vector_size(Bytes::kLanes)));
-  const auto bytes_of = [&](Bytes::Reals v) {
-    v = v * inverse + zero;
-    v = v > 0.0f ? v : Bytes::Reals{};
-    v = (v < 255.0f ? v : Bytes::Reals{} + 255.0f) + 12582912.0f;
-    return __builtin_convertvector(reinterpret_cast<Words>(v) & 255, Small);
+template <int N>
+void byte_up_tiles(const ByteRow& r, int64_t o, int64_t lane) {
+  for (; o + N <= r.width; o += N) {
+    Bytes::Sum sum[2 * N];
+    FURROW_NO_UNROLL
+    for (int j = 0; j < 2 * N; ++j) __builtin_memcpy(&sum[j], r.start + j % 2 * kByteBlock + lane, sizeof sum[j]);
+    byte_reduce_up<N>(sum, r, o, r.w + lane * kByteGroup);
+    byte_finish(sum, r, 2 * o, lane);
+  }
+  if constexpr (N > 1)
+    if (o < r.width) byte_up_tiles<smaller_byte_tile(2 * N) == 8 ? 4 : 1>(r, o, lane);
+}
+
+constexpr int kUpTile = Bytes::kTile > 1 ? Bytes::kTile / 2 : 1;  // pixels, of two columns each
+
+void byte_up(const ByteRow& r) {
+  for (int64_t lane = 0; lane < kByteBlock; lane += Bytes::kLanes) byte_up_tiles<kUpTile>(r, 0, lane);
+}
+
+void byte_pool(const uint8_t* upper, const uint8_t* lower, int64_t width, uint8_t* to) {
+  typedef uint8_t Pixel __attribute__((vector_size(kByteBlock)));
+  const auto at = [](const uint8_t* row, int64_t pixel) {
+    Pixel p;
+    __builtin_memcpy(&p, row + pixel * kByteBlock, sizeof p);
+    return p;
   };
+  const auto larger = [](Pixel a, Pixel b) { return a > b ? a : b; };
+  for (int64_t p = 0; p < width; ++p) {
+    const Pixel most =
+        larger(larger(at(upper, 2 * p), at(upper, 2 * p + 1)), larger(at(lower, 2 * p), at(lower, 2 * p + 1)));
+    __builtin_memcpy(to + p * kByteBlock, &most, sizeof most);
+  }
+}
+
+void quantise_values(const float* x, int64_t count, float inverse, float zero, uint8_t* y) {
   Bytes::Reals v = {};
   int64_t i = 0;
   for (; i + Bytes::kLanes <= count; i += Bytes::kLanes) {
     __builtin_memcpy(&v, x + i, sizeof v);
-    const Small bytes = bytes_of(v);
+    const SmallBytes bytes = bytes_of(v, inverse, zero);
     __builtin_memcpy(y + i, &bytes, sizeof bytes);
   }
   if (i == count) return;
   for (int lane = 0; lane < count - i; ++lane) v[lane] = x[i + lane];
-  const Small bytes = bytes_of(v);
+  const SmallBytes bytes = bytes_of(v, inverse, zero);
   for (int lane = 0; lane < count - i; ++lane) y[i + lane] = bytes[lane];
 }
 

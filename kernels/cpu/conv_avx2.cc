@@ -79,6 +79,6 @@ const TileKernels kAvx2Tiles{"avx2",          Vec::kRows,        2 * Vec::kLanes
 const LossKernels kAvx2Losses{"avx2", dice_focal_run, dice_focal_gradient, exponentials_of_minus,
                               probabilities_of_logits};
 const ByteKernels kAvx2Bytes{"avx2",     Bytes::kTile, Bytes::kLanes, Bytes::kWeightBytes,
-                             pack_pairs, byte_row3,    byte_row,      quantise_values};
+                             pack_pairs, byte_row3,    byte_row,      byte_up, byte_pool, quantise_values};
 
 }  // namespace furrow::cpu

@@ -86,6 +86,6 @@ const TileKernels kPortableTiles{"portable",          Vec::kRows,        2 * Vec
 const LossKernels kPortableLosses{"portable", dice_focal_run, dice_focal_gradient, exponentials_of_minus,
                                   probabilities_of_logits};
 const ByteKernels kPortableBytes{"portable", Bytes::kTile, Bytes::kLanes, Bytes::kWeightBytes,
-                                 pack_pairs, byte_row3,    byte_row,      quantise_values};
+                                 pack_pairs, byte_row3,    byte_row,      byte_up, byte_pool, quantise_values};
 
 }  // namespace furrow::cpu

@@ -19,10 +19,7 @@ void ConvRun::run() {
 
 void ConvRun::run_task(int64_t task, int worker) const {
   const Shape& y = s_.y.shape;
-  const int64_t r0 = task % s_.row_tasks * s_.rows, r1 = std::min(r0 + s_.rows, y.h);
-  const int64_t n = task / s_.row_tasks % y.n;
-  const int64_t block0 = task / (s_.row_tasks * y.n) * s_.task_blocks;
-  const int64_t block1 = std::min(block0 + s_.task_blocks, s_.oc_blocks);
+  const auto [n, r0, r1, block0, block1] = s_.part(task);
   float* own = floats(b_.workspace) + worker * s_.worker_floats();
   const Rows wide = s_.hold ? Rows{own, y.w * kBlock, s_.held_blocks > 1 ? s_.rows * y.w * kBlock : 0}
                             : Rows{floats(b_.y.data) + s_.y.row(n, block0, r0), s_.y.row_stride, s_.y.block_stride};

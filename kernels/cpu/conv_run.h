@@ -29,6 +29,15 @@ struct ConvSchedule {
     held_blocks = head ? oc_blocks : 1;
   }
   int64_t tasks() const { return block_tasks * y.shape.n * row_tasks; }
+  // Of picture n: output rows [row0, row1) of blocks [block0, block1).
+  struct Part {
+    int64_t n, row0, row1, block0, block1;
+  };
+  Part part(int64_t task) const {
+    const int64_t row0 = task % row_tasks * rows, block0 = task / (row_tasks * y.shape.n) * task_blocks;
+    return {task / row_tasks % y.shape.n, row0, std::min(row0 + rows, y.shape.h), block0,
+            std::min(block0 + task_blocks, oc_blocks)};
+  }
   // Rows that are not stored in y as they are: [block][row][pixel][16], per worker.
   int64_t held_floats() const { return hold ? held_blocks * rows * y.shape.w * kBlock : 0; }
   // A row of pooled values before it is narrowed or made bytes, or of the head before it is made dense.
@@ -66,6 +75,7 @@ class ConvRun {
   const PackedWeights& packed_;
   const StepBuffers& b_;
   ConvSchedule s_;
+  bool pools_;
   int64_t most_together_ = 1;  // blocks of a call of compute_rows(), where all their rows are kept
 
  private:
@@ -74,7 +84,6 @@ class ConvRun {
   void pool_rows(int64_t n, int64_t block, int64_t h, const float* upper, const float* lower, float* scratch) const;
   void head_row(int64_t n, int64_t h, const float* y, int64_t block_stride, float* scratch) const;
 
-  bool pools_;
   float* head_ = nullptr;  // the head's tensor
 };
 

@@ -35,7 +35,7 @@ void pack_bytes(const int8_t (&w)[16][kByteGroup], std::byte* to) { __builtin_me
 
 }  // namespace
 
-const ByteKernels kAvx512VnniBytes{"avx512vnni", Bytes::kTile, Bytes::kLanes, Bytes::kWeightBytes,
-                                   pack_bytes,   byte_row3,    byte_row,      quantise_values};
+const ByteKernels kAvx512VnniBytes{"avx512vnni", Bytes::kTile, Bytes::kLanes, Bytes::kWeightBytes, pack_bytes,
+                                   byte_row3,    byte_row,     byte_up,       byte_pool,           quantise_values};
 
 }  // namespace furrow::cpu
