@@ -54,8 +54,11 @@ std::string conv_problem(const ConvStep& s) {
 constexpr int64_t kMostTerms = 0x7fffffff / (255 * 127);
 bool fits_bytes(const ConvStep& s) {
   const ConvGeometry& g = s.geometry;
-  return g.kernel_h <= 3 && g.kernel_w <= 3 && g.stride <= 2 && g.pad <= 1 && s.x[0].c >= kLeastByteChannels &&
-         (s.x[1].c == 0 || s.x[1].c >= kLeastByteChannels) && s.oc >= kLeastByteChannels &&
+  const auto readable = [&](int source) {
+    return s.x[source].c >= kLeastByteChannels || (s.x[source].c > 0 && s.bytes.in_bytes[source]);
+  };
+  return g.kernel_h <= 3 && g.kernel_w <= 3 && g.stride <= 2 && g.pad <= 1 && readable(0) &&
+         (s.x[1].c == 0 || readable(1)) && s.oc >= kLeastByteChannels &&
          channels(s) * g.kernel_h * g.kernel_w <= kMostTerms;
 }
 bool fits_bytes(const UpconvStep& s) {

@@ -30,7 +30,7 @@ struct StepBytes {
   Quantised x[2], y;
   bool in_bytes[2] = {false, false};
 };
-// Tensors of fewer channels are never bytes.
+// Results of fewer channels are never bytes, sources only where they are stored as such: a picture.
 inline constexpr int64_t kLeastByteChannels = 8;
 
 // y = act(W * [x0, x1] + b + residual): convolution over one or two sources (two replace a concat on channels, x0

@@ -8,9 +8,12 @@ namespace {
 
 bool fits(const GraphNode& node, const Graph& graph) {
   if (node.op != OpKind::conv2d && node.op != OpKind::upconv2x2) return false;
-  const Step step = planned_step(node, graph);
-  const auto* conv = std::get_if<ConvStep>(&step);
-  return conv != nullptr ? fits_bytes(*conv) : fits_bytes(std::get<UpconvStep>(step));
+  Step step = planned_step(node, graph);
+  auto* conv = std::get_if<ConvStep>(&step);
+  if (conv == nullptr) return fits_bytes(std::get<UpconvStep>(step));
+  for (size_t i = 0; i < node.in.size(); ++i)  // the picture can be bytes where nothing else reads it
+    conv->bytes.in_bytes[i] = node.in[i] == graph.input && graph.readers(graph.input) == 1;
+  return fits_bytes(*conv);
 }
 
 // Nothing reads the value but steps that compute from bytes.
@@ -38,6 +41,7 @@ Graph quantise(Graph graph, const Quantisation& quantisation) {
     if (const auto found = quantisation.values.find(name); found != quantisation.values.end()) how(v) = found->second;
   };
   for (size_t v = 0; v < graph.names.size(); ++v) look_up(static_cast<ValueId>(v), graph.names[v]);
+  look_up(graph.input, "input");  // as the plan calls it
   for (const GraphNode& node : graph.nodes)  // padding is 0, whose byte is exact
     if (!node.unpadded.empty()) look_up(node.y, node.unpadded);
   for (const GraphNode& node : graph.nodes)  // a maximum is one of the bytes
@@ -45,6 +49,8 @@ Graph quantise(Graph graph, const Quantisation& quantisation) {
   for (GraphNode& node : graph.nodes)
     node.in_bytes = fits(node, graph) && std::ranges::all_of(node.in, [&](ValueId v) { return bool(how(v)); }) &&
                     !quantisation.floats.contains(node.modules.front()->path());
+  if (how(graph.input) && only_bytes_read(graph, graph.input))
+    graph.stored_bytes[static_cast<size_t>(graph.input)] = true;
   for (const GraphNode& node : graph.nodes) {
     const auto storable = [&](ValueId v) {
       return v < 0 || graph.readers(v) == 0 ||

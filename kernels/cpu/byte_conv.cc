@@ -1,7 +1,6 @@
 #include "kernels/cpu/byte_conv.h"
 
 #include <cmath>
-#include <cstring>
 
 #include "kernels/cpu/byte_weights.h"
 #include "kernels/cpu/conv_run.h"
@@ -30,13 +29,6 @@ const uint8_t* source_as_bytes(const Machine& m, const StepBytes& bytes, int sou
   free += BlockedLayout(x.shape).floats();
   quantise(m, floats(x), to);
   return reinterpret_cast<const uint8_t*>(to.data);
-}
-
-// The zero point around row h of a buffer, `row` its first pixel.
-void close_byte_row(const BlockedLayout& layout, int64_t h, const Quantised& how, uint8_t* row) {
-  const auto lanes = static_cast<size_t>(layout.lanes);
-  std::memset(row - lanes, how.zero_point, lanes);
-  if (h + 1 == layout.shape.h) std::memset(row + layout.shape.w * layout.lanes, how.zero_point, lanes);
 }
 
 class ByteRun : public ConvRun {
@@ -231,27 +223,5 @@ void run_byte_upconv(const Machine& m, const UpconvStep& step, const PackedWeigh
 }
 
 std::string byte_upconv_algorithm(const Machine& m, const UpconvStep&) { return byte_algorithm(m, "gemm"); }
-
-// What lies in the gaps between the channel blocks is converted along.
-void quantise(const Machine& m, const float* from, const Placed& to) {
-  constexpr int64_t kChunk = 1 << 14;
-  const int64_t count = BlockedLayout(to.shape).floats();
-  auto* bytes = reinterpret_cast<uint8_t*>(to.data);
-  for_tasks(m.pool, ceil_div(count, kChunk), [&](int64_t task, int) {
-    const int64_t begin = task * kChunk, end = std::min(begin + kChunk, count);
-    m.bytes->quantise(from + begin, end - begin, 1 / to.quantised.scale, static_cast<float>(to.quantised.zero_point),
-                      bytes + begin);
-  });
-}
-
-void dequantise(ThreadPool* pool, const Placed& from, float* to) {
-  constexpr int64_t kChunk = 1 << 14;
-  const int64_t count = BlockedLayout(from.shape).floats();
-  const auto* bytes = reinterpret_cast<const uint8_t*>(from.data);
-  for_tasks(pool, ceil_div(count, kChunk), [&](int64_t task, int) {
-    for (int64_t i = task * kChunk; i < std::min((task + 1) * kChunk, count); ++i)
-      to[i] = static_cast<float>(bytes[i] - from.quantised.zero_point) * from.quantised.scale;
-  });
-}
 
 }  // namespace furrow::cpu

@@ -20,7 +20,13 @@ size_t byte_upconv_workspace(const Machine& m, const UpconvStep& step);
 void run_byte_upconv(const Machine& m, const UpconvStep& step, const PackedWeights& packed, const StepBuffers& buffers);
 std::string byte_upconv_algorithm(const Machine& m, const UpconvStep& step);
 
-// A whole buffer between the back-end's own type and bytes, both in the layout of its shape.
+// The zero point around row h of a buffer, `row` its first pixel.
+void close_byte_row(const BlockedLayout& layout, int64_t h, const Quantised& how, uint8_t* row);
+// Pixels {N,H,W,C <= 16} as the bytes of values[c][p], values {C,256}.
+void place_pixel_bytes(const Machine& m, const uint8_t* pixels, const float* values, const Placed& to);
+// A dense tensor of floats as bytes.
+void place_bytes(const Machine& m, const float* dense, const Placed& to);
+// A whole buffer between the back-end's own type and bytes, both in the layout of bytes.
 void quantise(const Machine& m, const float* from, const Placed& to);
 void dequantise(ThreadPool* pool, const Placed& from, float* to);
 

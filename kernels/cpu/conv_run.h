@@ -14,7 +14,7 @@ namespace furrow::cpu {
 struct ConvSchedule {
   static constexpr int64_t kBlock = BlockedLayout::kWide;
   explicit ConvSchedule(const ConvStep& s)
-      : x{BlockedLayout(s.x[0]), BlockedLayout(s.x[1].c > 0 ? s.x[1] : Shape{0, 0, 0, 0})},
+      : x{layout_of(s, 0), s.x[1].c > 0 ? layout_of(s, 1) : BlockedLayout(Shape{0, 0, 0, 0})},
         y(s.y()),
         pooled(Shape{s.y().n, s.y().h / 2, s.y().w / 2, s.oc}),
         oc_blocks(ceil_div(s.oc, kBlock)) {
@@ -27,6 +27,9 @@ struct ConvSchedule {
     hold = !s.store_y || y.lanes != kBlock || s.bytes.y;
     head = s.head > 0;
     held_blocks = head ? oc_blocks : 1;
+  }
+  static BlockedLayout layout_of(const ConvStep& s, int source) {
+    return s.bytes.in_bytes[source] ? BlockedLayout::of_bytes(s.x[source]) : BlockedLayout(s.x[source]);
   }
   int64_t tasks() const { return block_tasks * y.shape.n * row_tasks; }
   // Of picture n: output rows [row0, row1) of blocks [block0, block1).

@@ -63,23 +63,20 @@ size_t CpuBackend::placed_bytes(const Shape& shape) const {
 }
 
 size_t CpuBackend::placed_bytes_of_bytes(const Shape& shape) const {
-  return static_cast<size_t>(BlockedLayout(shape).floats());
+  return static_cast<size_t>(BlockedLayout::of_bytes(shape).floats());
 }
 
 void CpuBackend::place(const Tensor& dense, const Placed& to) {
   check_extents(dense.shape());
   expect(to, dense.shape(), "CpuBackend::place: the buffer's shape");
-  if (to.quantised) {
-    Tensor real({1, 1, 1, BlockedLayout(to.shape).floats()});
-    place_rows(pool_, dense.values<float>().data(), BlockedLayout(to.shape), real.values<float>().data());
-    return quantise(machine_, real.values<float>().data(), to);
-  }
+  if (to.quantised) return place_bytes(machine_, dense.values<float>().data(), to);
   place_rows(pool_, dense.values<float>().data(), BlockedLayout(to.shape), floats(to.data));
 }
 
 void CpuBackend::place_pixels(const uint8_t* pixels, const Tensor& values, std::byte*, const Placed& to) {
   check_extents(to.shape);
-  require(values.shape() == Shape{1, 1, to.shape.c, 256} && !to.quantised, "CpuBackend::place_pixels: the values");
+  require(values.shape() == Shape{1, 1, to.shape.c, 256}, "CpuBackend::place_pixels: the values");
+  if (to.quantised) return place_pixel_bytes(machine_, pixels, values.values<float>().data(), to);
   place_pixel_rows(pool_, pixels, values.values<float>().data(), BlockedLayout(to.shape), floats(to.data));
 }
 
@@ -87,9 +84,10 @@ void CpuBackend::unplace(const Placed& from, Tensor& dense) {
   check_extents(dense.shape());
   expect(from, dense.shape(), "CpuBackend::unplace: the buffer's shape");
   if (from.quantised) {
-    Tensor real({1, 1, 1, BlockedLayout(from.shape).floats()});
+    const BlockedLayout layout = BlockedLayout::of_bytes(from.shape);
+    Tensor real({1, 1, 1, layout.floats()});
     dequantise(pool_, from, real.values<float>().data());
-    return unplace_rows(pool_, real.values<float>().data(), BlockedLayout(from.shape), dense.values<float>().data());
+    return unplace_rows(pool_, real.values<float>().data(), layout, dense.values<float>().data());
   }
   unplace_rows(pool_, floats(from), BlockedLayout(from.shape), dense.values<float>().data());
 }

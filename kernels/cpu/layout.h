@@ -26,6 +26,13 @@ struct BlockedLayout {
         row_stride((s.w + 1) * lanes),
         block_stride((s.h * row_stride + lanes + kWide - 1) / kWide * kWide) {}
 
+  // Of bytes in place of floats: whatever the channels, a pixel is 16 of them.
+  static BlockedLayout of_bytes(const Shape& s) {
+    BlockedLayout layout(Shape{s.n, s.h, s.w, s.c > 0 && s.c <= kNarrow ? kNarrow + 1 : s.c});
+    layout.shape = s;
+    return layout;
+  }
+
   // Floats of the whole buffer.
   int64_t floats() const { return shape.n * blocks * block_stride; }
   // Offset of pixel 0 of a row.

@@ -165,6 +165,10 @@ std::vector<ConvStep> conv_steps() {
   add({1, 5, 30, 16}, none, 16, k3p0, relu, bytes_from(kOther, true, {}, false, kPositive));
   add({1, 5, 26, 19}, none, 16, k13, relu, bytes_from(kOther, true, {}, false, kPositive));
   add({1, 7, 12, 19}, none, 16, k31, plain, bytes_from(kSigned, false, {}, false, {}));
+  // Pictures: few channels, 16 bytes a pixel all the same.
+  add({2, 9, 31, 3}, none, 24, k3, relu, bytes_from(kSigned, true, {}, false, kPositive));
+  add({1, 6, 26, 4}, none, 16, k3, plain, bytes_from(kOther, true, {}, false, {}));
+  add({1, 7, 13, 1}, {1, 7, 13, 5}, 17, k3s2, relu, bytes_from(kPositive, true, kSigned, true, kOther));
   return steps;
 }
 
@@ -252,6 +256,33 @@ TEST_P(CpuBytes, AStepInFloatLeavesItsNumbersRoundedToBytes) {
   const StepResults bytes = run_step(backend, step, x, weights);
   EXPECT_TRUE(same_bits(bytes.y, through_bytes(real.y, kPositive)));
   EXPECT_TRUE(same_bits(bytes.pooled, through_bytes(real.pooled, kPositive)));
+}
+
+// The bytes of a picture's values, padding too, whether they come as bytes or as values.
+TEST_P(CpuBytes, PixelsBecomeTheBytesOfTheirValues) {
+  ThreadPool pool(2);
+  CpuBackend backend(GetParam(), &pool);
+  for (const Shape& shape : {Shape{2, 5, 13, 3}, Shape{1, 2, 300, 4}, Shape{1, 3, 2, 9}, Shape{1, 3, 4, 20}}) {
+    const Tensor values = cases::random_values({1, 1, shape.c, 256}, 8, DType::f32);
+    std::vector<uint8_t> pixels(static_cast<size_t>(shape.elements()));
+    Tensor dense(shape);
+    for (size_t i = 0; i < pixels.size(); ++i) {
+      pixels[i] = static_cast<uint8_t>(i * 37 + i / 9);
+      dense.values<float>()[i] = values.values<float>()[i % static_cast<size_t>(shape.c) * 256 + pixels[i]];
+    }
+    const size_t bytes = backend.placed_bytes_of_bytes(shape);
+    Arena from_pixels(bytes), from_values(bytes);
+    backend.place(dense, {from_values.data(), shape, kSigned});
+    if (shape.c > 16) {
+      EXPECT_THROW(backend.place_pixels(pixels.data(), values, nullptr, {from_pixels.data(), shape, kSigned}), Error);
+      continue;
+    }
+    backend.place_pixels(pixels.data(), values, nullptr, {from_pixels.data(), shape, kSigned});
+    EXPECT_EQ(std::memcmp(from_pixels.data(), from_values.data(), bytes), 0) << to_string(shape);
+    Tensor back(shape);
+    backend.unplace({from_pixels.data(), shape, kSigned}, back);
+    EXPECT_TRUE(same_bits(back, through_bytes(dense, kSigned))) << to_string(shape);
+  }
 }
 
 // The most that 32 bits must hold: every byte 255, every weight the largest.
