@@ -101,14 +101,24 @@ __attribute__((noinline)) void byte_reduce_up(Bytes::Sum (&sums)[2 * N], const B
 
 typedef uint8_t SmallBytes __attribute__((vector_size(Bytes::kLanes)));
 
-// Adding 1.5 * 2^23 rounds a number of 0..255 to an integer in the low bits, ties to even.
-FURROW_INLINE SmallBytes bytes_of(Bytes::Reals v, float inverse, float zero) {
-  typedef int32_t Words __attribute__((vector_size(4 * Bytes::kLanes)));
-  v = v * inverse + zero;
-  v = v > 0.0f ? v : Bytes::Reals{};
-  v = (v < 255.0f ? v : Bytes::Reals{} + 255.0f) + 12582912.0f;
-  return __builtin_convertvector(reinterpret_cast<Words>(v) & 255, SmallBytes);
-}
+// How float32 becomes bytes, in vectors that loops keep.
+struct ToBytes {
+  Bytes::Reals inverse, zero, least, most;
+  // least: the smallest byte, 0 or more.
+  ToBytes(float inverse_of_scale, float zero_point, float smallest)
+      : inverse(Bytes::Reals{} + inverse_of_scale),
+        zero(Bytes::Reals{} + zero_point),
+        least(Bytes::Reals{} + smallest),
+        most(Bytes::Reals{} + 255.0f) {}
+  // Adding 1.5 * 2^23 rounds a number of 0..255 to an integer in the low bits, ties to even.
+  FURROW_INLINE SmallBytes operator()(Bytes::Reals v) const {
+    typedef int32_t Words __attribute__((vector_size(4 * Bytes::kLanes)));
+    v = v * inverse + zero;
+    v = v > least ? v : least;
+    v = (v < most ? v : most) + 12582912.0f;
+    return __builtin_convertvector(reinterpret_cast<Words>(v) & 255, SmallBytes);
+  }
+};
 
 template <int N>
 __attribute__((noinline)) void byte_finish(const Bytes::Sum (&sum)[N], const ByteRow& r, int64_t o, int64_t lane) {
@@ -116,23 +126,22 @@ __attribute__((noinline)) void byte_finish(const Bytes::Sum (&sum)[N], const Byt
   __builtin_memcpy(&scale, r.scale + lane, sizeof scale);
   __builtin_memcpy(&bias, r.bias + lane, sizeof bias);
   const Bytes::Reals least = Bytes::Reals{} + (r.relu ? 0.0f : -__builtin_inff());
-  const auto result = [&](int j) {
-    const Bytes::Reals y = Bytes::to_real(sum[j]) * scale + bias;
-    return y < least ? least : y;
-  };
   if (r.y != nullptr) {
     FURROW_NO_UNROLL
     for (int j = 0; j < N; ++j) {
-      const Bytes::Reals y = result(j);
+      Bytes::Reals y = Bytes::to_real(sum[j]) * scale + bias;
+      y = y < least ? least : y;
       __builtin_memcpy(r.y + (o + j) * kByteBlock + lane, &y, sizeof y);
     }
     return;
   }
-  const ByteResult& to = r.bytes;
+  // After a ReLU no byte is less than that of 0: rounding keeps order.
+  const ToBytes bytes_of(r.bytes.inverse, r.bytes.zero, r.relu ? r.bytes.zero : 0.0f);
+  uint8_t* to = r.bytes.y + o * kByteBlock + lane;
   FURROW_NO_UNROLL
-  for (int j = 0; j < N; ++j) {
-    const SmallBytes y = bytes_of(result(j), to.inverse, to.zero);
-    __builtin_memcpy(to.y + (o + j) * kByteBlock + lane, &y, sizeof y);
+  for (int j = 0; j < N; ++j, to += kByteBlock) {
+    const SmallBytes y = bytes_of(Bytes::to_real(sum[j]) * scale + bias);
+    __builtin_memcpy(to, &y, sizeof y);
   }
 }
 
@@ -203,16 +212,17 @@ void byte_pool(const uint8_t* upper, const uint8_t* lower, int64_t width, uint8_
 }
 
 void quantise_values(const float* x, int64_t count, float inverse, float zero, uint8_t* y) {
+  const ToBytes bytes_of(inverse, zero, 0.0f);
   Bytes::Reals v = {};
   int64_t i = 0;
   for (; i + Bytes::kLanes <= count; i += Bytes::kLanes) {
     __builtin_memcpy(&v, x + i, sizeof v);
-    const SmallBytes bytes = bytes_of(v, inverse, zero);
+    const SmallBytes bytes = bytes_of(v);
     __builtin_memcpy(y + i, &bytes, sizeof bytes);
   }
   if (i == count) return;
   for (int lane = 0; lane < count - i; ++lane) v[lane] = x[i + lane];
-  const SmallBytes bytes = bytes_of(v, inverse, zero);
+  const SmallBytes bytes = bytes_of(v);
   for (int lane = 0; lane < count - i; ++lane) y[i + lane] = bytes[lane];
 }
 
