@@ -129,6 +129,42 @@ std::vector<Layer> layers_of(Mixer& mixer, const Quantisation& all) {
   return layers;
 }
 
+// Errors of layers add up as squares, and what a layer costs in float32 is its multiplications: the one that moves the
+// logits most for those goes back to float32, until the masks agree. Then those that went, the largest first, are
+// taken again where the masks agree with them too.
+Agreement settle(Mixer& mixer, std::vector<Layer>& layers, Quantisation& quantisation, double least) {
+  const auto with = [&](Layer& layer, bool in_bytes) {
+    layer.in_bytes = in_bytes;
+    if (in_bytes)
+      quantisation.floats.erase(layer.module);
+    else
+      quantisation.floats.insert(layer.module);
+    return mixer.agreement(quantisation, mixer.photos());
+  };
+  const auto harm = [](const Layer& layer) {
+    return layer.alone.relative() * layer.alone.relative() / static_cast<double>(layer.macs);
+  };
+  Agreement reached = mixer.agreement(quantisation, mixer.photos());
+  std::vector<Layer*> left;
+  while (reached.iou() < least) {
+    Layer* worst = nullptr;
+    for (Layer& layer : layers)
+      if (layer.in_bytes && (worst == nullptr || harm(layer) > harm(*worst))) worst = &layer;
+    require(worst != nullptr, "with every layer in float32 the masks are the same");
+    reached = with(*worst, false);
+    left.push_back(worst);
+  }
+  std::ranges::stable_sort(left, [](const Layer* a, const Layer* b) { return a->macs > b->macs; });
+  for (Layer* layer : left) {
+    const Agreement again = with(*layer, true);
+    if (again.iou() >= least)
+      reached = again;
+    else
+      with(*layer, false);
+  }
+  return reached;
+}
+
 std::vector<std::string> photos_of(const QuantizeOptions& options, bool& data_set) {
   std::error_code error;
   const std::string images = options.data + "/images";
@@ -214,16 +250,7 @@ int quantize_model(const QuantizeOptions& options, const io::Limits& limits, con
 
   info.quantisation = mixer.best();
   std::vector<Layer> layers = layers_of(mixer, info.quantisation);
-  Agreement reached = mixer.agreement(info.quantisation, mixer.photos());
-  while (reached.iou() < options.iou) {
-    Layer* worst = nullptr;
-    for (Layer& layer : layers)
-      if (layer.in_bytes && (worst == nullptr || layer.alone.relative() > worst->alone.relative())) worst = &layer;
-    require(worst != nullptr, "with every layer in float32 the masks are the same");
-    worst->in_bytes = false;
-    info.quantisation.floats.insert(worst->module);
-    reached = mixer.agreement(info.quantisation, mixer.photos());
-  }
+  const Agreement reached = settle(mixer, layers, info.quantisation, options.iou);
   if (std::ranges::none_of(layers, &Layer::in_bytes))
     throw Error(ErrorCode::unsupported, "no layer of it can be in 8 bits with masks that agree by --iou");
   if (reached.either == 0) cli::note(common, "no photo has a marked pixel: that the masks agree says nothing here");
