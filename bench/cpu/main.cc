@@ -2,7 +2,7 @@
 //
 //   serve SETTING...             the network of a weight file, timed in turns (bench/cpu/serve.h), in 8 bits where the
 //                                file says how
-//   quantise SETTING... FILE     the weight file as FILE, which says how: every layer that can be, scales from the input
+//   quantise SETTING... FILE     the weight file as FILE, which says how: all layers that can be, scales from the input
 //   weights ARCHITECTURE FILE    a network of seeded random values, safetensors
 //   input FILE SIDE BATCH        pictures with structure, float32, N H W C
 //   compare LOGITS LOGITS        {"max_error", "rms_error", "rms"}: of the difference; of the first
