@@ -31,8 +31,8 @@ int extended(uint32_t bits, int size) {
   return size == 0 || value >> (size - 1) != 0 ? value : value - (1 << size) + 1;
 }
 
-// One scan; with kKeep its coefficients go to `planes`, without it they are not even computed.
-template <bool kKeep>
+// One scan. Its coefficients go to `planes`; where there are none they are not even computed. A test of that for each
+// is half the code of two classes, and a branch that is always the same.
 class Scan {
  public:
   Scan(const JpegFrame& frame, const JpegScan& scan, JpegPlanes* planes, std::span<const std::byte> bytes,
@@ -74,7 +74,7 @@ class Scan {
  private:
   const JpegComponent& component(size_t c) const { return frame_.components[static_cast<size_t>(scan_.components[c])]; }
 
-  [[noreturn]] void fail(const std::string& reason) const {
+  [[noreturn, gnu::noinline, gnu::cold]] void fail(const std::string& reason) const {
     throw Error(ErrorCode::malformed, reason + " (unit " + std::to_string(unit_) + " of the scan)")
         .at(static_cast<uint64_t>(bits_.position() - begin_))
         .in("SOS at byte " + std::to_string(scan_.offset));
@@ -88,9 +88,10 @@ class Scan {
     }
   }
 
-  void read_block(size_t c, uint64_t* mask, uint32_t x, uint32_t y) {
+  // A copy of its own: inlined where it is called, everything below would be there twice.
+  [[gnu::noinline]] void read_block(size_t c, uint64_t* mask, uint32_t x, uint32_t y) {
     const auto index = static_cast<size_t>(scan_.components[c]);
-    if constexpr (kKeep) block_ = planes_->open(index, x, y);
+    if (planes_ != nullptr) block_ = planes_->open(index, x, y);
     Fault fault;
     if (!frame_.progressive) {
       fault = read_dc(c);
@@ -102,14 +103,14 @@ class Scan {
     }
     if (bits_.missing()) fail("the coded data end early: the picture is cut");
     if (fault != nullptr) fail(fault);
-    if constexpr (kKeep) planes_->close(index, x, y);
+    if (planes_ != nullptr) planes_->close(index, x, y);
   }
 
   // The k-th coefficient in zigzag order.
   int16_t& coefficient(int k) { return block_[kJpegNatural[static_cast<size_t>(k)]]; }
   // A coefficient of `size` bits, of which the scan brings those from its lowest on.
   void take_coefficient(int k, int size) {
-    if constexpr (kKeep) {
+    if (planes_ != nullptr) {
       if (size != 0) coefficient(k) = static_cast<int16_t>(extended(bits_.take(size), size) * (1 << scan_.low));
     } else {
       bits_.skip(size);
@@ -117,7 +118,7 @@ class Scan {
   }
   // The next bit of a coefficient that is not zero: it moves away from zero.
   void refine(int k) {
-    if constexpr (kKeep) {
+    if (planes_ != nullptr) {
       int16_t& value = coefficient(k);
       if (bits_.take(1) != 0) value = static_cast<int16_t>(value + (value < 0 ? -1 : 1) * (1 << scan_.low));
     } else {
@@ -132,14 +133,14 @@ class Scan {
     if (size > 12) return "a DC difference of more than 12 bits";
     prediction_[c] += extended(bits_.take(size), size);
     const int whole = prediction_[c] * (1 << scan_.low);
-    if constexpr (kKeep) block_[0] = static_cast<int16_t>(whole);
+    if (planes_ != nullptr) block_[0] = static_cast<int16_t>(whole);
     return whole > kLargestDc || whole < -kLargestDc ? "a DC value that no 8-bit picture has" : nullptr;
   }
 
   Fault refine_dc() {
     bits_.fill();
     const uint32_t bit = bits_.take(1);
-    if constexpr (kKeep) block_[0] = static_cast<int16_t>(block_[0] | static_cast<int>(bit << scan_.low));
+    if (planes_ != nullptr) block_[0] = static_cast<int16_t>(block_[0] | static_cast<int>(bit << scan_.low));
     return nullptr;
   }
 
@@ -209,7 +210,7 @@ class Scan {
       if (k > scan_.last) return kBeyond;
       if (size != 0) {
         *mask |= uint64_t{1} << k;
-        if constexpr (kKeep) coefficient(k) = static_cast<int16_t>((positive ? 1 : -1) * (1 << scan_.low));
+        if (planes_ != nullptr) coefficient(k) = static_cast<int16_t>((positive ? 1 : -1) * (1 << scan_.low));
       }
       ++k;
     }
@@ -222,7 +223,7 @@ class Scan {
 
   // A bit for each coefficient of `mask`.
   void refine_rest(uint64_t mask) {
-    if constexpr (kKeep) {
+    if (planes_ != nullptr) {
       for (; mask != 0; mask &= mask - 1) {
         bits_.fill();
         refine(std::countr_zero(mask));
@@ -239,7 +240,7 @@ class Scan {
     if (empty_blocks_ != 0) fail("a run of empty blocks reaches beyond the scan or its restart interval");
   }
 
-  void read_restart(int number) {
+  [[gnu::noinline]] void read_restart(int number) {
     check_run_ended();
     bits_.fill();  // up to the marker
     const uint8_t* at = bits_.position();
@@ -252,7 +253,7 @@ class Scan {
     for (int& value : prediction_) value = 0;
   }
 
-  uint64_t finish() {
+  [[gnu::noinline]] uint64_t finish() {
     check_run_ended();
     bits_.fill();
     const uint8_t* at = bits_.position();
@@ -267,7 +268,7 @@ class Scan {
   const JpegFrame& frame_;
   const JpegScan& scan_;
   JpegPlanes* planes_;
-  int16_t* block_ = nullptr;  // the one being read; with kKeep only
+  int16_t* block_ = nullptr;  // the one being read, where there are planes
   const uint8_t* begin_;
   const uint8_t* end_;
   JpegBits bits_;
@@ -286,13 +287,7 @@ JpegEntropy::JpegEntropy(const JpegFrame& frame, JpegPlanes* planes)
 uint64_t JpegEntropy::read_scan(const JpegScan& scan, const std::array<JpegHuffman, 4>& dc,
                                 const std::array<JpegHuffman, 4>& ac, std::span<const std::byte> bytes,
                                 uint64_t position) {
-  return planes_ == nullptr ? read<false>(scan, dc, ac, bytes, position) : read<true>(scan, dc, ac, bytes, position);
-}
-
-template <bool kKeep>
-uint64_t JpegEntropy::read(const JpegScan& scan, const std::array<JpegHuffman, 4>& dc,
-                           const std::array<JpegHuffman, 4>& ac, std::span<const std::byte> bytes, uint64_t position) {
-  Scan<kKeep> reader(frame_, scan, planes_, bytes, position);
+  Scan reader(frame_, scan, planes_, bytes, position);
   const bool sequential = !frame_.progressive, dc_scan = scan.first == 0;
   for (size_t c = 0; c < scan.components.size(); ++c) {
     if (sequential || (dc_scan && scan.high == 0))

@@ -37,9 +37,6 @@ class JpegEntropy {
   struct FreeBytes {
     void operator()(uint64_t* p) const;
   };
-  template <bool kKeep>
-  uint64_t read(const JpegScan& scan, const std::array<JpegHuffman, 4>& dc, const std::array<JpegHuffman, 4>& ac,
-                std::span<const std::byte> bytes, uint64_t position);
 
   const JpegFrame& frame_;
   JpegPlanes* planes_;

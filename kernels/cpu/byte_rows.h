@@ -25,24 +25,24 @@ constexpr int64_t kByteBlock = 16;  // channels of a block
 // The tile after N when the row has fewer than N pixels left.
 constexpr int smaller_byte_tile(int n) { return n > 8 ? 8 : 1; }
 
-// kStride 0: three taps at stride 1. Returns the weights of the next source. A call for each, as that is half the code
+// kThree: three taps at stride 1. Returns the weights of the next source. A call for each, as that is half the code
 // and loads and stores the sums once more.
-template <int N, int kStride>
+template <int N, bool kThree>
 __attribute__((noinline)) const std::byte* byte_reduce(Bytes::Sum (&sums)[N], const ByteRow& r, const ByteSource& s,
                                                        int64_t o, const std::byte* w) {
   constexpr int64_t kTap = kByteBlock * kByteGroup * Bytes::kWeightBytes;
-  constexpr int64_t kStep = (kStride == 0 ? 1 : kStride) * kByteBlock;
+  const int64_t step = kThree ? kByteBlock : r.stride * kByteBlock;
   Bytes::Sum sum[N];
   FURROW_UNROLL
   for (int j = 0; j < N; ++j) sum[j] = sums[j];
-  const uint8_t* block = s.x + r.first_column * kByteBlock + o * kStep;
+  const uint8_t* block = s.x + r.first_column * kByteBlock + o * step;
   for (int64_t left = s.channels; left > 0; left -= kByteBlock, block += s.block_stride) {
     const int64_t groups = left < kByteBlock ? (left + kByteGroup - 1) / kByteGroup : kByteBlock / kByteGroup;
     for (int64_t kh = r.kh_begin; kh < r.kh_end; ++kh) {
       const uint8_t* x = block + (kh - r.kh_begin) * s.row_stride;
       const std::byte* row = w + kh * groups * r.kernel_w * kTap;
       for (int64_t g = 0; g < groups; ++g, x += kByteGroup) {
-        if constexpr (kStride == 0) {
+        if constexpr (kThree) {
           const Bytes::Weights w0 = Bytes::weights(row), w1 = Bytes::weights(row + kTap),
                                w2 = Bytes::weights(row + 2 * kTap);
           FURROW_UNROLL
@@ -56,9 +56,9 @@ __attribute__((noinline)) const std::byte* byte_reduce(Bytes::Sum (&sums)[N], co
         } else {
           for (int64_t kw = 0; kw < r.kernel_w; ++kw, row += kTap) {
             const Bytes::Weights weights = Bytes::weights(row);
+            const uint8_t* pixel = x + kw * kByteBlock;
             FURROW_UNROLL
-            for (int j = 0; j < N; ++j)
-              sum[j] = Bytes::dot(sum[j], Bytes::value(x + kw * kByteBlock + j * kStep), weights);
+            for (int j = 0; j < N; ++j, pixel += step) sum[j] = Bytes::dot(sum[j], Bytes::value(pixel), weights);
           }
         }
       }
@@ -145,7 +145,7 @@ __attribute__((noinline)) void byte_finish(const Bytes::Sum (&sum)[N], const Byt
   }
 }
 
-template <int N, int kStride>
+template <int N, bool kThree>
 void byte_tile(const ByteRow& r, int64_t o, int64_t lane) {
   Bytes::Sum sum[N];
   FURROW_NO_UNROLL
@@ -153,28 +153,23 @@ void byte_tile(const ByteRow& r, int64_t o, int64_t lane) {
   const std::byte* w = r.w + lane * kByteGroup;  // a lane is 4 bytes of VNNI's weights, and of each half of pairs
   FURROW_NO_UNROLL
   for (const ByteSource& s : r.source)
-    if (s.channels > 0) w = byte_reduce<N, kStride>(sum, r, s, o, w);
+    if (s.channels > 0) w = byte_reduce<N, kThree>(sum, r, s, o, w);
   byte_finish(sum, r, o, lane);
 }
 
-template <int N, int kStride>
+template <int N, bool kThree>
 void byte_tiles(const ByteRow& r, int64_t o, int64_t lane) {
-  for (; o + N <= r.width; o += N) byte_tile<N, kStride>(r, o, lane);
+  for (; o + N <= r.width; o += N) byte_tile<N, kThree>(r, o, lane);
   if constexpr (N > 1)
-    if (o < r.width) byte_tiles<smaller_byte_tile(N), kStride>(r, o, lane);
+    if (o < r.width) byte_tiles<smaller_byte_tile(N), kThree>(r, o, lane);
 }
 
 void byte_row3(const ByteRow& r) {
-  for (int64_t lane = 0; lane < kByteBlock; lane += Bytes::kLanes) byte_tiles<Bytes::kTile, 0>(r, 0, lane);
+  for (int64_t lane = 0; lane < kByteBlock; lane += Bytes::kLanes) byte_tiles<Bytes::kTile, true>(r, 0, lane);
 }
 
 void byte_row(const ByteRow& r) {
-  for (int64_t lane = 0; lane < kByteBlock; lane += Bytes::kLanes) {
-    if (r.stride == 1)
-      byte_tiles<Bytes::kTile, 1>(r, 0, lane);
-    else
-      byte_tiles<Bytes::kTile, 2>(r, 0, lane);
-  }
+  for (int64_t lane = 0; lane < kByteBlock; lane += Bytes::kLanes) { byte_tiles<Bytes::kTile, false>(r, 0, lane); }
 }
 
 template <int N>
