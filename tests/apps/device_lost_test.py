@@ -1,9 +1,14 @@
 #!/usr/bin/env python3
 """A device that is lost on the way ends the program with its cause; what was finished before is whole.
 
-    device_lost_test.py PATH_TO_FURROW_LOSING [unittest arguments]     (tests/apps/losing_runtime.cc)
+    device_lost_test.py PATH_TO_FURROW_LOSING PATH_TO_FURROW_GPU_BENCH_LOSING [unittest arguments]
+
+Both are the programs with tests/apps/losing_runtime.cc in them.
 """
 import json
+import sys
+
+BENCH = sys.argv.pop(2)
 
 from evaluation import H, W, Evaluation
 from program import *  # noqa: F403: run_furrow, photo, refused and the rest
@@ -18,8 +23,8 @@ class Lost(Program):
         if b"cpu-emulated: this build left" in self.run_furrow("--version").stdout:
             self.skipTest("this build left the emulator out")
 
-    def lose(self, at, *words, once=False):
-        more = {"LOSE_AT": at} | ({"LOSE_ONCE": "1"} if once else {})
+    def lose(self, at, *words, after="", once=""):
+        more = {"LOSE_AT": at, "LOSE_AFTER": after, "LOSE_ONCE": once}
         return self.run_furrow(*words, timeout=280, env={**os.environ, **more})
 
     def ended(self, result, file):
@@ -54,7 +59,7 @@ class Segment(Lost):
     def test_a_folder_ends_at_the_photo_that_lost_the_device(self):
         whole = self.run_segment("", "whole")
         self.assertEqual(whole.returncode, 0, whole.stderr)
-        result = self.run_segment("0:2", "out")   # c, in the first lane; b, in the second, was computed before
+        result = self.run_segment("0:2", "out", after="1")   # c, in the first lane; b, in the second, was computed before
         self.ended(result, "photos/c.png")
         self.assertEqual([line.split(b":")[0] for line in result.stdout.splitlines()], [b"a.png", b"b.png"])
         want = self.results("whole")
@@ -66,11 +71,11 @@ class Segment(Lost):
 
     def test_the_second_network_of_the_device_is_not_given_up_for_it(self):
         """As it is where memory lacks, to try again with one."""
-        self.ended(self.run_segment("1:1", "out", once=True), "photos/b.png")
+        self.ended(self.run_segment("1:1", "out", once="yes"), "photos/b.png")
         self.assertEqual([name for name in self.files("out") if not name.startswith("a.")], [])
 
     def test_a_shard_that_lost_the_device_is_not_finished(self):
-        result = self.lose("1:1", "segment", "photos", "-o", "out", "--shard", "1/2", *HOW)   # a and c, a lane each
+        result = self.lose("1:1", "segment", "photos", "-o", "out", "--shard", "1/2", *HOW, after="0")   # a and c, a lane each
         self.ended(result, "photos/c.png")
         self.assertIn("a.json", self.files("out"))
         self.assertEqual([name for name in self.files("out") if "shard" in name], [])
@@ -120,6 +125,23 @@ class Train(Lost):
         self.assertIn(b"epoch 2", again.stderr)
         for name in ("model.safetensors", "metrics.jsonl"):
             self.assertEqual(self.files("out/run")[name], self.files("whole/run")[name], name)
+
+
+class Bench(Lost):
+    """The benchmark lists what has no room on the GPU and goes on; it does not go on without a GPU."""
+    HOW = ("--device", "cpu-emulated", "--sizes", "tiny")
+
+    def run_bench(self, *words, **more):
+        return subprocess.run([BENCH, *self.HOW, *words], cwd=self.folder, capture_output=True, timeout=100,
+                              env={**os.environ, "LOSE_AT": "1:0"}, **more)
+
+    def test_a_report(self):
+        self.refused(self.run_bench("--json", "report.json"), 8, f"error[device]: {CAUSE}")
+        self.assertNotIn("GPU's work", (self.folder / "report.json").read_text())   # as what has not been run
+
+    def test_turns(self):
+        for word in (b"prepare", b"train"):
+            self.refused(self.run_bench("--turns", input=word + b" 1 fp16 inputs.bin\n"), 8, f"error[device]: {CAUSE}")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,11 @@
 //
 //   LOSE_AT=0:2 furrow_losing segment ... --device cpu-emulated
 //
-// LOSE_AT     R:N, the wait for the N-th download of the R-th runtime that was made (from 0) fails, and whatever asks
-//             the device for something afterwards, as after a sticky error of CUDA; absent: nothing does
-// LOSE_ONCE   that wait alone fails, so that whoever tries again shows
-//
-// Before it fails, the other runtimes have downloaded something: what two of them had done by then is known.
+// LOSE_AT      R:N, the wait for the N-th download of the R-th runtime that was made (from 0) fails, and whatever asks
+//              the device for something afterwards, as after a sticky error of CUDA; absent: nothing does. N 0: the
+//              first wait at all
+// LOSE_AFTER   not before this runtime has downloaded something: what two of them had done by then is known
+// LOSE_ONCE    that wait alone fails, so that whoever tries again shows
 #include <atomic>
 #include <chrono>
 #include <string>
@@ -50,7 +50,7 @@ class LosingRuntime : public EmulatedRuntime {
     alive();
     if (asked_ >= fatal_) {
       fatal_ = kNever;
-      wait_for_others();
+      wait_for_other();
       lost_ = setting("LOSE_ONCE").empty();
       fail();
     }
@@ -65,9 +65,10 @@ class LosingRuntime : public EmulatedRuntime {
   static void alive() {
     if (lost_) fail();
   }
-  void wait_for_others() const {
-    for (int i = 0; i < made_; ++i)
-      while (i != number_ && done_[i] == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  static void wait_for_other() {
+    const std::string other = setting("LOSE_AFTER");
+    if (other.empty()) return;
+    while (done_[std::stoi(other)] == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 
   static inline std::atomic<int> made_ = 0, done_[kMost];
