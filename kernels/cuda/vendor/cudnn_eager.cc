@@ -6,14 +6,16 @@
 namespace furrow::gpu {
 namespace {
 
-size_t bytes_of(const Image& image) { return static_cast<size_t>(image.pixels() * image.pitch) * size_of(image.type); }
+size_t narrow_bytes(const Image& image) {
+  return static_cast<size_t>(image.pixels() * image.pitch) * size_of(image.type);
+}
 
-Image dense(int n, int h, int w, int c, void* data) { return {data, DType::f32, n, h, w, c, c}; }
+Image wide_image(int n, int h, int w, int c, void* data) { return {data, DType::f32, n, h, w, c, c}; }
 
-int to_int(int64_t value) { return static_cast<int>(value); }
+int extent_of(int64_t value) { return static_cast<int>(value); }
 
 // Numbers of rows, one a row: what Pad moves between tensors of different width.
-Image columns(int64_t rows, int width, void* data) { return dense(to_int(rows), 1, width, 1, data); }
+Image as_rows(int64_t rows, int width, void* data) { return wide_image(extent_of(rows), 1, width, 1, data); }
 
 }  // namespace
 
@@ -36,16 +38,17 @@ int CudnnEager::pitch_of(int channels) const {
 
 CudnnEager::Narrow CudnnEager::narrow(const ConstImage& wide, ScratchLayout& layout) const {
   Narrow out{.wide = wide, .image = {nullptr, on_.storage, wide.n, wide.h, wide.w, wide.c, pitch_of(wide.c)}};
-  if (wide) out.at = layout.add(bytes_of(out.image));
+  if (wide) out.at = layout.add(narrow_bytes(out.image));
   return out;
 }
 
 // {pitch(oc), kernel_h, kernel_w, pitch(ic)}: the libraries are given whole pitches.
 CudnnEager::Narrow CudnnEager::narrow_weights(const ConvGeometry& g, int oc, int ic, ScratchLayout& layout) const {
-  Narrow out{.wide = {}, .image = {nullptr, on_.storage, oc, to_int(g.kernel_h), to_int(g.kernel_w), ic, pitch_of(ic)}};
+  Narrow out{.wide = {},
+             .image = {nullptr, on_.storage, oc, extent_of(g.kernel_h), extent_of(g.kernel_w), ic, pitch_of(ic)}};
   Image whole = out.image;
   whole.n = pitch_of(oc);
-  out.at = layout.add(bytes_of(whole));
+  out.at = layout.add(narrow_bytes(whole));
   return out;
 }
 
@@ -64,16 +67,17 @@ void CudnnEager::fill_weights(Narrow& to, std::byte* scratch, const float* w, co
   const Image& image = to.image;
   void* values = const_cast<float*>(w);
   if (source.channels != source.all) {
-    const Image part = columns(image.pixels(), source.channels, scratch + slice);
+    const Image part = as_rows(image.pixels(), source.channels, scratch + slice);
     on_.kernels.resample->pad(on_.stream,
-                              {.x = columns(image.pixels(), source.all, values), .y = part, .left = -source.first});
+                              {.x = as_rows(image.pixels(), source.all, values), .y = part, .left = -source.first});
     values = part.data;
   }
-  on_.kernels.elementwise->convert(on_.stream, {.x = dense(image.n, image.h, image.w, image.c, values), .y = image});
+  on_.kernels.elementwise->convert(on_.stream,
+                                   {.x = wide_image(image.n, image.h, image.w, image.c, values), .y = image});
   if (const size_t rest =
-          static_cast<size_t>(pitch_of(image.n) - image.n) * bytes_of(image) / static_cast<size_t>(image.n);
+          static_cast<size_t>(pitch_of(image.n) - image.n) * narrow_bytes(image) / static_cast<size_t>(image.n);
       rest > 0)
-    on_.runtime.zero(on_.stream, static_cast<std::byte*>(image.data) + bytes_of(image), rest);
+    on_.runtime.zero(on_.stream, static_cast<std::byte*>(image.data) + narrow_bytes(image), rest);
 }
 
 CudnnProblem CudnnEager::problem(ConvPass pass, const ConstImage& x, const ConstImage& y,
@@ -152,7 +156,7 @@ void CudnnEager::grad_input(const ConvGradInput& c) const {
     fill_weights(weights, scratch, c.w, {.first = i == 0 ? 0 : c.inputs0, .channels = channels[i], .all = all}, slice);
     place(dx, scratch);
     on_.cudnn.run(p, {.x = dx.image.data, .w = weights.image.data, .y = dy.image.data, .workspace = scratch});
-    const Image result = c.accumulate ? dense(d.n, d.h, d.w, d.c, scratch + widened) : d;
+    const Image result = c.accumulate ? wide_image(d.n, d.h, d.w, d.c, scratch + widened) : d;
     on_.kernels.elementwise->convert(on_.stream, {.x = dx.image, .y = result});
     if (c.accumulate) on_.kernels.elementwise->add(on_.stream, {.a = d, .b = result, .y = d});
   }
@@ -177,10 +181,10 @@ void CudnnEager::grad_weight(const ConvGradWeight& c) const {
     const Image& narrow_dw = dw.image;
     on_.kernels.elementwise->convert(
         on_.stream,
-        {.x = narrow_dw, .y = dense(narrow_dw.n, narrow_dw.h, narrow_dw.w, narrow_dw.c, scratch + widened)});
+        {.x = narrow_dw, .y = wide_image(narrow_dw.n, narrow_dw.h, narrow_dw.w, narrow_dw.c, scratch + widened)});
     // Into its channels: the first source's call writes zeros into the second one's, which adds to them.
-    on_.kernels.resample->pad(on_.stream, {.x = columns(rows, wide[i].c, scratch + widened),
-                                           .y = columns(rows, all, c.dw),
+    on_.kernels.resample->pad(on_.stream, {.x = as_rows(rows, wide[i].c, scratch + widened),
+                                           .y = as_rows(rows, all, c.dw),
                                            .left = i == 0 ? 0 : c.x0.c,
                                            .accumulate = c.accumulate || i == 1});
   }
