@@ -28,7 +28,7 @@ std::string quoted(const std::string& value) {
 
 struct TrainTyped {
   TrainWords train;
-  std::string images, masks, device, threads, precision, epochs;
+  std::string images, masks, device, threads, precision, kernels, epochs;
   bool help_config = false;
 };
 
@@ -50,6 +50,8 @@ void add_train(CLI::App& app, Program& program) {
   verb->add_option("--device", words->device, "auto (default), cpu, cuda, cuda:N, cpu-emulated (slow), ref (slow)");
   verb->add_option("--threads", words->threads, "Worker threads (default, or 0: all usable processors)");
   verb->add_option("--precision", words->precision, "float32 (default) or mixed");
+  verb->add_option("--kernels", words->kernels,
+                   "Of --device cuda with --precision mixed: own (default), or vendor: convolutions by cuDNN");
   verb->add_option("--parallel", words->train.parallel,
                    "auto (default): with the other processes of an mpirun or srun; mpi: in any case; nccl: gradients "
                    "by NCCL; none: alone")
@@ -72,6 +74,7 @@ void add_train(CLI::App& app, Program& program) {
       set("device", words->device, true);
       set("threads", words->threads, false);
       set("precision", words->precision, true);
+      set("kernels", words->kernels, true);
       set("epochs", words->epochs, false);
       return run_train(job, program.limits, program.common);
     };

@@ -86,6 +86,12 @@ std::optional<KernelChoice> kernel_choice_of(std::string_view name) {
   return std::nullopt;
 }
 
+void check_kernels(const Device& device, KernelChoice kernels) {
+  if (kernels == KernelChoice::vendor && device.kind != DeviceKind::cuda)
+    throw Error(ErrorCode::usage, "--kernels vendor is of --device cuda alone: cuDNN and cuBLASLt run on a GPU")
+        .hint("--kernels own goes with every device");
+}
+
 std::optional<MemoryClass> memory_class_of(std::string_view name) {
   if (name == "normal") return MemoryClass::normal;
   if (name == "low") return MemoryClass::low;
@@ -116,9 +122,7 @@ std::unique_ptr<Backend> make_tuned(int index, Precision precision, const Tuning
 std::unique_ptr<Backend> make_backend(const Device& device, ThreadPool* pool, const BackendOptions& options) {
   [[maybe_unused]] const Precision precision =
       precision_on(device, options.precision);  // refuses, whatever the build has
-  if (options.kernels == KernelChoice::vendor && device.kind != DeviceKind::cuda)
-    throw Error(ErrorCode::usage, "--kernels vendor is of --device cuda alone: cuDNN and cuBLASLt run on a GPU")
-        .hint("--kernels own or auto goes with every device");
+  check_kernels(device, options.kernels);
   switch (device.kind) {
     case DeviceKind::ref: return std::make_unique<RefBackend>(pool);
     case DeviceKind::cpu: return std::make_unique<cpu::CpuBackend>(pool, options.memory);

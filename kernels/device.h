@@ -37,10 +37,12 @@ enum class Precision : uint8_t { fp32, tf32, bf16, fp16 };
 std::string_view name(Precision precision);                    // "fp32"
 std::optional<Precision> precision_of(std::string_view name);  // empty: not one of the four
 
-// Who computes planned convolutions on device cuda: Furrow's kernels, cuDNN and cuBLASLt (opened by name when asked for:
+// Who computes convolutions, planned and (with `vendor`) of training, on device cuda: Furrow's kernels, cuDNN and cuBLASLt (opened by name when asked for:
 // kernels/cuda/vendor), or, with `automatic`, Furrow's unless measured times say otherwise.
 enum class KernelChoice : uint8_t { own, vendor, automatic };
 std::optional<KernelChoice> kernel_choice_of(std::string_view name);   // own, vendor, auto; empty: none of them
+// Throws ErrorCode::usage where the device knows no such kernels: vendor is of cuda alone.
+void check_kernels(const Device& device, KernelChoice kernels);
 
 // What planned inference on device cpu may take beside activations and the checkpoint's own weights. normal: Winograd's
 // transformed weights, four times those of its 3x3 convolutions, and their workspace. low: neither, about half the speed.

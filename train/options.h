@@ -57,6 +57,9 @@ enum class Texture : uint8_t {
   closest,  // computed, the recipe that reproduces their published maps most closely
 };
 enum class Precision : uint8_t { float32, mixed };
+// Who computes the convolutions on device cuda. (KernelChoice::automatic goes by measured times, and nothing measures a
+// training step.)
+enum class Kernels : uint8_t { own, vendor };
 
 enum class TextureUse : uint8_t { input, target };  // the fourth channel, or what is learnt
 
@@ -143,6 +146,7 @@ struct TrainOptions {
   int64_t seed = 42;
   std::string device = "auto";
   Precision precision = Precision::float32;
+  Kernels kernels = Kernels::own;
   double loss_scale = 65536;           // mixed: the first
   int64_t loss_scale_interval = 2000;  // mixed: good steps before it doubles; 0: it stays
   std::string run_dir = "runs";

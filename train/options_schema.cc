@@ -180,6 +180,8 @@ void add_run(ConfigSchema& s, TrainOptions& o) {
       [&o](size_t i) { o.device = kDevices[i]; });
   s.choice("precision", &o.precision, {"float32", "mixed"},
            "mixed: convolutions multiply in fp16, with a loss scale; device cuda");
+  s.choice("kernels", &o.kernels, {"own", "vendor"},
+           "vendor: cuDNN and cuBLASLt compute convolutions; device cuda, precision mixed");
   s.number("loss_scale", &o.loss_scale, {.low = 1, .high = 4294967296.0}, "", "mixed: the first");
   s.count("loss_scale_interval", &o.loss_scale_interval, 0, 1'000'000'000, "updates",
           "mixed: good ones before the scale doubles; 0 keeps it");

@@ -36,18 +36,7 @@ std::unique_ptr<Backend> open_backend(const TrainOptions& o, ThreadPool* pool, s
   own_note = note;
   device = name_of(chosen.device.kind);
   if (o.device == "auto") notes.push_back("device " + device + ": " + chosen.reason);
-  BackendOptions options;
-  options.memory = MemoryClass::low;  // of validation's plan, whose weights would lie beside a whole step's memory
-  // Only the CUDA kernels know another precision; what they compute in 16 bits is theirs to say (cuda_eager_mma.h).
-  // Mixed is fp16 and not bf16, for that is what the loss scale of the configuration is for.
-  if (chosen.device.kind == DeviceKind::cuda || chosen.device.kind == DeviceKind::cpu_emulated)
-    options.precision = o.precision == Precision::mixed ? furrow::Precision::fp16 : furrow::Precision::fp32;
-  if (o.precision == Precision::mixed &&
-      (chosen.device.kind == DeviceKind::cpu || chosen.device.kind == DeviceKind::ref))
-    throw Error(ErrorCode::unsupported, "mixed precision needs device cuda, and this is " + device)
-        .in("precision")
-        .hint("precision: float32; device cpu-emulated computes it too, slowly");
-  return make_backend(chosen.device, pool, options);
+  return make_backend(chosen.device, pool, backend_options(o, chosen.device));
 }
 
 // Background pixels per wrinkle pixel of the training targets.

@@ -112,6 +112,27 @@ void start_encoder(Network& network, const NamedTensors& from, DType type, std::
 
 }  // namespace
 
+BackendOptions backend_options(const TrainOptions& o, const Device& device) {
+  BackendOptions out;
+  out.memory = MemoryClass::low;  // of validation's plan, whose weights would lie beside a whole step's memory
+  out.kernels = o.kernels == Kernels::vendor ? KernelChoice::vendor : KernelChoice::own;
+  check_kernels(device, out.kernels);
+  const bool mixed = o.precision == Precision::mixed;
+  // Only the CUDA kernels know another precision; what they compute in 16 bits is theirs to say (cuda_eager_mma.h).
+  // Mixed is fp16 and not bf16, for that is what the loss scale of the configuration is for.
+  if (device.kind == DeviceKind::cuda || device.kind == DeviceKind::cpu_emulated)
+    out.precision = mixed ? furrow::Precision::fp16 : furrow::Precision::fp32;
+  else if (mixed)
+    throw Error(ErrorCode::unsupported, std::string("mixed precision needs device cuda, and this is ") +
+                                            (device.kind == DeviceKind::cpu ? "cpu" : "ref"))
+        .in("precision")
+        .hint("precision: float32; device cpu-emulated computes it too, slowly");
+  if (out.kernels == KernelChoice::vendor && !mixed)
+    throw Error(ErrorCode::usage, "--kernels vendor multiplies in fp16, and precision is float32")
+        .hint("--precision mixed, or --kernels own");
+  return out;
+}
+
 data::MaskRule mask_rule(const TrainOptions& o) {
   data::MaskRule rule;
   rule.kind = static_cast<data::MaskKind>(o.mask_mode);

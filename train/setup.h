@@ -12,6 +12,7 @@
 #include "data/pairs.h"
 #include "data/split.h"
 #include "io/limits.h"
+#include "kernels/device.h"
 #include "kernels/threads.h"
 #include "nn/network.h"
 #include "nn/schedule.h"
@@ -22,6 +23,10 @@
 namespace furrow::train {
 
 data::MaskRule mask_rule(const TrainOptions& options);
+
+// What make_backend() is asked for. Errors: ErrorCode::usage or ErrorCode::unsupported for kernels or a precision that the
+// device does not have.
+BackendOptions backend_options(const TrainOptions& options, const Device& device);
 
 // The pairs of the two folders and their split; a stored split keeps what is there of it, with a note.
 struct Data {

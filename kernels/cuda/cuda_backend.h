@@ -17,6 +17,8 @@
 
 namespace furrow::gpu {
 
+class Staged;
+
 // Device memory of one owner; null where `bytes` was 0.
 std::shared_ptr<void> allocate_shared(const std::shared_ptr<Runtime>& runtime, size_t bytes);
 
@@ -98,6 +100,11 @@ class CudaBackend : public Backend {
   std::unique_ptr<Recorded> record(const std::function<void()>& work) override;
 
  protected:   // for VendorBackend
+  // Eager convolutions with narrow operands, by EagerMma; false where they stay with the fp32 kernels, and nothing was
+  // computed then.
+  virtual bool narrow_conv(Staged& staged, const ConvForward& args, const float* w);
+  virtual bool narrow_grad_input(Staged& staged, const ConvGradInput& args);
+  virtual bool narrow_grad_weight(Staged& staged, const ConvGradWeight& args);
   void batch_norm_train_shared(const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormTrain& options, Tensor& y,
                                Tensor& saved_mean, Tensor& saved_rstd);
   friend class Staged;

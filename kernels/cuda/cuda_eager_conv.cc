@@ -1,5 +1,5 @@
 // Eager convolutions: weights are packed on the device before each call, for training changes them each step. What
-// EagerMma takes is computed there, the rest here, in fp32.
+// EagerMma (or a back-end above this one) takes is computed there, the rest here, in fp32.
 #include "kernels/cuda/cuda_eager_mma.h"
 
 namespace furrow::gpu {
@@ -17,6 +17,16 @@ Shape result_shape(const Shape& x, const ConvGeometry& g, int64_t oc) {
 
 }  // namespace
 
+bool CudaBackend::narrow_conv(Staged& staged, const ConvForward& args, const float* w) {
+  return EagerMma(*this, staged).forward(args, w);
+}
+bool CudaBackend::narrow_grad_input(Staged& staged, const ConvGradInput& args) {
+  return EagerMma(*this, staged).grad_input(args);
+}
+bool CudaBackend::narrow_grad_weight(Staged& staged, const ConvGradWeight& args) {
+  return EagerMma(*this, staged).grad_weight(args);
+}
+
 void CudaBackend::conv2d(const Conv2d& op, Tensor& y) {
   require(op.x0 != nullptr && op.w != nullptr, "conv2d: no x or w");
   Staged staged(*this);
@@ -28,7 +38,7 @@ void CudaBackend::conv2d(const Conv2d& op, Tensor& y) {
   check_bias(op.b, ws.n);
   const int oc = w.n;
   ConvForward args{.x0 = x0, .x1 = x1, .oc = oc, .geometry = op.geometry, .bias = floats(b), .act = op.act, .y = staged.out(y)};
-  if (EagerMma(*this, staged).forward(args, floats(w))) return staged.done();
+  if (narrow_conv(staged, args, floats(w))) return staged.done();
   const ConvTiling tiling = conv_tiling(ws.h, ws.w, op.geometry.stride);
   auto* packed = static_cast<float*>(staged.scratch(sizeof(float) * conv_packed_floats(tiling, ws.n, taps(op.geometry), x0.c, x1.c)));
   kernels_.conv->pack(stream_, {.w = floats(w), .packed = packed, .oc = oc, .inputs0 = x0.c, .inputs1 = x1.c, .geometry = op.geometry});
@@ -50,7 +60,7 @@ void CudaBackend::conv2d_grad_input(const Conv2dGradInput& op, Tensor* dx0, Tens
     require(dx == nullptr || result_shape(dx->shape(), op.geometry, w.n) == op.dy->shape(), "conv2d_grad_input: shape of dx");
   ConvGradInput args{.dy = dy, .w = floats(w), .inputs0 = inputs0, .inputs1 = inputs1, .geometry = op.geometry,
                      .dx0 = d0, .dx1 = d1, .accumulate = accumulate};
-  if (EagerMma(*this, staged).grad_input(args)) return staged.done();
+  if (narrow_grad_input(staged, args)) return staged.done();
   const size_t scratch = conv_grad_input_scratch(op.geometry, w.n, inputs0, inputs1);
   args.scratch = static_cast<float*>(staged.scratch(scratch * sizeof(float)));
   kernels_.conv->grad_input(stream_, args);
@@ -67,7 +77,7 @@ void CudaBackend::conv2d_grad_weight(const Conv2dGradWeight& op, Tensor& dw, Ten
   check_bias(db, dy.c);
   ConvGradWeight args{.x0 = x0, .x1 = x1, .dy = dy, .geometry = op.geometry, .dw = floats(staged.out(dw, accumulate)),
                       .db = floats(staged.out(db, accumulate)), .accumulate = accumulate};
-  if (EagerMma(*this, staged).grad_weight(args)) return staged.done();
+  if (narrow_grad_weight(staged, args)) return staged.done();
   const size_t scratch = conv_grad_weight_scratch(dy.pixels(), dy.c, taps(op.geometry), x0.c + x1.c);
   args.scratch = static_cast<float*>(staged.scratch(scratch * sizeof(float)));
   kernels_.conv->grad_weight(stream_, args);

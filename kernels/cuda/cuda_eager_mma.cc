@@ -44,8 +44,7 @@ EagerMma::EagerMma(CudaBackend& backend, Staged& staged)
       granted_(backend.runtime_->shared_limit()) {}
 
 bool EagerMma::takes(const ConvGeometry& g, int oc) const {
-  const bool head = g.kernel_h == 1 && g.kernel_w == 1 && oc <= kMmaMaxHead;
-  return narrow_ && oc > 0 && !head;
+  return narrow_ && oc > 0 && !is_eager_head(g, oc);
 }
 
 int EagerMma::pitch_of(int channels) const {

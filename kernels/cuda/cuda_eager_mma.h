@@ -23,6 +23,11 @@
 
 namespace furrow::gpu {
 
+// A convolution that stays with the fp32 kernels in every precision: see above.
+constexpr bool is_eager_head(const ConvGeometry& g, int oc) {
+  return g.kernel_h == 1 && g.kernel_w == 1 && oc <= kMmaMaxHead;
+}
+
 class EagerMma {
  public:
   // Both live as long as this. Takes nothing where the back-end's precision is fp32.

@@ -96,6 +96,21 @@ class Train(Program):
         self.assertIn("<svg", html)
         self.assertIn("data:image/png;base64,", html)
 
+    def test_kernels(self):
+        """Those of the libraries are of a GPU; a run keeps its choice, which --resume may change."""
+        for device, precision in (("cpu", "float32"), ("cpu-emulated", "mixed"), ("cpu-emulated", "float32")):
+            words = [word for word in self.TINY if word not in ("--device", "cpu")]
+            result = self.run_furrow("train", "--images", "images", "--masks", "masks", "-o", "run", *words, "--kernels", "vendor",
+                                     "--device", device, "--precision", precision)
+            self.refused(result, 2, "error[usage]: --kernels vendor is of --device cuda alone")
+            self.assertFalse((self.folder / "run").exists())
+        self.refused(self.train("run", "--kernels", "auto"), 3, "kernels", "own, vendor")
+        self.assertEqual(self.train("run", "--kernels", "own").returncode, 0)
+        self.assertIn("kernels: own", (self.folder / "run/config.yaml").read_text())
+        before = sha(self.last("run"))
+        self.refused(self.resume("run", "--kernels", "vendor"), 2, "--kernels vendor is of --device cuda alone")
+        self.assertEqual(sha(self.last("run")), before)
+
     def test_the_pth_opens_in_pytorch(self):
         code = ("import torch, sys; d = torch.load(sys.argv[1], map_location='cpu'); "
                 "print(sorted(k for k in d), len(d['model_state_dict']))")

@@ -111,6 +111,9 @@ static_assert(cudnn::kPackIds == CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS &&
               cudnn::kPackPointers == CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS);
 static_assert(cudnn::kPackWorkspace == CUDNN_ATTR_VARIANT_PACK_WORKSPACE &&
               cudnn::kEngineIndex == CUDNN_ATTR_ENGINE_GLOBAL_INDEX);
+static_assert(cudnn::kEngineNotes == CUDNN_ATTR_ENGINE_NUMERICAL_NOTE &&
+              cudnn::kTypeNumericalNote == CUDNN_TYPE_NUMERICAL_NOTE &&
+              cudnn::kNondeterministic == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC);
 static_assert(cudnn::kCrossCorrelation == CUDNN_CROSS_CORRELATION && cudnn::kHeurModeA == CUDNN_HEUR_MODE_A);
 static_assert(cudnn::kPointwiseAdd == CUDNN_POINTWISE_ADD && cudnn::kPointwiseRelu == CUDNN_POINTWISE_RELU_FWD);
 

@@ -82,7 +82,7 @@ CublasLtGemm::Plan CublasLtGemm::make_plan(const GemmProblem& p) const {
         "choosing an algorithm");
   if (count < 1 || found.state != 0 || found.workspace > kVendorWorkspace)
     throw Error(ErrorCode::device, "cuBLASLt " + version() + " has no algorithm for " + to_string(p))
-        .hint("--kernels own or auto does without");
+        .hint("--kernels own does without");
   plan.algorithm = found.algorithm;
   plan.workspace = found.workspace;
   size_t written = 0;

@@ -37,7 +37,8 @@ constexpr int kPointwise = 0, kConvolution = 1, kEngine = 2, kEngineConfig = 3, 
 
 // cudnnBackendAttributeType_t
 constexpr int kTypeHandle = 0, kTypeDataType = 1, kTypeBoolean = 2, kTypeInt64 = 3, kTypeFloat = 4, kTypeVoidPtr = 6,
-              kTypeConvolutionMode = 7, kTypeHeurMode = 8, kTypePointwiseMode = 14, kTypeDescriptor = 15;
+              kTypeConvolutionMode = 7, kTypeHeurMode = 8, kTypeNumericalNote = 11, kTypePointwiseMode = 14,
+              kTypeDescriptor = 15;
 
 // cudnnBackendAttributeName_t
 constexpr int kPointwiseMode = 0, kPointwiseMathPrec = 1;
@@ -57,10 +58,11 @@ constexpr int kGraphHandle = 800, kGraphOperations = 801;
 constexpr int kTensorAlignment = 900, kTensorType = 901, kTensorDims = 902, kTensorStrides = 903, kTensorId = 906,
               kTensorVirtual = 907;
 constexpr int kPackIds = 1000, kPackPointers = 1001, kPackWorkspace = 1003;
-constexpr int kEngineIndex = 1301;
+constexpr int kEngineIndex = 1301, kEngineNotes = 1303;
 
 constexpr int kCrossCorrelation = 1;                    // cudnnConvolutionMode_t
 constexpr int kPointwiseAdd = 0, kPointwiseRelu = 100;  // cudnnPointwiseMode_t
 constexpr int kHeurModeA = 3;                           // cudnnBackendHeurMode_t
+constexpr int kNondeterministic = 4;                    // cudnnBackendNumericalNote_t
 
 }  // namespace furrow::gpu::cudnn

@@ -165,6 +165,15 @@ CudnnConv::Plan CudnnConv::make_plan(const CudnnProblem& problem) {
   const int64_t given = raw.empty() ? 0 : heuristic.get(kHeurResults, raw);
   std::string refused = "its heuristic knows none";
   for (size_t i = 0; i < std::min(static_cast<size_t>(given), configurations.size()); ++i) {
+    CudnnDescriptor engine(cudnn_, kEngine, "an algorithm");
+    void* of_configuration = engine.get();
+    configurations[i].get(kConfigEngine, {&of_configuration, 1});
+    // Sums by atomics, of weight gradients above all: a run that goes on would not be the run that was interrupted.
+    const std::vector<int> notes = engine.get_notes(kEngineNotes, kTypeNumericalNote);
+    if (std::ranges::find(notes, kNondeterministic) != notes.end()) {
+      refused = "the last one's results differ from run to run";
+      continue;
+    }
     CudnnDescriptor plan(cudnn_, kExecutionPlan, "an algorithm");
     plan.set(kPlanHandle, kTypeHandle, {cudnn_.get()}).set(kPlanConfig, configurations[i]);
     if (const int status = plan.try_finalize(); status != 0) {  // listed, but not for this GPU or this version
@@ -176,14 +185,11 @@ CudnnConv::Plan CudnnConv::make_plan(const CudnnProblem& problem) {
       refused = "the last one wants " + std::to_string(workspace) + " bytes of workspace";
       continue;
     }
-    CudnnDescriptor engine(cudnn_, kEngine, "an algorithm");
-    void* of_configuration = engine.get();
-    configurations[i].get(kConfigEngine, {&of_configuration, 1});
     const int64_t index = engine.get_int64(kEngineIndex);
     return {std::move(configurations[i]), std::move(plan), static_cast<size_t>(workspace), index};
   }
   throw Error(ErrorCode::device, "cuDNN " + version() + " has no algorithm for " + to_string(problem) + ": " + refused)
-      .hint("--kernels own or auto does without");
+      .hint("--kernels own does without");
 }
 
 const CudnnConv::Plan& CudnnConv::plan(const CudnnProblem& problem) {

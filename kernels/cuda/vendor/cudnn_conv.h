@@ -60,8 +60,9 @@ class CudnnConv {
     size_t workspace = 0;          // bytes
     int64_t engine = 0;            // cuDNN's number of the algorithm
   };
-  // The first configuration of heuristic mode A that cuDNN can build within kVendorWorkspace. Kept: a problem is
-  // planned once. Throws ErrorCode::device where cuDNN fails, or has no such configuration.
+  // The first configuration of heuristic mode A that adds in the same order each time and that cuDNN can build within
+  // kVendorWorkspace. Kept: a problem is planned once. Throws ErrorCode::device where cuDNN fails, or has no such
+  // configuration.
   const Plan& plan(const CudnnProblem& problem);
   // Gives the work to the stream.
   void run(const CudnnProblem& problem, const CudnnPointers& pointers);

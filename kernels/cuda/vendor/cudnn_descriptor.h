@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "kernels/cuda/stream.h"
 #include "kernels/cuda/vendor/library.h"
@@ -90,6 +91,14 @@ class CudnnDescriptor {
     int64_t count = 0, value = 0;
     check(cudnn_->api().get_attribute(descriptor_, name, cudnn::kTypeInt64, 1, &count, &value));
     return value;
+  }
+  // Enumerators, as many as there are.
+  std::vector<int> get_notes(int name, int type) const {
+    int64_t count = 0;
+    check(cudnn_->api().get_attribute(descriptor_, name, type, 0, &count, nullptr));
+    std::vector<int> notes(static_cast<size_t>(count));
+    if (count > 0) check(cudnn_->api().get_attribute(descriptor_, name, type, count, &count, notes.data()));
+    return notes;
   }
   // Fills existing descriptors; how many.
   int64_t get(int name, std::span<void*> descriptors) const {

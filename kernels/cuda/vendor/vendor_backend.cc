@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/cuda/cuda_eager_mma.h"
 #include "kernels/half.h"
 
 namespace furrow::gpu {
@@ -303,6 +304,34 @@ void VendorBackend::run(const Step& step, const Packed* packed, const StepBuffer
   CudaBackend::run(head, weights->head.get(), {.x = {y, {}}, .y = placed, .workspace = next});
   Tensor logits = buffers.head;
   unplace(placed, logits);
+}
+
+// Where there is nothing to compute Furrow's kernels know what that means.
+bool VendorBackend::computes_eager(const ConvGeometry& geometry, const ConstImage& x, const ConstImage& y) const {
+  return !wanted_ && !is_eager_head(geometry, y.c) && x.pixels() > 0 && x.c > 0 && y.pixels() > 0 && y.c > 0;
+}
+
+CudnnEager VendorBackend::eager(Staged& staged) const {
+  return {{*cudnn_, *runtime_, kernels_, stream_, storage()}, staged};
+}
+
+bool VendorBackend::narrow_conv(Staged& staged, const ConvForward& args, const float* w) {
+  if (!computes_eager(args.geometry, args.x0, args.y)) return CudaBackend::narrow_conv(staged, args, w);
+  eager(staged).forward(args, w);
+  return true;
+}
+
+bool VendorBackend::narrow_grad_input(Staged& staged, const ConvGradInput& args) {
+  const ConstImage dx = args.dx0 ? args.dx0 : args.dx1;
+  if (!computes_eager(args.geometry, dx, args.dy)) return CudaBackend::narrow_grad_input(staged, args);
+  eager(staged).grad_input(args);
+  return true;
+}
+
+bool VendorBackend::narrow_grad_weight(Staged& staged, const ConvGradWeight& args) {
+  if (!computes_eager(args.geometry, args.x0, args.dy)) return CudaBackend::narrow_grad_weight(staged, args);
+  eager(staged).grad_weight(args);
+  return true;
 }
 
 }  // namespace furrow::gpu

@@ -1,10 +1,10 @@
-// VendorBackend: CudaBackend whose planned convolutions may be computed by cuDNN and cuBLASLt.
+// VendorBackend: CudaBackend whose convolutions may be computed by cuDNN and cuBLASLt.
 //
-// Convolutions go to cuDNN, those that are one matrix product (1x1, one source) and 2x2 transposed ones to cuBLASLt.
-// Maxima, heads and everything else stay with Furrow's kernels, and so does all of training: this back-end overrides
-// planned steps alone. (CudnnConv has both gradients, tested against the fake; nothing outside its tests calls them.)
-// Images keep their layout: pad channels are zeros, so the libraries are given whole pitches of channels, with zero
-// weights for the pads, and write zero pads.
+// Planned convolutions go to cuDNN, those that are one matrix product (1x1, one source) and 2x2 transposed ones to
+// cuBLASLt. Maxima, heads and everything else stay with Furrow's kernels. Of training cuDNN computes the convolutions
+// and both their gradients (cudnn_eager.h), without the heads; transposed ones are Furrow's there. After use() all of
+// training is: times are measured of planned steps alone. Images keep their layout: pad channels are zeros, so the
+// libraries are given whole pitches of channels, with zero weights for the pads, and write zero pads.
 #pragma once
 
 #include <functional>
@@ -14,6 +14,7 @@
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/vendor/cublaslt_gemm.h"
 #include "kernels/cuda/vendor/cudnn_conv.h"
+#include "kernels/cuda/vendor/cudnn_eager.h"
 
 namespace furrow::gpu {
 
@@ -41,7 +42,14 @@ class VendorBackend : public CudaBackend {
   std::unique_ptr<Packed> prepare(const Step& step, const StepWeights& weights) override;
   void run(const Step& step, const Packed* packed, const StepBuffers& buffers) override;
 
+ protected:
+  bool narrow_conv(Staged& staged, const ConvForward& args, const float* w) override;
+  bool narrow_grad_input(Staged& staged, const ConvGradInput& args) override;
+  bool narrow_grad_weight(Staged& staged, const ConvGradWeight& args) override;
+
  private:
+  bool computes_eager(const ConvGeometry& geometry, const ConstImage& x, const ConstImage& y) const;
+  CudnnEager eager(Staged& staged) const;
   struct Weights;
   bool uses(const Step& step) const;
   bool is_product(const ConvStep& step) const;

@@ -93,6 +93,7 @@ class Execution {
     for (size_t i = 0; i < graph.get<void*>(kGraphOperations).size(); ++i) {
       const Record operation = referred(graph, kGraphOperations, i);
       if (operation == nullptr) return kBadParam;
+      ++state().operations[operation->type];
       int status = kNotSupported;
       if (operation->type == kConvForward) status = forward(*operation);
       if (operation->type == kConvBackwardData)
@@ -302,6 +303,14 @@ FURROW_EXPORT int cudnnBackendGetAttribute(void* descriptor, int name, int type,
   };
   if (record->type == kExecutionPlan && name == kPlanWorkspace) return put(record->workspace);
   if (record->type == kEngine && name == kEngineIndex) return put(record->engine);
+  if (record->type == kEngine && name == kEngineNotes) {  // tensor cores, and what the engine is here for
+    const std::vector<int> notes =
+        record->engine == kLooseEngine ? std::vector<int>{0, kNondeterministic} : std::vector<int>{0};
+    *count = static_cast<int64_t>(notes.size());
+    if (type != kTypeNumericalNote || record->engine == 0) return kBadParam;
+    std::copy_n(notes.begin(), std::min(room, *count), static_cast<int*>(values));
+    return 0;
+  }
   if (record->type == kEngineConfig && name == kConfigEngine && room == 1) {
     const Record engine = find(*static_cast<void**>(values));
     if (engine == nullptr || engine->type != kEngine) return kBadParam;
@@ -310,13 +319,14 @@ FURROW_EXPORT int cudnnBackendGetAttribute(void* descriptor, int name, int type,
   }
   if (record->type != kEngineHeuristic || name != kHeurResults) return kBadParam;
   if (record->get<int>(kHeurMode) != std::vector<int>{kHeurModeA}) return kNotSupported;
-  *count = state().no_engine ? 0 : 3;
+  *count = state().no_engine ? 0 : 4;
   for (int64_t i = 0; i < std::min(room, *count); ++i) {
     const Record configuration = find(static_cast<void**>(values)[i]);
     if (configuration == nullptr || configuration->type != kEngineConfig) return kBadParam;
     configuration->finalized = true;
     configuration->refers_to = {referred(*record, kHeurGraph)};
-    configuration->engine = i == 0 ? kRefusedEngine : i == 1 ? kGreedyEngine : kUsableEngine;
+    configuration->engine =
+        std::array{kRefusedEngine, kGreedyEngine, kLooseEngine, kUsableEngine}[static_cast<size_t>(i)];
     configuration->refused = i == 0;
     configuration->workspace = i == 1 ? int64_t{1} << 30 : kFakeWorkspace;
   }

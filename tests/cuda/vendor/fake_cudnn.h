@@ -44,6 +44,7 @@ struct CudnnState {
   size_t version = 91900;
   int calls = 0, fail_at = 0;     // the fail_at-th call that can fail does; 0: none
   int executions = 0, plans = 0;  // plans: finalised
+  std::map<int, int> operations;  // executed, by the type of their descriptors
   bool no_engine = false;         // the heuristic's list is empty
   std::set<void*> handles;        // alive
   std::map<void*, std::shared_ptr<CudnnRecord>> live;
@@ -56,8 +57,8 @@ struct CudnnState {
   }
 };
 
-// The heuristic's list: refused at finalising, too much workspace, usable.
-constexpr int64_t kRefusedEngine = 7, kGreedyEngine = 8, kUsableEngine = 38, kFakeWorkspace = 1000;
+// The heuristic's list: refused at finalising, too much workspace, of other results each time, usable.
+constexpr int64_t kRefusedEngine = 7, kGreedyEngine = 8, kLooseEngine = 9, kUsableEngine = 38, kFakeWorkspace = 1000;
 
 }  // namespace furrow::gpu::fake
 
