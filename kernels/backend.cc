@@ -184,6 +184,16 @@ void Backend::fetch(const Tensor& from, Tensor& to) {
   copy_values(from, to);
 }
 
+void Backend::optim_step(const OptimStep& step, const Tensor& gradient, OptimState& state, Tensor& first, Tensor& second,
+                         Tensor& p) {
+  optim_prepare(gradient, step.max_norm, step.scaling, state);
+  if (state.skip != 0) return;
+  if (const auto* rule = std::get_if<AdamW>(&step.optimiser))
+    adamw(*rule, step.lr, step.segments, state, gradient, first, second, p);
+  else
+    sgd(std::get<Sgd>(step.optimiser), step.lr, step.segments, state, gradient, first, p);
+}
+
 std::unique_ptr<Recorded> Backend::record(const std::function<void()>&) { return nullptr; }
 
 std::string Backend::algorithm(const Step&) const { return "eager " + name(); }

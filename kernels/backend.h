@@ -151,6 +151,11 @@ class Backend {
   // `buffer` may be empty where momentum is 0.
   virtual void sgd(const Sgd& options, double lr, std::span<const OptimSegment> segments, const OptimState& state,
                    const Tensor& gradient, Tensor& buffer, Tensor& p);
+  // Both in one: optim_prepare, then adamw (moments `first`, `second`) or sgd (buffer `first`; `second` is not looked
+  // at), with the same results to the bit. A device whose memory is not the host's is waited for once, at the end,
+  // and not before the update, as the two calls would. The base class makes the two calls.
+  virtual void optim_step(const OptimStep& step, const Tensor& gradient, OptimState& state, Tensor& first,
+                          Tensor& second, Tensor& p);
 
   // -- planned inference (kernels/planned.h) -------------------------------------------------------------------------
   // The base class serves every back-end with dense NHWC buffers and the operations above; faster ones override all of

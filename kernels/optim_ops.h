@@ -14,6 +14,8 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <variant>
 
 namespace furrow {
 
@@ -48,6 +50,15 @@ constexpr float kLeastLossScale = 0x1p-14f;
 struct LossScaling {
   int32_t interval = 0;
   float growth = 2, backoff = 0.5f;
+};
+
+// What one step is told, beside the buffers.
+struct OptimStep {
+  std::variant<AdamW, Sgd> optimiser = AdamW{};
+  double lr = 0;
+  std::span<const OptimSegment> segments = {};  // begin at 0, sorted
+  double max_norm = 0;                          // 0: no clipping
+  LossScaling scaling = {};
 };
 
 // Lives beside the buffers. A new run starts from a default one; a resumed run from the saved step, skipped, loss_scale

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <set>
 
 #include "kernels/secret_hash.h"
 
@@ -10,6 +11,7 @@ namespace furrow {
 namespace {
 
 constexpr int64_t kStep = 16;  // elements: 64 bytes of float32
+int64_t in_steps(int64_t count) { return (count + kStep - 1) / kStep * kStep; }
 
 std::byte* data_of(Tensor& t) {
   return t.dtype() == DType::f64 ? reinterpret_cast<std::byte*>(t.values<double>().data())
@@ -23,7 +25,7 @@ int64_t count_non_finite(const Tensor& t) {
 
 }  // namespace
 
-FlatParameters::FlatParameters(const Module& module, Backend& backend) : backend_(&backend) {
+FlatParameters::FlatParameters(const Module& module, Backend& backend, bool shared) : backend_(&backend) {
   require(module.loaded() && module.dtype() == backend.dtype(),
           "FlatParameters: values of the back-end's element type");
   for (const Module::Keyed& k : module.parameters()) {
@@ -31,7 +33,7 @@ FlatParameters::FlatParameters(const Module& module, Backend& backend) : backend
     const int64_t count = k.parameter->shape().elements();
     index_.emplace(k.parameter, entries_.size());
     entries_.push_back({k.key, k.parameter, count_, count});
-    count_ += (count + kStep - 1) / kStep * kStep;
+    count_ += in_steps(count);
   }
   require(!entries_.empty(), "FlatParameters: nothing is trained");
   written_.assign(entries_.size(), 0);
@@ -42,22 +44,57 @@ FlatParameters::FlatParameters(const Module& module, Backend& backend) : backend
     value_windows_.push_back(window(values_, entry));
     windows_.push_back(window(gradients_, entry));
   }
+  if (!backend.in_host_memory()) keep_on_device(module, shared);
   rebind();
 }
 
+void FlatParameters::keep_on_device(const Module& module, bool shared) {
+  const auto layer = [](const std::string& key) { return key.substr(0, key.rfind('.') + 1); };
+  std::set<std::string> fixed;  // whose statistics stay: the host computes from them (nn/op.cc)
+  for (const Module::Keyed& k : module.parameters())
+    if (k.parameter->frozen) fixed.insert(layer(k.key));
+  int64_t moving = 0, still = 0;
+  for (const Module::Keyed& k : module.parameters()) {
+    const Parameter& p = *k.parameter;
+    if (p.trainable || p.kind == ParameterKind::counter) continue;
+    const bool statistic = p.name.starts_with("running_");
+    if (statistic && (shared || fixed.contains(layer(k.key)))) continue;
+    int64_t& count = statistic ? moving : still;
+    (statistic ? statistics_ : frozen_).push_back({k.key, k.parameter, count, p.shape().elements()});
+    count += in_steps(p.shape().elements());
+  }
+  const auto buffer = [&](int64_t count) {
+    return backend_->reserve(static_cast<size_t>(count) * size_of(own_.dtype())).take({1, 1, 1, count}, own_.dtype());
+  };
+  if (moving > 0) {
+    own_statistics_ = Tensor({1, 1, 1, moving}, own_.dtype());
+    statistic_values_ = buffer(moving);
+    for (const Entry& entry : statistics_) kept_.emplace(entry.parameter, window(statistic_values_, entry));
+  }
+  if (still > 0) frozen_values_ = buffer(still);
+  for (const Entry& entry : frozen_) kept_.emplace(entry.parameter, window(frozen_values_, entry));
+}
+
 void FlatParameters::rebind() {
-  for (const Entry& entry : entries_) {
+  const auto bind = [](const Entry& entry, const Tensor& buffer) {
     Tensor& value = entry.parameter->value;
-    require(value.dtype() == own_.dtype(), "FlatParameters: a parameter of another type");
-    Tensor own = window(own_, entry);
+    require(value.dtype() == buffer.dtype(), "FlatParameters: a parameter of another type");
+    Tensor own = window(buffer, entry);
     if (data_of(value) != data_of(own)) std::memcpy(data_of(own), data_of(value), own.bytes());
     value = own;
-  }
-  if (!backend_->in_host_memory()) backend_->put(own_, values_);
+  };
+  for (const Entry& entry : entries_) bind(entry, own_);
+  for (const Entry& entry : statistics_) bind(entry, own_statistics_);
+  if (backend_->in_host_memory()) return;
+  backend_->put(own_, values_);
+  if (!statistics_.empty()) backend_->put(own_statistics_, statistic_values_);
+  for (const Entry& entry : frozen_) backend_->put(entry.parameter->value, kept_.at(entry.parameter));
 }
 
 void FlatParameters::publish() {
-  if (!backend_->in_host_memory()) backend_->fetch(values_, own_);
+  if (backend_->in_host_memory()) return;
+  backend_->fetch(values_, own_);
+  if (!statistics_.empty()) backend_->fetch(statistic_values_, own_statistics_);
 }
 
 Tensor FlatParameters::zeros() const {
@@ -75,8 +112,9 @@ Tensor FlatParameters::on_host(const Tensor& buffer) const {
 }
 
 Tensor FlatParameters::value_of(const Parameter& parameter) const {
-  const auto found = index_.find(&parameter);
-  return found == index_.end() ? parameter.value : value_windows_[found->second];
+  if (const auto found = index_.find(&parameter); found != index_.end()) return value_windows_[found->second];
+  const auto kept = kept_.find(&parameter);
+  return kept == kept_.end() ? parameter.value : kept->second;
 }
 
 Tensor FlatParameters::window(const Tensor& buffer, const Entry& entry) {

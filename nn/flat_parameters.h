@@ -1,6 +1,7 @@
 // FlatParameters: what is trained of a network, in one buffer, and its gradients in a second of the same layout: the
 // buffers that the optimisers of the Backend page work on, in the back-end's memory. A tape reads parameters through
-// windows onto the first and writes gradients through windows onto the second, so that a step copies nothing.
+// windows onto the first and writes gradients through windows onto the second, so that a step copies nothing. Where
+// that memory is not the host's, running statistics that training moves and frozen weights have copies there as well.
 #pragma once
 
 #include <string>
@@ -29,12 +30,13 @@ class FlatParameters {
   // Parameter::value windows onto it. Each starts on a multiple of 16 elements; what lies between is zero in every
   // buffer. Where the back-end's memory is not the host's, that buffer has a twin there, which is what is trained. The
   // module is loaded, in the back-end's type; it and the back-end outlive this. It is not loaded or initialised again
-  // without rebind().
-  FlatParameters(const Module& module, Backend& backend);
+  // without rebind(). shared: batch norms are computed together with other processes, by way of the host, which keeps
+  // the running statistics then.
+  FlatParameters(const Module& module, Backend& backend, bool shared = false);
   // After Module::load() or initialise(): the same parameters, with their new values.
   void rebind();
-  // Brings what was trained into the network's own tensors, for whoever reads those: evaluation, export. Nothing to do
-  // where the back-end's memory is the host's.
+  // Brings what was trained, and the statistics that moved, into the network's own tensors, for whoever reads those:
+  // evaluation, export. Nothing to do where the back-end's memory is the host's.
   void publish();
 
   const std::vector<Entry>& entries() const { return entries_; }
@@ -72,6 +74,8 @@ class FlatParameters {
   void take(const NamedTensors& from, const std::string& prefix, Tensor& buffer) const;
 
  private:
+  void keep_on_device(const Module& module, bool shared);
+
   Backend* backend_;
   std::vector<Entry> entries_;
   std::vector<Tensor> value_windows_, windows_;  // parallel to entries_: onto values_, gradients_
@@ -80,6 +84,12 @@ class FlatParameters {
   int64_t count_ = 0;
   Tensor values_, gradients_;
   Tensor own_;  // the network's: values_, or its twin in the host's memory
+
+  // On a device: what is not trained, with places in two further buffers. Statistics have a twin with the host, like
+  // values_; frozen weights never come back.
+  std::vector<Entry> statistics_, frozen_;
+  std::unordered_map<const Parameter*, Tensor> kept_;  // their windows
+  Tensor statistic_values_, own_statistics_, frozen_values_;
 };
 // The key of the first parameter, in their order, whose gradient holds an infinity or NaN, and how many such elements
 // it has; empty where there is none. For saying why OptimState::skip was set. `began`: the key of the last such

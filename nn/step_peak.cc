@@ -1,6 +1,7 @@
 #include "nn/step_peak.h"
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "kernels/arena.h"
@@ -61,7 +62,8 @@ uint64_t step_peak(const Network& network, const Shape& input, DType type, bool 
   const double dropout = network.architecture().dropout;
   const std::vector<Node>& nodes = tape.nodes();
   Placement memory;
-  std::vector<Placement::Block> values(nodes.size()), saved(nodes.size()), dropped(nodes.size()), grads(nodes.size());
+  std::vector<Placement::Block> values(nodes.size()), dropped(nodes.size()), grads(nodes.size());
+  std::vector<std::array<Placement::Block, 2>> saved(nodes.size());  // mean and 1/sqrt(var + eps)
   std::vector<bool> has_grad(nodes.size());
   // As Tape::forget() and backward() do it. A dropout's result is not computed again, and its ReLU stays with it.
   const auto forgets = [&](const Node& node) {
@@ -79,7 +81,8 @@ uint64_t step_peak(const Network& network, const Shape& input, DType type, bool 
       std::swap(values[i], values[static_cast<size_t>(node.in[0])]);
     else
       values[i] = memory.take(bytes_of(node.shape, type));
-    if (node.op == OpKind::batch_norm) saved[i] = memory.take(2 * bytes_of({1, 1, 1, node.shape.c}, type));
+    if (node.op == OpKind::batch_norm)
+      for (Placement::Block& vector : saved[i]) vector = memory.take(bytes_of({1, 1, 1, node.shape.c}, type));
     if (dropout_follows(node, dropout)) dropped[i] = memory.take(bytes_of(node.shape, type));
   }
   const auto top = static_cast<size_t>(last);
@@ -106,7 +109,7 @@ uint64_t step_peak(const Network& network, const Shape& input, DType type, bool 
     if (dropout_follows(node, dropout)) memory.give_back(dropped[i]);
     if (i != top) memory.give_back(grads[i]);
     memory.give_back(values[i]);
-    memory.give_back(saved[i]);
+    for (Placement::Block& vector : saved[i]) memory.give_back(vector);
   }
   memory.give_back(dz);
   return memory.peak();

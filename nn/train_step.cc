@@ -73,7 +73,7 @@ TrainStep::TrainStep(const Network& network, Backend& backend, TrainOptions opti
     : network_(network),
       backend_(backend),
       options_(std::move(options)),
-      parameters_(network, backend),
+      parameters_(network, backend, options_.peers != nullptr),
       memory_(backend, parameters_),
       tape_(backend, Mode::training, &memory_),
       segments_(parameters_.segments(options_.weight_decay, options_.decayed)) {
@@ -149,17 +149,15 @@ LossValue TrainStep::accumulate(std::span<const MicroBatch> batch, int64_t first
 
 StepResult TrainStep::update(const LossValue& loss, double lr) {
   StepResult result{.loss = loss};
-  const Tensor& gradient = parameters_.gradients();
-  backend_.optim_prepare(gradient, options_.max_norm, options_.scaling, state_);
+  const OptimStep step{.optimiser = options_.optimiser,
+                       .lr = lr,
+                       .segments = segments_,
+                       .max_norm = options_.max_norm,
+                       .scaling = options_.scaling};
+  backend_.optim_step(step, parameters_.gradients(), state_, moments_[0], moments_[1], parameters_.values());
   result.gradient_norm = state_.norm;
   result.skipped = state_.skip != 0;
-  if (result.skipped) {
-    result.bad = first_non_finite(parameters_);
-  } else if (const auto* adamw = std::get_if<AdamW>(&options_.optimiser)) {
-    backend_.adamw(*adamw, lr, segments_, state_, gradient, moments_[0], moments_[1], parameters_.values());
-  } else {
-    backend_.sgd(std::get<Sgd>(options_.optimiser), lr, segments_, state_, gradient, moments_[0], parameters_.values());
-  }
+  if (result.skipped) result.bad = first_non_finite(parameters_);
   return result;
 }
 

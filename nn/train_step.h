@@ -1,6 +1,9 @@
 // TrainStep: one optimiser step of a network, from a batch to new parameters. It owns what lives as long as a run: the
 // flat buffers, the tape, the memory of a step and the optimiser's state. On a device with memory of its own all of
-// that lies there; pictures, targets and the batch norms' running statistics stay with the host.
+// that lies there, and so does what the network computes with beside it (FlatParameters); pictures and targets come
+// from the host, if they are not there already. The host then waits for the device once for each micro-batch, to learn
+// its loss, and once at the end of the step; a skipped step waits once more, to say why; and with peers, so does every
+// batch norm. From the second step on nothing is allocated there, while no micro-batch is larger than those before.
 //
 //   TrainStep train(*network, *backend, {.loss = loss_of(dice_focal_form("L6")), .weight_decay = 1e-5, .max_norm = 1});
 //   for (std::vector<MicroBatch> batch : ...) {

@@ -39,6 +39,8 @@ CudaBackend::CudaBackend(std::unique_ptr<Runtime> runtime, const KernelApi& kern
       kernels_(kernels),
       precision_(precision),
       stream_(runtime_->create_stream()),
+      staged_(runtime_, allocate_shared),
+      uploads_(runtime_, allocate_shared_pinned),
       arenas_(std::make_shared<Ranges>()) {}
 
 CudaBackend::~CudaBackend() { runtime_->destroy_stream(stream_); }
@@ -76,7 +78,7 @@ bool CudaBackend::on_device(const void* memory) const {
 void* CudaBackend::borrow(Slot slot, size_t bytes) {
   Borrowed& borrowed = borrowed_[static_cast<size_t>(slot)];
   if (borrowed.bytes < bytes) {
-    finish();   // work that still uses the old memory
+    runtime_->synchronize(stream_);   // work that still uses the old memory
     borrowed = {};
     const bool pinned = slot == Slot::pinned_in || slot == Slot::pinned_out;
     borrowed = {pinned ? allocate_shared_pinned(runtime_, bytes) : allocate_shared(runtime_, bytes), bytes};
@@ -112,7 +114,26 @@ void CudaBackend::download(const void* device, void* host, size_t bytes) {
   std::memcpy(host, pinned, bytes);
 }
 
-void CudaBackend::finish() { runtime_->synchronize(stream_); }
+bool CudaBackend::upload(void* device, const void* host, size_t bytes) {
+  const bool room = bytes <= most_pinned_ && uploads_.taken() <= most_pinned_ - bytes;
+  if (room) {
+    void* pinned = uploads_.take(bytes);
+    std::memcpy(pinned, host, bytes);
+    host = pinned;
+  }
+  runtime_->upload(stream_, device, host, bytes);
+  return room;
+}
+
+void CudaBackend::end_staging() {
+  if (staged_.grows()) runtime_->synchronize(stream_);   // the operation
+  staged_.reset();                                       // by the next one in the stream, later
+}
+
+void CudaBackend::finish() {
+  runtime_->synchronize(stream_);
+  uploads_.reset();
+}
 
 std::unique_ptr<Recorded> CudaBackend::record(const std::function<void()>& work) {
   runtime_->use();

@@ -12,6 +12,7 @@
 #include "kernels/backend.h"
 #include "kernels/cuda/api.h"
 #include "kernels/cuda/image.h"
+#include "kernels/cuda/kept_memory.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/device.h"
 
@@ -31,7 +32,8 @@ class CudaBackend : public Backend {
   Precision precision() const { return precision_; }
 
   // -- eager operations: dense float32 tensors in device memory (an arena of reserve()) or in host memory. Host tensors
-  //    are copied to the device and back for each operation, except on the emulator, where both are the same memory.
+  //    are copied to the device and back for each operation, except on the emulator, where both are the same memory. An
+  //    operation that writes device tensors alone does not wait, wherever it reads from (Staged).
   // cuda_eager_conv.cc: fp32; cuda_eager_mma.cc: the other precisions
   void conv2d(const Conv2d& op, Tensor& y) override;
   void conv2d_grad_input(const Conv2dGradInput& op, Tensor* dx0, Tensor* dx1, Grad mode) override;
@@ -66,7 +68,7 @@ class CudaBackend : public Backend {
   void pad(const Tensor& x, int64_t top, int64_t left, Tensor& y, Grad mode) override;
   void zero(Tensor& t) override;
   void scale(Tensor& t, double factor) override;
-  // cuda_eager_training.cc
+  // cuda_eager_training.cc: losses and optim_prepare wait for their value; optim_step once, for the state
   DiceFocalValue dice_focal(const DiceFocal& form, const Tensor& z, const Tensor& t, Tensor* dz) override;
   CrossEntropyValue cross_entropy(const CrossEntropy& form, const Tensor& z, const Tensor& labels, Tensor* dz) override;
   SoftDiceValue soft_dice(const SoftDice& form, const Tensor& z, const Tensor& labels, Tensor* dz) override;
@@ -76,6 +78,8 @@ class CudaBackend : public Backend {
              const Tensor& gradient, Tensor& m, Tensor& v, Tensor& p) override;
   void sgd(const Sgd& options, double lr, std::span<const OptimSegment> segments, const OptimState& state,
            const Tensor& gradient, Tensor& buffer, Tensor& p) override;
+  void optim_step(const OptimStep& step, const Tensor& gradient, OptimState& state, Tensor& first, Tensor& second,
+                  Tensor& p) override;
 
   // -- planned inference: cuda_planned.cc
   size_t placed_bytes(const Shape& shape) const override;
@@ -107,6 +111,8 @@ class CudaBackend : public Backend {
   virtual bool narrow_grad_weight(Staged& staged, const ConvGradWeight& args);
   void batch_norm_train_shared(const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormTrain& options, Tensor& y,
                                Tensor& saved_mean, Tensor& saved_rstd);
+  void launch(Staged& staged, const OptimStep& step, const OptimState* state, const Tensor& gradient, Tensor& first,
+              Tensor& second, Tensor& p);   // the update alone; `state` in device memory
   friend class Staged;
   friend class EagerMma;
   bool on_device(const void* memory) const;   // inside an arena of reserve()
@@ -115,6 +121,10 @@ class CudaBackend : public Backend {
   enum class Slot : uint8_t { staging, scratch, pinned_in, pinned_out };
   void* borrow(Slot slot, size_t bytes);
   void download(const void* device, void* host, size_t bytes);   // and waits
+  // In the order of the stream, by way of pinned memory that the next finish() takes back: `host` may change at once.
+  // False where most_pinned_ bytes are under way already, and `host` must stay until finish().
+  [[nodiscard]] bool upload(void* device, const void* host, size_t bytes);
+  void end_staging();                         // what an operation staged is not used by any later one
   DType storage() const;                      // of planned activations
   MmaConvLayout mma_layout(const ConvStep& step) const;
   void run_conv(const ConvStep& step, const Packed* packed, const StepBuffers& buffers);
@@ -127,6 +137,8 @@ class CudaBackend : public Backend {
   Stream stream_;
   struct Borrowed { std::shared_ptr<void> memory; size_t bytes = 0; };
   Borrowed borrowed_[4];
+  KeptMemory staged_, uploads_;               // copies of one operation in device memory; pinned ones, of uploads under way
+  size_t most_pinned_ = size_t{256} << 20;    // of uploads_
   struct Ranges;                              // of the arenas that are alive
   std::shared_ptr<Ranges> arenas_;
 };

@@ -1,5 +1,5 @@
 // Eager losses and optimiser steps, float32. What the page returns by value, the kernels leave in device memory: each of these
-// waits for the device.
+// waits for the device once, to read it, but for adamw() and sgd() on device tensors, which return nothing and do not wait.
 #include "kernels/cuda/staged.h"
 
 namespace furrow::gpu {
@@ -103,7 +103,7 @@ double CudaBackend::squared_error(const Tensor& z, const Tensor& t, Tensor* dz) 
   if (dz != nullptr) difference = staged.out(dz);
   kernels_.elementwise->combine(stream_, {.a = output, .b = staged.in(t), .y = difference, .alpha = 1, .beta = -1});
   OptimState norm;
-  runtime_->upload(stream_, scratch + state, &norm, sizeof norm);
+  if (!upload(scratch + state, &norm, sizeof norm)) finish();
   kernels_.optim->prepare(stream_, {.gradient = static_cast<const float*>(difference.data),
                                     .count = count,
                                     .max_norm = 0,
@@ -133,43 +133,64 @@ void CudaBackend::optim_prepare(const Tensor& gradient, double max_norm, const L
 
 void CudaBackend::adamw(const AdamW& options, double lr, std::span<const OptimSegment> segments, const OptimState& state,
                         const Tensor& gradient, Tensor& m, Tensor& v, Tensor& p) {
-  const int64_t count = p.shape().elements();
-  for (const Tensor* t : {&gradient, static_cast<const Tensor*>(&m), static_cast<const Tensor*>(&v), static_cast<const Tensor*>(&p)})
-    flat(*t, count);
   Staged staged(*this);
-  kernels_.optim->adamw(stream_,
-                        {.options = options,
-                         .buffers = {.gradient = static_cast<const float*>(staged.in(gradient).data),
-                                     .parameters = static_cast<float*>(staged.out(p, true).data),
-                                     .count = count,
-                                     .segments = static_cast<const OptimSegment*>(
-                                         staged.in_bytes(segments.data(), segments.size_bytes())),
-                                     .segment_count = static_cast<int>(segments.size()),
-                                     .lr = static_cast<const double*>(staged.in_bytes(&lr, sizeof lr)),
-                                     .state = static_cast<const OptimState*>(staged.in_bytes(&state, sizeof state))},
-                         .m = static_cast<float*>(staged.out(m, true).data),
-                         .v = static_cast<float*>(staged.out(v, true).data)});
+  launch(staged, {.optimiser = options, .lr = lr, .segments = segments},
+         static_cast<const OptimState*>(staged.in_bytes(&state, sizeof state)), gradient, m, v, p);
   staged.done();
 }
 
 void CudaBackend::sgd(const Sgd& options, double lr, std::span<const OptimSegment> segments, const OptimState& state,
                       const Tensor& gradient, Tensor& buffer, Tensor& p) {
+  Tensor none;
+  Staged staged(*this);
+  launch(staged, {.optimiser = options, .lr = lr, .segments = segments},
+         static_cast<const OptimState*>(staged.in_bytes(&state, sizeof state)), gradient, buffer, none, p);
+  staged.done();
+}
+
+// The kernels read skip, step and factor where prepare() left them, so the host need not know those before it asks for
+// the update.
+void CudaBackend::optim_step(const OptimStep& step, const Tensor& gradient, OptimState& state, Tensor& first,
+                             Tensor& second, Tensor& p) {
+  const int64_t count = gradient.shape().elements();
+  flat(gradient, count);
+  Staged staged(*this);
+  auto* there = static_cast<OptimState*>(const_cast<void*>(staged.in_bytes(&state, sizeof state)));
+  kernels_.optim->prepare(stream_, {.gradient = static_cast<const float*>(staged.in(gradient).data),
+                                    .count = count,
+                                    .max_norm = step.max_norm,
+                                    .scaling = step.scaling,
+                                    .state = there,
+                                    .workspace = staged.scratch(optim_workspace(count))});
+  launch(staged, step, there, gradient, first, second, p);
+  if (there != &state) download(there, &state, sizeof state);   // the step's one wait
+  staged.done();
+}
+
+void CudaBackend::launch(Staged& staged, const OptimStep& step, const OptimState* state, const Tensor& gradient,
+                         Tensor& first, Tensor& second, Tensor& p) {
   const int64_t count = p.shape().elements();
+  const auto* adamw = std::get_if<AdamW>(&step.optimiser);
+  const auto* sgd = std::get_if<Sgd>(&step.optimiser);
+  const bool has_first = adamw != nullptr || sgd->momentum != 0;
   flat(gradient, count);
   flat(p, count);
-  if (options.momentum != 0) flat(buffer, count);
-  Staged staged(*this);
-  kernels_.optim->sgd(
-      stream_, {.options = options,
-                .buffers = {.gradient = static_cast<const float*>(staged.in(gradient).data),
-                            .parameters = static_cast<float*>(staged.out(p, true).data),
-                            .count = count,
-                            .segments = static_cast<const OptimSegment*>(staged.in_bytes(segments.data(), segments.size_bytes())),
-                            .segment_count = static_cast<int>(segments.size()),
-                            .lr = static_cast<const double*>(staged.in_bytes(&lr, sizeof lr)),
-                            .state = static_cast<const OptimState*>(staged.in_bytes(&state, sizeof state))},
-                .buffer = options.momentum != 0 ? static_cast<float*>(staged.out(buffer, true).data) : nullptr});
-  staged.done();
+  if (has_first) flat(first, count);
+  if (adamw != nullptr) flat(second, count);
+  const auto written = [&](Tensor& t) { return static_cast<float*>(staged.out(t, true).data); };
+  const OptimBuffers buffers{
+      .gradient = static_cast<const float*>(staged.in(gradient).data),
+      .parameters = written(p),
+      .count = count,
+      .segments = static_cast<const OptimSegment*>(staged.in_bytes(step.segments.data(), step.segments.size_bytes())),
+      .segment_count = static_cast<int>(step.segments.size()),
+      .lr = static_cast<const double*>(staged.in_bytes(&step.lr, sizeof step.lr)),
+      .state = state};
+  float* moment = has_first ? written(first) : nullptr;
+  if (adamw != nullptr)
+    kernels_.optim->adamw(stream_, {.options = *adamw, .buffers = buffers, .m = moment, .v = written(second)});
+  else
+    kernels_.optim->sgd(stream_, {.options = *sgd, .buffers = buffers, .buffer = moment});
 }
 
 }  // namespace furrow::gpu

@@ -19,9 +19,9 @@ Image image_of(const Shape& s, void* data) {
 
 void* Staged::device_copy(void* host, size_t bytes, bool read) {
   if (backend_.on_device(host)) return host;
-  memory_.push_back(allocate_shared(backend_.runtime_, bytes));
-  if (read) backend_.runtime_->upload(backend_.stream_, memory_.back().get(), host, bytes);
-  return memory_.back().get();
+  void* device = backend_.staged_.take(bytes);
+  if (read && bytes > 0 && !backend_.upload(device, host, bytes)) waits_ = true;
+  return device;
 }
 
 ConstImage Staged::in(const Tensor& t) {
@@ -50,7 +50,8 @@ void* Staged::scratch(size_t bytes) { return backend_.borrow(CudaBackend::Slot::
 
 void Staged::done() {
   for (const Back& b : back_) backend_.runtime_->download(backend_.stream_, b.host, b.device, b.bytes);
-  if (!memory_.empty()) backend_.finish();
+  if (waits_ || !back_.empty()) backend_.finish();
+  backend_.end_staging();
 }
 
 }  // namespace furrow::gpu

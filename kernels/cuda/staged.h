@@ -27,7 +27,9 @@ class ScratchLayout {
 };
 
 // Tensors that lie in device memory are used where they are. Others are copied there first, and the written ones back when
-// the operation is done: slow, correct, and never the case on the emulator. Ends with `done()`.
+// the operation is done: slow, correct, and never the case on the emulator. Ends with `done()`, which waits for the device
+// where something is copied back, or where more was copied there than the back-end keeps pinned memory for. The copies lie
+// in memory that the back-end keeps, and the next operation's take their place: there is one Staged at a time.
 class Staged {
  public:
   explicit Staged(CudaBackend& backend) : backend_(backend) { backend.runtime_->use(); }
@@ -53,7 +55,7 @@ class Staged {
   CudaBackend& backend_;
   struct Back { void* host; const void* device; size_t bytes; };
   std::vector<Back> back_;
-  std::vector<std::shared_ptr<void>> memory_;
+  bool waits_ = false;   // a copy is read from the caller's own memory
 };
 
 }  // namespace furrow::gpu

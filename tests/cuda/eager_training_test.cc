@@ -154,6 +154,55 @@ TEST_F(Devices, ZeroAndScale) {
   });
 }
 
+// optim_step is its two halves, to the bit, with a NaN in the second gradient.
+TEST_F(Devices, OptimiserStepsInOneCallAreThoseOfTwo) {
+  const Shape flat{1, 1, 1, 1000};
+  const OptimSegment segments[] = {{0, 1, 0.1f}, {333, 0.5f, 0}, {700, 0, 0.3f}};
+  const LossScaling scaling{.interval = 2};
+  for (const std::variant<AdamW, Sgd>& optimiser :
+       {std::variant<AdamW, Sgd>(AdamW{}), {Sgd{.momentum = 0.9, .nesterov = true}}, {Sgd{}}}) {
+    const auto* sgd = std::get_if<Sgd>(&optimiser);
+    const auto check = [&](Backend& backend) {
+      const DType type = backend.dtype();
+      Tensor p[2], m[2], v[2];
+      OptimState state[2] = {{.loss_scale = 4}, {.loss_scale = 4}};
+      for (int i = 0; i < 2; ++i) {
+        p[i] = random_values(flat, 9).to(type);
+        if (sgd == nullptr || sgd->momentum != 0) m[i] = Tensor(flat, type);
+        if (sgd == nullptr) v[i] = Tensor(flat, type);
+      }
+      for (int step = 0; step < 4; ++step) {
+        Tensor wide = random_values(flat, static_cast<uint64_t>(10 + step));
+        if (step == 1) wide.values<double>()[777] = NAN;
+        const Tensor gradient = wide.to(type);
+        const double lr = 1e-2 / (1 + step);
+        backend.optim_step(
+            {.optimiser = optimiser, .lr = lr, .segments = segments, .max_norm = 1, .scaling = scaling}, gradient,
+            state[0], m[0], v[0], p[0]);
+        backend.optim_prepare(gradient, 1, scaling, state[1]);
+        if (sgd == nullptr)
+          backend.adamw(AdamW{}, lr, segments, state[1], gradient, m[1], v[1], p[1]);
+        else
+          backend.sgd(*sgd, lr, segments, state[1], gradient, m[1], p[1]);
+        EXPECT_EQ(state[0].skip, step == 1);
+        EXPECT_EQ(state[0].loss_scale, state[1].loss_scale);
+        EXPECT_TRUE(std::isnan(state[0].factor) ? step == 1 : state[0].factor == state[1].factor);
+        EXPECT_EQ(state[0].step, state[1].step);
+        EXPECT_EQ(state[0].skipped, state[1].skipped);
+        EXPECT_EQ(state[0].good_steps, state[1].good_steps);
+        EXPECT_TRUE(std::isnan(state[0].norm) ? step == 1 : state[0].norm == state[1].norm);
+        EXPECT_TRUE(same_bits(p[0], p[1]));
+        if (!m[0].empty()) { EXPECT_TRUE(same_bits(m[0], m[1])); }
+        if (!v[0].empty()) { EXPECT_TRUE(same_bits(v[0], v[1])); }
+      }
+      EXPECT_EQ(state[0].step, 3);
+    };
+    check(ref_);
+    check(*make_backend({DeviceKind::cpu, 0}, nullptr));
+    on_each(check);
+  }
+}
+
 // Three steps with a clip, segments with their own decay and rate, and a NaN in the second gradient.
 TEST_F(Devices, OptimiserSteps) {
   const Shape flat{1, 1, 1, 1000};
@@ -199,6 +248,10 @@ TEST_F(Devices, RefuseOtherShapes) {
     const OptimSegment all[] = {{}};
     EXPECT_THROW(backend.adamw({}, 1, all, {}, flat, flat, flat, longer), Error);
     EXPECT_THROW(backend.sgd({.momentum = 1}, 1, all, {}, flat, longer, flat), Error);
+    OptimState state;
+    EXPECT_THROW(backend.optim_step({.segments = all}, flat, state, flat, flat, longer), Error);
+    EXPECT_THROW(backend.optim_step({.segments = all}, flat, state, flat, longer, flat), Error);
+    EXPECT_THROW(backend.optim_step({.segments = {}}, flat, state, flat, flat, flat), Error);
   });
 }
 

@@ -5,7 +5,7 @@
 // is queued and happens at synchronize(), as late as a GPU may do it. Launches are looked at: every pointer in a
 // kernel's arguments must lie in device memory that is allocated, and the stream must belong to the device that the
 // calling thread uses. What is forbidden while a CUDA stream records is forbidden here; a recording keeps the launches,
-// arguments and all.
+// arguments and all. Allocations, waits and copies that a driver may wait for are counted.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -64,6 +64,7 @@ class SeparateRuntime : public Runtime {
 
   void* allocate(size_t bytes) override {
     forbidden_while_recording("allocate");
+    ++allocations;
     const size_t size = (bytes + kAlignment) / kAlignment * kAlignment;   // never flush with the next block
     std::byte* at = base_ + top_;
     if (const auto fits = free_.find(size); fits != free_.end()) {
@@ -80,6 +81,7 @@ class SeparateRuntime : public Runtime {
   }
   void release(void* memory) noexcept override {
     forbidden_while_recording("release");
+    ++releases;
     drain();   // as cudaFree does
     const auto block = blocks_.find(static_cast<std::byte*>(memory));
     if (block == blocks_.end()) {
@@ -96,6 +98,7 @@ class SeparateRuntime : public Runtime {
   }
   void* allocate_pinned(size_t bytes) override {
     forbidden_while_recording("allocate_pinned");
+    ++allocations;
     auto memory = std::make_unique<std::byte[]>(bytes + 1);
     std::memset(memory.get(), 0xFF, bytes);
     void* at = memory.get();
@@ -105,6 +108,7 @@ class SeparateRuntime : public Runtime {
   }
   void release_pinned(void* memory) noexcept override {
     forbidden_while_recording("release_pinned");
+    ++releases;
     drain();
     EXPECT_EQ(pinned_.erase(memory), 1u) << "release of pinned memory that was not allocated";
   }
@@ -122,6 +126,8 @@ class SeparateRuntime : public Runtime {
   void synchronize(Stream stream) override {
     forbidden_while_recording("synchronize");
     check(stream);
+    ++waits;
+    launches_waited_for = launches.load();
     drain();
   }
 
@@ -185,6 +191,10 @@ class SeparateRuntime : public Runtime {
 
   // crossings: copies between host and device that no recording holds.
   std::atomic<int> launches = 0, recordings = 0, replays = 0, crossings = 0;
+  std::atomic<int> waits = 0;                      // calls of synchronize()
+  std::atomic<int> launches_waited_for = 0;        // how many there were at the last one
+  std::atomic<int> allocations = 0, releases = 0;  // of device and of pinned memory; a release waits, too
+  std::atomic<int> pageable_copies = 0;            // with host memory that is not pinned: a driver may wait for them
 
  private:
   static constexpr size_t kRegion = size_t{1} << 31, kAlignment = 256, kPage = 4096;
@@ -223,6 +233,12 @@ class SeparateRuntime : public Runtime {
     if (word < uintptr_t{0x5000} << 32 || word >= uintptr_t{1} << 47) return false;
     return msync(reinterpret_cast<void*>(word / kPage * kPage), 1, MS_ASYNC) == 0 || errno != ENOMEM;
   }
+  bool pinned(const void* p, size_t bytes) const {
+    auto block = pinned_.upper_bound(const_cast<void*>(p));
+    if (block == pinned_.begin()) return false;
+    --block;
+    return static_cast<const std::byte*>(p) + bytes <= block->second.get() + sizes_.at(block->first);
+  }
   bool in_region(const void* p) const { return p >= base_ && p < base_ + kRegion; }
   bool holds(const void* p, size_t bytes) const {
     auto block = blocks_.upper_bound(const_cast<std::byte*>(static_cast<const std::byte*>(p)));
@@ -243,11 +259,9 @@ class SeparateRuntime : public Runtime {
     if (recording_ == nullptr) {
       ++crossings;
     } else {
-      auto block = pinned_.upper_bound(const_cast<void*>(host));
-      const auto* end = static_cast<const std::byte*>(host) + bytes;
-      const bool inside = block != pinned_.begin() && end <= (--block)->second.get() + sizes_.at(block->first);
-      EXPECT_TRUE(inside) << "a copy of memory that is not pinned, while the stream records";
+      EXPECT_TRUE(pinned(host, bytes)) << "a copy of memory that is not pinned, while the stream records";
     }
+    if (!pinned(host, bytes)) ++pageable_copies;
     give(std::move(work));
   }
   void give(Work work) { (recording_ != nullptr ? *recording_ : queue_).push_back(std::move(work)); }
