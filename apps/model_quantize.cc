@@ -4,7 +4,9 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "apps/cli/inputs.h"
 #include "apps/cli/words.h"
@@ -15,6 +17,7 @@
 #include "segment/audit.h"
 #include "segment/calibrate.h"
 #include "segment/faces.h"
+#include "segment/mixed_precision.h"
 #include "segment/network_picture.h"
 
 namespace furrow::apps {
@@ -129,40 +132,29 @@ std::vector<Layer> layers_of(Mixer& mixer, const Quantisation& all) {
   return layers;
 }
 
-// Errors of layers add up as squares, and what a layer costs in float32 is its multiplications: the one that moves the
-// logits most for those goes back to float32, until the masks agree. Then those that went, the largest first, are
-// taken again where the masks agree with them too.
-Agreement settle(Mixer& mixer, std::vector<Layer>& layers, Quantisation& quantisation, double least) {
-  const auto with = [&](Layer& layer, bool in_bytes) {
-    layer.in_bytes = in_bytes;
-    if (in_bytes)
-      quantisation.floats.erase(layer.module);
-    else
-      quantisation.floats.insert(layer.module);
-    return mixer.agreement(quantisation, mixer.photos());
-  };
-  const auto harm = [](const Layer& layer) {
-    return layer.alone.relative() * layer.alone.relative() / static_cast<double>(layer.macs);
-  };
-  Agreement reached = mixer.agreement(quantisation, mixer.photos());
-  std::vector<Layer*> left;
-  while (reached.iou() < least) {
-    Layer* worst = nullptr;
-    for (Layer& layer : layers)
-      if (layer.in_bytes && (worst == nullptr || harm(layer) > harm(*worst))) worst = &layer;
-    require(worst != nullptr, "with every layer in float32 the masks are the same");
-    reached = with(*worst, false);
-    left.push_back(worst);
+// Decides what of the layers is in 8 bits, so that masks agree by `least`; `quantisation` says it then.
+Agreement settle_layers(Mixer& mixer, std::vector<Layer>& layers, Quantisation& quantisation, double least) {
+  std::vector<MixedLayer> mixed;
+  std::set<std::string> modules;
+  for (const Layer& layer : layers) {
+    require(modules.insert(layer.module).second, "two layers of one module");
+    mixed.push_back({layer.alone.relative(), layer.macs});
   }
-  std::ranges::stable_sort(left, [](const Layer* a, const Layer* b) { return a->macs > b->macs; });
-  for (Layer* layer : left) {
-    const Agreement again = with(*layer, true);
-    if (again.iou() >= least)
-      reached = again;
-    else
-      with(*layer, false);
-  }
-  return reached;
+  const auto take = [&](const std::vector<MixedLayer>& now) {
+    quantisation.floats.clear();
+    for (size_t i = 0; i < layers.size(); ++i) {
+      layers[i].in_bytes = now[i].in_bytes;
+      if (!now[i].in_bytes) quantisation.floats.insert(layers[i].module);
+    }
+  };
+  std::map<double, Agreement> seen;
+  const double reached = settle(mixed, least, [&](const std::vector<MixedLayer>& now) {
+    take(now);
+    const Agreement agreement = mixer.agreement(quantisation, mixer.photos());
+    return seen.insert_or_assign(agreement.iou(), agreement), agreement.iou();
+  });
+  take(mixed);
+  return seen.at(reached);
 }
 
 std::vector<std::string> photos_of(const QuantizeOptions& options, bool& data_set) {
@@ -250,7 +242,7 @@ int quantize_model(const QuantizeOptions& options, const io::Limits& limits, con
 
   info.quantisation = mixer.best();
   std::vector<Layer> layers = layers_of(mixer, info.quantisation);
-  const Agreement reached = settle(mixer, layers, info.quantisation, options.iou);
+  const Agreement reached = settle_layers(mixer, layers, info.quantisation, options.iou);
   if (std::ranges::none_of(layers, &Layer::in_bytes))
     throw Error(ErrorCode::unsupported, "no layer of it can be in 8 bits with masks that agree by --iou");
   if (reached.either == 0) cli::note(common, "no photo has a marked pixel: that the masks agree says nothing here");

@@ -91,7 +91,8 @@ struct Plan::Builder {
          .problem = to_string(s),
          .algorithm = "copy",
          .bytes = dense_bytes(v) + backend.placed_bytes(s),
-         .writes = {action == Action::place ? "input" : "output"}});
+         .writes = {action == Action::place ? "input" : "output"},
+         .quantised_name = action == Action::place ? Quantisation::kPixels : ""});
   }
 
   void add_node(const GraphNode& node) {
@@ -104,7 +105,7 @@ struct Plan::Builder {
                   .bytes = min_bytes(step, size_of(backend.dtype())),
                   .flops = flops(step),
                   .parameters = node.parameters,
-                  .unpadded = node.unpadded,
+                  .quantised_name = node.unpadded,
                   .in_bytes = node.in_bytes};
     const bool stores = !std::holds_alternative<ConvStep>(step) || std::get<ConvStep>(step).store_y;
     for (const ValueId v : {stores ? node.y : -1, node.pooled, node.head})

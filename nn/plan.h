@@ -84,11 +84,12 @@ class Plan {
     size_t offset = 0;                // of what it writes (the first of several) in the arena
     uint64_t parameters = 0;          // of the modules, as in the checkpoint
     std::vector<std::string> writes;  // what each value that it writes is called (layer_names()), in order
-    std::string unpadded = {};        // of one that padding was merged into: its name without
+    std::string quantised_name = {};  // what a Quantisation calls the first value, where that is not its name
     bool in_bytes = false;            // computed from bytes
-    // What a Quantisation calls a value that it writes: the same for every size of the input.
+    // What a Quantisation calls a value that it writes: the same for every size of the input, so without the padding
+    // that was merged into it; and of the picture kPixels.
     const std::string& quantised_as(size_t value) const {
-      return value == 0 && !unpadded.empty() ? unpadded : writes.at(value);
+      return value == 0 && !quantised_name.empty() ? quantised_name : writes.at(value);
     }
   };
   const std::vector<StepInfo>& steps() const { return infos_; }

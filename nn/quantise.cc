@@ -41,7 +41,8 @@ Graph quantise(Graph graph, const Quantisation& quantisation) {
     if (const auto found = quantisation.values.find(name); found != quantisation.values.end()) how(v) = found->second;
   };
   for (size_t v = 0; v < graph.names.size(); ++v) look_up(static_cast<ValueId>(v), graph.names[v]);
-  look_up(graph.input, "input");  // as the plan calls it
+  how(graph.input) = {};
+  look_up(graph.input, Quantisation::kPixels);
   for (const GraphNode& node : graph.nodes)  // padding is 0, whose byte is exact
     if (!node.unpadded.empty()) look_up(node.y, node.unpadded);
   for (const GraphNode& node : graph.nodes)  // a maximum is one of the bytes

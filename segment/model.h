@@ -80,7 +80,7 @@ struct ModelInfo {
 // "furrow.input" ("photo" | "masked"), "furrow.threshold", "furrow.output", "furrow.licence", "furrow.citation",
 // "furrow.source_sha256"; and where there is a texture, "furrow.texture" ("closest 5" | "authors 2.5 masked": recipe,
 // sigma, whether masked). Of a quantised model "furrow.int8", for each value its name, scale and zero point, and
-// "furrow.int8_float", the modules that stay in float32: "inc.double_conv.2 0.0173 0;input 0.03 97", "outc.conv".
+// "furrow.int8_float", the modules that stay in float32: "inc.double_conv.2 0.0173 0;pixels 0.03 97", "outc.conv".
 std::map<std::string, std::string> to_metadata(const ModelInfo& info);
 
 // The inverse. Keys without the prefix "furrow." are left alone; without any "furrow." key the defaults are returned.

@@ -11,6 +11,13 @@ namespace {
 
 constexpr std::array<double, 3> kMean = {0.485, 0.456, 0.406}, kStd = {0.229, 0.224, 0.225};
 
+void check_texture(const io::Image& rgb, const io::Image* texture) {
+  require(rgb.channels == 3, "a picture of three channels");
+  require(
+      texture == nullptr || (texture->channels == 1 && texture->width == rgb.width && texture->height == rgb.height),
+      "a texture map as large as the picture");
+}
+
 // put(channel, byte) of every pixel, from left to right or back; the map, where there is one, is channel 3.
 template <class Put>
 void each_byte(const io::Image& rgb, const io::Image* texture, bool mirrored, Put put) {
@@ -56,11 +63,8 @@ void accumulate(const Tensor& logits, bool mirrored, float weight, std::span<flo
 }  // namespace
 
 void normalise(const io::Image& rgb, const io::Image* texture, const ModelInfo& info, bool mirrored, Tensor& input) {
-  require(rgb.channels == 3 && input.shape() == Shape{1, rgb.height, rgb.width, texture != nullptr ? 4 : 3},
-          "normalise: shapes");
-  require(
-      texture == nullptr || (texture->channels == 1 && texture->width == rgb.width && texture->height == rgb.height),
-      "normalise: a map as large as the picture");
+  check_texture(rgb, texture);
+  require(input.shape() == Shape{1, rgb.height, rgb.width, texture != nullptr ? 4 : 3}, "normalise: shapes");
   const Tensor table = pixel_values(info, input.shape().c, input.dtype());
   if (input.dtype() == DType::f64)
     fill(rgb, texture, table, mirrored, input.values<double>());
@@ -85,6 +89,7 @@ Tensor pixel_values(const ModelInfo& info, int64_t channels, DType type) {
 }
 
 void interleave(const io::Image& rgb, const io::Image* texture, bool mirrored, std::span<uint8_t> pixels) {
+  check_texture(rgb, texture);
   require(pixels.size() == static_cast<size_t>(rgb.width * rgb.height) * (texture != nullptr ? 4 : 3),
           "interleave: a byte for every channel of every pixel");
   uint8_t* to = pixels.data();

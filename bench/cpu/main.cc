@@ -102,7 +102,7 @@ int compare(const std::string& wanted, const std::string& got) {
     errors += std::isfinite(error) ? error * error : 1e300;
     squares += static_cast<double>(a[i]) * static_cast<double>(a[i]);
   }
-  const auto root = [&](double sum) { return std::sqrt(sum / static_cast<double>(a.size())); };
+  const auto root = [&](double sum) { return sum < 1e300 ? std::sqrt(sum / static_cast<double>(a.size())) : 1e300; };
   std::printf("{\"max_error\": %.6g, \"rms_error\": %.6g, \"rms\": %.6g}\n", most, root(errors), root(squares));
   return 0;
 }

@@ -75,7 +75,9 @@ void CpuBackend::place(const Tensor& dense, const Placed& to) {
 
 void CpuBackend::place_pixels(const uint8_t* pixels, const Tensor& values, std::byte*, const Placed& to) {
   check_extents(to.shape);
-  require(values.shape() == Shape{1, 1, to.shape.c, 256}, "CpuBackend::place_pixels: the values");
+  expect(to, to.shape, "CpuBackend::place_pixels: the buffer");
+  require(values.shape() == Shape{1, 1, to.shape.c, 256} && values.dtype() == DType::f32,
+          "CpuBackend::place_pixels: the values");
   if (to.quantised) return place_pixel_bytes(machine_, pixels, values.values<float>().data(), to);
   place_pixel_rows(pool_, pixels, values.values<float>().data(), BlockedLayout(to.shape), floats(to.data));
 }

@@ -84,7 +84,7 @@ def settings_of(o, lab):
 
 def without_missing(lab, o, settings):
     """The settings whose modules Python finds; of the others one line each says what is missing."""
-    modules = {"torch": ["torch", "numpy"], "onnxruntime": ["onnxruntime", "torch", "onnx", "onnxscript"], "openvino": ["openvino", "torch", "onnx", "onnxscript"],
+    modules = {"torch": ["torch", "numpy"], "onnxruntime": ["onnxruntime", "torch", "onnx", "onnxscript"], "openvino": ["openvino", "onnxruntime", "torch", "onnx", "onnxscript"],
                "ncnn": ["ncnn", "torch", "pnnx"], "onednn": ["torch"]}
     missing = {}
     for peer in {s.peer for s in settings} & modules.keys():

@@ -63,11 +63,11 @@ def onednn_peers(program):
 
 
 def added_peer(text):
-    """NAME=COMMAND of --add."""
+    """NAME=COMMAND of --add; a name that ends in int8 takes part in the cases in 8 bits, and in no others."""
     name, _, command = text.partition("=")
     if not name or not command:
         raise ValueError(f"--add takes NAME=COMMAND, not {text!r}")
-    return Setting(name, name, tuple(shlex.split(command)), precisions=PRECISIONS)
+    return Setting(name, name, tuple(shlex.split(command)), precisions=("int8" if name.endswith("int8") else "fp32",))
 
 
 def arguments(case, architecture, files):

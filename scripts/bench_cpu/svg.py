@@ -51,6 +51,7 @@ def roofline(told, found, top):
     threads = sorted({ours["threads"] for _, ours, _ in found})
     peak, copy = told["ceilings"]["flops_per_s"], told["ceilings"]["bytes_per_s"]
     points = []
+    found = [one for one in found if one[1].get("precision") != "int8"]   # the roof is that of float32
     for key, ours, peers in found:
         for row, colour in ((ours, BLUE), (best_of(peers), GRAY)):
             if row and row["ms"]:

@@ -192,13 +192,14 @@ class Statuses(unittest.TestCase):
         words = ["int8" if w == "fp32" else w for w in TINY]
         with tempfile.TemporaryDirectory() as folder:
             done = script(*words, "--rounds", 1, "--out", f"{folder}/report.json",
-                          *(w for how in ("good", "differs") for w in ("--add", f"fake {how}={sys.executable} {FAKE} {how}")))
+                          *(w for how in ("good", "differs") for w in ("--add", f"fake {how} int8={sys.executable} {FAKE} {how}")),
+                          "--add", f"in float={sys.executable} {FAKE} good")
             told = json.loads(pathlib.Path(f"{folder}/report.json").read_text(encoding="utf-8"))
         self.assertEqual(done.returncode, 0, done.stderr)
         rows = {r["setting"]: r for r in told["rows"]}
-        self.assertEqual({(name, r["precision"]) for name, r in rows.items()}, {("Furrow", "int8"), ("fake good", "int8")})
+        self.assertEqual({(name, r["precision"]) for name, r in rows.items()}, {("Furrow", "int8"), ("fake good int8", "int8")})
         moved = {name: r["rms_error"] / r["rms"] for name, r in rows.items()}
-        self.assertEqual(moved["Furrow"], moved["fake good"])
+        self.assertEqual(moved["Furrow"], moved["fake good int8"])
         self.assertTrue(1e-4 < moved["Furrow"] < 0.05, moved)   # bytes, and the same network
         self.assertRegex(told["not_run"][0]["reason"], "computes something else: its logits differ from ours in float32 by")
         self.assertEqual(told["first"], [])

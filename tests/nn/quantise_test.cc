@@ -23,10 +23,11 @@ Values values_of(Plan& plan, const Tensor& x) {
   return out;
 }
 
-// Every value's whole range in 255 steps.
+// Every value's whole range in 255 steps. The plan says what a Quantisation calls it: here that is the picture alone.
 Quantisation quantisation_of(const Values& values) {
   Quantisation out;
-  for (const auto& [name, value] : values) {
+  for (const auto& [written, value] : values) {
+    const std::string name = written == "input" ? Quantisation::kPixels : written;
     const auto [low, high] = std::ranges::minmax(value.values<double>());
     const double least = std::min(low, 0.0), scale = (std::max(high, 0.0) - least) / 255;
     out.values[name] = {static_cast<float>(scale), static_cast<int32_t>(std::lround(-least / scale))};
@@ -87,7 +88,7 @@ TEST_F(Quantise, ComputesAllThatItCanFromBytesAndMovesLogitsLittle) {
     // A value stored as bytes holds multiples of its scale; the run that is watched is the one that is not.
     size_t stored = 0;
     for (const auto& [name, value] : values_of(plan, x)) {
-      const Quantised& q = quantisation.values.at(name);
+      const Quantised& q = quantisation.values.at(name == "input" ? Quantisation::kPixels : name);
       const auto is_multiple = [&](double v) {
         const double steps = v / static_cast<double>(q.scale);
         return std::abs(steps - std::round(steps)) < 1e-4;
@@ -123,6 +124,23 @@ TEST_F(Quantise, LeavesWhatIsNamedOrUnknownInFloat) {
   quantisation.floats.clear();
   quantisation.values[real.steps()[1].writes.front()] = {0.01f, 0};
   EXPECT_EQ(steps_in_bytes(plan_of()), 1u) << "the picture has no bytes, the first layer's result has";
+}
+
+// Files from before a first layer was computed from bytes have a scale of `input`, and nobody held masks against it.
+TEST_F(Quantise, LeavesThePictureOfEarlierFilesInFloat) {
+  const auto network = random_network({.base = 8}, 5, DType::f32);
+  const Tensor x = random_tensor({1, 32, 48, 3}, 6).to(DType::f32);
+  Plan real(*network, backend_, x.shape());
+  EXPECT_EQ(real.steps()[0].quantised_as(0), Quantisation::kPixels);
+  Quantisation quantisation = quantisation_of(values_of(real, x));
+  const auto in_bytes = [&] {
+    return steps_in_bytes(Plan(*network, backend_, x.shape(), {.quantisation = quantisation}));
+  };
+  const size_t all = in_bytes();
+  auto picture = quantisation.values.extract(Quantisation::kPixels);
+  picture.key() = "input";
+  quantisation.values.insert(std::move(picture));
+  EXPECT_EQ(in_bytes(), all - 1);
 }
 
 TEST_F(Quantise, TakesAQuarterOfTheMemory) {
