@@ -152,8 +152,10 @@ FURROW_INLINE void result_tile(const Winograd4Result& r, const float* m, int64_t
   }
 }
 
-template <bool kAccumulate>
+// kBlocked: pixels of y are 16 floats apart, so that addresses are constants.
+template <bool kAccumulate, bool kBlocked>
 FURROW_INLINE void result_tiles(const Winograd4Result& r) {
+  const int64_t pixel = kBlocked ? kBlock : r.y_pixel;
   for (int64_t tile = 0; tile < r.tiles; ++tile)
     for (int64_t lane = 0; lane < kBlock; lane += Vec::kLanes) {
       T y[4][4];
@@ -165,7 +167,7 @@ FURROW_INLINE void result_tiles(const Winograd4Result& r) {
           FURROW_UNROLL
           for (int j = 0; j < 4; ++j)
             if (i < r.height && j < r.width) {
-              float* at = to + i * r.y_row + j * r.y_pixel;
+              float* at = to + i * r.y_row + j * pixel;
               Vec::store(at, kAccumulate ? Vec::add(Vec::load(at), y[i][j]) : y[i][j]);
             }
         }
@@ -185,7 +187,10 @@ FURROW_INLINE void result_tiles(const Winograd4Result& r) {
     }
 }
 
-void winograd4_result(const Winograd4Result& r) { r.accumulate ? result_tiles<true>(r) : result_tiles<false>(r); }
+void winograd4_result(const Winograd4Result& r) {
+  if (r.accumulate) return result_tiles<true, false>(r);
+  r.y_pixel == kBlock ? result_tiles<false, true>(r) : result_tiles<false, false>(r);
+}
 
 // A d: four values to six.
 FURROW_INLINE void gradient_line4(T d0, T d1, T d2, T d3, T (&t)[6]) {
