@@ -152,10 +152,11 @@ FURROW_INLINE void result_tile(const Winograd4Result& r, const float* m, int64_t
   }
 }
 
-// kBlocked: pixels of y are 16 floats apart, so that addresses are constants.
-template <bool kAccumulate, bool kBlocked>
+// kBlocked: pixels of y are 16 floats apart, so that addresses are constants, and nothing is added to.
+template <bool kBlocked>
 FURROW_INLINE void result_tiles(const Winograd4Result& r) {
   const int64_t pixel = kBlocked ? kBlock : r.y_pixel;
+  const bool accumulate = !kBlocked && r.accumulate;
   for (int64_t tile = 0; tile < r.tiles; ++tile)
     for (int64_t lane = 0; lane < kBlock; lane += Vec::kLanes) {
       T y[4][4];
@@ -168,7 +169,7 @@ FURROW_INLINE void result_tiles(const Winograd4Result& r) {
           for (int j = 0; j < 4; ++j)
             if (i < r.height && j < r.width) {
               float* at = to + i * r.y_row + j * pixel;
-              Vec::store(at, kAccumulate ? Vec::add(Vec::load(at), y[i][j]) : y[i][j]);
+              Vec::store(at, accumulate ? Vec::add(Vec::load(at), y[i][j]) : y[i][j]);
             }
         }
       }
@@ -188,8 +189,7 @@ FURROW_INLINE void result_tiles(const Winograd4Result& r) {
 }
 
 void winograd4_result(const Winograd4Result& r) {
-  if (r.accumulate) return result_tiles<true, false>(r);
-  r.y_pixel == kBlock ? result_tiles<false, true>(r) : result_tiles<false, false>(r);
+  r.y_pixel == kBlock && !r.accumulate ? result_tiles<true>(r) : result_tiles<false>(r);
 }
 
 // A d: four values to six.
