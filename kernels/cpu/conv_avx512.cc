@@ -61,7 +61,8 @@ const RowKernels kAvx512Rows{"avx512", Vec::kLanes, Vec::kTile, Vec::kShort, Vec
                              conv_row, upconv_row,  short_row,  short3_row,  pool_row,     mix_row};
 const TileKernels kAvx512Tiles{
     "avx512",          Vec::kRows,      2 * Vec::kLanes,  multiply,          multiply_transposed, winograd_source,
-    winograd_gradient, winograd_result, winograd4_source, winograd4_weights, winograd4_result};
+    winograd_gradient, winograd_result, winograd4_source, winograd4_weights, winograd4_weights_of,
+    winograd4_result,  winograd4_gradient, winograd4_taps};
 const LossKernels kAvx512Losses{"avx512", dice_focal_run, dice_focal_gradient, exponentials_of_minus,
                                 probabilities_of_logits};
 

@@ -82,7 +82,8 @@ const RowKernels kPortableRows{"portable", Vec::kLanes, Vec::kTile, Vec::kShort,
                                conv_row,   upconv_row,  short_row,  short3_row,  pool_row,     mix_row};
 const TileKernels kPortableTiles{"portable",          Vec::kRows,        2 * Vec::kLanes,   multiply,
                                  multiply_transposed, winograd_source,   winograd_gradient, winograd_result,
-                                 winograd4_source,    winograd4_weights, winograd4_result};
+                                 winograd4_source,    winograd4_weights, winograd4_weights_of, winograd4_result,
+                                 winograd4_gradient,  winograd4_taps};
 const LossKernels kPortableLosses{"portable", dice_focal_run, dice_focal_gradient, exponentials_of_minus,
                                   probabilities_of_logits};
 const ByteKernels kPortableBytes{"portable", Bytes::kTile, Bytes::kLanes, Bytes::kWeightBytes,

@@ -94,10 +94,14 @@ void CpuBackend::conv2d(const Conv2d& op, Tensor& y) {
     conv.x[0] = op.x0, conv.x[1] = op.x1, conv.out = results_of(y);
     conv.pad = op.geometry.pad, conv.out_h = out.h, conv.out_w = out.w;
     conv.bias = b, conv.act = op.act;
-    conv.pack = [&](int64_t panel, float* to, int64_t stride) {
-      winograd_pack(*op.w, in, panel * kPanel, conv.out[static_cast<size_t>(panel)].lanes, to, stride);
+    const bool four = eager_winograd4_fits(op.geometry, w.c, w.n, out);
+    conv.pack = [&](int64_t panel, int64_t first, int64_t last, float* to, int64_t stride) {
+      const int64_t lanes = conv.out[static_cast<size_t>(panel)].lanes;
+      const auto some = std::span(in).subspan(static_cast<size_t>(first), static_cast<size_t>(last - first));
+      if (four) return winograd4_pack(machine_, *op.w, some, panel * kPanel, lanes, to, stride);
+      winograd_pack(*op.w, some, panel * kPanel, lanes, to, stride);
     };
-    return cpu::run(machine_, scratch_, conv);
+    return four ? run_winograd4(machine_, scratch_, conv) : cpu::run(machine_, scratch_, conv);
   }
   TapConv conv;
   conv.in = inputs_of(op.x0, op.x1, op.geometry, out), conv.out = results_of(y);
@@ -126,10 +130,13 @@ void CpuBackend::conv2d_grad_input(const Conv2dGradInput& op, Tensor* dx0, Tenso
     WinogradConv conv;
     conv.x[0] = op.dy, conv.out = out, conv.mode = mode;
     conv.pad = 2 - g.pad, conv.out_h = x.h, conv.out_w = x.w;
-    conv.pack = [&](int64_t panel, float* to, int64_t stride) {
-      winograd_pack_turned(*op.w, panels[static_cast<size_t>(panel)], to, stride);
+    const bool four = eager_winograd4_fits(g, w.c, w.n, x);
+    conv.pack = [&](int64_t panel, int64_t first, int64_t last, float* to, int64_t stride) {
+      const ChannelPanel& p = panels[static_cast<size_t>(panel)];
+      if (four) return winograd4_pack_turned(machine_, *op.w, p, first, last, to, stride);
+      winograd_pack_turned(*op.w, p, first, last, to, stride);
     };
-    return cpu::run(machine_, scratch_, conv);
+    return four ? run_winograd4(machine_, scratch_, conv) : cpu::run(machine_, scratch_, conv);
   }
   const float* weights = op.w->values<float>().data();
   for (int64_t row = 0; row < std::min(g.stride, x.h); ++row)
@@ -160,7 +167,8 @@ void CpuBackend::conv2d_grad_weight(const Conv2dGradWeight& op, Tensor& dw, Tens
   check_geometry(op.geometry, x, w, out);
   if (winograd_grad_fits(op.geometry, w.c, w.n, out)) {
     const WinogradWeightGrad grad{.x = {op.x0, op.x1}, .dy = op.dy, .pad = op.geometry.pad, .dw = &dw, .mode = mode};
-    cpu::run(machine_, scratch_, grad);
+    winograd4_grad_fits(op.geometry, w.c, w.n, out) ? run_winograd4(machine_, scratch_, grad)
+                                                    : cpu::run(machine_, scratch_, grad);
   } else {
     WeightGrad grad;
     grad.left = Gather(op.dy, out.h, out.w, 1, {kPixel});

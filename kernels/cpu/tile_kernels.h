@@ -1,5 +1,5 @@
 // What the instruction-set files offer to convolutions that are matrix products: those products, of panel matrices, and
-// the transforms of Winograd's convolutions, F(2x2, 3x3) for the eager ones and F(4x4, 3x3) for planned ones.
+// the transforms of Winograd's convolutions, F(2x2, 3x3) and F(4x4, 3x3).
 //
 // A panel matrix of R rows and K columns lies as [K/16][R][16]: its columns in panels of 16, a panel's rows one after
 // another. Both operands of every product and its result are of this form, so all addresses inside a tile are
@@ -13,7 +13,7 @@
 
 namespace furrow::cpu {
 
-// c = act(a * b + bias), or c (+)= a^T * b. Every value is one sum
+// c (+)= act(a * b + bias), or c (+)= a^T * b. Every value is one sum
 // in one order, k = 0, 1, ..., by parts, each in one register that starts at 0; what c held is added last. So a sum,
 // over many calls too, rounds like that of its parts and not like one chain of all its terms.
 struct Product {
@@ -27,7 +27,7 @@ struct Product {
   int64_t panels = 0;           // of b and of c
   int64_t depth = 0;            // length of the sums
   int64_t part = 128;           // terms of a part, a multiple of 16: part_of() in steps.h
-  bool accumulate = false;      // of multiply_transposed() alone
+  bool accumulate = false;      // of multiply(): without a bias
   const float* bias = nullptr;  // of multiply() alone: one value a column, or null
   bool relu = false;            // likewise
 };
@@ -42,8 +42,8 @@ struct WinogradResult {
 };
 
 // Neighbouring tiles of F(4x4, 3x3), one block of 16 lanes: pixel p of row i of their windows is at row[i] + p *
-// pixel[i]; the window of tile t begins with pixel 4t. `pixel` is 16, or 0 where a row lies outside the picture and is
-// one pixel of zeros. The 36 transformed values of tile t go to v + t * 16, `matrix` apart.
+// pixel[i]; the window of tile t begins with pixel 4t. `pixel` is 0 where a row lies outside the picture and is one
+// pixel of zeros. The 36 transformed values of tile t go to v + t * 16, `matrix` apart.
 struct Winograd4Source {
   const float* row[6];
   int64_t pixel[6];
@@ -52,16 +52,17 @@ struct Winograd4Source {
   int64_t matrix = 0;
 };
 
-// The same tiles' results: y and what is kept of it. Tiles are at m + t * 16, at y + t * y_tile with pixels of 16
-// lanes, and at pooled + t * 32.
+// The same tiles' results: y and what is kept of it. Tiles are at m + t * 16, at y + t * y_tile with pixels y_pixel
+// apart, and at pooled + t * 32.
 struct Winograd4Result {
   const float* m = nullptr;
   int64_t matrix = 0, tiles = 0;
-  const float* bias = nullptr;  // 16 values
+  const float* bias = nullptr;  // 16 values, or null
   bool relu = false;
+  bool accumulate = false;        // y is added to; nothing is pooled then
   int64_t height = 4, width = 4;  // those of each tile that exist
   float* y = nullptr;             // null: not stored
-  int64_t y_tile = 0, y_row = 0;
+  int64_t y_tile = 0, y_row = 0, y_pixel = 16;
   float* pooled = nullptr;  // 2x2 maxima, NaN wins; null: none
   int64_t pooled_row = 0;
 };
@@ -84,7 +85,13 @@ struct TileKernels {
   void (*winograd4_source)(const Winograd4Source&);
   // G g G^T of 16 lanes in double, rounded once: the weight of tap t at g + t * 16, the 36 values `matrix` apart in u
   void (*winograd4_weights)(const double* g, float* u, int64_t matrix);
+  // The same of float32 weights, `tap` apart
+  void (*winograd4_weights_of)(const float* g, int64_t tap, float* u, int64_t matrix);
   void (*winograd4_result)(const Winograd4Result&);
+  // For gradients of weights: A dy A^T of 4x4 pixels, rows 0 to 3 of what a source is
+  void (*winograd4_gradient)(const Winograd4Source&);
+  // G^T u G of 16 lanes in double, rounded once: the 36 values `matrix` apart in u, tap t to g + t * 16
+  void (*winograd4_taps)(const float* u, int64_t matrix, float* g);
 };
 
 extern const TileKernels kPortableTiles;

@@ -112,7 +112,7 @@ void product_columns(const Product& p) {
     int64_t k = 0;
     do {  // an empty sum is one part too
       part.depth = p.depth - k < p.part ? p.depth - k : p.part;
-      part.accumulate = k > 0;
+      part.accumulate = p.accumulate || k > 0;
       part.relu = p.relu && k + p.part >= p.depth;
       product_rows<Vec::kRows, V, false>(part, p.a + k / kBlock * p.a_panel, p.b + k * kBlock, p.c, 0, p.rows);
       k += p.part;

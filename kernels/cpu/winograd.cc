@@ -49,7 +49,9 @@ class WinogradRun {
     float* packed = use.take(s_.packed_floats());
     float* workers = use.take(thread_count(m_) * s_.worker_floats());
     for_tasks(m_.pool, s_.result_panels,
-              [&](int64_t panel, int) { op_.pack(panel, packed + panel * s_.k * kPanel, s_.packed_matrix); });
+              [&](int64_t panel, int) {
+                op_.pack(panel, 0, s_.k / kPanel, packed + panel * s_.k * kPanel, s_.packed_matrix);
+              });
     for_tasks(m_.pool, s_.row_tasks * s_.panel_tasks, [&](int64_t task, int worker) {
       float* own = workers + worker * s_.worker_floats();
       run_task(task / s_.panel_tasks * s_.rows, task % s_.panel_tasks * s_.panels, packed, own);
@@ -163,7 +165,7 @@ bool winograd_grad_fits(const ConvGeometry& g, int64_t ic, int64_t oc, const Sha
   return winograd_fits(g, ic, oc) && !is_short_sum(TileGrid(dy.n, dy.h, dy.w).tiles());
 }
 
-void winograd_pack(const Tensor& w, const std::vector<ChannelPanel>& in, int64_t oc0, int64_t lanes, float* to,
+void winograd_pack(const Tensor& w, std::span<const ChannelPanel> in, int64_t oc0, int64_t lanes, float* to,
                    int64_t stride) {
   float g[9][kPanel], u[kWinogradMatrices][kPanel];
   for (size_t panel = 0; panel < in.size(); ++panel) {
@@ -180,16 +182,17 @@ void winograd_pack(const Tensor& w, const std::vector<ChannelPanel>& in, int64_t
   }
 }
 
-void winograd_pack_turned(const Tensor& w, const ChannelPanel& out, float* to, int64_t stride) {
-  const int64_t oc = w.shape().n, padded = ceil_div(oc, kPanel) * kPanel;
+void winograd_pack_turned(const Tensor& w, const ChannelPanel& out, int64_t first, int64_t last, float* to,
+                          int64_t stride) {
+  const int64_t oc = w.shape().n;
   float g[9][kPanel], u[kWinogradMatrices][kPanel] = {};
-  for (int64_t k = 0; k < padded; ++k) {
+  for (int64_t k = first * kPanel; k < last * kPanel; ++k, to += kPanel) {
     if (k < oc) {
       read_weights(w, k, out, true, g);
       transform_weights(g, u);
     }
     for (int matrix = 0; matrix < kWinogradMatrices; ++matrix)
-      for (int l = 0; l < kPanel; ++l) to[matrix * stride + k * kPanel + l] = k < oc ? u[matrix][l] : 0;
+      for (int l = 0; l < kPanel; ++l) to[matrix * stride + l] = k < oc ? u[matrix][l] : 0;
   }
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/cpu/eager_conv.h"
+#include "kernels/cpu/winograd4_run.h"
 
 namespace furrow::cpu {
 
@@ -43,5 +44,13 @@ void with_window(const Tensor& x, const ChannelPanel& panel, int64_t n, int64_t 
 // Floats from one of the 16 matrices to the next: a cache line more than they need, or all 16 would often fall into one
 // set of the cache.
 inline int64_t matrix_floats(int64_t panels, int64_t rows) { return panels * rows * kPanel + kPanel; }
+
+// B^T x B of F(4x4, 3x3), pad 1, of a run of tiles and one panel of a dense tensor; zeros outside the picture and past
+// the panel's lanes. Tile t of the run goes to v + t * 16, its 36 values `matrix` apart.
+void transform_dense(const Machine& m, const Tensor& x, const ChannelPanel& panel, const TileRun& run, float* v,
+                     int64_t matrix);
+// A dy A^T of the same tiles' 4x4 pixels, likewise.
+void transform_gradient(const Machine& m, const Tensor& dy, const ChannelPanel& panel, const TileRun& run, float* v,
+                        int64_t matrix);
 
 }  // namespace furrow::cpu

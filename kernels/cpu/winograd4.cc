@@ -1,38 +1,28 @@
 #include "kernels/cpu/winograd4.h"
 
 #include <algorithm>
-#include <array>
 
 #include "kernels/arena.h"
+#include "kernels/cpu/winograd4_run.h"
 
 namespace furrow::cpu {
 namespace {
 
-constexpr int64_t kTileLanes = BlockedLayout::kWide, kTileSide = 4, kTilePixels = kTileSide * kTileSide,
-                  kTileWindow = 6;
-constexpr int64_t kTileStrip = 16;  // tiles of a task that transforms, in stages
+constexpr int64_t kTileLanes = Winograd4Run::kLanes, kTileSide = Winograd4Run::kSide,
+                  kTilePixels = Winograd4Run::kPixels, kTileWindow = Winograd4Run::kWindow;
 constexpr int64_t kTileGroup = Winograd4Schedule::kGroup, kTileMatrices = Winograd4Schedule::kMatrices;
-constexpr int64_t kProductBlocks = 16;  // of a task of products, in stages
 
 int64_t blocks_of(int64_t channels) { return ceil_div(channels, kTileLanes); }
 // A cache line more than needed: the 36 addresses of one value would often fall into one set of the cache.
 int64_t padded_matrix(int64_t floats) { return floats + kTileLanes; }
 
-// A run of tiles of one row of tiles.
-struct Run {
-  int64_t first;    // tile of the batch
-  int64_t n, i, j;  // image, row and column of tiles
-  int64_t count;
-};
-
-class Winograd4Run {
+class PlannedRun : public Winograd4Run {
  public:
-  Winograd4Run(const Machine& m, const ConvStep& step, const PackedWeights& packed, const StepBuffers& buffers)
-      : m_(m),
+  PlannedRun(const Machine& m, const ConvStep& step, const PackedWeights& packed, const StepBuffers& buffers)
+      : Winograd4Run(m, step),
         step_(step),
         packed_(packed),
         b_(buffers),
-        s_(step),
         x_{BlockedLayout(step.x[0]), BlockedLayout(step.x[1].c > 0 ? step.x[1] : Shape{0, 0, 0, 0})},
         y_(step.y()),
         pooled_(Shape{y_.shape.n, y_.shape.h / 2, y_.shape.w / 2, step.oc}),
@@ -41,80 +31,34 @@ class Winograd4Run {
     if (step.head > 0) head_ = head.values<float>().data();
   }
 
-  void run() const { s_.fused ? run_fused() : run_staged(); }
+  void run() const { Winograd4Run::run(packed_.w.values<float>().data(), floats(b_.workspace)); }
 
  private:
-  void run_fused() const {
-    for_tasks(m_.pool, ceil_div(s_.tiles, s_.rows), [&](int64_t task, int worker) {
-      const int64_t begin = task * s_.rows, end = std::min(begin + s_.rows, s_.tiles);
-      float* v = floats(b_.workspace) + worker * s_.worker_floats();
-      float* m = v + kTileMatrices * s_.source_matrix;
-      float* held = v + s_.matrices_floats();
-      for (int64_t panel = 0; panel < s_.k / kTileLanes; ++panel) transform(panel, begin, end, begin, v);
-      for (int64_t block = 0; block < s_.oc_blocks; block += kTileGroup) {
-        const int64_t blocks = std::min(kTileGroup, s_.oc_blocks - block);
-        for (int64_t matrix = 0; matrix < kTileMatrices; ++matrix) multiply(matrix, block, 0, end - begin, v, m);
-        for (int64_t b = block; b < block + blocks; ++b)
-          store(b, begin, end, m + (b - block) * s_.chunk * kTileLanes, held);
-      }
-      if (step_.head > 0) head(begin, end, held, held + s_.held_floats());
-    });
-  }
-
-  void run_staged() const {
-    float* v = floats(b_.workspace);
-    float* m = v + kTileMatrices * s_.source_matrix;
-    float* workers = v + s_.shared_floats();
-    for (int64_t from = 0; from < s_.tiles; from += s_.chunk) {
-      const int64_t to = std::min(from + s_.chunk, s_.tiles), strips = ceil_div(to - from, kTileStrip);
-      for_tasks(m_.pool, s_.k / kTileLanes * strips, [&](int64_t task, int) {
-        const int64_t begin = from + task % strips * kTileStrip;
-        transform(task / strips, begin, std::min(begin + kTileStrip, to), from, v);
-      });
-      const int64_t blocks = ceil_div(to - from, s_.rows), splits = ceil_div(s_.oc_blocks, kProductBlocks);
-      for_tasks(m_.pool, kTileMatrices * splits * blocks, [&](int64_t task, int) {
-        const int64_t begin = task % blocks * s_.rows, end = std::min(begin + s_.rows, to - from);
-        const int64_t first = task / blocks % splits * kProductBlocks;
-        for (int64_t b = first, last = std::min(first + kProductBlocks, s_.oc_blocks); b < last; b += kTileGroup)
-          multiply(task / blocks / splits, b, begin, end, v, m + b * s_.chunk * kTileLanes);
-      });
-      // A head needs every channel of its pixel.
-      const int64_t each = step_.head > 0 ? s_.oc_blocks : 1;
-      for_tasks(m_.pool, s_.oc_blocks / each * strips, [&](int64_t task, int worker) {
-        const int64_t begin = from + task % strips * kTileStrip, end = std::min(begin + kTileStrip, to);
-        float* held = workers + worker * s_.worker_floats();
-        for (int64_t b = task / strips * each, last = b + each; b < last; ++b)
-          store(b, begin, end, m + (b * s_.chunk + begin - from) * kTileLanes, held);
-        if (step_.head > 0) head(begin, end, held, held + s_.held_floats());
-      });
-    }
-  }
-
-  // Calls body(run) for the runs of tiles [begin, end) that lie in one row of tiles.
   template <class Body>
   void for_runs(int64_t begin, int64_t end, const Body& body) const {
-    while (begin < end) {
-      const int64_t image = s_.high * s_.wide, in = begin % image, j = in % s_.wide;
-      const int64_t count = std::min(end - begin, s_.wide - j);
-      body(Run{begin, begin / image, in / s_.wide, j, count});
-      begin += count;
-    }
+    cpu::for_runs(s_.high, s_.wide, begin, end, body);
   }
 
-  // V of source block `panel` and tiles [begin, end); tile `base` is row 0 of `v`.
-  void transform(int64_t panel, int64_t begin, int64_t end, int64_t base, float* v) const {
+  void transform(int64_t panel, int64_t begin, int64_t end, int64_t base, float* v) const override {
     const int which = panel < s_.panels[0] ? 0 : 1;
     const int64_t block = which == 0 ? panel : panel - s_.panels[0];
     const int64_t lanes = std::min(kTileLanes, step_.x[which].c - block * kTileLanes);
     v += panel * s_.chunk * kTileLanes;
-    for_runs(begin, end, [&](const Run& run) {
+    for_runs(begin, end, [&](const TileRun& run) {
       const BlockedLayout& x = x_[which];
       // Windows end with the zero pixel after the row, where its width is a multiple of four; others are copied.
       const int64_t inside = std::clamp<int64_t>(x.shape.w / kTileSide - run.j, 0, run.count);
       float* to = v + (run.first - base) * kTileLanes;
-      if (inside > 0) transform_run(x, floats(b_.x[which]), block, run, inside, to);
+      if (inside > 0) {
+        TileRun whole = run;
+        whole.count = inside;
+        const float* from = floats(b_.x[which]) + (kTileSide * run.j - 1) * kTileLanes;
+        transform_windows(
+            m_, whole, x.shape.h, kTileLanes, [&](int64_t h) { return from + x.row(run.n, block, h); }, to,
+            s_.source_matrix);
+      }
       if (inside < run.count) {
-        Run last = run;
+        TileRun last = run;
         last.j += inside, last.count = 1;
         transform_edge(x, floats(b_.x[which]), block, last, to + inside * kTileLanes);
       }
@@ -127,20 +71,7 @@ class Winograd4Run {
     });
   }
 
-  void transform_run(const BlockedLayout& x, const float* from, int64_t block, const Run& run, int64_t count,
-                     float* to) const {
-    Winograd4Source source;
-    for (int64_t i = 0; i < kTileWindow; ++i) {
-      const int64_t h = kTileSide * run.i - 1 + i;
-      const bool exists = h >= 0 && h < x.shape.h;
-      source.row[i] = exists ? from + x.row(run.n, block, h) + (kTileSide * run.j - 1) * kTileLanes : kZeros.data();
-      source.pixel[i] = exists ? kTileLanes : 0;
-    }
-    source.tiles = count, source.v = to, source.matrix = s_.source_matrix;
-    m_.tiles->winograd4_source(source);
-  }
-
-  void transform_edge(const BlockedLayout& x, const float* from, int64_t block, const Run& run, float* to) const {
+  void transform_edge(const BlockedLayout& x, const float* from, int64_t block, const TileRun& run, float* to) const {
     alignas(64) float window[kTileWindow * kTileWindow * kTileLanes];
     Winograd4Source source;
     for (int64_t i = 0; i < kTileWindow; ++i) {
@@ -159,34 +90,8 @@ class Winograd4Run {
     m_.tiles->winograd4_source(source);
   }
 
-  // Rows [begin, end) of one M, of the group that starts with `block` and whose blocks start at `m`.
-  void multiply(int64_t matrix, int64_t block, int64_t begin, int64_t end, const float* v, float* m) const {
-    const int64_t blocks = std::min(kTileGroup, s_.oc_blocks - block);
-    const float* u = packed_.w.values<float>().data() + block * packed_.block_floats;
-    m_.tiles->multiply({.a = v + matrix * s_.source_matrix + begin * kTileLanes,
-                        .a_panel = s_.chunk * kTileLanes,
-                        .b = u + matrix * blocks * s_.k * kTileLanes,
-                        .b_panel = s_.k * kTileLanes,
-                        .c = m + matrix * s_.result_matrix + begin * kTileLanes,
-                        .c_panel = s_.chunk * kTileLanes,
-                        .rows = end - begin,
-                        .panels = blocks,
-                        .depth = depth(),
-                        .part = part()});
-  }
-
-  // Of the sums: without the last block's lanes that are no channels.
-  int64_t depth() const {
-    const int64_t c = step_.x[1].c > 0 ? step_.x[1].c : step_.x[0].c;
-    return s_.k - (blocks_of(c) * kTileLanes - c);
-  }
-
-  // Halves of short sums, of 64 terms at least: longer chains were seen to err by more than kWinograd4Error of
-  // tests/kernels/compare.h. Fifths, as direct convolutions have them, would go through memory too often.
-  int64_t part() const { return std::clamp<int64_t>(ceil_div(s_.k / 2, kTileLanes) * kTileLanes, 64, 128); }
-
   // y, its maxima, and where there is a head `held`, of one block of tiles [begin, end).
-  void store(int64_t block, int64_t begin, int64_t end, const float* m, float* held) const {
+  void store(int64_t block, int64_t begin, int64_t end, const float* m, float* held) const override {
     Winograd4Result r;
     r.matrix = s_.result_matrix;
     r.bias = packed_.b.values<float>().data() + block * kTileLanes;
@@ -198,7 +103,7 @@ class Winograd4Run {
     }
     if (!step_.store_y && !pools_) return;
     r.y_tile = kTileSide * kTileLanes, r.y_row = y_.row_stride, r.pooled_row = pooled_.row_stride;
-    for_runs(begin, end, [&](const Run& run) {
+    for_runs(begin, end, [&](const TileRun& run) {
       const int64_t h = kTileSide * run.i, w = kTileSide * run.j;
       float* y = step_.store_y ? floats(b_.y.data) + y_.row(run.n, block, h) : nullptr;
       float* pooled =
@@ -222,7 +127,7 @@ class Winograd4Run {
   }
 
   // A 1x1 convolution of the held pixels, whose first lanes go into the dense tensor.
-  void head(int64_t begin, int64_t end, const float* held, float* scratch) const {
+  void head(int64_t begin, int64_t end, const float* held, float* scratch) const override {
     const Shape& s = y_.shape;
     ConvRow r;
     r.source[0] = {held, 0, s_.held_tiles * kTilePixels * kTileLanes, kTileLanes, step_.oc};
@@ -234,7 +139,7 @@ class Winograd4Run {
       r.bias = packed_.head_b.values<float>().data() + k;
       r.lanes = std::min(kTileLanes, step_.head - k);
       is_short_sum(step_.oc) ? m_.rows->conv_short(r) : m_.rows->conv(r);
-      for_runs(begin, end, [&](const Run& run) {
+      for_runs(begin, end, [&](const TileRun& run) {
         for (int64_t t = 0; t < run.count; ++t)
           for (int64_t p = 0; p < kTilePixels; ++p) {
             const int64_t h = kTileSide * run.i + p / kTileSide, w = kTileSide * (run.j + t) + p % kTileSide;
@@ -247,12 +152,9 @@ class Winograd4Run {
     }
   }
 
-  alignas(64) static constexpr std::array<float, kTileLanes> kZeros{};
-  const Machine& m_;
   const ConvStep& step_;
   const PackedWeights& packed_;
   const StepBuffers& b_;
-  Winograd4Schedule s_;
   BlockedLayout x_[2], y_, pooled_;
   bool pools_;
   float* head_ = nullptr;  // the head's tensor
@@ -287,7 +189,7 @@ Winograd4Schedule::Winograd4Schedule(const ConvStep& step)
   if (fused) chunk = rows;
   source_matrix = padded_matrix(k * chunk);
   result_matrix = padded_matrix((fused ? std::min(kTileGroup, oc_blocks) : oc_blocks) * chunk * kTileLanes);
-  if (step.head > 0) held_tiles = fused ? rows : kTileStrip;
+  if (step.head > 0) held_tiles = fused ? rows : kStrip;
 }
 
 int64_t Winograd4Schedule::held_floats() const { return oc_blocks * held_tiles * kTilePixels * kTileLanes; }
@@ -344,7 +246,7 @@ size_t winograd4_workspace(const Machine& m, const ConvStep& step) {
 void run_winograd4(const Machine& m, const ConvStep& step, const PackedWeights& packed, const StepBuffers& buffers) {
   check_conv(step, buffers);
   require(buffers.workspace != nullptr, "ConvStep: no workspace");
-  Winograd4Run(m, step, packed, buffers).run();
+  PlannedRun(m, step, packed, buffers).run();
 }
 
 std::string winograd4_algorithm(const Machine& m, const ConvStep& step) {

@@ -1,4 +1,5 @@
-// ConvStep by Winograd's F(4x4, 3x3): which steps take it, and how it splits their work.
+// Convolutions by Winograd's F(4x4, 3x3): which take it, and how their work is split. ConvStep's are here; eager ones,
+// eager_winograd4.cc, take the same schedule.
 #pragma once
 
 #include "kernels/cpu/steps.h"
@@ -28,6 +29,7 @@ struct Winograd4Schedule {
   explicit Winograd4Schedule(const ConvStep& step);
 
   static constexpr int64_t kMatrices = 36, kGroup = 4;  // U lies as [group][matrix][block][k][16]
+  static constexpr int64_t kStrip = 16;                 // tiles of a task that transforms, in stages
   int64_t high, wide, tiles;                            // rows and columns of an image's tiles; tiles of the batch
   int64_t panels[2], k;  // blocks of 16 channels of each source; channels of these blocks together
   int64_t oc_blocks;
@@ -39,6 +41,8 @@ struct Winograd4Schedule {
   int64_t matrices_floats() const { return kMatrices * (source_matrix + result_matrix); }
   int64_t shared_floats() const { return fused ? 0 : matrices_floats(); }
   int64_t worker_floats() const;
+  // Where in U the group lies that `block` begins; past the last group, the size of U.
+  int64_t group_floats(int64_t block) const { return block * kMatrices * k * BlockedLayout::kWide; }
 };
 
 }  // namespace furrow::cpu

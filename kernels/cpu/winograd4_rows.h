@@ -38,31 +38,39 @@ FURROW_INLINE void source_line6(const T* d, T (&t)[6]) {
 
 // G g: three weights to six. The rows of G are those of Lavin and Gray for these points: 1 / (a^2 b^2) at 0; (1, +-a,
 // a^2) / (2 a^2 (a^2 - b^2)) at +-a; the same with a and b exchanged; the last weight at infinity.
+struct WeightPoints {
+  static constexpr double a = Points::a, b = Points::b, aa = a * a, bb = b * b;
+  static constexpr double zero = 1 / (aa * bb), a0 = 1 / (2 * aa * (aa - bb)), a1 = a0 * a, a2 = a0 * aa,
+                          b0 = 1 / (2 * bb * (bb - aa)), b1 = b0 * b, b2 = b0 * bb, nothing = 0, one = 1, minus_one = -1;
+};
 FURROW_INLINE void weight_line6(Vec::Wide g0, Vec::Wide g1, Vec::Wide g2, Vec::Wide (&u)[6]) {
-  constexpr double a = Points::a, b = Points::b, a2 = a * a, b2 = b * b;
-  static constexpr double kZero = 1 / (a2 * b2), kA0 = 1 / (2 * a2 * (a2 - b2)), kA1 = kA0 * a, kA2 = kA0 * a2,
-                          kB0 = 1 / (2 * b2 * (b2 - a2)), kB1 = kB0 * b, kB2 = kB0 * b2, kNothing = 0, kOne = 1,
-                          kMinusOne = -1;
-  const auto times = [](const double& c, Vec::Wide x) { return Vec::wide_fma(Vec::wide(&c), x, Vec::wide(&kNothing)); };
-  const Vec::Wide even_a = Vec::wide_fma(Vec::wide(&kA2), g2, times(kA0, g0)), odd_a = times(kA1, g1);
-  const Vec::Wide even_b = Vec::wide_fma(Vec::wide(&kB2), g2, times(kB0, g0)), odd_b = times(kB1, g1);
-  u[0] = times(kZero, g0);
-  u[1] = Vec::wide_fma(Vec::wide(&kOne), odd_a, even_a);
-  u[2] = Vec::wide_fma(Vec::wide(&kMinusOne), odd_a, even_a);
-  u[3] = Vec::wide_fma(Vec::wide(&kOne), odd_b, even_b);
-  u[4] = Vec::wide_fma(Vec::wide(&kMinusOne), odd_b, even_b);
+  using P = WeightPoints;
+  const auto times = [](const double& c, Vec::Wide x) {
+    return Vec::wide_fma(Vec::wide(&c), x, Vec::wide(&P::nothing));
+  };
+  const Vec::Wide even_a = Vec::wide_fma(Vec::wide(&P::a2), g2, times(P::a0, g0)), odd_a = times(P::a1, g1);
+  const Vec::Wide even_b = Vec::wide_fma(Vec::wide(&P::b2), g2, times(P::b0, g0)), odd_b = times(P::b1, g1);
+  u[0] = times(P::zero, g0);
+  u[1] = Vec::wide_fma(Vec::wide(&P::one), odd_a, even_a);
+  u[2] = Vec::wide_fma(Vec::wide(&P::minus_one), odd_a, even_a);
+  u[3] = Vec::wide_fma(Vec::wide(&P::one), odd_b, even_b);
+  u[4] = Vec::wide_fma(Vec::wide(&P::minus_one), odd_b, even_b);
   u[5] = g2;
 }
 
-void winograd4_weights(const double* g, float* u, int64_t matrix) {
+FURROW_INLINE Vec::Wide widened(const double* p) { return Vec::wide_load(p); }
+FURROW_INLINE Vec::Wide widened(const float* p) { return Vec::widen(p); }
+
+template <class Value>
+FURROW_INLINE void transform_taps(const Value* g, int64_t tap, float* u, int64_t matrix) {
   constexpr int kWideLanes = Vec::kLanes / 2;
   for (int64_t lane = 0; lane < kBlock; lane += Vec::kLanes) {
     alignas(64) double lines[2][3][6][kWideLanes];  // [half][column][row]
     for (int half = 0; half < 2; ++half)
       for (int j = 0; j < 3; ++j) {
-        const double* from = g + j * kBlock + lane + half * kWideLanes;
+        const Value* from = g + j * tap + lane + half * kWideLanes;
         Vec::Wide t[6];
-        weight_line6(Vec::wide_load(from), Vec::wide_load(from + 3 * kBlock), Vec::wide_load(from + 6 * kBlock), t);
+        weight_line6(widened(from), widened(from + 3 * tap), widened(from + 6 * tap), t);
         FURROW_UNROLL
         for (int i = 0; i < 6; ++i) Vec::wide_store(lines[half][j][i], t[i]);
       }
@@ -76,6 +84,9 @@ void winograd4_weights(const double* g, float* u, int64_t matrix) {
     }
   }
 }
+
+void winograd4_weights(const double* g, float* u, int64_t matrix) { transform_taps(g, kBlock, u, matrix); }
+void winograd4_weights_of(const float* g, int64_t tap, float* u, int64_t matrix) { transform_taps(g, tap, u, matrix); }
 
 // A^T m: six values to four.
 FURROW_INLINE void result_line6(T m0, T m1, T m2, T m3, T m4, T m5, T (&y)[4]) {
@@ -129,7 +140,7 @@ FURROW_INLINE void result_tile(const Winograd4Result& r, const float* m, int64_t
                  Vec::load(from + 18 * r.matrix), Vec::load(from + 24 * r.matrix), Vec::load(from + 30 * r.matrix),
                  s[j]);
   }
-  const T bias = Vec::load(r.bias + lane);
+  const T bias = r.bias != nullptr ? Vec::load(r.bias + lane) : Vec::zero();
   FURROW_UNROLL
   for (int i = 0; i < 4; ++i) {
     result_line6(s[0][i], s[1][i], s[2][i], s[3][i], s[4][i], s[5][i], y[i]);
@@ -141,7 +152,11 @@ FURROW_INLINE void result_tile(const Winograd4Result& r, const float* m, int64_t
   }
 }
 
-void winograd4_result(const Winograd4Result& r) {
+// kBlocked: pixels of y are 16 floats apart, so that addresses are constants, and nothing is added to.
+template <bool kBlocked>
+FURROW_INLINE void result_tiles(const Winograd4Result& r) {
+  const int64_t pixel = kBlocked ? kBlock : r.y_pixel;
+  const bool accumulate = !kBlocked && r.accumulate;
   for (int64_t tile = 0; tile < r.tiles; ++tile)
     for (int64_t lane = 0; lane < kBlock; lane += Vec::kLanes) {
       T y[4][4];
@@ -152,7 +167,10 @@ void winograd4_result(const Winograd4Result& r) {
         for (int i = 0; i < 4; ++i) {
           FURROW_UNROLL
           for (int j = 0; j < 4; ++j)
-            if (i < r.height && j < r.width) Vec::store(to + i * r.y_row + j * kBlock, y[i][j]);
+            if (i < r.height && j < r.width) {
+              float* at = to + i * r.y_row + j * pixel;
+              Vec::store(at, accumulate ? Vec::add(Vec::load(at), y[i][j]) : y[i][j]);
+            }
         }
       }
       if (r.pooled != nullptr) {
@@ -168,6 +186,89 @@ void winograd4_result(const Winograd4Result& r) {
         }
       }
     }
+}
+
+void winograd4_result(const Winograd4Result& r) {
+  r.y_pixel == kBlock && !r.accumulate ? result_tiles<true>(r) : result_tiles<false>(r);
+}
+
+// A d: four values to six.
+FURROW_INLINE void gradient_line4(T d0, T d1, T d2, T d3, T (&t)[6]) {
+  static constexpr float kA = Points::a, kB = Points::b, kMinusA = -kA, kMinusB = -kB, kA2 = Points::a2,
+                         kB2 = Points::b2;
+  const T even_a = Vec::fma(splat(kA2), d2, d0), odd_a = Vec::fma(splat(kA2), d3, d1);
+  const T even_b = Vec::fma(splat(kB2), d2, d0), odd_b = Vec::fma(splat(kB2), d3, d1);
+  t[0] = d0;
+  t[1] = Vec::fma(splat(kA), odd_a, even_a);
+  t[2] = Vec::fma(splat(kMinusA), odd_a, even_a);
+  t[3] = Vec::fma(splat(kB), odd_b, even_b);
+  t[4] = Vec::fma(splat(kMinusB), odd_b, even_b);
+  t[5] = d3;
+}
+
+void winograd4_gradient(const Winograd4Source& s) {
+  for (int64_t tile = 0; tile < s.tiles; ++tile)
+    for (int64_t lane = 0; lane < kBlock; lane += Vec::kLanes) {
+      T columns[4][6];
+      FURROW_UNROLL
+      for (int j = 0; j < 4; ++j) {
+        T d[4];
+        FURROW_UNROLL
+        for (int i = 0; i < 4; ++i) d[i] = Vec::load(s.row[i] + (4 * tile + j) * s.pixel[i] + lane);
+        gradient_line4(d[0], d[1], d[2], d[3], columns[j]);
+      }
+      float* v = s.v + tile * kBlock + lane;
+      FURROW_UNROLL
+      for (int i = 0; i < 6; ++i) {
+        T t[6];
+        gradient_line4(columns[0][i], columns[1][i], columns[2][i], columns[3][i], t);
+        FURROW_UNROLL
+        for (int j = 0; j < 6; ++j) Vec::store(v + (6 * i + j) * s.matrix, t[j]);
+      }
+    }
+}
+
+// G^T u: six values to three.
+FURROW_INLINE void tap_line6(const Vec::Wide (&u)[6], Vec::Wide (&g)[3]) {
+  using P = WeightPoints;
+  const auto times = [](const double& c, Vec::Wide x) {
+    return Vec::wide_fma(Vec::wide(&c), x, Vec::wide(&P::nothing));
+  };
+  const auto plus = [](Vec::Wide x, const double& c, Vec::Wide y) { return Vec::wide_fma(Vec::wide(&c), y, x); };
+  const Vec::Wide sum_a = plus(u[1], P::one, u[2]), difference_a = plus(u[1], P::minus_one, u[2]);
+  const Vec::Wide sum_b = plus(u[3], P::one, u[4]), difference_b = plus(u[3], P::minus_one, u[4]);
+  g[0] = plus(plus(times(P::zero, u[0]), P::a0, sum_a), P::b0, sum_b);
+  g[1] = plus(times(P::a1, difference_a), P::b1, difference_b);
+  g[2] = plus(plus(u[5], P::a2, sum_a), P::b2, sum_b);
+}
+
+void winograd4_taps(const float* u, int64_t matrix, float* g) {
+  constexpr int kWideLanes = Vec::kLanes / 2;
+  for (int64_t lane = 0; lane < kBlock; lane += Vec::kLanes) {
+    alignas(64) double taps[2][9][kWideLanes];
+    for (int half = 0; half < 2; ++half) {
+      Vec::Wide columns[6][3];  // [column][row of G^T u]
+      FURROW_UNROLL
+      for (int j = 0; j < 6; ++j) {
+        Vec::Wide d[6];
+        FURROW_UNROLL
+        for (int i = 0; i < 6; ++i) d[i] = Vec::widen(u + (6 * i + j) * matrix + lane + half * kWideLanes);
+        tap_line6(d, columns[j]);
+      }
+      FURROW_UNROLL
+      for (int i = 0; i < 3; ++i) {
+        const Vec::Wide row[6] = {columns[0][i], columns[1][i], columns[2][i],
+                                  columns[3][i], columns[4][i], columns[5][i]};
+        Vec::Wide t[3];
+        tap_line6(row, t);
+        FURROW_UNROLL
+        for (int j = 0; j < 3; ++j) Vec::wide_store(taps[half][3 * i + j], t[j]);
+      }
+    }
+    FURROW_UNROLL
+    for (int t = 0; t < 9; ++t)
+      Vec::store(g + t * kBlock + lane, Vec::narrow(Vec::wide_load(taps[0][t]), Vec::wide_load(taps[1][t])));
+  }
 }
 
 }  // namespace

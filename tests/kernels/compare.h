@@ -46,8 +46,9 @@ inline Tolerance rounding(const Tensor& want, int64_t length, double deviation =
 // does not depend on K: of 1.2 million results each, K = 144 to 9216, the worst were 0.7e-6 to 1.6e-6 of it
 // (docs/accuracy.md); of 3000 random steps with fewer results, whose largest is smaller, 2.4e-6.
 constexpr double kWinograd4Error = 3e-6;
+inline double winograd4_sum_error(int64_t length) { return std::max(kWinograd4Error, float_sum_error(length)); }
 inline Tolerance winograd4_rounding(const Tensor& want, int64_t length, double deviation = 0) {
-  return {.absolute = std::max(kWinograd4Error, float_sum_error(length)) * std::max(largest(want), deviation)};
+  return {.absolute = winograd4_sum_error(length) * std::max(largest(want), deviation)};
 }
 // A short sum, computed in double and rounded once; 1e-14 is for the roundings in double.
 inline Tolerance rounded_once(const Tensor& want) { return {.absolute = 1e-14 * largest(want), .relative = 0x1p-24}; }
