@@ -8,10 +8,6 @@ add_library(furrow_zlib STATIC IMPORTED)
 set_target_properties(furrow_zlib PROPERTIES
   IMPORTED_LOCATION ${ZLIB_STATIC} INTERFACE_INCLUDE_DIRECTORIES ${ZLIB_INCLUDE})
 
-find_path(STB_INCLUDE stb/stb_image.h REQUIRED)
-add_library(furrow_stb INTERFACE)
-target_include_directories(furrow_stb SYSTEM INTERFACE ${STB_INCLUDE})
-
 # Static, so that the program keeps needing the C and C++ libraries alone.
 find_library(YAML_CPP_STATIC libyaml-cpp.a REQUIRED)
 find_path(YAML_CPP_INCLUDE yaml-cpp/eventhandler.h REQUIRED)
@@ -25,6 +21,11 @@ if(FURROW_BUILD_APPS)
 endif()
 if(FURROW_BUILD_TESTS)
   find_package(GTest REQUIRED)
+endif()
+if(FURROW_BUILD_TESTS OR FURROW_BUILD_FUZZ)   # a second opinion on PNG pixels
+  find_path(STB_INCLUDE stb/stb_image.h REQUIRED)
+  add_library(furrow_stb INTERFACE)
+  target_include_directories(furrow_stb SYSTEM INTERFACE ${STB_INCLUDE})
 endif()
 if(FURROW_BUILD_BENCH)
   find_package(benchmark REQUIRED)

@@ -3,7 +3,6 @@
 set(text "Furrow contains code or data of the following packages. Their copyright and licence texts follow.\n")
 foreach(entry
     "zlib1g-dev|zlib, linked statically"
-    "libstb-dev|stb_image, compiled in"
     "libyaml-cpp-dev|yaml-cpp, linked statically"
     "nlohmann-json3-dev|JSON for Modern C++, compiled in (headers)"
     "libcli11-dev|CLI11, compiled in (headers)"

@@ -54,7 +54,7 @@ Picture decode_png(std::span<const std::byte> bytes, Background background, cons
   if (file.has_alpha() && file.header.colour < 4) ++info.source_channels;
   if (file.animated) info.notes.push_back("an animation (APNG); its default image is taken");
   note_trailing(file.trailing_bytes, info);
-  picture.image = png_pixels(file, background, info.orientation, png_route(file, background));
+  picture.image = png_pixels(file, background, info.orientation);
   return picture;
 }
 

@@ -3,7 +3,6 @@
 #include <vector>
 
 #include "io/png_rows.h"
-#include "io/stb_decode.h"
 #include "io/upright.h"
 
 namespace furrow::io {
@@ -11,7 +10,7 @@ namespace {
 
 constexpr int kOpaque = 255;
 
-// Samples of one row as stb_image would give them: 8 bits, colour, then alpha if the picture has any and it is wanted.
+// Samples of one row in 8 bits: colour, then alpha if the picture has any and it is wanted.
 class RowUnpacker {
  public:
   RowUnpacker(const PngFile& file, bool with_alpha) : file_(file), alpha_(with_alpha && file.has_alpha()) {
@@ -68,28 +67,12 @@ class RowUnpacker {
 
 }  // namespace
 
-PngRoute png_route(const PngFile& file, Background background) {
-  const bool with_alpha = background != Background::drop && file.has_alpha();
-  return stb_fits_png(file, with_alpha) && stb_png_bytes(file, with_alpha) <= kStbMemory ? PngRoute::stb
-                                                                                         : PngRoute::rows;
-}
-
-Image png_pixels(const PngFile& file, Background background, int orientation, PngRoute route, uint8_t fill) {
+Image png_pixels(const PngFile& file, Background background, int orientation) {
   const bool with_alpha = background != Background::drop && file.has_alpha();
   const int64_t width = file.header.width, height = file.header.height;
-  std::vector<uint8_t> rgb(static_cast<size_t>(3 * width));
-  read_png_rows(file);  // everything is there and nothing else, before anything large is allocated
-  if (route == PngRoute::stb) {
-    const StbPixels pixels = stb_decode_png(file, with_alpha, fill);
-    UprightImage upright(width, height, orientation);
-    for (int64_t y = 0; y < height; ++y) {
-      to_rgb(pixels.row(y), width, pixels.channels, background, rgb.data());
-      upright.put(y, 0, 1, width, rgb.data());
-    }
-    return std::move(upright.image);
-  }
+  read_png_rows(file);
   const RowUnpacker unpacker(file, with_alpha);
-  std::vector<uint8_t> samples(static_cast<size_t>(unpacker.channels * width));
+  std::vector<uint8_t> samples(static_cast<size_t>(unpacker.channels * width)), rgb(static_cast<size_t>(3 * width));
   UprightImage upright(width, height, orientation);
   read_png_rows(file, [&](const PngRow& row) {
     unpacker.unpack(row, samples.data());

@@ -1,4 +1,4 @@
-// The pixels of a walked PNG, by either of two decoders that must agree.
+// The pixels of a walked PNG.
 #pragma once
 
 #include "io/image.h"
@@ -7,16 +7,9 @@
 
 namespace furrow::io {
 
-// `stb`: stb_image, after a first pass over the compressed data has found them whole. `rows`: this library's own rows,
-// which need no memory beyond the result. Both give the same bytes (tests and fuzzer compare them).
-enum class PngRoute { stb, rows };
-
-// stb, unless it would hold more than kStbMemory or its 32-bit sizes do not do: then a picture at the limit of 2^28
-// pixels still decodes in the memory of its result.
-PngRoute png_route(const PngFile& file, Background background);
-inline constexpr uint64_t kStbMemory = uint64_t{13} << 27;  // 1.6 GiB: RGB of 2^28 pixels just fits
-
-// RGB, upright. `fill`: see stb_decode.h. Throws as read_png_rows() and stb_decode_png() do.
-Image png_pixels(const PngFile& file, Background background, int orientation, PngRoute route, uint8_t fill = 0);
+// RGB, upright: 8 bits, of 16 the high byte. Needs no memory beyond the result but a few rows. Throws as
+// read_png_rows() does, which runs twice: everything is there and nothing else before anything large is allocated.
+// Tests and fuzzer hold the bytes against stb_image's (tests/pictures/stb_png.h).
+Image png_pixels(const PngFile& file, Background background, int orientation);
 
 }  // namespace furrow::io

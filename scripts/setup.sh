@@ -14,13 +14,13 @@ while [ $# -gt 0 ]; do
   esac
 done
 
-# Program: compiler, build tools, header libraries, zlib and yaml-cpp (linked statically), stb_image, the face cascade.
+# Program: compiler, build tools, header libraries, zlib and yaml-cpp (linked statically), the face cascade.
 # `furrow model get` wants curl and ca-certificates besides; nothing else does.
-packages=(g++ cmake ninja-build zlib1g-dev libstb-dev libcli11-dev nlohmann-json3-dev libyaml-cpp-dev opencv-data)
+packages=(g++ cmake ninja-build zlib1g-dev libcli11-dev nlohmann-json3-dev libyaml-cpp-dev opencv-data)
 case "$purpose" in
   run) ;;
-  test) packages+=(libgtest-dev libbenchmark-dev libopenmpi-dev openmpi-bin ccache python3 curl zstd) ;;
-  soak) packages+=(libgtest-dev libbenchmark-dev libopenmpi-dev openmpi-bin ccache python3 curl zstd
+  test) packages+=(libstb-dev libgtest-dev libbenchmark-dev libopenmpi-dev openmpi-bin ccache python3 curl zstd) ;;
+  soak) packages+=(libstb-dev libgtest-dev libbenchmark-dev libopenmpi-dev openmpi-bin ccache python3 curl zstd
     clang llvm libclang-rt-14-dev python3-torch python3-opencv python3-pil python3-numpy) ;;
   *) echo "setup.sh: --for takes run, test or soak, not '$purpose'" >&2; exit 2 ;;
 esac

@@ -25,7 +25,7 @@ MAY_INCLUDE = {
 # header (prefix) -> the only folders or files that may include it
 RESTRICTED = {
     "mpi.h": ["parallel/mpi_plugin.c"],
-    "stb/": ["io/", "tests/"],
+    "stb/": ["tests/"],
     "CLI/": ["apps/"],
     "yaml-cpp/": ["io/"],
     "zlib.h": ["io/", "tests/", "fuzz/"],

@@ -1,4 +1,4 @@
-// stb_image, for PNG, behind its fence: given only what the walk has checked, within a memory budget, on memory of
+// A second opinion on PNG pixels: stb_image, given only what the walk has checked, within a memory budget, on memory of
 // known content.
 #pragma once
 
@@ -7,6 +7,8 @@
 #include <memory>
 #include <span>
 
+#include "io/image.h"
+#include "io/picture.h"
 #include "io/png_walk.h"
 
 namespace furrow::io {
@@ -30,13 +32,13 @@ class StbPixels {
 
 // Bytes that stb_decode_png will hold at once, at most; the decoder's budget.
 uint64_t stb_png_bytes(const PngFile& file, bool with_alpha);
-// Whether stb_image's 32-bit sizes can hold the picture.
-bool stb_fits_png(const PngFile& file, bool with_alpha);
-
 // Decodes a walked PNG. stb_image is not shown the file but one rebuilt from the walk's findings: header, palette,
 // transparency (only if `with_alpha`), one IDAT. `fill`: the byte that fresh memory holds; a test decodes with two
 // different ones, for version 2.27 can return memory that it never wrote.
 // Throws malformed with stb_image's words where it refuses what the walk accepted; limit where the budget does not do.
 StbPixels stb_decode_png(const PngFile& file, bool with_alpha, uint8_t fill = 0);
+
+// What png_pixels() gives, by stb_image. Throws as read_png_rows() and stb_decode_png() do.
+Image stb_png_pixels(const PngFile& file, Background background, int orientation, uint8_t fill = 0);
 
 }  // namespace furrow::io

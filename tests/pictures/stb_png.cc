@@ -1,9 +1,6 @@
-#include "io/stb_decode.h"
-
-#include <zlib.h>
+#include "tests/pictures/stb_png.h"
 
 #include <algorithm>
-#include <climits>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -11,6 +8,8 @@
 #include <vector>
 
 #include "io/big_endian.h"
+#include "io/png_rows.h"
+#include "io/upright.h"
 #include "kernels/checked.h"
 #include "kernels/error.h"
 
@@ -221,14 +220,6 @@ uint64_t stb_png_bytes(const PngFile& file, bool with_alpha) {
   return (std::max({inflating, decoding, h.colour == 3 ? colouring : decoding, reducing}) + kSlack).value();
 }
 
-bool stb_fits_png(const PngFile& file, bool with_alpha) {
-  const PngHeader& h = file.header;
-  const Checked pixels = Checked(h.width) * h.height;
-  const Checked bytes = pixels * std::max<uint64_t>(4, png_channels(file, with_alpha) * (h.depth == 16 ? 2 : 1));
-  return file.data_bytes < INT_MAX / 2 && bytes < Checked(INT_MAX) && png_filtered_bytes(h) < INT_MAX &&
-         pixels * 4 <= (1u << 30);
-}
-
 StbPixels stb_decode_png(const PngFile& file, bool with_alpha, uint8_t fill) {
   StbPixels result = prepare(stb_png_bytes(file, with_alpha), fill);
   const HeapScope scope(result.heap.get());
@@ -240,6 +231,19 @@ StbPixels stb_decode_png(const PngFile& file, bool with_alpha, uint8_t fill) {
   int width = 0, height = 0, stored = 0;
   stbi_uc* pixels = stbi_load_from_callbacks(&callbacks, &stream, &width, &height, &stored, 0);
   return finish(std::move(result), pixels, width, height, static_cast<int>(png_channels(file, with_alpha)));
+}
+
+Image stb_png_pixels(const PngFile& file, Background background, int orientation, uint8_t fill) {
+  const int64_t width = file.header.width, height = file.header.height;
+  read_png_rows(file);  // everything is there and nothing else
+  const StbPixels pixels = stb_decode_png(file, background != Background::drop && file.has_alpha(), fill);
+  std::vector<uint8_t> rgb(static_cast<size_t>(3 * width));
+  UprightImage upright(width, height, orientation);
+  for (int64_t y = 0; y < height; ++y) {
+    to_rgb(pixels.row(y), width, pixels.channels, background, rgb.data());
+    upright.put(y, 0, 1, width, rgb.data());
+  }
+  return std::move(upright.image);
 }
 
 }  // namespace furrow::io
