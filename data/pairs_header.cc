@@ -25,7 +25,7 @@ bool is_tag(const std::byte* p, std::string_view name) { return std::memcmp(p, n
 
 // Chunks from IHDR to the first IDAT: 4 bytes of length, 4 of name, data, 4 of CRC.
 PictureHeader png_header(Bytes bytes) {
-  PictureHeader header;
+  PictureHeader header{.png = true};
   for (size_t at = 8; at < bytes.size();) {
     if (bytes.size() - at < 12) throw cut(at);
     const std::byte* chunk = bytes.data() + at;

@@ -10,6 +10,7 @@ namespace furrow::data {
 
 struct PictureHeader {
   int64_t width = 0, height = 0;  // as stored
+  bool png = false;               // else JPEG
   int orientation = 1;            // EXIF 1..8; of a PNG only where it stands in front of the pixels
   int64_t upright_width() const { return orientation < 5 ? width : height; }
   int64_t upright_height() const { return orientation < 5 ? height : width; }

@@ -45,9 +45,10 @@ uint64_t sample_bytes(const TrainOptions& o) {
 constexpr int kMostLeftOut = 40;  // of steps: 2^32, the largest loss scale, is 1 after 32
 constexpr size_t kSearched = 50;  // examples that are looked at: more cost time
 
-// A thread that loads an example holds a photo's file, what that unpacks to and the pixels made of it, both of three
-// bytes a pixel. The largest of the first examples counts; what has more pixels than may be decoded is refused there.
-// `few`: all threads are through but for the last, which holds the file and the pixels.
+// A thread that loads an example holds a photo's file, of a JPEG what that unpacks to, and the pixels made of it, both
+// of three bytes a pixel; a PNG's rows become pixels one by one. The largest of the first examples counts; what has more
+// pixels than may be decoded is refused there. `few`: all threads are through but for the last, which holds the file
+// and the pixels.
 uint64_t decoding_bytes(const Data& data, int threads, bool few) {
   uint64_t most = 0;
   for (size_t i = 0; i < std::min(kSearched, data.train.size()); ++i) {
@@ -57,7 +58,7 @@ uint64_t decoding_bytes(const Data& data, int threads, bool few) {
     const uintmax_t bytes = std::filesystem::file_size(file, error);
     const uint64_t pixels = std::min(static_cast<uint64_t>(header.width) * static_cast<uint64_t>(header.height),
                                      io::Limits().picture_pixels);
-    most = std::max<uint64_t>(most, (error ? 0 : bytes) + (few ? 3 : 6) * pixels);
+    most = std::max<uint64_t>(most, (error ? 0 : bytes) + (few || header.png ? 3 : 6) * pixels);
   }
   return static_cast<uint64_t>(few ? 1 : std::max(threads, 1)) * most;
 }

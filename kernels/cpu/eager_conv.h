@@ -39,7 +39,7 @@ struct TapConv {
 void run(const Machine& m, Scratch& scratch, const TapConv& op);
 
 // y = act(bias + w * x), 3x3, stride 1: x one or two tensors, y likewise (null where unwanted). w(tap, k, n) is read as
-// packed by `pack`: nine weights each of panel `n` and of source panel `k`.
+// packed by `pack`: transformed weights of panel `n` and of source panel `k`.
 struct WinogradConv {
   const Tensor* x[2] = {nullptr, nullptr};
   std::vector<ResultPanel> out;

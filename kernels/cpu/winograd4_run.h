@@ -25,9 +25,8 @@ void for_runs(int64_t high, int64_t wide, int64_t begin, int64_t end, const Body
 }
 
 // V of a run of tiles and one panel: row(h) is the address of the first tile's first pixel in row h of the picture, of
-// `high` rows, and pixels follow each other `pixel` floats apart; rows outside are zeros. Tile t of the run goes to v +
-// t
-// * 16, its 36 values `matrix` apart.
+// `high` rows, and pixels follow each other `pixel` floats apart; rows outside are zeros. Tile t of the run goes to
+// v + t * 16, its 36 values `matrix` apart.
 template <class Row>
 void transform_windows(const Machine& m, const TileRun& run, int64_t high, int64_t pixel, const Row& row, float* v,
                        int64_t matrix) {

@@ -115,11 +115,17 @@ void CudaBackend::download(const void* device, void* host, size_t bytes) {
 }
 
 bool CudaBackend::upload(void* device, const void* host, size_t bytes) {
-  const bool room = bytes <= most_pinned_ && uploads_.taken() <= most_pinned_ - bytes;
+  bool room = bytes <= most_pinned_ && uploads_.taken() <= most_pinned_ - bytes;
   if (room) {
-    void* pinned = uploads_.take(bytes);
-    std::memcpy(pinned, host, bytes);
-    host = pinned;
+    try {
+      void* pinned = uploads_.take(bytes);
+      std::memcpy(pinned, host, bytes);
+      host = pinned;
+    } catch (const DeviceLost&) {
+      throw;
+    } catch (const Error&) {   // the system has no pinned memory left: from where it lies, then
+      room = false;
+    }
   }
   runtime_->upload(stream_, device, host, bytes);
   return room;

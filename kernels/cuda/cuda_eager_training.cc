@@ -133,18 +133,18 @@ void CudaBackend::optim_prepare(const Tensor& gradient, double max_norm, const L
 
 void CudaBackend::adamw(const AdamW& options, double lr, std::span<const OptimSegment> segments, const OptimState& state,
                         const Tensor& gradient, Tensor& m, Tensor& v, Tensor& p) {
+  const OptimStep step{.optimiser = options, .lr = lr, .segments = segments};   // read until done()
   Staged staged(*this);
-  launch(staged, {.optimiser = options, .lr = lr, .segments = segments},
-         static_cast<const OptimState*>(staged.in_bytes(&state, sizeof state)), gradient, m, v, p);
+  launch(staged, step, static_cast<const OptimState*>(staged.in_bytes(&state, sizeof state)), gradient, m, v, p);
   staged.done();
 }
 
 void CudaBackend::sgd(const Sgd& options, double lr, std::span<const OptimSegment> segments, const OptimState& state,
                       const Tensor& gradient, Tensor& buffer, Tensor& p) {
   Tensor none;
+  const OptimStep step{.optimiser = options, .lr = lr, .segments = segments};   // read until done()
   Staged staged(*this);
-  launch(staged, {.optimiser = options, .lr = lr, .segments = segments},
-         static_cast<const OptimState*>(staged.in_bytes(&state, sizeof state)), gradient, buffer, none, p);
+  launch(staged, step, static_cast<const OptimState*>(staged.in_bytes(&state, sizeof state)), gradient, buffer, none, p);
   staged.done();
 }
 

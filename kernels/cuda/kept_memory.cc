@@ -22,8 +22,13 @@ void KeptMemory::reset() {
   apart_.clear();  // and the block: what is allocated next takes their place
   block_.reset();
   capacity_ = 0;
-  block_ = allocate_(runtime_, wanted);
-  capacity_ = wanted;
+  try {
+    block_ = allocate_(runtime_, wanted);
+    capacity_ = wanted;
+  } catch (const DeviceLost&) {
+    throw;
+  } catch (const Error&) {   // not in one piece: whoever takes some asks again, and hears then what is wanting
+  }
 }
 
 }  // namespace furrow::gpu

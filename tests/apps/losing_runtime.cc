@@ -10,6 +10,7 @@
 // LOSE_ONCE    that wait alone fails, so that whoever tries again shows
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <string>
 #include <thread>
 
@@ -31,6 +32,7 @@ std::string setting(const char* name) {
 class LosingRuntime : public EmulatedRuntime {
  public:
   LosingRuntime() : number_(made_++) {
+    require(number_ < kMost, "losing_runtime.cc: more runtimes than kMost");
     const std::string at = setting("LOSE_AT");
     const size_t colon = at.find(':');
     if (colon != std::string::npos && std::stoi(at.substr(0, colon)) == number_)

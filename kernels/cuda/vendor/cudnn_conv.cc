@@ -197,6 +197,20 @@ const CudnnConv::Plan& CudnnConv::plan(const CudnnProblem& problem) {
   return plans_.emplace(problem, make_plan(problem)).first->second;
 }
 
+bool CudnnConv::can(const CudnnProblem& problem) {
+  if (refused_.contains(problem)) return false;
+  try {
+    plan(problem);
+    return true;
+  } catch (const DeviceLost&) {
+    throw;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::device) throw;
+    refused_.insert(problem);
+    return false;
+  }
+}
+
 void CudnnConv::run(const CudnnProblem& problem, const CudnnPointers& p) {
   const Plan& chosen = plan(problem);
   int64_t ids[5] = {kX, kW, kY};

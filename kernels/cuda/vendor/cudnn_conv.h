@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <map>
+#include <set>
 #include <memory>
 #include <optional>
 #include <string>
@@ -64,6 +65,8 @@ class CudnnConv {
   // kVendorWorkspace. Kept: a problem is planned once. Throws ErrorCode::device where cuDNN fails, or has no such
   // configuration.
   const Plan& plan(const CudnnProblem& problem);
+  // Whether plan() finds one; that there is none is kept too. Throws where the device is lost.
+  bool can(const CudnnProblem& problem);
   // Gives the work to the stream.
   void run(const CudnnProblem& problem, const CudnnPointers& pointers);
   const std::string& version() const { return cudnn_.library().version; }
@@ -72,6 +75,7 @@ class CudnnConv {
   Plan make_plan(const CudnnProblem& problem);
   CudnnHandle cudnn_;
   std::map<CudnnProblem, Plan> plans_;
+  std::set<CudnnProblem> refused_;
 };
 
 }  // namespace furrow::gpu

@@ -95,7 +95,7 @@ CudnnProblem CudnnEager::problem(ConvPass pass, const ConstImage& x, const Const
           .geometry = geometry};
 }
 
-void CudnnEager::forward(const ConvForward& c, const float* w) const {
+bool CudnnEager::forward(const ConvForward& c, const float* w) const {
   const ConstImage wide[2] = {c.x0, c.x1};
   const int count = c.x1 ? 2 : 1, all = c.x0.c + c.x1.c, oc = pitch_of(c.oc);
   ScratchLayout layout;
@@ -108,6 +108,7 @@ void CudnnEager::forward(const ConvForward& c, const float* w) const {
     p.added = i == 1;
     p.bias = last && c.bias != nullptr;
     p.relu = last && c.act == Activation::relu;
+    if (!on_.cudnn.can(p)) return false;
     work = std::max(work, workspace(p));
   }
   layout.add(work);  // first: it begins where the block does
@@ -135,13 +136,17 @@ void CudnnEager::forward(const ConvForward& c, const float* w) const {
                                 .workspace = scratch});
   }
   on_.kernels.elementwise->convert(on_.stream, {.x = y.image, .y = c.y});
+  return true;
 }
 
-void CudnnEager::grad_input(const ConvGradInput& c) const {
+bool CudnnEager::grad_input(const ConvGradInput& c) const {
   const Image to[2] = {c.dx0, c.dx1};
   const int channels[2] = {c.inputs0, c.inputs1}, all = c.inputs0 + c.inputs1;
+  const auto wanted = [&](int i) { return to[i] && to[i].pixels() > 0 && to[i].c > 0; };
+  for (int i = 0; i < 2; ++i)
+    if (wanted(i) && !on_.cudnn.can(problem(ConvPass::grad_input, to[i], c.dy, c.geometry))) return false;
   for (int i = 0; i < 2; ++i) {
-    if (!to[i] || to[i].pixels() == 0 || to[i].c == 0) continue;
+    if (!wanted(i)) continue;
     const CudnnProblem p = problem(ConvPass::grad_input, to[i], c.dy, c.geometry);
     ScratchLayout layout;
     layout.add(workspace(p));
@@ -160,12 +165,15 @@ void CudnnEager::grad_input(const ConvGradInput& c) const {
     on_.kernels.elementwise->convert(on_.stream, {.x = dx.image, .y = result});
     if (c.accumulate) on_.kernels.elementwise->add(on_.stream, {.a = d, .b = result, .y = d});
   }
+  return true;
 }
 
-void CudnnEager::grad_weight(const ConvGradWeight& c) const {
+bool CudnnEager::grad_weight(const ConvGradWeight& c) const {
   const ConstImage wide[2] = {c.x0, c.x1};
-  const int all = c.x0.c + c.x1.c;
-  for (int i = 0; i < (c.x1 ? 2 : 1); ++i) {
+  const int all = c.x0.c + c.x1.c, sources = c.x1 ? 2 : 1;
+  for (int i = 0; i < sources; ++i)
+    if (!on_.cudnn.can(problem(ConvPass::grad_weight, wide[i], c.dy, c.geometry))) return false;
+  for (int i = 0; i < sources; ++i) {
     const CudnnProblem p = problem(ConvPass::grad_weight, wide[i], c.dy, c.geometry);
     ScratchLayout layout;
     layout.add(workspace(p));
@@ -188,10 +196,11 @@ void CudnnEager::grad_weight(const ConvGradWeight& c) const {
                                            .left = i == 0 ? 0 : c.x0.c,
                                            .accumulate = c.accumulate || i == 1});
   }
-  if (c.db == nullptr) return;
+  if (c.db == nullptr) return true;
   on_.kernels.mma_conv_grad->bias(
       on_.stream,
       {.dy = c.dy, .db = c.db, .accumulate = c.accumulate, .workspace = staged_.scratch(mma_grad_bias_bytes(c.dy))});
+  return true;
 }
 
 }  // namespace furrow::gpu

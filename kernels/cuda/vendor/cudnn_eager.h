@@ -31,10 +31,11 @@ class CudnnEager {
   CudnnEager(const Device& device, Staged& staged) : on_(device), staged_(staged) {}
 
   // The arguments of the fp32 kernels (kernels/cuda/conv.h), dense float32 images that are not empty; `w` are the
-  // unpacked weights, and c.weights, c.scratch, c.residual, c.pooled, c.head are not read. Errors: CudnnConv::plan().
-  void forward(const ConvForward& c, const float* w) const;
-  void grad_input(const ConvGradInput& c) const;
-  void grad_weight(const ConvGradWeight& c) const;
+  // unpacked weights, and c.weights, c.scratch, c.residual, c.pooled, c.head are not read. False, and nothing asked for, where cuDNN has no plan for one of
+  // the problems (CudnnConv::can()): a function of shapes and versions, as a step's bits must be.
+  bool forward(const ConvForward& c, const float* w) const;
+  bool grad_input(const ConvGradInput& c) const;
+  bool grad_weight(const ConvGradWeight& c) const;
 
  private:
   struct Source;

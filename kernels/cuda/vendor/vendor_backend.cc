@@ -316,22 +316,19 @@ CudnnEager VendorBackend::eager(Staged& staged) const {
 }
 
 bool VendorBackend::narrow_conv(Staged& staged, const ConvForward& args, const float* w) {
-  if (!computes_eager(args.geometry, args.x0, args.y)) return CudaBackend::narrow_conv(staged, args, w);
-  eager(staged).forward(args, w);
-  return true;
+  if (computes_eager(args.geometry, args.x0, args.y) && eager(staged).forward(args, w)) return true;
+  return CudaBackend::narrow_conv(staged, args, w);
 }
 
 bool VendorBackend::narrow_grad_input(Staged& staged, const ConvGradInput& args) {
   const ConstImage dx = args.dx0 ? args.dx0 : args.dx1;
-  if (!computes_eager(args.geometry, dx, args.dy)) return CudaBackend::narrow_grad_input(staged, args);
-  eager(staged).grad_input(args);
-  return true;
+  if (computes_eager(args.geometry, dx, args.dy) && eager(staged).grad_input(args)) return true;
+  return CudaBackend::narrow_grad_input(staged, args);
 }
 
 bool VendorBackend::narrow_grad_weight(Staged& staged, const ConvGradWeight& args) {
-  if (!computes_eager(args.geometry, args.x0, args.dy)) return CudaBackend::narrow_grad_weight(staged, args);
-  eager(staged).grad_weight(args);
-  return true;
+  if (computes_eager(args.geometry, args.x0, args.dy) && eager(staged).grad_weight(args)) return true;
+  return CudaBackend::narrow_grad_weight(staged, args);
 }
 
 }  // namespace furrow::gpu
