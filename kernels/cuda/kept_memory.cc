@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "kernels/error.h"
+
 namespace furrow::gpu {
 
 void* KeptMemory::take(size_t bytes) {
