@@ -18,7 +18,7 @@ quietly() { "$@" > "$log" 2>&1 || { tail -n 40 "$log" >&2; echo "kernel_coverage
 
 # The programs of label cuda whose subject is a kernel; the runtime, the vendors and the emulator have others.
 programs=$(tr '\n' ' ' <"$source_dir/tests/cuda/CMakeLists.txt" |
-  grep -oE 'furrow_test\(cuda_[a-z_]+_test [^()]*LABELS cuda\)' | sed -E 's/^furrow_test\((cuda_[a-z_]+).*/\1/' |
+  grep -oE 'furrow_test\(cuda_[a-z_]+_test [^()]*LABELS cuda( COST [0-9]+)?\)' | sed -E 's/^furrow_test\((cuda_[a-z_]+).*/\1/' |
   grep -v '^cuda_runtime_test$')
 quietly cmake -S "$source_dir" -B "$build_dir" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
   -DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ \
