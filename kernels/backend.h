@@ -108,6 +108,12 @@ class Backend {
   // ErrorCode::unsupported for both.
   virtual void gate(const Tensor& x, const Tensor& z, Tensor& y);
   virtual void gate_grad(const Tensor& x, const Tensor& z, const Tensor& dy, Tensor* dx, Tensor* dz, Grad mode);
+  // Channel attention (Yu et al. 2018, after Hu et al. 2018): y[n,h,w,c] = x[n,h,w,c] * s, s = 1/(1+exp(-z[n,0,0,c])).
+  //   z {N,1,1,C}
+  // dx = dy * s,  dz = s * (1-s) * sum over h,w of dy * x; either may be null. The base class throws
+  // ErrorCode::unsupported for both.
+  virtual void channel_gate(const Tensor& x, const Tensor& z, Tensor& y);
+  virtual void channel_gate_grad(const Tensor& x, const Tensor& z, const Tensor& dy, Tensor* dx, Tensor* dz, Grad mode);
   // Dropout (Srivastava et al. 2014): y[e] = u(e) >= p ? x[e] / (1-p) : 0 with u(e) = Philox(seed).uniform(stream,
   // first + e) of kernels/random.h, e counted in dense NHWC order, 0 <= p < 1. Its gradient is itself with dy for x and
   // dx for y: the numbers are drawn again. The base class throws ErrorCode::unsupported.
@@ -126,6 +132,14 @@ class Backend {
   // Bilinear with align_corners: source row of oh is oh*(IH-1)/(OH-1) (0 where OH = 1), likewise columns
   virtual void upsample_bilinear(const Tensor& x, Tensor& y) = 0;
   virtual void upsample_bilinear_grad(const Tensor& dy, Tensor& dx, Grad mode) = 0;
+  // Nearest: y[n,h,w,c] = x[n, floor(h*IH/OH), floor(w*IW/OW), c], in whole numbers (PyTorch rounds IH/OH to float32
+  // first, which is the same where OH is IH times a whole number, 2*IH-1, or IH is 1). Its gradient gathers: dx is the
+  // sum of the dy that took its pixel. The base class throws ErrorCode::unsupported from here to global_mean_grad().
+  virtual void upsample_nearest(const Tensor& x, Tensor& y);
+  virtual void upsample_nearest_grad(const Tensor& dy, Tensor& dx, Grad mode);
+  // Global average pooling: y[n,0,0,c] = sum over h,w of x[n,h,w,c] / (H*W).   y {N,1,1,C}    dx = dy / (H*W)
+  virtual void global_mean(const Tensor& x, Tensor& y);
+  virtual void global_mean_grad(const Tensor& dy, Tensor& dx, Grad mode);
   // y[n,h,w,c] = x[n,h-top,w-left,c] where that exists, else 0: pads (top, left > 0), crops (< 0), or both; y's shape
   // decides. Its gradient is itself with -top, -left.
   virtual void pad(const Tensor& x, int64_t top, int64_t left, Tensor& y, Grad mode) = 0;

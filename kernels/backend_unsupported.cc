@@ -1,4 +1,4 @@
-// What a back-end answers for gates, 3x3 maxima, dropout, losses and optimiser steps that it does not have.
+// What a back-end answers for gates, 3x3 maxima, nearest pixels, means, dropout, losses and optimiser steps that it does not have.
 #include "kernels/backend.h"
 
 namespace furrow {
@@ -18,6 +18,14 @@ void Backend::gate(const Tensor&, const Tensor&, Tensor&) { refuse(*this, "atten
 void Backend::gate_grad(const Tensor&, const Tensor&, const Tensor&, Tensor*, Tensor*, Grad) {
   refuse(*this, "attention gates");
 }
+void Backend::channel_gate(const Tensor&, const Tensor&, Tensor&) { refuse(*this, "channel attention"); }
+void Backend::channel_gate_grad(const Tensor&, const Tensor&, const Tensor&, Tensor*, Tensor*, Grad) {
+  refuse(*this, "channel attention");
+}
+void Backend::upsample_nearest(const Tensor&, Tensor&) { refuse(*this, "nearest upsampling"); }
+void Backend::upsample_nearest_grad(const Tensor&, Tensor&, Grad) { refuse(*this, "nearest upsampling"); }
+void Backend::global_mean(const Tensor&, Tensor&) { refuse(*this, "global means"); }
+void Backend::global_mean_grad(const Tensor&, Tensor&, Grad) { refuse(*this, "global means"); }
 void Backend::max_pool3x3(const Tensor&, Tensor&) { refuse(*this, "3x3 maxima"); }
 void Backend::max_pool3x3_grad(const Tensor&, const Tensor&, Tensor&, Grad) { refuse(*this, "3x3 maxima"); }
 void Backend::dropout(const Tensor&, const Dropout&, Tensor&, Grad) { refuse(*this, "dropout"); }

@@ -209,13 +209,32 @@ void gate_vjp(const VjpCall& c) {
   c.backend.gate_grad(*c.in[0], *c.in[1], c.dy, c.grads[0], c.grads[1], common_mode(c, {0, 1}));
 }
 
+Shape channel_gate_infer(const Attrs&, Shapes in) {
+  require(in.size() == 2 && in[1] == Shape{in[0].n, 1, 1, in[0].c}, "channel_gate: one number per image and channel");
+  return in[0];
+}
+void channel_gate_run(const OpCall& c) { c.backend.channel_gate(*c.in[0], *c.in[1], c.y); }
+void channel_gate_vjp(const VjpCall& c) {
+  c.backend.channel_gate_grad(*c.in[0], *c.in[1], c.dy, c.grads[0], c.grads[1], common_mode(c, {0, 1}));
+}
+
+Shape mean_infer(const Attrs&, Shapes in) {
+  require(in.size() == 1 && in[0].h > 0 && in[0].w > 0, "global_mean: one input");
+  return {in[0].n, 1, 1, in[0].c};
+}
+void mean_run(const OpCall& c) { c.backend.global_mean(*c.in[0], c.y); }
+void mean_vjp(const VjpCall& c) { c.backend.global_mean_grad(c.dy, *c.grads[0], c.modes[0]); }
+uint64_t mean_flops(const Attrs&, Shapes in, const Shape&) { return static_cast<uint64_t>(in[0].elements()); }
+
 Shape upsample_infer(const Attrs& attrs, Shapes in) {
   const auto& a = std::get<ResizeAttrs>(attrs);
-  require(in.size() == 1 && a.h > 0 && a.w > 0 && in[0].h > 0 && in[0].w > 0, "upsample_bilinear: sizes");
+  require(in.size() == 1 && a.h > 0 && a.w > 0 && in[0].h > 0 && in[0].w > 0, "upsample: sizes");
   return {in[0].n, a.h, a.w, in[0].c};
 }
 void upsample_run(const OpCall& c) { c.backend.upsample_bilinear(*c.in[0], c.y); }
 void upsample_vjp(const VjpCall& c) { c.backend.upsample_bilinear_grad(c.dy, *c.grads[0], c.modes[0]); }
+void nearest_run(const OpCall& c) { c.backend.upsample_nearest(*c.in[0], c.y); }
+void nearest_vjp(const VjpCall& c) { c.backend.upsample_nearest_grad(c.dy, *c.grads[0], c.modes[0]); }
 uint64_t upsample_flops(const Attrs&, Shapes, const Shape& y) { return static_cast<uint64_t>(8 * y.elements()); }
 
 Shape pad_infer(const Attrs& attrs, Shapes in) {
@@ -239,7 +258,7 @@ uint64_t no_flops(const Attrs&, Shapes, const Shape&) { return 0; }
 // -- the table, in the order of OpKind
 // -----------------------------------------------------------------------------------
 
-constexpr std::array<OpDef, 13> kOps = {{
+constexpr std::array<OpDef, 16> kOps = {{
     {"leaf", nullptr, nullptr, nullptr, no_flops},
     {"conv2d", conv_infer, conv_run, conv_vjp, conv_flops},
     {"upconv2x2", upconv_infer, upconv_run, upconv_vjp, upconv_flops},
@@ -254,6 +273,9 @@ constexpr std::array<OpDef, 13> kOps = {{
     {"dropout", same_infer, dropout_run, dropout_vjp, per_output_flops},
     {"max_pool3x3", pool3_infer, pool3_run, pool3_vjp, pool3_flops},
     {"gate", gate_infer, gate_run, gate_vjp, per_output_flops},
+    {"channel_gate", channel_gate_infer, channel_gate_run, channel_gate_vjp, per_output_flops},
+    {"global_mean", mean_infer, mean_run, mean_vjp, mean_flops},
+    {"upsample_nearest", upsample_infer, nearest_run, nearest_vjp, no_flops},
 }};
 
 }  // namespace

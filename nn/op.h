@@ -29,6 +29,9 @@ enum class OpKind : uint8_t {
   dropout,            // x                         Dropout
   max_pool3x3,        // x
   gate,               // x, z
+  channel_gate,       // x, z
+  global_mean,        // x
+  upsample_nearest,   // x                         ResizeAttrs
 };
 inline constexpr size_t kMostInputs = 5, kMostSaved = 2;
 

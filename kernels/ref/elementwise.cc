@@ -17,13 +17,6 @@ void for_each_element(ThreadPool* pool, const Shape& s, const Body& body) {
   });
 }
 
-// Neither form overflows: the exponent is never positive.
-double stable_sigmoid(double x) {
-  if (x >= 0) return 1 / (1 + std::exp(-x));
-  const double e = std::exp(x);  // NaN comes here, and stays
-  return e / (1 + e);
-}
-
 }  // namespace
 
 void RefBackend::relu(const Tensor& x, Tensor& y) {
@@ -44,7 +37,7 @@ void RefBackend::sigmoid(const Tensor& x, Tensor& y) {
   require(y.shape() == x.shape(), "sigmoid: shapes");
   const auto from = x.values<double>();
   auto to = y.values<double>();
-  for_each_element(pool_, x.shape(), [&](size_t i) { to[i] = stable_sigmoid(from[i]); });
+  for_each_element(pool_, x.shape(), [&](size_t i) { to[i] = ref::stable_sigmoid(from[i]); });
 }
 
 void RefBackend::sigmoid_grad(const Tensor& y, const Tensor& dy, Tensor& dx, Grad mode) {
@@ -68,7 +61,7 @@ void RefBackend::gate(const Tensor& x, const Tensor& z, Tensor& y) {
   const auto from = x.values<double>(), logits = z.values<double>();
   auto to = y.values<double>();
   for_each_element(pool_, z.shape(), [&](size_t pixel) {
-    const double open = stable_sigmoid(logits[pixel]);
+    const double open = ref::stable_sigmoid(logits[pixel]);
     const auto C = static_cast<size_t>(s.c);
     for (size_t i = pixel * C; i < (pixel + 1) * C; ++i) to[i] = from[i] * open;
   });
@@ -81,7 +74,7 @@ void RefBackend::gate_grad(const Tensor& x, const Tensor& z, const Tensor& dy, T
   const auto from = x.values<double>(), logits = z.values<double>(), gradient = dy.values<double>();
   const auto C = static_cast<size_t>(s.c);
   for_each_element(pool_, z.shape(), [&](size_t pixel) {
-    const double open = stable_sigmoid(logits[pixel]);
+    const double open = ref::stable_sigmoid(logits[pixel]);
     double sum = 0;
     for (size_t i = pixel * C; i < (pixel + 1) * C; ++i) {
       sum += gradient[i] * from[i];

@@ -1,6 +1,7 @@
 // What the reference loops share: indexing by pixel, the inner channel loop, storing a gradient.
 #pragma once
 
+#include <cmath>
 #include <vector>
 
 #include "kernels/backend.h"
@@ -49,6 +50,13 @@ inline std::vector<double> output_channels_last(const Tensor& w) {
   for (int64_t oc = 0; oc < s.n; ++oc)
     for (int64_t t = 0; t < taps; ++t) to[static_cast<size_t>(t * s.n + oc)] = from[static_cast<size_t>(oc * taps + t)];
   return to;
+}
+
+// 1/(1+exp(-x)). Neither form overflows: the exponent is never positive.
+inline double stable_sigmoid(double x) {
+  if (x >= 0) return 1 / (1 + std::exp(-x));
+  const double e = std::exp(x);  // NaN comes here, and stays
+  return e / (1 + e);
 }
 
 // The shape of a vector of `channels` values.

@@ -46,6 +46,13 @@ class RefBackend : public Backend {
   void gate_grad(const Tensor& x, const Tensor& z, const Tensor& dy, Tensor* dx, Tensor* dz, Grad mode) override;
   void dropout(const Tensor& x, const Dropout& draw, Tensor& y, Grad mode) override;
 
+  // channels.cc
+  void channel_gate(const Tensor& x, const Tensor& z, Tensor& y) override;
+  void channel_gate_grad(const Tensor& x, const Tensor& z, const Tensor& dy, Tensor* dx, Tensor* dz,
+                         Grad mode) override;
+  void global_mean(const Tensor& x, Tensor& y) override;
+  void global_mean_grad(const Tensor& dy, Tensor& dx, Grad mode) override;
+
   // resample.cc
   void max_pool2x2(const Tensor& x, Tensor& y) override;
   void max_pool2x2_grad(const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode) override;
@@ -53,6 +60,8 @@ class RefBackend : public Backend {
   void max_pool3x3_grad(const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode) override;
   void upsample_bilinear(const Tensor& x, Tensor& y) override;
   void upsample_bilinear_grad(const Tensor& dy, Tensor& dx, Grad mode) override;
+  void upsample_nearest(const Tensor& x, Tensor& y) override;
+  void upsample_nearest_grad(const Tensor& dy, Tensor& dx, Grad mode) override;
   void pad(const Tensor& x, int64_t top, int64_t left, Tensor& y, Grad mode) override;
 
   // training.cc: losses.h and optim.h, in one thread each

@@ -1,4 +1,4 @@
-// Operations that move pixels: maxima of windows, bilinear resize, padding; and their gradients.
+// Operations that move pixels: maxima of windows, resizing, padding; and their gradients.
 #include <algorithm>
 #include <cmath>
 
@@ -84,7 +84,7 @@ Between between(int64_t out, int64_t in_size, int64_t out_size) {
 }
 
 void check_upsample(const Shape& x, const Shape& y) {
-  require(x.n == y.n && x.c == y.c && x.h > 0 && x.w > 0 && y.h > 0 && y.w > 0, "upsample_bilinear: shapes");
+  require(x.n == y.n && x.c == y.c && x.h > 0 && x.w > 0 && y.h > 0 && y.w > 0, "upsample: shapes");
 }
 
 }  // namespace
@@ -136,6 +136,31 @@ void RefBackend::upsample_bilinear_grad(const Tensor& dy, Tensor& dx, Grad mode)
         ref::add_scaled(h.fraction * (1 - w.fraction), from, result.at(n, h.high, w.low), in.c);
         ref::add_scaled(h.fraction * w.fraction, from, result.at(n, h.high, w.high), in.c);
       }
+  });
+}
+
+void RefBackend::upsample_nearest(const Tensor& x, Tensor& y) {
+  const Shape in = x.shape(), out = y.shape();
+  check_upsample(in, out);
+  const ConstPixels source(x);
+  const Pixels result(y);
+  parallel_for(pool_, out.n * out.h, [&](int64_t task, int) {
+    const int64_t n = task / out.h, oh = task % out.h;
+    for (int64_t ow = 0; ow < out.w; ++ow)
+      std::copy_n(source.at(n, oh * in.h / out.h, ow * in.w / out.w), out.c, result.at(n, oh, ow));
+  });
+}
+
+void RefBackend::upsample_nearest_grad(const Tensor& dy, Tensor& dx, Grad mode) {
+  const Shape in = dx.shape(), out = dy.shape();
+  check_upsample(in, out);
+  const ConstPixels gradient(dy);
+  const Pixels result(dx);
+  ref::begin_sum(dx, mode);
+  parallel_for(pool_, out.n, [&](int64_t n, int) {  // outputs share pixels
+    for (int64_t oh = 0; oh < out.h; ++oh)
+      for (int64_t ow = 0; ow < out.w; ++ow)
+        ref::add_scaled(1, gradient.at(n, oh, ow), result.at(n, oh * in.h / out.h, ow * in.w / out.w), in.c);
   });
 }
 
