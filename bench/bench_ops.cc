@@ -46,9 +46,12 @@ class StepRun {
   Shape source(int i) const {
     if (const auto* conv = std::get_if<ConvStep>(&step_)) return conv->x[i];
     if (const auto* gate = std::get_if<GateStep>(&step_)) return i == 0 ? gate->x : gate->z();
+    if (const auto* gate = std::get_if<ChannelGateStep>(&step_)) return i == 0 ? gate->x : gate->z();
     if (i > 0) return {0, 0, 0, 0};
     if (const auto* up = std::get_if<UpconvStep>(&step_)) return up->x;
     if (const auto* up = std::get_if<UpsampleStep>(&step_)) return up->x;
+    if (const auto* nearest = std::get_if<NearestStep>(&step_)) return nearest->x;
+    if (const auto* mean = std::get_if<MeanStep>(&step_)) return mean->x;
     return std::get<PoolStep>(step_).x;
   }
   Placed placed(const Shape& shape) { return {arena_.take(backend_.placed_bytes(shape)), shape}; }

@@ -61,6 +61,12 @@ Step planned_step(const GraphNode& node, const Graph& graph) {
     case OpKind::max_pool2x2: return PoolStep{shape(node.in[0])};
     case OpKind::max_pool3x3: return PoolStep{shape(node.in[0]), 3};
     case OpKind::gate: return GateStep{shape(node.in[0])};
+    case OpKind::upsample_nearest: {
+      const auto& size = std::get<ResizeAttrs>(node.attrs);
+      return NearestStep{shape(node.in[0]), size.h, size.w};
+    }
+    case OpKind::global_mean: return MeanStep{shape(node.in[0])};
+    case OpKind::channel_gate: return ChannelGateStep{shape(node.in[0]), node.residual >= 0};
     default: break;
   }
   throw Error(ErrorCode::unsupported,

@@ -159,6 +159,9 @@ Step single(Step step) {
   if (auto* up = std::get_if<UpsampleStep>(&step)) up->x.n = up->y.n = 1;
   if (auto* pool = std::get_if<PoolStep>(&step)) pool->x.n = 1;
   if (auto* gate = std::get_if<GateStep>(&step)) gate->x.n = 1;
+  if (auto* nearest = std::get_if<NearestStep>(&step)) nearest->x.n = 1;
+  if (auto* mean = std::get_if<MeanStep>(&step)) mean->x.n = 1;
+  if (auto* gate = std::get_if<ChannelGateStep>(&step)) gate->x.n = 1;
   return step;
 }
 
