@@ -197,6 +197,7 @@ inline std::vector<Step> ragged_steps() {
   std::vector<Step> steps = ragged_convolutions();
   for (const Step& s : ragged_resampling()) steps.push_back(s);
   for (const Step& s : ragged_additions()) steps.push_back(s);
+  for (const Step& s : ragged_channel_steps()) steps.push_back(s);
   return steps;
 }
 
