@@ -40,16 +40,14 @@ __global__ void __launch_bounds__(kPixelThreads)
   }
 }
 
-// Stage 1 of the gradient: dx = or, with `accumulate`, += dy * sigmoid(logits), where dx has data; and the sums of
-// dy * x over a chunk of one image's pixels, to workspace[image][chunk][c], where that is there. Reads dy and, for the
-// sums, x once, writes dx and 4 bytes per chunk and channel. Block (x: channels; y: pixels), grid x over images and
-// chunks, y over channels; 1024 * V bytes shared. Order: each thread its pixels ascending, by fmaf, then rows in a
-// tree.
-template <class T, int V>
+// Stage 1 of the gradient: dx = or, with `accumulate`, += dy * sigmoid(logits), where dx has data; and with kSums the
+// sums of dy * x over a chunk of one image's pixels, to workspace[image][chunk][c]. Reads dy and, for the sums, x once,
+// writes dx and 4 bytes per chunk and channel. Block (x: channels; y: pixels), grid x over images and chunks, y over
+// channels; with kSums 1024 * V bytes shared. Order: each thread its pixels ascending, by fmaf, then rows in a tree.
+template <class T, int V, bool kSums>
 __global__ void __launch_bounds__(kPixelThreads)
     channel_gate_grad_kernel(View<const T> x, View<const T> logits, View<const T> dy, View<T> dx, bool accumulate,
                              int64_t chunk, int chunks, float* workspace) {
-  SHARED_ARRAY(float, sums, [V][kPixelThreads]);
   const int channel = tile_channel<V>();
   const int64_t pixels = static_cast<int64_t>(dy.h) * dy.w, image = blockIdx.x / static_cast<unsigned>(chunks);
   const int64_t begin = blockIdx.x % static_cast<unsigned>(chunks) * chunk, end = min(begin + chunk, pixels);
@@ -58,24 +56,26 @@ __global__ void __launch_bounds__(kPixelThreads)
   for (int64_t pixel = image * pixels + begin + threadIdx.y; pixel < image * pixels + end; pixel += blockDim.y) {
     float value[V], gradient[V];
     load_channels<V>(dy, pixel, channel, gradient);
-    if (workspace != nullptr) {
+    if constexpr (kSums) {
       load_channels<V>(x, pixel, channel, value);
       SIMT_UNROLL for (int j = 0; j < V; ++j) sum[j] = fmaf(gradient[j], value[j], sum[j]);
     }
     SIMT_UNROLL for (int j = 0; j < V; ++j) gradient[j] *= open[j];
-    if (dx.data != nullptr && channel < dx.pitch) store_channels<V>(dx, pixel, channel, gradient, accumulate);
+    if (channel < dx.pitch) store_channels<V>(dx, pixel, channel, gradient, accumulate);
   }
-  if (workspace == nullptr) return;
-  const unsigned thread = threadIdx.y * blockDim.x + threadIdx.x;
-  SIMT_UNROLL for (int j = 0; j < V; ++j) sums[j][thread] = sum[j];
-  for (unsigned rows = blockDim.y / 2; rows > 0; rows /= 2) {
-    __syncthreads();
-    if (threadIdx.y >= rows) continue;
-    SIMT_UNROLL for (int j = 0; j < V; ++j) sums[j][thread] += sums[j][thread + rows * blockDim.x];
+  if constexpr (kSums) {
+    SHARED_ARRAY(float, sums, [V][kPixelThreads]);
+    const unsigned thread = threadIdx.y * blockDim.x + threadIdx.x;
+    SIMT_UNROLL for (int j = 0; j < V; ++j) sums[j][thread] = sum[j];
+    for (unsigned rows = blockDim.y / 2; rows > 0; rows /= 2) {
+      __syncthreads();
+      if (threadIdx.y >= rows) continue;
+      SIMT_UNROLL for (int j = 0; j < V; ++j) sums[j][thread] += sums[j][thread + rows * blockDim.x];
+    }
+    if (threadIdx.y != 0) return;
+    for (int j = 0; j < V && channel + j < x.c; ++j)
+      workspace[static_cast<int64_t>(blockIdx.x) * x.c + channel + j] = sums[j][thread];
   }
-  if (threadIdx.y != 0) return;
-  for (int j = 0; j < V && channel + j < x.c; ++j)
-    workspace[static_cast<int64_t>(blockIdx.x) * x.c + channel + j] = sums[j][thread];
 }
 
 // Stage 2: dlogits[n,0,0,c] = or, with `accumulate`, += s * (1-s) * the sum of the chunks, s the sigmoid of the logit.
@@ -132,17 +132,21 @@ void channel_gate_grad(gpu::Stream stream, const gpu::ChannelGateGradArgs& a) {
   require(!a.dlogits || a.workspace != nullptr, "channel_gate_grad: no workspace");
   const int64_t pixels = static_cast<int64_t>(a.x.h) * a.x.w, chunk = gpu::global_mean_chunk(pixels),
                 chunks = gpu::global_mean_chunks(pixels);
-  float* const workspace = a.dlogits ? a.workspace : nullptr;
   with_lanes({a.x, a.logits, a.dy, a.dx, a.dlogits}, [&](auto zero, auto lanes) {
     using T = decltype(zero);
     constexpr int V = decltype(lanes)::value;
     const Launch launch = over_channels(a.x.n * chunks, a.dx ? a.dx.pitch : a.x.c, V);
-    LAUNCH(stream, launch.grid, launch.block, 0, (channel_gate_grad_kernel<T, V>), view<T>(a.x), view<T>(a.logits),
-           view<T>(a.dy), view<T>(a.dx), a.accumulate_x, chunk, static_cast<int>(chunks), workspace);
-    if (workspace == nullptr) return;
+    if (!a.dlogits) {
+      LAUNCH(stream, launch.grid, launch.block, 0, (channel_gate_grad_kernel<T, V, false>), view<T>(a.x),
+             view<T>(a.logits), view<T>(a.dy), view<T>(a.dx), a.accumulate_x, chunk, static_cast<int>(chunks), nullptr);
+      return;
+    }
+    LAUNCH(stream, launch.grid, launch.block, 0, (channel_gate_grad_kernel<T, V, true>), view<T>(a.x),
+           view<T>(a.logits), view<T>(a.dy), view<T>(a.dx), a.accumulate_x, chunk, static_cast<int>(chunks),
+           a.workspace);
     const int64_t values = static_cast<int64_t>(a.dlogits.n) * a.dlogits.pitch;
     LAUNCH(stream, dim3(static_cast<unsigned>((values + kPixelThreads - 1) / kPixelThreads)), dim3(kPixelThreads), 0,
-           channel_gate_finish_kernel<T>, view<T>(a.logits), static_cast<int>(chunks), workspace, view<T>(a.dlogits),
+           channel_gate_finish_kernel<T>, view<T>(a.logits), static_cast<int>(chunks), a.workspace, view<T>(a.dlogits),
            a.accumulate_logits);
   });
 }

@@ -7,11 +7,10 @@
 
 namespace furrow::SIMT_NS {
 
-// Neither form overflows: the exponent is never positive. NaN takes the second, and stays.
+// Never overflows: the exponent is never positive. NaN stays.
 SIMT_BOTH float stable_sigmoid(float x) {
-  if (x >= 0) return 1.0f / (1.0f + expf(-x));
-  const float e = expf(x);
-  return e / (1.0f + e);
+  const float e = expf(-fabsf(x));
+  return (x < 0 ? e : 1.0f) / (1.0f + e);
 }
 
 // s * (1-s), s the sigmoid; as a product it would lose digits where s is near 1.
