@@ -66,7 +66,7 @@ class Runner {
       throw Error(ErrorCode::usage, "--labels names one label map for " + std::to_string(all_.size()) + " photos").hint("name a folder that holds NAME.png for each");
     prepare_folder();
     if (job.shard.count > 1) forget_shard(job);
-    model_ = std::make_shared<Model>(load_model(job.weights, job.limits));
+    model_ = std::make_shared<Model>(load_wrinkle_model(job.weights, job.limits));
     SegmentOptions options = job.options;
     options.stop = [] { return cli::interrupted() != 0; };  // a large photo takes minutes; a signal does not wait for it
     lanes_.emplace_back(Segmenter(model_, job.compute, options));

@@ -20,7 +20,10 @@ StepBytes step_bytes(const GraphNode& node, const Graph& graph) {
 
 std::string join_paths(const std::vector<const Module*>& modules) {
   std::string out, parent;
+  const Module* before = nullptr;
   for (const Module* m : modules) {
+    if (m == before) continue;  // two operations of its own
+    before = m;
     const std::string path = m->path();
     const size_t dot = path.rfind('.');
     const std::string above = dot == std::string::npos ? "" : path.substr(0, dot);

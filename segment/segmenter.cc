@@ -159,6 +159,7 @@ void Segmenter::State::add_region(const io::Image& photo, const std::optional<Fa
 
 Segmenter::Segmenter(std::shared_ptr<const Model> model, const ComputeOptions& compute, SegmentOptions options) {
   require(model != nullptr, "Segmenter: a model");
+  model->require_wrinkles();
   check(options);
   state_ = std::make_unique<State>(std::move(model), compute, std::move(options));
 }

@@ -102,7 +102,8 @@ struct SegmentResult {
 class Segmenter {
  public:
   // In fp16 a network whose output is not finite is run again in bf16, whose range is that of float32; the result's
-  // notes say so. Errors: those of choose_device() and make_backend(); ErrorCode::usage for an option out of range.
+  // notes say so. Errors: those of choose_device() and make_backend(); ErrorCode::usage for an option out of range;
+  // ErrorCode::unsupported for a model that parses faces.
   explicit Segmenter(std::shared_ptr<const Model> model, const ComputeOptions& compute = {},
                      SegmentOptions options = {});
   ~Segmenter();
