@@ -1,21 +1,19 @@
 #include "data/strict_json.h"
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "io/json_walk.h"
 #include "io/mapped_file.h"
 #include "kernels/error.h"
 
 namespace furrow::data {
 namespace {
 
-using nlohmann::json;
-
 // Meets the parts of a text one after another and keeps nothing but the keys of the objects that are open.
-class Watcher : public nlohmann::json_sax<json> {
+class Watcher : public io::JsonSax {
  public:
   explicit Watcher(int depth) : depth_(static_cast<size_t>(depth)) {}
   bool null() override { return true; }
@@ -33,7 +31,7 @@ class Watcher : public nlohmann::json_sax<json> {
     if (keys_.back().insert(name).second) return true;
     throw Error(ErrorCode::malformed, "a key that stands twice in one object").in(name);
   }
-  bool parse_error(std::size_t byte, const std::string&, const json::exception& error) override {
+  bool parse_error(std::size_t byte, const std::string&, const nlohmann::detail::exception& error) override {
     constexpr int kNumberOverflow = 406;
     throw Error(ErrorCode::malformed, error.id == kNumberOverflow ? "a number that is too large" : "not JSON").at(byte);
   }
@@ -58,7 +56,7 @@ class Watcher : public nlohmann::json_sax<json> {
 void check_json(std::string_view text, uint64_t largest, int depth) {
   if (text.size() > largest) throw Error(ErrorCode::limit, "bytes of JSON").limit(largest, text.size());
   Watcher watcher(depth);
-  json::sax_parse(text, &watcher);
+  io::walk_json(text, watcher);
 }
 
 std::string read_text_within(const std::string& path, uint64_t largest, const char* what) {
