@@ -47,9 +47,9 @@ class Tokens {
   ConfigAt place_{1, 1};
 };
 
-class JsonEvents : public JsonSax {
+class SettingEvents : public JsonEvents {
  public:
-  JsonEvents(std::string_view text, ConfigBuilder& builder) : text_(text), tokens_(text), builder_(builder) {}
+  SettingEvents(std::string_view text, ConfigBuilder& builder) : text_(text), tokens_(text), builder_(builder) {}
 
   bool null() override {
     tokens_.next();
@@ -58,33 +58,32 @@ class JsonEvents : public JsonSax {
   }
   // Numbers as the file spells them: the schema reads them as it reads YAML's.
   bool boolean(bool) override { return plain(); }
-  bool number_integer(number_integer_t) override { return plain(); }
-  bool number_unsigned(number_unsigned_t) override { return plain(); }
-  bool number_float(number_float_t, const string_t&) override { return plain(); }
-  bool binary(binary_t&) override { return false; }  // no JSON text holds any
-  bool string(string_t& value) override {
+  bool number_integer(int64_t) override { return plain(); }
+  bool number_unsigned(uint64_t) override { return plain(); }
+  bool number_float(double, const std::string&) override { return plain(); }
+  bool string(std::string& value) override {
     tokens_.next();
     builder_.scalar(ConfigKind::quoted, std::move(value), tokens_.at());
     return true;
   }
-  bool key(string_t& value) override {
+  bool key(std::string& value) override {
     tokens_.next();
     builder_.key(value, tokens_.at());
     return true;
   }
-  bool start_object(std::size_t) override { return begin(ConfigKind::map); }
-  bool start_array(std::size_t) override { return begin(ConfigKind::list); }
+  bool start_object() override { return begin(ConfigKind::map); }
+  bool start_array() override { return begin(ConfigKind::list); }
   bool end_object() override { return end(); }
   bool end_array() override { return end(); }
 
-  bool parse_error(std::size_t position, const std::string& token, const nlohmann::detail::exception& error) override {
-    if (error.id == 406) {
+  bool parse_error(size_t position, const std::string& token, bool out_of_range, const std::string& reason) override {
+    if (out_of_range) {
       tokens_.next();
       builder_.stop(tokens_.at(), "'" + printable(token, 40) + "' is beyond the range of a 64-bit float");
     }
     const ConfigAt at = at_offset(text_, position == 0 ? 0 : position - 1);
     // "[json.exception...] parse error at line 3, column 1: syntax error while parsing value - WHAT; last read: ..."
-    std::string what = error.what();
+    std::string what = reason;
     if (const size_t cut = what.find(" - "); cut != what.npos) what.erase(0, cut + 3);
     if (const size_t cut = what.find("; last read"); cut != what.npos) {
       const size_t rest = what.find("'; ", cut);
@@ -123,7 +122,7 @@ class JsonEvents : public JsonSax {
 
 void parse_json(std::string_view text, ConfigBuilder& builder) {
   if (text.find_first_not_of(" \t\r\n") == text.npos) builder.stop({1, 1}, "the file holds no settings");
-  JsonEvents events(text, builder);
+  SettingEvents events(text, builder);
   walk_json(text, events);
 }
 

@@ -19,18 +19,17 @@ constexpr const char* kNotJson = "the header is not valid JSON";
 
 // Receives nlohmann's events. The accepted grammar is three levels deep and closed, so a small state says what may
 // come; anything else is refused at once, before it is stored.
-class HeaderReader : public JsonSax {
+class HeaderReader : public JsonEvents {
  public:
   HeaderReader(uint64_t at, const Limits& limits) : at_(at), limits_(limits) {}
   SafetensorsHeader take() { return std::move(header_); }
 
   bool null() override { refuse("null"); }
   bool boolean(bool) override { refuse("a truth value"); }
-  bool number_integer(number_integer_t value) override { refuse("the negative number " + std::to_string(value)); }
-  bool number_float(number_float_t, const string_t& text) override { refuse("the number " + printable(text, 40)); }
-  bool binary(binary_t&) override { refuse("binary data"); }
+  bool number_integer(int64_t value) override { refuse("the negative number " + std::to_string(value)); }
+  bool number_float(double, const std::string& text) override { refuse("the number " + printable(text, 40)); }
 
-  bool number_unsigned(number_unsigned_t value) override {
+  bool number_unsigned(uint64_t value) override {
     if (state_ != State::numbers) refuse("the number " + std::to_string(value));
     if (value > static_cast<uint64_t>(INT64_MAX)) refuse("the number " + std::to_string(value));
     std::vector<uint64_t>& target = field_ == "shape" ? header_.entries.back().shape : header_.entries.back().offsets;
@@ -40,7 +39,7 @@ class HeaderReader : public JsonSax {
     return true;
   }
 
-  bool string(string_t& value) override {
+  bool string(std::string& value) override {
     if (state_ == State::metadata) {
       if (header_.metadata.size() >= kMaxMetadataKeys)
         throw Error(ErrorCode::limit, "too many metadata keys")
@@ -56,7 +55,7 @@ class HeaderReader : public JsonSax {
     return true;
   }
 
-  bool start_object(std::size_t) override {
+  bool start_object() override {
     if (state_ == State::before) {
       state_ = State::top;
     } else if (state_ == State::top && field_ == "__metadata__") {
@@ -81,7 +80,7 @@ class HeaderReader : public JsonSax {
     return true;
   }
 
-  bool start_array(std::size_t) override {
+  bool start_array() override {
     if (state_ != State::tensor || (field_ != "shape" && field_ != "data_offsets")) refuse("a list");
     state_ = State::numbers;
     (field_ == "shape" ? header_.entries.back().has_shape : header_.entries.back().has_offsets) = true;
@@ -93,7 +92,7 @@ class HeaderReader : public JsonSax {
     return true;
   }
 
-  bool key(string_t& value) override {
+  bool key(std::string& value) override {
     field_ = std::move(value);
     const bool top = state_ == State::top;
     const bool known =
@@ -110,9 +109,9 @@ class HeaderReader : public JsonSax {
     return true;
   }
 
-  bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) override {
-    // The library's words repeat raw input; its number tells a syntax error (101) from a number out of range (406).
-    throw Error(ErrorCode::malformed, error.id == 406 ? "the header has a number out of range" : kNotJson)
+  bool parse_error(size_t position, const std::string&, bool out_of_range, const std::string&) override {
+    // The library's words repeat raw input.
+    throw Error(ErrorCode::malformed, out_of_range ? "the header has a number out of range" : kNotJson)
         .at(at_ + position)
         .in("header");
   }
