@@ -23,8 +23,8 @@ struct FaceQuality {
 };
 
 // Where a face stops being fit. Measured on 24 portraits of 1024 x 1024 and furrow-mini-2 (docs/results.md): blurred
-// by a Gaussian of 2 pixels, sharpness 0.08..0.18, 72 % of the centre line is still found; of 3 pixels, 0.05..0.10, 6 %.
-// At 30 % of the light, brightness 37..53, 78 % is found; at 20 %, 25..36, 44 %, and every sixth face is missed.
+// by a Gaussian of 2 pixels, sharpness 0.08..0.18, 72 % of the centre line is still found; of 3 pixels, 0.05..0.10,
+// 6 %. At 30 % of the light, brightness 37..53, 78 % is found; at 20 %, 25..36, 44 %, and every sixth face is missed.
 // Reduced to a scale of 0.48, 87 % of the centre line, in face widths, is found, at 0.39 63 %, at 0.30 29 %.
 inline constexpr double kSmallestScale = 0.4;
 inline constexpr double kLeastBrightness = 40;
