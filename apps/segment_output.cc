@@ -39,6 +39,12 @@ Json face_json(const FaceResult& face) {
                   {"width", number(face.face->w)},
                   {"height", number(face.face->h)},
                   {"neighbours", face.face->neighbours}};
+  if (face.quality) {
+    out["status"] = name_of(face.quality->status());
+    out["quality"] = {{"scale", number(face.quality->scale)},
+                      {"brightness", number(face.quality->brightness)},
+                      {"sharpness", number(face.quality->sharpness)}};
+  }
   out["crop"] = {{"x", face.crop.x}, {"y", face.crop.y}, {"width", face.crop.side_w}, {"height", face.crop.side_h}};
   out["percent_of_frame"] = number(face.percent_of_frame);
   out["percent_of_crop"] = number(face.percent_of_crop);
@@ -217,6 +223,12 @@ std::string read_result_json(const std::string& path) {
   });
 }
 
+std::string in_words(FaceStatus status) {
+  std::string words = name_of(status);
+  std::ranges::replace(words, '_', ' ');
+  return words;
+}
+
 bool says_no_face(std::string_view json) {
   return json.find("\"status\":\"no_face\"") != std::string_view::npos;  // quotes inside a value are escaped
 }
@@ -242,6 +254,8 @@ std::string result_sentence(const PhotoResult& photo) {
           " px of centre line";
   if (result.faces.size() > 1)
     text += ", " + std::to_string(result.faces.size()) + " faces (first numbers: the largest)";
+  const FaceStatus status = first.quality ? first.quality->status() : FaceStatus::ok;
+  if (status != FaceStatus::ok) text += "; the face is " + in_words(status) + ": wrinkles will be missed";
   return text;
 }
 

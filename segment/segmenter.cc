@@ -149,6 +149,10 @@ void Segmenter::State::add_region(const io::Image& photo, const std::optional<Fa
       found.width_per_face_width = found.measures->mean_width / face->w;
     }
   }
+  if (face) {
+    Timed time(result.timings.measure);
+    found.quality = face_quality(photo, *face, crop.side_w, size());
+  }
   if (face)
     paste_max(mask, visible, result.mask);
   else

@@ -15,6 +15,7 @@
 #include "segment/faces.h"
 #include "segment/measure.h"
 #include "segment/model.h"
+#include "segment/quality.h"
 
 namespace furrow {
 
@@ -61,7 +62,8 @@ struct Stopped {};
 // the kept. It is marked where its probability exceeds the threshold and it is kept. With tiles the grid is the scaled
 // picture (or crop) instead.
 struct FaceResult {
-  std::optional<Face> face;  // empty under CropMode::none
+  std::optional<Face> face;            // empty under CropMode::none
+  std::optional<FaceQuality> quality;  // likewise
   Crop crop;                 // may reach outside the photo
   // 100 * marked / model pixels of the photo.
   double percent_of_crop = 0;
