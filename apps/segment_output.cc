@@ -31,6 +31,20 @@ Json number(double value) {
   return Json::parse(text);
 }
 
+Json region_json(const FaceRegionResult& region, const Face& face) {
+  const MaskMeasures& m = region.measures;
+  const double percent = 100.0 * static_cast<double>(m.mask_pixels) / static_cast<double>(region.pixels);
+  Json out = {{"name", region.name},
+              {"pixels", region.pixels},
+              {"percent", number(percent)},
+              {"count", m.count},
+              {"length_px", number(m.length)},
+              {"length_per_face_width", number(m.length / face.w)},
+              {"mean_width_px", number(m.mean_width)}};
+  for (const Point& corner : region.outline) out["outline"].push_back({number(corner.x), number(corner.y)});
+  return out;
+}
+
 Json face_json(const FaceResult& face) {
   Json out;
   if (face.face)
@@ -57,6 +71,7 @@ Json face_json(const FaceResult& face) {
     if (face.width_per_face_width) wrinkles["mean_width_per_face_width"] = number(*face.width_per_face_width);
     out["wrinkles"] = std::move(wrinkles);
   }
+  for (const FaceRegionResult& region : face.regions) out["regions"].push_back(region_json(region, *face.face));
   return out;
 }
 

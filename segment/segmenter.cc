@@ -149,6 +149,14 @@ void Segmenter::State::add_region(const io::Image& photo, const std::optional<Fa
       found.width_per_face_width = found.measures->mean_width / face->w;
     }
   }
+  if (face && labels != nullptr) {
+    Timed time(result.timings.measure);
+    std::string why_not;
+    if (const auto points = find_face_points(*labels, photo.width, photo.height, crop, why_not))
+      found.regions = measure_regions(*points, mask, visible, kept, options.measures);
+    else
+      result.notes.push_back("no regions: " + why_not);
+  }
   if (face) {
     Timed time(result.timings.measure);
     found.quality = face_quality(photo, *face, crop.side_w, size());

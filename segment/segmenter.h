@@ -12,6 +12,7 @@
 #include "io/image.h"
 #include "io/picture.h"
 #include "segment/crop.h"
+#include "segment/face_regions.h"
 #include "segment/faces.h"
 #include "segment/measure.h"
 #include "segment/model.h"
@@ -73,6 +74,8 @@ struct FaceResult {
   // Where labels are given: 100 * mask pixels / pixels of the photo inside the crop with a kept label (NaN if there
   // are none).
   std::optional<double> percent_of_region;
+  // Where labels are given and show both eyes, nose, mouth and chin (else a note says what is missing): kFaceRegions.
+  std::vector<FaceRegionResult> regions;
   std::optional<MaskMeasures> measures;         // of the mask inside the crop, in pixels of the photo
   std::optional<double> length_per_face_width;  // measures->length / face->w
   std::optional<double> width_per_face_width;   // measures->mean_width / face->w
