@@ -61,8 +61,9 @@ std::vector<std::vector<Point>> region_outlines(const FacePoints& p) {
       for (const Point& c : corners) points.push_back(p.frame.photo(sign * c.x, c.y));
       return points;
     };
-    out[side == 0 ? under_right : under_left] = mirrored(
-        {{p.eye_inner[side] - 0.05, under}, {outer, under}, {outer, under + 0.36}, {p.eye_inner[side] - 0.05, under + 0.36}});
+    const double inner = p.eye_inner[side] - 0.05;
+    out[side == 0 ? under_right : under_left] =
+        mirrored({{inner, under}, {outer, under}, {outer, under + 0.36}, {inner, under + 0.36}});
     out[side == 0 ? crows_right : crows_left] =
         mirrored({{outer, -0.25}, {outer + 0.56, -0.35}, {outer + 0.56, 0.45}, {outer, under + 0.1}});
     out[side == 0 ? fold_right : fold_left] =
