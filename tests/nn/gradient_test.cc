@@ -62,7 +62,9 @@ INSTANTIATE_TEST_SUITE_P(Variants, UNetGradient,
                                          Setup{false, Mode::inference, "attention-unet"},
                                          Setup{true, Mode::training, "attention-unet"},
                                          Setup{false, Mode::inference, "resnet50-unet"},
-                                         Setup{false, Mode::training, "resnet50-attention-unet"}));
+                                         Setup{false, Mode::training, "resnet50-attention-unet"},
+                                         Setup{false, Mode::inference, "bisenet"},
+                                         Setup{false, Mode::training, "bisenet-resnet34"}));
 
 TEST(Training, MovesRunningStatisticsAndCountsBatches) {
   auto backend = ref_backend();
