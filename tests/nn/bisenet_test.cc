@@ -247,6 +247,37 @@ TEST(BiSeNet, RefusesSmallPicturesOtherChannelsAndAChoiceOfUpsampling) {
   EXPECT_THROW(build({.family = "bisenet", .bilinear = true}), Error);
 }
 
+// Each head with a gradient of its own, as losses give it: the sum of three passes of one head each.
+TEST(BiSeNet, PropagatesTheGradientsOfAllHeadsAtOnce) {
+  auto backend = ref_backend();
+  const auto network = random_network(parser(2, 3, 4), 5);
+  const Tensor x = random_tensor({2, 33, 40, 3}, 6);
+  const Tensor dy[] = {random_tensor({2, 33, 40, 4}, 7), random_tensor({2, 33, 40, 4}, 8),
+                       random_tensor({2, 33, 40, 4}, 9)};
+  const auto gradients = [&](std::initializer_list<size_t> of) {
+    Tape tape(*backend);
+    const BiSeNet::Heads h = bisenet(*network).forward_heads(tape, tape.input(x));
+    const Var heads[] = {h.main, h.of16, h.of32};
+    std::vector<Tape::Root> roots;
+    for (const size_t i : of) roots.push_back({heads[i], dy[i]});
+    tape.backward(roots);
+    std::vector<Tensor> out;
+    for (const Module::Keyed& k : network->parameters())
+      if (k.parameter->trainable) out.push_back(tape.grad(*k.parameter));
+    return out;
+  };
+  const std::vector<Tensor> together = gradients({0, 1, 2});
+  const std::vector<Tensor> alone[] = {gradients({0}), gradients({1}), gradients({2})};
+  for (size_t p = 0; p < together.size(); ++p) {
+    ASSERT_FALSE(together[p].empty());
+    Tensor sum(together[p].shape(), DType::f64);
+    for (const std::vector<Tensor>& one : alone)
+      if (!one[p].empty()) backend->add(sum.to(DType::f64), one[p], sum);
+    EXPECT_LT(relative_error(together[p], sum), 1e-12);
+  }
+  EXPECT_EQ(dy[1].values<double>()[0], random_tensor({2, 33, 40, 4}, 8).values<double>()[0]);
+}
+
 // Labels are made of the small logits in one pass: those of run()'s.
 TEST(BiSeNetPlan, SmallLogitsOnCpuGiveTheLabelsOfTheLargeOnes) {
   ThreadPool pool(2);
