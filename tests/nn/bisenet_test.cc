@@ -293,7 +293,7 @@ TEST(BiSeNetPlan, SmallLogitsOnCpuGiveTheLabelsOfTheLargeOnes) {
   std::vector<uint8_t> labels(wanted.size());
   cpu::upsample_argmax(&pool, small.logits, small.height, small.width, labels);
   EXPECT_EQ(labels, wanted);
-  EXPECT_GT(std::set<uint8_t>(wanted.begin(), wanted.end()).size(), 2u);
+  EXPECT_GT(std::set<uint8_t>(wanted.begin(), wanted.end()).size(), 1u);
 }
 
 // In the host's memory, where the plan's own is a device's.

@@ -52,8 +52,13 @@ TEST_P(UNetGradient, IsTheSlopeOfTheLoss) {
     EXPECT_LE(error, tolerance) << key << ", slope " << expected;
   };
   check(x, tape.grad(input), "input");
-  for (const Module::Keyed& k : network->parameters())
-    if (k.parameter->trainable) check(k.parameter->value, tape.grad(*k.parameter), k.key);
+  for (const Module::Keyed& k : network->parameters()) {
+    const bool other_head = k.key.starts_with("conv_out16.") || k.key.starts_with("conv_out32.");
+    if (other_head)
+      EXPECT_TRUE(tape.grad(*k.parameter).empty()) << k.key;  // of a face parser: forward() has the main one alone
+    else if (k.parameter->trainable)
+      check(k.parameter->value, tape.grad(*k.parameter), k.key);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Variants, UNetGradient,
