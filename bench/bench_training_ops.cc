@@ -19,7 +19,8 @@
 namespace furrow::bench {
 namespace {
 
-constexpr Shape kWide{1, 128, 128, 64}, kHalf{1, 64, 64, 64}, kGate{1, 128, 128, 1}, kMeans{1, 1, 1, 64}, kScores{1, 512, 512, 19};
+constexpr Shape kWide{1, 128, 128, 64}, kHalf{1, 64, 64, 64}, kGate{1, 128, 128, 1}, kMeans{1, 1, 1, 64},
+                kScores{1, 512, 512, 19};
 constexpr int64_t kParameters = 1 << 22;
 constexpr Grad kSet = Grad::overwrite;
 

@@ -128,7 +128,10 @@ Tensor Plan::result() {
   Tensor logits = small();
   if (logits.shape() == result_) return logits;
   if (resized_.empty()) resized_ = Tensor(result_, logits.dtype());
-  resize_logits(logits, resized_);
+  if (backend_->in_host_memory())
+    backend_->upsample_bilinear(logits, resized_);  // to the bit what the network's own last operation makes of them
+  else
+    resize_logits(logits, resized_);
   return resized_;
 }
 

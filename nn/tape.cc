@@ -77,11 +77,24 @@ Var Tape::record(OpKind op, Attrs attrs, std::initializer_list<Var> in, const Mo
 }
 
 void Tape::backward(Var y, const Tensor& dy) {
-  require(y.tape == this && backend_ != nullptr, "Tape::backward: a value of this tape, and a tape that computes");
-  require(dy.shape() == y.shape() && dy.dtype() == backend_->dtype(), "Tape::backward: dy is not like y");
+  const Root root{y, dy};
+  backward({&root, 1});
+}
+
+void Tape::backward(std::span<const Root> roots) {
   grads_.assign(nodes_.size(), Tensor());
-  grads_[static_cast<size_t>(y.id)] = dy;
-  for (VarId id = y.id; id >= 0; --id) {
+  VarId last = -1;
+  for (const auto& [y, dy] : roots) {
+    require(y.tape == this && backend_ != nullptr, "Tape::backward: a value of this tape, and a tape that computes");
+    require(dy.shape() == y.shape() && dy.dtype() == backend_->dtype(), "Tape::backward: dy is not like y");
+    require(grads_[static_cast<size_t>(y.id)].empty(), "Tape::backward: the same value twice");
+    grads_[static_cast<size_t>(y.id)] = dy;
+    last = std::max(last, y.id);
+  }
+  const auto is_root = [&](VarId id) {
+    return std::ranges::find(roots, id, [](const Root& r) { return r.y.id; }) != roots.end();
+  };
+  for (VarId id = last; id >= 0; --id) {
     Node& node = nodes_[static_cast<size_t>(id)];
     if (node.op == OpKind::leaf) continue;
     Tensor& grad = grads_[static_cast<size_t>(id)];
@@ -92,7 +105,7 @@ void Tape::backward(Var y, const Tensor& dy) {
     }
     // Every reader of this value has been walked: nobody adds to the gradient any more, or reads the value again.
     if (memory_ != nullptr) {
-      if (id != y.id) memory_->give_back(grad);  // dy is the caller's
+      if (!is_root(id)) memory_->give_back(grad);  // dy is the caller's
       memory_->give_back(node.value);
       for (Tensor& saved : node.saved) memory_->give_back(saved);
     }

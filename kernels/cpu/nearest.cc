@@ -9,9 +9,6 @@
 namespace furrow::cpu {
 namespace {
 
-const float* in(const Tensor& t) { return t.values<float>().data(); }
-float* out(Tensor& t) { return t.values<float>().data(); }
-
 // floor(o*in/out) for o = 0, 1, ...: one division for all of them.
 class Nearest {
  public:
@@ -44,8 +41,8 @@ void check_sizes(const Shape& x, const Shape& y) {
 void CpuBackend::upsample_nearest(const Tensor& x, Tensor& y) {
   const Shape &s = x.shape(), &t = y.shape();
   check_sizes(s, t);
-  const float* from = in(x);
-  float* to = out(y);
+  const float* from = x.values<float>().data();
+  float* to = y.values<float>().data();
   for_tasks(pool_, t.n * t.h, [&](int64_t row, int) {
     const int64_t source = row / t.h * s.h + row % t.h * s.h / t.h;
     spread_row(from + source * s.w * s.c, s.w, t.w, s.c, to + row * t.w * s.c);
@@ -57,8 +54,8 @@ void CpuBackend::upsample_nearest(const Tensor& x, Tensor& y) {
 void CpuBackend::upsample_nearest_grad(const Tensor& dy, Tensor& dx, Grad mode) {
   const Shape &s = dx.shape(), &t = dy.shape();
   check_sizes(s, t);
-  const float* from = in(dy);
-  float* to = out(dx);
+  const float* from = dy.values<float>().data();
+  float* to = dx.values<float>().data();
   for_tasks(pool_, s.n * s.h, [&](int64_t task, int) {
     const int64_t n = task / s.h, h = task % s.h;
     float* row = to + task * s.w * s.c;

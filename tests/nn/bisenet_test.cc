@@ -3,10 +3,13 @@
 #include "nn/bisenet.h"
 
 #include <map>
+#include <set>
 #include <sstream>
 
+#include "kernels/cpu/label_map.h"
 #include "nn/plan.h"
 #include "nn/recognise.h"
+#include "nn/resize_logits.h"
 #include "tests/nn/filled.h"
 #include "tests/nn/golden_sums.h"
 
@@ -242,6 +245,75 @@ TEST(BiSeNet, RefusesSmallPicturesOtherChannelsAndAChoiceOfUpsampling) {
   EXPECT_THROW(Plan(*network, *backend, {1, 32, 31, 3}), Error);
   EXPECT_THROW(Plan(*network, *backend, {1, 32, 32, 4}), Error);
   EXPECT_THROW(build({.family = "bisenet", .bilinear = true}), Error);
+}
+
+// Each head with a gradient of its own, as losses give it: the sum of three passes of one head each.
+TEST(BiSeNet, PropagatesTheGradientsOfAllHeadsAtOnce) {
+  auto backend = ref_backend();
+  const auto network = random_network(parser(2, 3, 4), 5);
+  const Tensor x = random_tensor({2, 33, 40, 3}, 6);
+  const Tensor dy[] = {random_tensor({2, 33, 40, 4}, 7), random_tensor({2, 33, 40, 4}, 8),
+                       random_tensor({2, 33, 40, 4}, 9)};
+  const auto gradients = [&](std::initializer_list<size_t> of) {
+    Tape tape(*backend);
+    const BiSeNet::Heads h = bisenet(*network).forward_heads(tape, tape.input(x));
+    const Var heads[] = {h.main, h.of16, h.of32};
+    std::vector<Tape::Root> roots;
+    for (const size_t i : of) roots.push_back({heads[i], dy[i]});
+    tape.backward(roots);
+    std::vector<Tensor> out;
+    for (const Module::Keyed& k : network->parameters())
+      if (k.parameter->trainable) out.push_back(tape.grad(*k.parameter));
+    return out;
+  };
+  const std::vector<Tensor> together = gradients({0, 1, 2});
+  const std::vector<Tensor> alone[] = {gradients({0}), gradients({1}), gradients({2})};
+  for (size_t p = 0; p < together.size(); ++p) {
+    ASSERT_FALSE(together[p].empty());
+    Tensor sum(together[p].shape(), DType::f64);
+    for (const std::vector<Tensor>& one : alone)
+      if (!one[p].empty()) backend->add(sum.to(DType::f64), one[p], sum);
+    EXPECT_LT(relative_error(together[p], sum), 1e-12);
+  }
+  EXPECT_EQ(dy[1].values<double>()[0], random_tensor({2, 33, 40, 4}, 8).values<double>()[0]);
+}
+
+// Labels are made of the small logits in one pass: those of run()'s.
+TEST(BiSeNetPlan, SmallLogitsOnCpuGiveTheLabelsOfTheLargeOnes) {
+  ThreadPool pool(2);
+  const auto cpu = make_backend({DeviceKind::cpu, 0}, &pool);
+  const auto network = random_network(parser(4, 3, 19), 5, DType::f32);
+  const Tensor x = random_tensor({2, 61, 90, 3}, 6).to(DType::f32);
+  Plan plan(*network, *cpu, x.shape());
+  const Tensor large = plan.run(x);
+  std::vector<uint8_t> wanted;
+  for (const float *z = large.values<float>().data(), *end = z + large.values<float>().size(); z != end; z += 19)
+    wanted.push_back(static_cast<uint8_t>(std::max_element(z, z + 19) - z));
+  const Plan::SmallLogits small = plan.run_small(x);
+  std::vector<uint8_t> labels(wanted.size());
+  cpu::upsample_argmax(&pool, small.logits, small.height, small.width, labels);
+  EXPECT_EQ(labels, wanted);
+  EXPECT_GT(std::set<uint8_t>(wanted.begin(), wanted.end()).size(), 1u);
+}
+
+// In the host's memory, where the plan's own is a device's.
+TEST(ResizeLogits, IsTheResizeOfRef) {
+  auto ref = ref_backend();
+  for (const auto& [from, to] : {std::pair{Shape{2, 6, 7, 19}, Shape{2, 47, 51, 19}},
+                                 {Shape{1, 1, 1, 3}, Shape{1, 5, 4, 3}},
+                                 {Shape{1, 1, 5, 2}, Shape{1, 1, 9, 2}},
+                                 {Shape{1, 4, 2, 1}, Shape{1, 1, 2, 1}},
+                                 {Shape{1, 9, 8, 2}, Shape{1, 3, 5, 2}}}) {
+    const Tensor x = random_tensor(from, 3);
+    Tensor wanted(to, DType::f64), wide(to, DType::f64), narrow(to, DType::f32);
+    ref->upsample_bilinear(x, wanted);
+    resize_logits(x, wide);
+    EXPECT_LT(relative_error(wide, wanted), 1e-14) << to_string(to);
+    resize_logits(x.to(DType::f32), narrow);
+    EXPECT_LT(relative_error(narrow, wanted), 4e-7) << to_string(to);  // three products and sums, each rounded
+  }
+  Tensor other({1, 5, 5, 2}, DType::f64);
+  EXPECT_THROW(resize_logits(random_tensor({1, 4, 4, 3}, 1), other), Error);
 }
 
 }  // namespace
