@@ -79,6 +79,7 @@ Json timings_json(const PhotoResult& photo) {
   const SegmentTimings& t = photo.result.timings;
   return {{"decode", number(photo.decode_milliseconds)},
           {"find_faces", number(t.find_faces)},
+          {"parse", number(t.parse)},
           {"crop", number(t.crop)},
           {"resize", number(t.resize)},
           {"plan", number(t.plan)},

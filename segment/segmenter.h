@@ -84,7 +84,7 @@ struct FaceResult {
 // Milliseconds of each step, summed over faces and windows. `plan` is spent once per size, by the first photo that
 // needs it: folding and packing weights, placing memory.
 struct SegmentTimings {
-  double find_faces = 0, crop = 0, resize = 0, plan = 0, network = 0, map_back = 0, measure = 0, total = 0;
+  double find_faces = 0, parse = 0, crop = 0, resize = 0, plan = 0, network = 0, map_back = 0, measure = 0, total = 0;
 };
 
 struct SegmentResult {
@@ -109,8 +109,9 @@ class Segmenter {
   // In fp16 a network whose output is not finite is run again in bf16, whose range is that of float32; the result's
   // notes say so. Errors: those of choose_device() and make_backend(); ErrorCode::usage for an option out of range;
   // ErrorCode::unsupported for a model that parses faces.
+  // `parser`, a model that parses faces, gives every photo without labels of its own those of its crops.
   explicit Segmenter(std::shared_ptr<const Model> model, const ComputeOptions& compute = {},
-                     SegmentOptions options = {});
+                     SegmentOptions options = {}, std::shared_ptr<const Model> parser = nullptr);
   ~Segmenter();
   Segmenter(Segmenter&&) noexcept;
   Segmenter& operator=(Segmenter&&) noexcept;

@@ -56,6 +56,20 @@ class Parser(Program):
         self.assertEqual((said["classes"][1], said["classes"][10], len(said["classes"])), ("skin", "nose", 19))
         self.assertFalse({"threshold", "kept_labels", "masked_input"} & set(said))
 
+    def test_segment_finds_its_labels_with_it(self):
+        words = ("segment", PHOTO, "-o", "out", "--parser", self.weights, "--keep", "skin,nose,hair,12", "--json", "--threads", "1")
+        first = json.loads(self.ok(*words))
+        self.assertIn("percent_of_region", first["faces"][0])
+        self.assertGreater(first["timings_ms"]["parse"], 0)
+        self.assertEqual((len(first["settings"]["labels"]["parser"]), first["settings"]["keep"]), (64, [1, 10, 17, 12]))
+        again = self.run_furrow(*words, "--save", "mask,json")
+        self.assertEqual(again.returncode, 2, again.stderr)    # a photo named by itself, with results of the same settings
+        self.ok(*words, "--force")
+        self.refused(self.run_furrow("segment", PHOTO, "-o", "out2", "--labels", "auto"), 2, "--labels auto needs --parser")
+        self.refused(self.run_furrow("segment", PHOTO, "-o", "out2", "--labels", "x.png", "--parser", self.weights), 2, "so does --labels")
+        self.refused(self.run_furrow("segment", PHOTO, "-o", "out2", "--parser", ROOT / "weights/furrow-mini-2.safetensors"), 5, "parses no faces")
+        self.refused(self.run_furrow("segment", PHOTO, "-o", "out2", "--keep", "skin,beard"), 2, "skin,beard", "--keep skin,nose")
+
     def test_convert_there_and_back_keeps_every_value(self):
         tensors = lambda name: json.loads(self.ok("model", "show", name, "--json"))["tensors"]
         self.ok("model", "convert", self.weights, "p.pth")
