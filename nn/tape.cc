@@ -76,21 +76,8 @@ Var Tape::record(OpKind op, Attrs attrs, std::initializer_list<Var> in, const Mo
   return append(std::move(node));
 }
 
-void Tape::backward(Var y, const Tensor& dy) {
-  const Root root{y, dy};
-  backward({&root, 1});
-}
-
 void Tape::backward(std::span<const Root> roots) {
-  grads_.assign(nodes_.size(), Tensor());
-  VarId last = -1;
-  for (const auto& [y, dy] : roots) {
-    require(y.tape == this && backend_ != nullptr, "Tape::backward: a value of this tape, and a tape that computes");
-    require(dy.shape() == y.shape() && dy.dtype() == backend_->dtype(), "Tape::backward: dy is not like y");
-    require(grads_[static_cast<size_t>(y.id)].empty(), "Tape::backward: the same value twice");
-    grads_[static_cast<size_t>(y.id)] = dy;
-    last = std::max(last, y.id);
-  }
+  const VarId last = start(roots);
   const auto is_root = [&](VarId id) {
     return std::ranges::find(roots, id, [](const Root& r) { return r.y.id; }) != roots.end();
   };
@@ -111,16 +98,6 @@ void Tape::backward(std::span<const Root> roots) {
     }
     grad = Tensor();
   }
-}
-
-void Tape::backward(Var y) {
-  require(backend_ != nullptr && y.shape().elements() == 1, "Tape::backward: y is not a single number");
-  Tensor one(y.shape(), backend_->dtype());
-  if (one.dtype() == DType::f64)
-    one.values<double>()[0] = 1;
-  else
-    one.values<float>()[0] = 1;
-  backward(y, one);
 }
 
 Grad Tape::begin_gradient(const Node& source, Tensor& grad) {

@@ -118,6 +118,7 @@ class Tape {
   friend struct Var;
   Var append(Node node);
   void run(const OpDef& def, const OpCall& call);  // timed where that was asked for
+  VarId start(std::span<const Root> roots);        // of backward(): the last of them
   void propagate(const Node& node, VarId id);
   VarId leaf_of(const Parameter& p) const;  // -1: not recorded
   Tensor take(const Shape& shape) {
