@@ -35,6 +35,21 @@ void fill(const std::vector<Point>& polygon, int64_t x0, int64_t y0, Region regi
   }
 }
 
+// Where a polygon's pixels are, from the corner of what is visible on.
+Crop box_of(const std::vector<Point>& polygon, const Crop& visible) {
+  const auto [left, right] = std::ranges::minmax(polygon, {}, &Point::x);
+  const auto [top, bottom] = std::ranges::minmax(polygon, {}, &Point::y);
+  const auto clamped = [](double value, int64_t from, int64_t size) {
+    return static_cast<int64_t>(std::clamp(value - static_cast<double>(from), 0.0, static_cast<double>(size)));
+  };
+  Crop box;
+  box.x = clamped(std::floor(left.x), visible.x, visible.side_w);
+  box.y = clamped(std::floor(top.y), visible.y, visible.side_h);
+  box.side_w = clamped(std::ceil(right.x), visible.x, visible.side_w) - box.x;
+  box.side_h = clamped(std::ceil(bottom.y), visible.y, visible.side_h) - box.y;
+  return box;
+}
+
 }  // namespace
 
 std::vector<std::vector<Point>> region_outlines(const FacePoints& p) {
@@ -87,15 +102,17 @@ std::vector<FaceRegionResult> measure_regions(const FacePoints& points, const io
     FaceRegionResult result;
     result.name = kFaceRegions[r];
     result.outline = outlines[r];
-    io::Image part(visible.side_w, visible.side_h, 1);
-    for (int64_t y = 0; y < visible.side_h; ++y)
-      for (int64_t x = 0; x < visible.side_w; ++x) {
-        if (plane.row(y)[x] != r || !kept(visible.x + x, visible.y + y)) continue;
+    const Crop box = box_of(outlines[r], visible);
+    io::Image part(box.side_w, box.side_h, 1);
+    for (int64_t y = 0; y < box.side_h; ++y)
+      for (int64_t x = 0; x < box.side_w; ++x) {
+        const int64_t at_x = box.x + x, at_y = box.y + y;  // from the corner of what is visible
+        if (plane.row(at_y)[at_x] != r || !kept(visible.x + at_x, visible.y + at_y)) continue;
         ++result.pixels;
-        part.row(y)[x] = mask.row(y)[x];
-        result.measures.mask_pixels += mask.row(y)[x] != 0;
+        part.row(y)[x] = mask.row(at_y)[at_x];
+        result.measures.mask_pixels += mask.row(at_y)[at_x] != 0;
       }
-    if (measures) result.measures = measure(part);
+    if (measures && !part.pixels.empty()) result.measures = measure(part);
     out.push_back(std::move(result));
   }
   return out;

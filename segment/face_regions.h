@@ -25,7 +25,7 @@ struct FaceRegionResult {
   std::string_view name;
   std::vector<Point> outline;
   int64_t pixels = 0;     // of the photo
-  MaskMeasures measures;  // of the mask inside the region: a wrinkle that crosses a border counts on both sides
+  MaskMeasures measures;  // of the mask inside the region, in a box around it; what crosses a border counts twice
 };
 
 // Polygons of all regions, in the order of kFaceRegions. Layout (units of FaceFrame): docs/results.md.

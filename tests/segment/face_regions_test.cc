@@ -193,6 +193,26 @@ TEST(FaceRegions, OnlyKeptPixelsAndEachOnce) {
   EXPECT_GT(of_all, of_skin);
 }
 
+TEST(FaceRegions, OutsideThePhotoHaveNoPixels) {
+  const io::LabelMap labels = DrawnFace{}.labels();
+  std::string why_not;
+  const auto points = find_face_points(labels, kSide, kSide, kAll, why_not);
+  const Crop lower{100, 700, 300, 200};  // no forehead, and nothing of the subject's left
+  io::Image full(300, 200, 1);
+  std::ranges::fill(full.pixels, uint8_t{255});
+  const KeptPixels all(nullptr, {}, kSide, kSide);
+  for (const auto& region : measure_regions(*points, full, lower, all)) {
+    const bool seen = region.name == "chin" || region.name == "cheek_right" || region.name == "nasolabial_right";
+    if (!seen) {
+      EXPECT_EQ(region.pixels, 0) << region.name;
+      EXPECT_EQ(region.measures.count, 0) << region.name;
+    } else if (region.name != "chin") {
+      EXPECT_GT(region.pixels, 0) << region.name;
+      EXPECT_EQ(region.measures.count, 1) << region.name;
+    }
+  }
+}
+
 TEST(FaceRegions, OfATextureMapLieAroundItsParts) {
   const FacePoints uv = ffhq_uv_points(1024);
   EXPECT_NEAR(uv.frame.photo(0.5, 0).x, 635, 1e-9);
