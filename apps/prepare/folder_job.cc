@@ -40,7 +40,10 @@ struct FileOutcome {
 class FolderRun {
  public:
   FolderRun(const FolderOptions& options, const FileWork& work, const cli::Common& common)
-      : options_(options), work_(work), common_(common), inputs_(cli::expand_inputs(options.inputs, options.out, &others_)),
+      : options_(options),
+        work_(work),
+        common_(common),
+        inputs_(cli::expand_inputs(options.inputs, options.out, &others_)),
         outcomes_(inputs_.size()) {
     for (const cli::Input& input : inputs_) {
       sources_.insert(canonical(input.path));
@@ -74,22 +77,26 @@ class FolderRun {
   // Whether results in `out` are known to be of these settings.
   bool open_record() {
     const std::string path = options_.out + "/prepare.json";
-    const std::string text = ordered_json{{"schema", "furrow.prepare.settings/1"},
-                                          {"command", work_.command},
-                                          {"settings", work_.settings}}
-                                 .dump() +
-                             "\n";
+    const std::string text =
+        ordered_json{{"schema", "furrow.prepare.settings/1"}, {"command", work_.command}, {"settings", work_.settings}}
+            .dump() +
+        "\n";
     std::error_code error;
     fs::create_directories(options_.out, error);
-    if (error) throw Error(ErrorCode::io, "cannot create the folder for results: " + error.message()).file(options_.out);
+    if (error)
+      throw Error(ErrorCode::io, "cannot create the folder for results: " + error.message()).file(options_.out);
     if (fs::exists(path, error)) {
       if (!cli::begins_with(path, kRecordBegin))
-        throw Error(ErrorCode::usage, "a file of this name exists, and `furrow prepare` did not write it").file(path).hint("choose another folder");
-      const std::string found = with_file(path, [&] { return data::read_text_within(path, kRecordBytes, "a record of settings"); });
+        throw Error(ErrorCode::usage, "a file of this name exists, and `furrow prepare` did not write it")
+            .file(path)
+            .hint("choose another folder");
+      const std::string found =
+          with_file(path, [&] { return data::read_text_within(path, kRecordBytes, "a record of settings"); });
       if (found == text) return true;
       if (!options_.force)
         throw Error(ErrorCode::usage, "the folder holds results of another command or of other settings")
-            .file(path).hint("choose another folder, or --force");
+            .file(path)
+            .hint("choose another folder, or --force");
     }
     io::write_file_atomically(path, std::as_bytes(std::span(text.data(), text.size())));
     return false;
@@ -101,18 +108,23 @@ class FolderRun {
     const std::string base = fs::path(input.base).filename().string();
     if (results_.at(work_.result(input)) > 1 || base != own)
       throw Error(ErrorCode::malformed, "another input would have the same result").hint("rename one of them");
-    if (sources_.contains(canonical(path))) throw Error(ErrorCode::usage, "its result would overwrite an input: " + path).hint("choose another folder with -o");
+    if (sources_.contains(canonical(path)))
+      throw Error(ErrorCode::usage, "its result would overwrite an input: " + path)
+          .hint("choose another folder with -o");
   }
 
   State work_on(const cli::Input& input) const {
-    if (input.path == "-") throw Error(ErrorCode::usage, "standard input has no name, and names are what files are matched by");
+    if (input.path == "-")
+      throw Error(ErrorCode::usage, "standard input has no name, and names are what files are matched by");
     const std::string path = options_.out + "/" + work_.result(input);
     if (!work_.wanted(input)) return State::without;
     check_name(input, path);
     std::error_code error;
     if (!options_.force && fs::exists(path, error)) {
       if (resumes_ && input.from_folder && work_.fits(input, path)) return State::before;
-      throw Error(ErrorCode::usage, "its result exists already" + std::string(resumes_ && input.from_folder ? ", with another size: " : ": ") + path)
+      throw Error(ErrorCode::usage, "its result exists already" +
+                                        std::string(resumes_ && input.from_folder ? ", with another size: " : ": ") +
+                                        path)
           .hint("--force overwrites it");
     }
     const std::vector<std::byte> bytes = work_.make(input);
@@ -128,9 +140,7 @@ class FolderRun {
     };
     try {
       out.state = with_file(input.path, [&] { return work_on(input); });
-    } catch (const Error& error) {
-      fail(error);
-    } catch (const std::bad_alloc&) {
+    } catch (const Error& error) { fail(error); } catch (const std::bad_alloc&) {
       fail(Error(ErrorCode::limit, "out of memory").file(input.path).hint("use fewer --threads"));
     }
   }
@@ -146,8 +156,12 @@ class FolderRun {
     }
     const auto more = work_.more();
     if (common_.json) {
-      ordered_json out{{"schema", "furrow.prepare/1"}, {"command", work_.command}, {"output", printable(options_.out, 4096)},
-                       {"settings", work_.settings}, {"done", done}, {"finished_before", before}};
+      ordered_json out{{"schema", "furrow.prepare/1"},
+                       {"command", work_.command},
+                       {"output", printable(options_.out, 4096)},
+                       {"settings", work_.settings},
+                       {"done", done},
+                       {"finished_before", before}};
       const auto list = [&](const std::string& key, const std::vector<std::string>& paths) {
         ordered_json& to = out[key] = ordered_json::array();
         for (const std::string& path : paths) to.push_back(printable(path, 4096));
@@ -166,15 +180,19 @@ class FolderRun {
       name_some(work_.without, without);
       for (const auto& [key, paths] : more) name_some(key, paths);
     }
-    if (const std::string others = cli::other_files_text(others_); !others.empty()) cli::note(common_, others + " skipped");
+    if (const std::string others = cli::other_files_text(others_); !others.empty())
+      cli::note(common_, others + " skipped");
     if (const int status = cli::interrupted(); status != 0 && count(State::none) > 0) {
       cli::note(common_, "interrupted; run the same command again to go on");
       return status;
     }
     if (failed > 0)
-      throw Error(ErrorCode::malformed, std::to_string(failed) + " of " + std::to_string(inputs_.size()) + " inputs failed")
+      throw Error(ErrorCode::malformed,
+                  std::to_string(failed) + " of " + std::to_string(inputs_.size()) + " inputs failed")
           .details(std::move(failures));
-    if (done + before == 0) throw Error(ErrorCode::usage, "all of the " + count_text(static_cast<int64_t>(inputs_.size()), "file") + " are " + work_.without);
+    if (done + before == 0)
+      throw Error(ErrorCode::usage,
+                  "all of the " + count_text(static_cast<int64_t>(inputs_.size()), "file") + " are " + work_.without);
     return 0;
   }
 
@@ -182,7 +200,10 @@ class FolderRun {
     if (paths.empty()) return;
     std::string text;
     for (size_t i = 0; i < std::min(paths.size(), kNamed); ++i) text += (i == 0 ? "" : ", ") + printable(paths[i], 200);
-    cli::note(common_, what + ": " + text + (paths.size() > kNamed ? " and " + std::to_string(paths.size() - kNamed) + " more (all with --json)" : ""));
+    cli::note(
+        common_,
+        what + ": " + text +
+            (paths.size() > kNamed ? " and " + std::to_string(paths.size() - kNamed) + " more (all with --json)" : ""));
   }
 
   const FolderOptions& options_;
@@ -214,7 +235,8 @@ FilesByStem files_by_stem(const std::string& folder, const std::vector<std::stri
     }
     std::string suffix = path.extension().string();
     std::ranges::transform(suffix, suffix.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    if (std::ranges::find(suffixes, suffix) != suffixes.end() && !it->is_directory(ignored)) found[path.stem().string()].push_back(path.string());
+    if (std::ranges::find(suffixes, suffix) != suffixes.end() && !it->is_directory(ignored))
+      found[path.stem().string()].push_back(path.string());
   }
   if (error) throw Error(ErrorCode::io, "cannot list the folder: " + error.message()).file(folder);
   for (auto& [stem, paths] : found) std::ranges::sort(paths);
@@ -223,6 +245,8 @@ FilesByStem files_by_stem(const std::string& folder, const std::vector<std::stri
 
 std::string stem_of(const std::string& path) { return fs::path(path).stem().string(); }
 
-std::string count_text(int64_t n, const std::string& what) { return std::to_string(n) + " " + what + (n == 1 ? "" : "s"); }
+std::string count_text(int64_t n, const std::string& what) {
+  return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
+}
 
 }  // namespace furrow::apps

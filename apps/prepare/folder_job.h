@@ -41,11 +41,11 @@ class FileWork {
   std::string without;   // "without a label map"
 };
 
-// Runs `work` over all inputs in parallel, prints what was done, and returns the exit status: 0; 130/143 after a signal,
-// when what was finished is complete and the same command goes on.
+// Runs `work` over all inputs in parallel, prints what was done, and returns the exit status: 0; 130/143 after a
+// signal, when what was finished is complete and the same command goes on.
 //   Results appear whole under their names or not at all. `out`/prepare.json says what made them.
-//   A file of a folder whose result exists and fits, where prepare.json names the same settings, is finished before; any
-//   other result that exists is an error of its file, unless `force`.
+//   A file of a folder whose result exists and fits, where prepare.json names the same settings, is finished before;
+//   any other result that exists is an error of its file, unless `force`.
 // Errors: ErrorCode::malformed that lists every file that failed (the others are done), or of one file named by itself
 // its own; ErrorCode::usage where `out` holds results of other settings, and where no file is wanted.
 int run_folder(const FolderOptions& options, const FileWork& work, const cli::Common& common);

@@ -14,13 +14,16 @@ namespace furrow::apps {
 namespace {
 
 constexpr const char* kBisenet =
-    "background skin l_brow r_brow l_eye r_eye eye_g l_ear r_ear ear_r nose mouth u_lip l_lip neck neck_l cloth hair hat";
+    "background skin l_brow r_brow l_eye r_eye eye_g l_ear r_ear ear_r nose mouth u_lip l_lip neck neck_l cloth hair "
+    "hat";
 constexpr const char* kCelebamask =
-    "background skin nose eye_g l_eye r_eye l_brow r_brow l_ear r_ear mouth u_lip l_lip hair hat ear_r neck_l neck cloth";
+    "background skin nose eye_g l_eye r_eye l_brow r_brow l_ear r_ear mouth u_lip l_lip hair hat ear_r neck_l neck "
+    "cloth";
 
 std::vector<std::pair<std::string, int>> names_of(const std::string& order) {
   std::vector<std::pair<std::string, int>> names;
-  std::istringstream words(choose<const char*>("--class-order", order, {{"bisenet", kBisenet}, {"celebamask", kCelebamask}}));
+  std::istringstream words(
+      choose<const char*>("--class-order", order, {{"bisenet", kBisenet}, {"celebamask", kCelebamask}}));
   for (std::string word; words >> word;) names.emplace_back(word, static_cast<int>(names.size()));
   return names;
 }
@@ -29,7 +32,9 @@ std::vector<std::pair<std::string, int>> names_of(const std::string& order) {
 io::Image labels_of_npy(const std::string& path, const io::Limits& limits) {
   std::error_code error;
   // An element has at most eight bytes, and becomes four in memory.
-  if (const uint64_t bytes = std::filesystem::file_size(path, error), most = 8 * limits.picture_pixels + limits.npy_header + 16; !error && bytes > most)
+  if (const uint64_t bytes = std::filesystem::file_size(path, error),
+      most = 8 * limits.picture_pixels + limits.npy_header + 16;
+      !error && bytes > most)
     throw Error(ErrorCode::limit, "the array has too many bytes for a label map").limit(most, bytes);
   const io::NpyArray array = io::read_npy(path, limits);
   if (array.dims.size() != 2 || array.values.empty()) {
@@ -44,7 +49,8 @@ io::Image labels_of_npy(const std::string& path, const io::Limits& limits) {
       std::ostringstream text;
       text << "the number " << value << " is no label: those are whole, from 0 to 255";
       throw Error(ErrorCode::malformed, text.str())
-          .in("row " + std::to_string(static_cast<int64_t>(i) / out.width) + ", column " + std::to_string(static_cast<int64_t>(i) % out.width));
+          .in("row " + std::to_string(static_cast<int64_t>(i) / out.width) + ", column " +
+              std::to_string(static_cast<int64_t>(i) % out.width));
     }
     out.pixels[i] = static_cast<uint8_t>(value);
   }
@@ -52,7 +58,8 @@ io::Image labels_of_npy(const std::string& path, const io::Limits& limits) {
 }
 
 io::Image read_label_map(const std::string& path, const io::Limits& limits) {
-  if (std::filesystem::path(path).extension() != ".png" && std::filesystem::path(path).extension() != ".PNG") return labels_of_npy(path, limits);
+  if (std::filesystem::path(path).extension() != ".png" && std::filesystem::path(path).extension() != ".PNG")
+    return labels_of_npy(path, limits);
   io::LabelMap map = io::read_labels(path, limits);
   io::Image out;
   out.width = map.width, out.height = map.height, out.channels = 1;
@@ -87,12 +94,14 @@ LabelFolder::LabelFolder(const std::string& folder, std::vector<int> kept, const
 io::Image LabelFolder::keep(const cli::Input& photo, int64_t width, int64_t height) const {
   const std::vector<std::string>& paths = files_.at(stem_of(photo.path));
   if (paths.size() > 1)
-    throw Error(ErrorCode::malformed, std::to_string(paths.size()) + " label maps have the name of this photo: " + paths[0] + ", " + paths[1]);
+    throw Error(ErrorCode::malformed, std::to_string(paths.size()) +
+                                          " label maps have the name of this photo: " + paths[0] + ", " + paths[1]);
   return with_file(paths[0], [&] {
     const io::Image labels = read_label_map(paths[0], limits_);
     const int64_t k = width / labels.width;
     if (k < 1 || k * labels.width != width || k * labels.height != height)
-      throw Error(ErrorCode::malformed, "the label map is " + by(labels.width, labels.height) + ", its photo " + by(width, height))
+      throw Error(ErrorCode::malformed,
+                  "the label map is " + by(labels.width, labels.height) + ", its photo " + by(width, height))
           .hint("the photo must be a whole number of times as large, the same along both sides");
     const io::Image small = io::kept_labels(labels, kept_);
     io::Image out(width, height, 1);

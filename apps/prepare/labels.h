@@ -23,9 +23,9 @@ class LabelFolder {
 
   bool has(const cli::Input& photo) const { return files_.contains(stem_of(photo.path)); }
   // 255 where the photo's label is kept, else 0; width * height. Labels cover k x k pixels each, whatever k, as
-  // scipy.ndimage.zoom(labels, 2, order=0) has it for k = 2. Errors name the label map: those of its reader; malformed for
-  // a label that is no whole number from 0 to 255, an array of another shape than [height, width], two maps of one stem;
-  // and where the photo is not k times as wide and as high, with both sizes.
+  // scipy.ndimage.zoom(labels, 2, order=0) has it for k = 2. Errors name the label map: those of its reader; malformed
+  // for a label that is no whole number from 0 to 255, an array of another shape than [height, width], two maps of one
+  // stem; and where the photo is not k times as wide and as high, with both sizes.
   io::Image keep(const cli::Input& photo, int64_t width, int64_t height) const;
 
  private:

@@ -23,8 +23,10 @@ namespace {
 data::PictureHeader upright_header(const std::string& path) {
   const data::PictureHeader header = data::read_picture_header(path);
   if (header.orientation != 1)
-    throw Error(ErrorCode::unsupported, "EXIF turns this photo (orientation " + std::to_string(header.orientation) + "), and whether its labels were made before or after is not known")
-        .file(path).hint("save the photo upright");
+    throw Error(ErrorCode::unsupported, "EXIF turns this photo (orientation " + std::to_string(header.orientation) +
+                                            "), and whether its labels were made before or after is not known")
+        .file(path)
+        .hint("save the photo upright");
   return header;
 }
 
@@ -47,13 +49,17 @@ class PictureWork : public FileWork {
   std::vector<std::byte> make(const cli::Input& input) const override {
     upright_header(input.path);
     io::Picture photo = io::read_picture(input.path, io::Background::drop, options_.folder.limits);
-    if (photo.info.orientation != 1) throw Error(ErrorCode::unsupported, "EXIF turns this photo").hint("save it upright");
+    if (photo.info.orientation != 1)
+      throw Error(ErrorCode::unsupported, "EXIF turns this photo").hint("save it upright");
     io::Image image = std::move(photo.image);
     if (options_.size > 0 && (image.width != options_.size || image.height != options_.size)) {
-      if (image.width != image.height) throw Error(ErrorCode::unsupported, "--size is for square photos; this one is " + std::to_string(image.width) + "x" + std::to_string(image.height));
+      if (image.width != image.height)
+        throw Error(ErrorCode::unsupported, "--size is for square photos; this one is " + std::to_string(image.width) +
+                                                "x" + std::to_string(image.height));
       image = io::resize(image, options_.size, options_.size, io::Filter::bilinear);
     }
-    const std::optional<io::Image> keep = labels_ ? std::optional(labels_->keep(input, image.width, image.height)) : std::nullopt;
+    const std::optional<io::Image> keep =
+        labels_ ? std::optional(labels_->keep(input, image.width, image.height)) : std::nullopt;
     return io::encode_png(picture(image, keep ? &*keep : nullptr));
   }
 
@@ -83,8 +89,10 @@ class TextureWork : public PictureWork {
   explicit TextureWork(const PictureOptions& options)
       : PictureWork(options, "texture"),
         recipe_(choose<io::TextureRecipe>("--recipe", options.recipe,
-                                          {{"best", io::TextureRecipe::closest}, {"closest", io::TextureRecipe::closest},
-                                           {"authors", io::TextureRecipe::authors}, {"inverse", io::TextureRecipe::authors_inverse}})) {
+                                          {{"best", io::TextureRecipe::closest},
+                                           {"closest", io::TextureRecipe::closest},
+                                           {"authors", io::TextureRecipe::authors},
+                                           {"inverse", io::TextureRecipe::authors_inverse}})) {
     if (!(options.sigma > 0 && options.sigma <= 100)) throw Error(ErrorCode::usage, "--sigma is outside (0, 100]");
     std::ostringstream text;
     text << (options.recipe == "best" ? "closest" : options.recipe) << ", sigma " << options.sigma << " at 1024";
@@ -93,16 +101,19 @@ class TextureWork : public PictureWork {
 
  private:
   io::Image picture(io::Image& photo, const io::Image* keep) const override {
-    return io::texture_map(photo, {recipe_, io::texture_sigma(options_.sigma, std::max(photo.width, photo.height))}, keep);
+    return io::texture_map(photo, {recipe_, io::texture_sigma(options_.sigma, std::max(photo.width, photo.height))},
+                           keep);
   }
   io::TextureRecipe recipe_;
 };
 
 class CollectWork : public FileWork {
  public:
-  explicit CollectWork(const PictureOptions& options) : masks_(files_by_stem(options.masks, {".png", ".jpg", ".jpeg"})) {
+  explicit CollectWork(const PictureOptions& options)
+      : masks_(files_by_stem(options.masks, {".png", ".jpg", ".jpeg"})) {
     command = "collect", settings = "copies", without = "without a mask";
-    if (masks_.empty()) throw Error(ErrorCode::usage, "no mask (.png, .jpg or .jpeg) in this folder").file(options.masks);
+    if (masks_.empty())
+      throw Error(ErrorCode::usage, "no mask (.png, .jpg or .jpeg) in this folder").file(options.masks);
     // The masks themselves are no photos, should their folder lie in that of the photos.
     std::error_code error;
     masks_folder_ = std::filesystem::weakly_canonical(options.masks, error).string() + "/";
@@ -112,8 +123,12 @@ class CollectWork : public FileWork {
     for (const auto& [stem, paths] : masks_)
       if (!photos.contains(stem)) orphans_.push_back(paths[0]);
   }
-  std::string result(const cli::Input& input) const override { return std::filesystem::path(input.path).filename().string(); }
-  bool wanted(const cli::Input& input) const override { return masks_.contains(stem_of(input.path)) && !is_mask(input.path); }
+  std::string result(const cli::Input& input) const override {
+    return std::filesystem::path(input.path).filename().string();
+  }
+  bool wanted(const cli::Input& input) const override {
+    return masks_.contains(stem_of(input.path)) && !is_mask(input.path);
+  }
   bool fits(const cli::Input& input, const std::string& path) const override {
     std::error_code error;
     const uint64_t size = std::filesystem::file_size(input.path, error);
@@ -122,11 +137,13 @@ class CollectWork : public FileWork {
   }
   std::vector<std::byte> make(const cli::Input& input) const override {
     const auto file = io::MappedFile::open(input.path, io::MappedFile::Access::copy);
-    data::picture_header(file->bytes());   // a copy of what is no picture helps nobody
+    data::picture_header(file->bytes());  // a copy of what is no picture helps nobody
     file->check_unchanged();
     return {file->bytes().begin(), file->bytes().end()};
   }
-  std::map<std::string, std::vector<std::string>> more() const override { return {{"masks without a photo", orphans_}}; }
+  std::map<std::string, std::vector<std::string>> more() const override {
+    return {{"masks without a photo", orphans_}};
+  }
 
  private:
   bool is_mask(const std::string& path) const {

@@ -9,12 +9,12 @@ namespace furrow::apps {
 
 struct PictureOptions {
   FolderOptions folder;
-  std::string labels;                              // folder of label maps; "": none (texture)
+  std::string labels;  // folder of label maps; "": none (texture)
   std::string keep = "skin,nose", order = "bisenet";
-  std::string recipe = "best";                     // texture: authors, inverse, best (closest)
-  double sigma = 5;                                // texture: of photos of 1024 pixels
-  int64_t size = 0;                                // mask: side the photo is resized to first; 0: as it is
-  std::string masks;                               // collect: folder of masks
+  std::string recipe = "best";  // texture: authors, inverse, best (closest)
+  double sigma = 5;             // texture: of photos of 1024 pixels
+  int64_t size = 0;             // mask: side the photo is resized to first; 0: as it is
+  std::string masks;            // collect: folder of masks
 };
 
 // The photo where its label is kept, 0 elsewhere. Source: face_masking.py of the seed (docs/prepare.md).

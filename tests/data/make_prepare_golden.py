@@ -117,6 +117,22 @@ def class_imbalance(masks: pathlib.Path) -> dict:
             "empty": sum(not p.any() for p in pictures)}
 
 
+def near(images: pathlib.Path) -> list:
+    """Pairs of photos whose difference hashes differ in at most 16 bits and whose 16 x 16 pictures correlate by 0.96."""
+    prints = []
+    for path in sorted(images.rglob("*.png"), key=lambda p: p.stem):
+        gray = Image.open(path).convert("L")
+        rows = np.asarray(gray.resize((9, 8), Image.LANCZOS)).astype(int)
+        prints.append((path.stem, (rows[:, 1:] > rows[:, :-1]).ravel(), np.asarray(gray.resize((16, 16), Image.LANCZOS)).astype(float).ravel()))
+    found = []
+    for i, (a, bits_a, small_a) in enumerate(prints):
+        for b, bits_b, small_b in prints[i + 1:]:
+            bits, r = int((bits_a != bits_b).sum()), float(np.corrcoef(small_a, small_b)[0, 1])
+            if bits <= 16 and r >= 0.96:
+                found.append({"a": a, "b": b, "bits": bits, "correlation": r})
+    return found
+
+
 def main():
     shutil.rmtree(FOLDER, ignore_errors=True)
     for name in ("labels", "labels_celebamask", "masks"):
@@ -141,6 +157,7 @@ def main():
         texture(FOLDER / "images", FOLDER / "labels", expected / f"texture_{recipe}", recipe)
     (expected / "png_parsing.json").write_text(json.dumps(png_parsing(FOLDER / "images", FOLDER / "masks"), indent=1) + "\n")
     (expected / "class_imbalance.json").write_text(json.dumps(class_imbalance(FOLDER / "masks")) + "\n")
+    (expected / "near.json").write_text(json.dumps(near(FOLDER / "images"), indent=1) + "\n")
     with open(FOLDER / "attributes.csv", "w") as table:
         table.write("image_number,age,gender\n")
         for row in ("0,0,female", "7,34,male", "42,61.5,female", "1003,67,male", "1010,39,male"):
