@@ -197,7 +197,7 @@ void write_stump(std::ostream& out, const Stump& stump, const std::vector<Rect>&
     out << (i ? ", {" : "{") << r.x << ", " << r.y << ", " << r.w << ", " << r.h << "}";
   }
   out << "}, {";
-  for (size_t i = 0; i < 3; ++i) out << (i ? ", " : "") << (i < rects.size() ? rects[i].weight : 0.0f);
+  for (size_t i = 0; i < 3; ++i) out << (i ? ", " : "") << (i < rects.size() ? static_cast<int>(rects[i].weight) : 0);
   out << "}, " << hex(stump.threshold) << ", " << hex(stump.left) << ", " << hex(stump.right) << "},\n";
 }
 

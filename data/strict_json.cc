@@ -1,41 +1,37 @@
 #include "data/strict_json.h"
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "io/json_walk.h"
 #include "io/mapped_file.h"
 #include "kernels/error.h"
 
 namespace furrow::data {
 namespace {
 
-using nlohmann::json;
-
 // Meets the parts of a text one after another and keeps nothing but the keys of the objects that are open.
-class Watcher : public nlohmann::json_sax<json> {
+class Watcher : public io::JsonEvents {
  public:
   explicit Watcher(int depth) : depth_(static_cast<size_t>(depth)) {}
   bool null() override { return true; }
   bool boolean(bool) override { return true; }
-  bool number_integer(number_integer_t) override { return true; }
-  bool number_unsigned(number_unsigned_t) override { return true; }
-  bool number_float(number_float_t, const string_t&) override { return true; }
-  bool string(string_t&) override { return true; }
-  bool binary(binary_t&) override { return true; }
-  bool start_object(std::size_t) override { return open(); }
-  bool start_array(std::size_t) override { return open(); }
+  bool number_integer(int64_t) override { return true; }
+  bool number_unsigned(uint64_t) override { return true; }
+  bool number_float(double, const std::string&) override { return true; }
+  bool string(std::string&) override { return true; }
+  bool start_object() override { return open(); }
+  bool start_array() override { return open(); }
   bool end_object() override { return close(); }
   bool end_array() override { return close(); }
-  bool key(string_t& name) override {
+  bool key(std::string& name) override {
     if (keys_.back().insert(name).second) return true;
     throw Error(ErrorCode::malformed, "a key that stands twice in one object").in(name);
   }
-  bool parse_error(std::size_t byte, const std::string&, const json::exception& error) override {
-    constexpr int kNumberOverflow = 406;
-    throw Error(ErrorCode::malformed, error.id == kNumberOverflow ? "a number that is too large" : "not JSON").at(byte);
+  bool parse_error(size_t byte, const std::string&, bool out_of_range, const std::string&) override {
+    throw Error(ErrorCode::malformed, out_of_range ? "a number that is too large" : "not JSON").at(byte);
   }
 
  private:
@@ -58,7 +54,7 @@ class Watcher : public nlohmann::json_sax<json> {
 void check_json(std::string_view text, uint64_t largest, int depth) {
   if (text.size() > largest) throw Error(ErrorCode::limit, "bytes of JSON").limit(largest, text.size());
   Watcher watcher(depth);
-  json::sax_parse(text, &watcher);
+  io::walk_json(text, watcher);
 }
 
 std::string read_text_within(const std::string& path, uint64_t largest, const char* what) {

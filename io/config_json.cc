@@ -1,8 +1,8 @@
 // JSON through nlohmann's SAX events. They carry no places, so a second scanner walks the same text one token behind.
 #include <cctype>
-#include <nlohmann/json.hpp>
 
 #include "io/config_parsers.h"
+#include "io/json_walk.h"
 
 namespace furrow::io {
 namespace {
@@ -47,50 +47,43 @@ class Tokens {
   ConfigAt place_{1, 1};
 };
 
-class JsonEvents {
+class SettingEvents : public JsonEvents {
  public:
-  JsonEvents(std::string_view text, ConfigBuilder& builder) : text_(text), tokens_(text), builder_(builder) {}
+  SettingEvents(std::string_view text, ConfigBuilder& builder) : text_(text), tokens_(text), builder_(builder) {}
 
-  using number_integer_t = nlohmann::json::number_integer_t;
-  using number_unsigned_t = nlohmann::json::number_unsigned_t;
-  using number_float_t = nlohmann::json::number_float_t;
-  using string_t = nlohmann::json::string_t;
-  using binary_t = nlohmann::json::binary_t;
-
-  bool null() {
+  bool null() override {
     tokens_.next();
     builder_.scalar(ConfigKind::null, "", tokens_.at());
     return true;
   }
   // Numbers as the file spells them: the schema reads them as it reads YAML's.
-  bool boolean(bool) { return plain(); }
-  bool number_integer(number_integer_t) { return plain(); }
-  bool number_unsigned(number_unsigned_t) { return plain(); }
-  bool number_float(number_float_t, const string_t&) { return plain(); }
-  bool binary(binary_t&) { return false; }  // no JSON text holds any
-  bool string(string_t& value) {
+  bool boolean(bool) override { return plain(); }
+  bool number_integer(int64_t) override { return plain(); }
+  bool number_unsigned(uint64_t) override { return plain(); }
+  bool number_float(double, const std::string&) override { return plain(); }
+  bool string(std::string& value) override {
     tokens_.next();
     builder_.scalar(ConfigKind::quoted, std::move(value), tokens_.at());
     return true;
   }
-  bool key(string_t& value) {
+  bool key(std::string& value) override {
     tokens_.next();
     builder_.key(value, tokens_.at());
     return true;
   }
-  bool start_object(std::size_t) { return begin(ConfigKind::map); }
-  bool start_array(std::size_t) { return begin(ConfigKind::list); }
-  bool end_object() { return end(); }
-  bool end_array() { return end(); }
+  bool start_object() override { return begin(ConfigKind::map); }
+  bool start_array() override { return begin(ConfigKind::list); }
+  bool end_object() override { return end(); }
+  bool end_array() override { return end(); }
 
-  bool parse_error(std::size_t position, const std::string& token, const nlohmann::detail::exception& error) {
-    if (error.id == 406) {
+  bool parse_error(size_t position, const std::string& token, bool out_of_range, const std::string& reason) override {
+    if (out_of_range) {
       tokens_.next();
       builder_.stop(tokens_.at(), "'" + printable(token, 40) + "' is beyond the range of a 64-bit float");
     }
     const ConfigAt at = at_offset(text_, position == 0 ? 0 : position - 1);
     // "[json.exception...] parse error at line 3, column 1: syntax error while parsing value - WHAT; last read: ..."
-    std::string what = error.what();
+    std::string what = reason;
     if (const size_t cut = what.find(" - "); cut != what.npos) what.erase(0, cut + 3);
     if (const size_t cut = what.find("; last read"); cut != what.npos) {
       const size_t rest = what.find("'; ", cut);
@@ -129,8 +122,8 @@ class JsonEvents {
 
 void parse_json(std::string_view text, ConfigBuilder& builder) {
   if (text.find_first_not_of(" \t\r\n") == text.npos) builder.stop({1, 1}, "the file holds no settings");
-  JsonEvents events(text, builder);
-  nlohmann::json::sax_parse(text.begin(), text.end(), &events);
+  SettingEvents events(text, builder);
+  walk_json(text, events);
 }
 
 }  // namespace furrow::io

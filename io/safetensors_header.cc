@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <unordered_set>
 
 #include "io/json_tokens.h"
+#include "io/json_walk.h"
 #include "kernels/error.h"
 #include "kernels/secret_hash.h"
 
@@ -19,24 +19,17 @@ constexpr const char* kNotJson = "the header is not valid JSON";
 
 // Receives nlohmann's events. The accepted grammar is three levels deep and closed, so a small state says what may
 // come; anything else is refused at once, before it is stored.
-class HeaderReader {
+class HeaderReader : public JsonEvents {
  public:
   HeaderReader(uint64_t at, const Limits& limits) : at_(at), limits_(limits) {}
   SafetensorsHeader take() { return std::move(header_); }
 
-  using number_integer_t = nlohmann::json::number_integer_t;
-  using number_unsigned_t = nlohmann::json::number_unsigned_t;
-  using number_float_t = nlohmann::json::number_float_t;
-  using string_t = nlohmann::json::string_t;
-  using binary_t = nlohmann::json::binary_t;
+  bool null() override { refuse("null"); }
+  bool boolean(bool) override { refuse("a truth value"); }
+  bool number_integer(int64_t value) override { refuse("the negative number " + std::to_string(value)); }
+  bool number_float(double, const std::string& text) override { refuse("the number " + printable(text, 40)); }
 
-  bool null() { refuse("null"); }
-  bool boolean(bool) { refuse("a truth value"); }
-  bool number_integer(number_integer_t value) { refuse("the negative number " + std::to_string(value)); }
-  bool number_float(number_float_t, const string_t& text) { refuse("the number " + printable(text, 40)); }
-  bool binary(binary_t&) { refuse("binary data"); }
-
-  bool number_unsigned(number_unsigned_t value) {
+  bool number_unsigned(uint64_t value) override {
     if (state_ != State::numbers) refuse("the number " + std::to_string(value));
     if (value > static_cast<uint64_t>(INT64_MAX)) refuse("the number " + std::to_string(value));
     std::vector<uint64_t>& target = field_ == "shape" ? header_.entries.back().shape : header_.entries.back().offsets;
@@ -46,7 +39,7 @@ class HeaderReader {
     return true;
   }
 
-  bool string(string_t& value) {
+  bool string(std::string& value) override {
     if (state_ == State::metadata) {
       if (header_.metadata.size() >= kMaxMetadataKeys)
         throw Error(ErrorCode::limit, "too many metadata keys")
@@ -62,7 +55,7 @@ class HeaderReader {
     return true;
   }
 
-  bool start_object(std::size_t) {
+  bool start_object() override {
     if (state_ == State::before) {
       state_ = State::top;
     } else if (state_ == State::top && field_ == "__metadata__") {
@@ -82,24 +75,24 @@ class HeaderReader {
     return true;
   }
 
-  bool end_object() {
+  bool end_object() override {
     state_ = state_ == State::top ? State::after : State::top;
     return true;
   }
 
-  bool start_array(std::size_t) {
+  bool start_array() override {
     if (state_ != State::tensor || (field_ != "shape" && field_ != "data_offsets")) refuse("a list");
     state_ = State::numbers;
     (field_ == "shape" ? header_.entries.back().has_shape : header_.entries.back().has_offsets) = true;
     return true;
   }
 
-  bool end_array() {
+  bool end_array() override {
     state_ = State::tensor;
     return true;
   }
 
-  bool key(string_t& value) {
+  bool key(std::string& value) override {
     field_ = std::move(value);
     const bool top = state_ == State::top;
     const bool known =
@@ -116,9 +109,9 @@ class HeaderReader {
     return true;
   }
 
-  bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) {
-    // The library's words repeat raw input; its number tells a syntax error (101) from a number out of range (406).
-    throw Error(ErrorCode::malformed, error.id == 406 ? "the header has a number out of range" : kNotJson)
+  bool parse_error(size_t position, const std::string&, bool out_of_range, const std::string&) override {
+    // The library's words repeat raw input.
+    throw Error(ErrorCode::malformed, out_of_range ? "the header has a number out of range" : kNotJson)
         .at(at_ + position)
         .in("header");
   }
@@ -164,7 +157,7 @@ void check_tokens(std::string_view json, uint64_t at, const Limits& limits) {
 SafetensorsHeader parse_safetensors_header(std::string_view json, uint64_t at, const Limits& limits) {
   check_tokens(json, at, limits);
   HeaderReader reader(at, limits);
-  nlohmann::json::sax_parse(json.begin(), json.end(), &reader);
+  walk_json(json, reader);
   return reader.take();
 }
 

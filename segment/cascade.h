@@ -19,7 +19,7 @@ struct CascadeRect {
 // the stump votes `left` where feature < threshold, else `right`. Two rectangles: the third has weight 0.
 struct CascadeStump {
   CascadeRect rect[3];
-  float weight[3];
+  int8_t weight[3];  // whole numbers in the file
   float threshold, left, right;
 };
 

@@ -21,7 +21,7 @@ CascadeTable::CascadeTable(const Cascade& cascade, int stride, int step) {
     Stump to{};
     for (int r = 0; r < 3; ++r) {
       corners(from.rect[r].x, from.rect[r].y, from.rect[r].w, from.rect[r].h, to.corner[r]);
-      to.weight[r] = from.weight[r];
+      to.weight[r] = static_cast<float>(from.weight[r]);
     }
     to.threshold = from.threshold;
     to.left = from.left;

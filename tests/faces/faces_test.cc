@@ -30,7 +30,7 @@ TEST(Cascade, TableIsWhole) {
   for (const CascadeStump& s : cascade.stumps) {
     // A feature is blind to brightness: its weights times areas add up to 0.
     float sum = 0;
-    for (int r = 0; r < 3; ++r) sum += s.weight[r] * static_cast<float>(s.rect[r].w * s.rect[r].h);
+    for (int r = 0; r < 3; ++r) sum += static_cast<float>(s.weight[r]) * static_cast<float>(s.rect[r].w * s.rect[r].h);
     ASSERT_EQ(sum, 0);
   }
   EXPECT_NE(frontal_face_cascade_notice().find("Intel License Agreement"), std::string_view::npos);
