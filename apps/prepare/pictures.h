@@ -13,7 +13,7 @@ struct PictureOptions {
   std::string keep = "skin,nose", order = "bisenet";
   std::string recipe = "best";  // texture: authors, inverse, best (closest)
   double sigma = 5;             // texture: of photos of 1024 pixels
-  int size = 0;             // mask: side the photo is resized to first; 0: as it is
+  int size = 0;                 // mask: side the photo is resized to first; 0: as it is
   std::string masks;            // collect: folder of masks
 };
 
