@@ -236,6 +236,13 @@ class Damage(PrepareCase):
         self.assertEqual({p.suffix for p in (self.folder / "out").rglob("*") if p.is_file()}, {".png", ".json"})   # nothing half-written
         self.refused(self.run_furrow("prepare", "mask", "photos", "labels", "-o", "out"), 4, "16 of 21 inputs failed", stdout_empty=False)
 
+    def test_photos_that_exif_turns(self):
+        whole = (IMAGES / "00000/00007.png").read_bytes()
+        turned = chunk(b"eXIf", b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0")
+        for name, at in (("before", 33), ("after", len(whole) - 12)):      # in front of the pixels and behind them
+            photo = self.put(f"{name}/00007.png", whole[:at] + turned + whole[at:])
+            self.refused(self.run_furrow("prepare", "mask", photo, LABELS, "-o", "out"), 5, "EXIF turns this photo")
+
     def test_limits(self):
         words = ("prepare", "mask", IMAGES / "00000/00007.png", LABELS, "-o", "out")
         self.refused(self.run_furrow(*words, "--limit", "picture_pixels=4000"), 6, "limit 4000, found 4096")
