@@ -24,9 +24,11 @@ TEST(StrictJson, MembersInOrderAsTheyStand) {
   EXPECT_EQ(members(" \n{ \t} "), Members());
   EXPECT_EQ(members(R"({"b":1,"a":-2.5e3,"":null})"), (Members{{"b", "1"}, {"a", "-2.5e3"}, {"", "null"}}));
   EXPECT_EQ(members("{ \"t\" : true ,\r\n\"f\":false }"), (Members{{"t", "true"}, {"f", "false"}}));
-  EXPECT_EQ(members(R"({"x": [1, {"y": "]}"}, []], "z":{}})"), (Members{{"x", R"([1, {"y": "]}"}, []])"}, {"z", "{}"}}));
+  EXPECT_EQ(members(R"({"x": [1, {"y": "]}"}, []], "z":{}})"),
+            (Members{{"x", R"([1, {"y": "]}"}, []])"}, {"z", "{}"}}));
   EXPECT_EQ(members("\xEF\xBB\xBF{\"a\":1}"), (Members{{"a", "1"}}));
-  for (const char* other : {"[]", "[{}]", "3", "\"{}\"", "null"}) EXPECT_EQ(members(other)[0].first, "no object") << other;
+  for (const char* other : {"[]", "[{}]", "3", "\"{}\"", "null"})
+    EXPECT_EQ(members(other)[0].first, "no object") << other;
 }
 
 TEST(StrictJson, MembersWithEscapes) {
