@@ -175,7 +175,10 @@ class Transfer {
   Answer checked(const Answer& answer) {
     if (!answer.ok() || answer.head.status >= 300) return answer;
     std::error_code none;
-    if (!fs::exists(part_, none)) throw Error(ErrorCode::io, "the server sent an empty file");
+    if (size_now() == 0) {
+      fs::remove(part_, none);
+      throw Error(ErrorCode::io, "the server sent an empty file");
+    }
     if (const std::string how = answer.head.field("content-encoding"); !how.empty() && how != "identity") {
       fs::remove(part_, none);
       throw Error(ErrorCode::io, Text() << "the server sent the file packed (" << printable(how) << "), though nobody asked for that");
