@@ -24,6 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint64_t kHeadBytes = 1 << 20;
+constexpr size_t kValidatorBytes = 200;
 constexpr useconds_t kWatchEvery = 20'000;
 
 // Exit statuses of curl(1).
@@ -41,6 +42,8 @@ uint64_t number_of(std::string_view text) {
   return error == std::errc() && end == text.data() + text.size() && value <= INT64_MAX ? value : 0;
 }
 
+bool is_over(const Request& request) { return request.most != 0 && size_of(request.to) > request.most; }
+
 // Like waitpid(), but a signal to this process, and a file that grows beyond `most`, end the child.
 int wait_for(pid_t child, const Request& request, bool& too_long) {
   int status = 0;
@@ -48,9 +51,10 @@ int wait_for(pid_t child, const Request& request, bool& too_long) {
     const pid_t ended = waitpid(child, &status, WNOHANG);
     if (ended == child) break;
     if (ended < 0 && errno != EINTR) return -1;
-    if (!told && request.most != 0 && size_of(request.to) > request.most) too_long = true;
+    if (!told) too_long = is_over(request);
     if (!told && (too_long || cli::interrupted() != 0)) told = kill(child, SIGTERM) == 0;
   }
+  too_long = too_long || is_over(request);  // the end came between two looks
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -79,8 +83,10 @@ std::string Head::field(const char* name) const {
 }
 
 std::string Head::validator() const {
-  const std::string tag = field("etag");
-  return tag.starts_with('"') ? tag : field("last-modified");
+  const std::string tag = field("etag"), text = tag.starts_with('"') ? tag : field("last-modified");
+  // It becomes a header line of the next request.
+  const auto is_plain = [](char c) { return c >= ' ' && c <= '~'; };
+  return text.size() <= kValidatorBytes && std::ranges::all_of(text, is_plain) ? text : std::string();
 }
 
 uint64_t Head::total() const {
@@ -117,6 +123,8 @@ Head read_head(const std::string& path) {
   return head;
 }
 
+bool Answer::over() const { return too_long || curl == kTooLarge; }
+
 bool Answer::passing() const {
   constexpr int kPassing[] = {7, 16, 18, 28, 35, 52, 55, 56, 92};
   if (too_long) return false;
@@ -126,7 +134,7 @@ bool Answer::passing() const {
 
 std::string Answer::what() const {
   const std::string http = " (HTTP " + std::to_string(head.status) + ")";
-  if (too_long || curl == kTooLarge) return "the file is larger than it may be";
+  if (over()) return "the file is larger than it may be";
   switch (curl) {
     case 1: return "an address, or a redirect, that is not https";
     case 3: return "not an address";
@@ -151,8 +159,13 @@ std::string Answer::what() const {
 }
 
 bool is_loopback(const std::string& url) {
-  return url.starts_with("http://127.0.0.1:") || url.starts_with("http://localhost:") ||
-         url.starts_with("http://[::1]:");
+  for (const std::string_view host : {"http://127.0.0.1:", "http://localhost:", "http://[::1]:"})
+    if (url.starts_with(host)) {
+      // Digits and a slash: in http://127.0.0.1:80@elsewhere/ the host is another.
+      const size_t end = url.find_first_not_of("0123456789", host.size());
+      return end != std::string::npos && end > host.size() && url[end] == '/';
+    }
+  return false;
 }
 
 Answer ask(const Request& request) {
@@ -180,7 +193,8 @@ Answer ask(const Request& request) {
   if (request.most != 0) words.insert(words.end(), {"--max-filesize", std::to_string(request.most)});
   if (request.resume) words.insert(words.end(), {"--continue-at", "-"});
   if (!request.since.empty()) words.insert(words.end(), {"--header", "If-Range: " + request.since});
-  words.push_back(request.progress ? "--progress-bar" : "--silent");
+  // Where nobody watches there is no bar, and no line of curl's own beside the one of the error.
+  words.push_back(request.progress && isatty(STDERR_FILENO) == 1 ? "--progress-bar" : "--silent");
   words.insert(words.end(), {"--", request.url});
   std::error_code none;
   fs::remove(request.headers, none);

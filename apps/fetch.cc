@@ -11,10 +11,8 @@
 #include <cstring>
 #include <filesystem>
 
-#include "apps/cli/signals.h"
 #include "apps/cli/text.h"
-#include "apps/curl.h"
-#include "apps/drive.h"
+#include "apps/transfer.h"
 #include "data/strict_json.h"
 #include "io/atomic_file.h"
 #include "io/mapped_file.h"
@@ -28,8 +26,6 @@ namespace {
 namespace fs = std::filesystem;
 
 using cli::Text;
-
-constexpr uint64_t kPageBytes = 1 << 20;
 
 std::string by_hand(const PublishedFile& known, const std::string& folder, const std::string& command) {
   Text text;
@@ -49,7 +45,7 @@ void make_folder(const std::string& folder) {
 class PartLock {
  public:
   explicit PartLock(const std::string& part)
-      : fd_(open((part + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)), path_(part + ".lock") {
+      : fd_(open((part + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666)), path_(part + ".lock") {
     if (fd_ < 0) throw Error(ErrorCode::io, std::string("cannot create: ") + std::strerror(errno)).file(path_);
     // The file must still be the one under this name: an earlier owner may have unlinked it in between.
     struct stat here = {}, there = {};
@@ -72,146 +68,17 @@ class PartLock {
   std::string path_;
 };
 
-std::string begin_of(const std::string& path, size_t bytes) {
-  const auto map = io::MappedFile::open(path);
-  return {reinterpret_cast<const char*>(map->bytes().data()), std::min(map->bytes().size(), bytes)};
-}
-
-// A page under any content type, and a page that only its content type tells.
-bool is_page(const Head& head, const std::string& path) {
-  if (head.field("content-type").starts_with("text/html")) return true;
-  const std::string text = begin_of(path, 256);
-  return std::ranges::any_of(std::initializer_list<const char*>{"<html", "<!DOCTYPE", "<!doctype", "<HTML"},
-                             [&](const char* mark) { return text.find(mark) != std::string::npos; });
-}
-
 // A zip ends with its end record. All that can be said of one without length and hash.
 void check_zip_end(const std::string& path) {
   constexpr size_t kRecord = 22, kComment = 0xFFFF;
   const auto map = io::MappedFile::open(path);
   const auto bytes = map->bytes();
-  const std::string_view tail(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const size_t looked_at = std::min(bytes.size(), kRecord + kComment);
+  const std::string_view tail(reinterpret_cast<const char*>(bytes.data() + bytes.size() - looked_at), looked_at);
   const size_t at = tail.rfind("PK\5\6");
-  if (at == std::string_view::npos || tail.size() - at < kRecord || tail.size() - at > kRecord + kComment)
+  if (at == std::string_view::npos || tail.size() - at < kRecord)
     throw Error(ErrorCode::checksum, "a zip without its end: cut or damaged");
 }
-
-// One file on its way to `part`.
-class Transfer {
- public:
-  Transfer(const PublishedFile& known, const std::string& part, const DownloadOptions& options, int lock)
-      : known_(known), options_(options), part_(part), head_(part + ".head"), url_(known.origin), lock_(lock) {}
-
-  // Leaves the whole file in `part`, not yet checked.
-  void run() {
-    for (int attempt = 1;; ++attempt) {
-      const Answer answer = once();
-      if (cli::interrupted() != 0) throw Interrupted{};
-      if (answer.ok()) return;
-      if (attempt >= options_.tries || !answer.passing()) fail(answer);
-      for (int waited = 0; waited < std::min(1 << std::min(attempt - 1, 5), 30) * 50 && cli::interrupted() == 0; ++waited)
-        usleep(20'000);
-    }
-  }
-
- private:
-  uint64_t size_now() const {
-    std::error_code none;
-    const auto size = fs::file_size(part_, none);
-    return none ? 0 : size;
-  }
-  uint64_t most() const { return known_.size ? *known_.size : options_.most; }
-
-  [[noreturn]] void fail(const Answer& answer) const {
-    const bool bounded = answer.too_long || answer.curl == 63;
-    const uint64_t announced = answer.head.total();
-    Error error(bounded && !known_.size ? ErrorCode::limit : ErrorCode::io, answer.what());
-    if (bounded && !known_.size) error = Error(error).limit(most(), std::max(announced, size_now()));
-    throw error;
-  }
-
-  Answer ask_for(bool resume) const {
-    Request request{.url = url_, .to = part_, .headers = resume ? part_ + ".again" : head_};
-    request.resume = resume, request.most = most(), request.stall_s = options_.stall_s;
-    request.progress = options_.progress, request.lock = lock_;
-    if (resume) request.since = read_head(head_).validator();
-    const Answer answer = ask(request);
-    if (resume) std::filesystem::remove(request.headers);
-    return answer;
-  }
-
-  // Whether the bytes in `part` may be the beginning of what the server has now. Without a hash it must have said then
-  // what it can be held to.
-  bool may_resume(uint64_t have) const {
-    if (have == 0 || (known_.size && have > *known_.size)) return false;
-    if (!known_.hash_text().empty()) return true;
-    const Head first = read_head(head_);
-    return first.status == 200 && (!first.validator().empty() || first.total() != 0);
-  }
-
-  // Whether a continued answer is of another file than the part: of another length, or tag.
-  bool changed(const Head& now) const {
-    const Head first = read_head(head_);
-    const uint64_t total = known_.size ? *known_.size : first.total();
-    const std::string before = first.validator(), after = now.validator();
-    return (total != 0 && now.total() != total) || (!before.empty() && !after.empty() && before != after);
-  }
-
-  Answer once() {
-    const uint64_t have = size_now();
-    if (known_.size && have == *known_.size) return {};
-    if (may_resume(have)) {
-      const Answer answer = ask_for(true);
-      // A part that is whole already: nothing lies behind it.
-      if (answer.head.status == 416 && answer.head.total() == have) return {};
-      if (answer.curl == 33 && answer.head.field("content-type").starts_with("text/html")) return leave_page();
-      if (answer.head.status != 416 && answer.curl != 33 && !(answer.head.status == 206 && changed(answer.head))) return checked(answer);
-    }
-    std::error_code none;
-    fs::remove(part_, none);
-    return checked(ask_for(false));
-  }
-
-  Answer checked(const Answer& answer) {
-    if (!answer.ok() || answer.head.status >= 300) return answer;
-    std::error_code none;
-    if (size_now() == 0) {
-      fs::remove(part_, none);
-      throw Error(ErrorCode::io, "the server sent an empty file");
-    }
-    if (const std::string how = answer.head.field("content-encoding"); !how.empty() && how != "identity") {
-      fs::remove(part_, none);
-      throw Error(ErrorCode::io, Text() << "the server sent the file packed (" << printable(how) << "), though nobody asked for that");
-    }
-    if (size_now() > kPageBytes || !is_page(answer.head, part_)) return answer;
-    const std::string page = begin_of(part_, kPageBytes);
-    fs::remove(part_, none);
-    return follow(page);
-  }
-
-  // To a request to go on came a page: it is asked for once more, beside the part.
-  Answer leave_page() {
-    Request request{.url = url_, .to = part_ + ".page", .headers = part_ + ".again"};
-    request.most = kPageBytes, request.stall_s = options_.stall_s, request.lock = lock_;
-    const Answer answer = ask(request);
-    std::error_code none;
-    const std::string page = answer.ok() && fs::exists(request.to, none) ? begin_of(request.to, kPageBytes) : std::string();
-    fs::remove(request.to, none), fs::remove(request.headers, none);
-    return answer.ok() ? follow(page) : answer;
-  }
-
-  Answer follow(const std::string& page) {
-    const std::string next = is_drive(url_) ? confirmed_address(page, url_) : std::string();
-    if (next.empty()) throw page_error(page);
-    url_ = next;  // no address of the kind that has such a page, so this happens once
-    return once();
-  }
-
-  const PublishedFile& known_;
-  const DownloadOptions& options_;
-  std::string part_, head_, url_;
-  int lock_;
-};
 
 void flush(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -292,7 +159,7 @@ std::string download(const PublishedFile& known, const std::string& folder, cons
   const PartLock lock(part);
   std::error_code none;
   try {
-    Transfer(known, part, options, lock.fd()).run();
+    transfer(known, part, options, lock.fd());
     try {
       verify_file(part, known);
       if (known.hash_text().empty() && known.file.ends_with(".zip")) check_zip_end(part);

@@ -59,16 +59,19 @@ PublishedFile parse_entry(const Json& entry) {
     throw Error(ErrorCode::configuration, "an md5 is not lower-case hexadecimal of 32 digits");
   if ((!file.sha256.empty() && file.sha256.size() != 64) || !is_hex(file.sha256) || !is_hex(file.sha256_prefix))
     throw Error(ErrorCode::configuration, "a sha256 is not lower-case hexadecimal of 64 digits");
-  const auto plain = [](const std::string& name) { return name.find('/') == std::string::npos && !name.starts_with('.'); };
-  if (file.file.empty() || !plain(file.file) || !plain(file.unpack))
-    throw Error(ErrorCode::configuration, "'file' is not a plain file name: " + printable(file.file));
+  for (const std::string* name : {&file.file, &file.unpack})
+    if (name->starts_with('.') || std::ranges::any_of(*name, [](unsigned char c) { return c < ' ' || c == '/' || c == 127; }))
+      throw Error(ErrorCode::configuration, "not a plain file name: " + printable(*name));
+  if (file.file.empty()) throw Error(ErrorCode::configuration, "'file' is empty");
+  if (std::ranges::any_of(file.origin, [](unsigned char c) { return c <= ' ' || c == 127; }))
+    throw Error(ErrorCode::configuration, "'origin' is not an address: " + printable(file.origin));
   const auto flag = [&](const char* key, bool& to) {
     if (const auto it = entry.find(key); it != entry.end() && it->is_boolean()) to = it->get<bool>();
   };
   const auto bytes = [&](const char* key) -> std::optional<uint64_t> {
     const auto it = entry.find(key);
     if (it == entry.end() || it->is_null()) return {};
-    if (!it->is_number_unsigned() || it->get<uint64_t>() > INT64_MAX)
+    if (!it->is_number_unsigned() || it->get<uint64_t>() - 1 >= INT64_MAX)  // 0 as well
       throw Error(ErrorCode::configuration, std::string("'") + key + "' is not a number of bytes");
     return it->get<uint64_t>();
   };

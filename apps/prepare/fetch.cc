@@ -6,6 +6,7 @@
 #include <atomic>
 #include <filesystem>
 #include <optional>
+#include <set>
 
 #include "apps/cli/signals.h"
 #include "apps/cli/text.h"
@@ -45,7 +46,7 @@ uint64_t free_bytes(const std::string& folder) {
   fs::path at = fs::absolute(folder, none);
   while (!fs::exists(at, none) && at.has_parent_path() && at != at.parent_path()) at = at.parent_path();
   struct statvfs disk = {};
-  return statvfs(at.c_str(), &disk) == 0 ? uint64_t{disk.f_bavail} * disk.f_frsize : UINT64_MAX;
+  return statvfs(at.c_str(), &disk) == 0 ? uint64_t{disk.f_bavail} * disk.f_frsize : uint64_t{INT64_MAX};
 }
 
 // A file that is wanted, and what became of it.
@@ -77,10 +78,13 @@ class FetchJob {
       return 0;
     }
     for (const std::string& name : options_.names) want(find_published(manifest_, name));
+    if (!by_id_ && (!options_.metadata.empty() || !options_.ids.empty() || options_.limit != 0))
+      throw Error(ErrorCode::usage, "--metadata, --ids and --limit are of ffhq, which is not named");
     if (!options_.from.empty()) {
       take();
     } else {
-      for (Wanted& each : wanted_) look(each);
+      for (Wanted& each : wanted_)
+        if (cli::interrupted() == 0) look(each);
       check_room();
       fetch();
     }
@@ -91,10 +95,12 @@ class FetchJob {
   using End = Wanted::End;
 
   void want(PublishedFile known) {
+    if (!seen_.insert(known.name).second) return;
+    by_id_ = by_id_ || known.by_id;
     cli::note(common_, known.name + ": licence " + known.licence + "; cite " + known.citation);
-    if (!options_.sha256.empty() && options_.names.size() != 1)
-      throw Error(ErrorCode::usage, "--sha256 goes with one name");
-    if (!options_.sha256.empty() && !known.by_id) known.sha256 = demanded_hash(options_.sha256, known);
+    if (!options_.sha256.empty() && (options_.names.size() != 1 || known.by_id))
+      throw Error(ErrorCode::usage, "--sha256 goes with one file");
+    if (!options_.sha256.empty()) known.sha256 = demanded_hash(options_.sha256, known);
     const std::string folder = !options_.folder.empty() ? options_.folder : known.data ? "data" : weights_folder();
     if (known.by_id) {
       if (!options_.from.empty())
@@ -142,25 +148,28 @@ class FetchJob {
 
   // Before anything is fetched: what --size allows, and the disk.
   void check_room() {
-    uint64_t need = 0;
+    uint64_t need = 0, unknown = 0;
     for (const Wanted& each : wanted_)
-      if (each.end == End::none)
+      if (each.end == End::none) {
         need += std::min<uint64_t>(each.known.size.value_or(each.known.about), INT64_MAX / 100'000);
+        unknown += !each.known.size;
+      }
     if (most_ != 0 && need > most_)
       throw Error(ErrorCode::limit, "more bytes would come than --size allows; nothing was fetched").limit(most_, need);
     if (wanted_.empty()) return;
-    free_ = free_bytes(wanted_[0].folder);
-    if (free_ < need + kSpare)
+    const uint64_t free = free_bytes(wanted_[0].folder);
+    if (free < need + kSpare)
       throw Error(ErrorCode::io, Text() << "the disk is too full: " << need << " bytes are needed and " << kSpare
-                                        << " to spare, " << free_ << " are free")
+                                        << " to spare, " << free << " are free")
           .file(wanted_[0].folder);
+    const uint64_t room = most_ == 0 ? free - kSpare : std::min(most_, free - kSpare);
+    share_ = (room - need) / std::max<uint64_t>(unknown, 1);
   }
 
-  // What a file of unknown size may take at most.
+  // What a file of unknown size may take at most, so that all of them stay within --size and the disk.
   uint64_t bound(const PublishedFile& known) const {
-    uint64_t most = free_ > kSpare ? free_ - kSpare : 1;
-    if (known.about != 0) most = std::min(most, 2 * known.about);
-    return most_ == 0 ? most : std::min(most, most_);
+    const uint64_t most = std::max<uint64_t>(known.about + share_, 1);  // 0 would be no bound
+    return known.about == 0 ? most : std::min(most, 2 * known.about);
   }
 
   void take() {
@@ -302,7 +311,9 @@ class FetchJob {
 
   const FetchOptions& options_;
   const cli::Common& common_;
-  uint64_t most_ = 0, free_ = UINT64_MAX;
+  uint64_t most_ = 0, share_ = 0;  // bytes: of --size; what each file of unknown size may take beyond its rounded one
+  bool by_id_ = false;
+  std::set<std::string> seen_;
   std::vector<PublishedFile> manifest_;
   std::vector<Wanted> wanted_;
   std::atomic<int> failures_ = 0;

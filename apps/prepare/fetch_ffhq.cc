@@ -4,7 +4,6 @@
 #include <charconv>
 #include <filesystem>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "apps/cli/text.h"
 #include "apps/prepare/folder_job.h"
@@ -14,8 +13,6 @@
 
 namespace furrow::apps {
 namespace {
-
-using nlohmann::json;
 
 constexpr int kMostId = 69'999;
 constexpr size_t kEntryBytes = 64 << 10;              // of one photo's entry; 68 landmarks and texts take 5 KiB
@@ -112,15 +109,25 @@ class Entries {
   bool begun_ = false;
 };
 
+// The JSON of the member `key`; "" where `object` is none, or has none.
+std::string_view member(std::string_view object, std::string_view key) {
+  if (const auto members = data::json_members(object))
+    for (const data::JsonMember& each : *members)
+      if (each.key == key) return each.value;
+  return {};
+}
+
 PublishedFile photo_of(int id, std::string_view entry, const PublishedFile& item) {
   const auto refuse = [&](const char* what) { throw Error(ErrorCode::malformed, what).in(std::to_string(id)); };
-  const json root = json::parse(entry, nullptr, /*allow_exceptions=*/false);
-  const auto image = root.is_object() ? root.find("image") : root.end();
-  if (!root.is_object() || image == root.end() || !image->is_object()) refuse("an entry without \"image\"");
+  data::check_json(entry, kEntryBytes);
+  const std::string_view image = member(entry, "image");
+  if (!image.starts_with('{')) refuse("an entry without \"image\"");
+  // No escapes: an address, a path or a hash that needs one is none.
   const auto text = [&](const char* key) {
-    const auto it = image->find(key);
-    if (it == image->end() || !it->is_string()) refuse("an image without address, path or md5");
-    return it->get<std::string>();
+    const std::string_view value = member(image, key);
+    if (value.size() < 3 || value.front() != '"' || value.find('\\') != std::string_view::npos)
+      refuse("an image without address, path or md5");
+    return std::string(value.substr(1, value.size() - 2));
   };
   std::string number = std::to_string(id);
   number.insert(0, 5 - number.size(), '0');
@@ -130,10 +137,12 @@ PublishedFile photo_of(int id, std::string_view entry, const PublishedFile& item
   if (text("file_path") != photo.file) refuse("an image with another path than its number's");
   if (photo.md5.size() != 32 || photo.md5.find_first_not_of("0123456789abcdef") != std::string::npos)
     refuse("not an md5");
-  const auto size = image->find("file_size");
-  if (size == image->end() || !size->is_number_unsigned() || size->get<uint64_t>() > kPhotoBytes)
+  const std::string_view size = member(image, "file_size");
+  uint64_t bytes = 0;
+  const auto [end, error] = std::from_chars(size.data(), size.data() + size.size(), bytes);
+  if (error != std::errc() || end != size.data() + size.size() || bytes == 0 || bytes > kPhotoBytes)
     refuse("not the size of a photo");
-  photo.size = size->get<uint64_t>();
+  photo.size = bytes;
   return photo;
 }
 
