@@ -21,7 +21,7 @@ struct PublishedFile {
   std::string sha256_prefix;   // all that is known where `sha256` is empty
   std::string md5;             // whole, 32 hex digits, where the publisher states that instead
   bool data = false;           // of a data set: what states no hash may be taken all the same
-  bool by_id = false;          // not one file but many, by number (apps/prepare/ffhq.h); or one of them
+  bool by_id = false;          // not one file but many, by number (apps/prepare/fetch_ffhq.h); or one of them
   uint64_t about = 0;          // bytes as the publisher rounds them, where `size` is not known; 0: not known
   std::string unpack;          // the folder that the files of this zip belong to
   std::map<std::string, std::string> preprocessing;   // of a network: "furrow." keys of a native file, not yet checked

@@ -4,8 +4,8 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "apps/cli/words.h"
 #include "apps/prepare/fetch.h"
-#include "kernels/error.h"
 
 namespace furrow::apps {
 namespace {
@@ -20,12 +20,6 @@ constexpr const char* kFetchExamples =
     "No OAuth, and nothing else that needs a login: what is not open to everyone is refused with the way to do it by "
     "hand.\n"
     "A broken download goes on with the same command. Size and hash are checked before a file gets its name.";
-
-void check_range(const char* option, int64_t value, int64_t least, int64_t most) {
-  if (value < least || value > most)
-    throw Error(ErrorCode::usage, std::string(option) + " " + std::to_string(value) + " is outside " +
-                                      std::to_string(least) + ".." + std::to_string(most));
-}
 
 }  // namespace
 

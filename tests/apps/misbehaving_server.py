@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 FURROW = sys.argv.pop(1)
@@ -136,10 +137,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_endless(self, *_):
         self.answer(200, b"", length="none")
         try:
-            for _ in range(2000):
-                self.wfile.write(b"\1" * 100_000)
+            for _ in range(1000):   # 10 MB in 10 s at most: somebody has to end it before
+                self.wfile.write(b"\1" * 10_000)
+                if self.server.stop.wait(0.01):
+                    return
         except OSError:
-            pass
+            self.server.ended_by_the_other += 1
 
     def do_empty(self, *_):
         self.answer(200)
@@ -251,12 +254,19 @@ class FetchCase(unittest.TestCase):
         server.daemon_threads, server.lock, server.stop = True, threading.Lock(), threading.Event()
         server.handle_error = lambda *_: None
         server.asked, server.paths, server.ranges, server.zips = {}, [], [], {}
+        server.ended_by_the_other = 0
         if tls is not None:
             server.socket = tls.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         for cleanup in (server.server_close, server.shutdown, server.stop.set):   # the last one first
             self.addCleanup(cleanup)
         return server
+
+    def wait_until(self, done):
+        end = time.monotonic() + 20
+        while not done():
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.02)
 
     def closed_port(self):
         """A port of this machine where nobody listens, and nobody will."""

@@ -78,7 +78,10 @@ class Drive(FetchCase):
         self.assert_refused(self.get(self.uc(), sha256=None, size=None), 7, "error[io]")
         have = (self.folder / "d/it.bin.part").stat().st_size
         self.assertGreater(have, 0)
+        (self.folder / "mine").write_bytes(b"mine")
+        (self.folder / "d/it.bin.part.page").symlink_to("../mine")
         self.assertEqual(self.get(self.uc("quota"), sha256=None, size=None).returncode, 7)
+        self.assertEqual((self.folder / "mine").read_bytes(), b"mine")
         self.assertEqual((self.folder / "d/it.bin.part").stat().st_size, have)
         self.server.ranges.clear()
         self.assert_good(self.get(self.uc(), sha256=None, size=None))

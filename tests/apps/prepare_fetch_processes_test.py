@@ -10,7 +10,6 @@ import shutil
 import signal
 import ssl
 import subprocess
-import time
 import unittest
 
 from misbehaving_server import *  # noqa: F403: BODY, FURROW, FetchCase
@@ -41,12 +40,6 @@ class Processes(FetchCase):
                 return False
             except OSError:
                 return True
-
-    def wait_until(self, done):
-        end = time.monotonic() + 20
-        while not done():
-            self.assertLess(time.monotonic(), end)
-            time.sleep(0.02)
 
     def test_two_at_once_and_a_signal(self):
         self.manifest(self.entry("drip"))

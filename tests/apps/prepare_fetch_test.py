@@ -82,6 +82,7 @@ class Server(FetchCase):
         self.assertEqual(self.kept(), [])
         self.assert_refused(self.get("endless", "--size", "1M", size=None), 6, "limit 1000000, found")
         self.assert_refused(self.get("endless", size=None, sha256=None, about=100_000), 6, "limit 200000, found")
+        self.wait_until(lambda: self.server.ended_by_the_other == 3)
         # Over before anybody looks.
         self.assert_refused(self.get("unannounced", "--size", "299999", size=None, sha256=None), 6, "limit 299999, found 300000")
         self.assert_refused(self.get("good", "--size", "299999", size=None, sha256=None), 6, "limit 299999, found 300000")
@@ -98,7 +99,8 @@ class Server(FetchCase):
 
     def test_a_name_that_is_said_twice(self):
         self.manifest(self.entry("good"))
-        self.assertEqual(self.fetch("it", "--tries", "1").stdout, "d/it.bin\n")
+        result = self.fetch("it", "--tries", "1")
+        self.assertEqual((result.returncode, result.stdout), (0, "d/it.bin\n"), result.stderr)
         self.assertEqual(self.server.asked, {"/good": 1})
 
     def test_the_old_file_is_kept_where_the_new_one_is_wrong(self):
@@ -252,10 +254,11 @@ class Server(FetchCase):
         self.assertIn("install the package curl", result.stderr)
 
     def test_what_stands_in_curlrc_does_not_count(self):
-        (self.folder / ".curlrc").write_text("output = stolen\nurl = http://127.0.0.1:9/\n")
+        (self.folder / ".curlrc").write_text(f"output = stolen\nurl = {self.base}once\n")
         self.manifest(self.entry("good"))
         self.assert_good(self.fetch("--tries", "1", env=dict(os.environ, HOME=str(self.folder), CURL_HOME=str(self.folder))))
         self.assertFalse((self.folder / "stolen").exists())
+        self.assertEqual(self.server.asked, {"/good": 1})
 
 
 if __name__ == "__main__":
