@@ -56,12 +56,6 @@ std::vector<int> whole_numbers(const std::string& option, const std::string& lis
   return numbers;
 }
 
-void check_range(const char* option, int64_t value, int64_t low, int64_t high) {
-  if (value < low || value > high)
-    throw Error(ErrorCode::usage, std::string(option) + " " + std::to_string(value) + " is outside " +
-                                      std::to_string(low) + ".." + std::to_string(high));
-}
-
 // "0:0,3:1": value in the masks to class number.
 data::MaskRule class_rule(const EvaluateWords& words) {
   data::MaskRule rule;

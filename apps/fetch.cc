@@ -1,35 +1,38 @@
 #include "apps/fetch.h"
 
 #include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <vector>
 
-#include "apps/cli/signals.h"
+#include "apps/cli/text.h"
+#include "apps/transfer.h"
+#include "data/strict_json.h"
 #include "io/atomic_file.h"
 #include "io/mapped_file.h"
+#include "io/md5.h"
 #include "io/sha256.h"
 #include "kernels/error.h"
-
-extern char** environ;
 
 namespace furrow::apps {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::string by_hand(const PublishedFile& known, const std::string& folder) {
-  return "to do it by hand, fetch " + known.origin + " and run: furrow model get " + known.name + " --from FILE -o " +
-         folder;
+using cli::Text;
+
+std::string by_hand(const PublishedFile& known, const std::string& folder, const std::string& command) {
+  Text text;
+  text << "to do it by hand, fetch " << known.origin;
+  if (known.size) text << " (" << *known.size << " bytes" << (known.hash_text().empty() ? "" : ", ") << known.hash_text() << ")";
+  if (known.by_id) return text << " and put it at " << folder << "/" << known.file;
+  return text << " and run: furrow " << command << " " << known.name << " --from FILE -o " << folder;
 }
 
 void make_folder(const std::string& folder) {
@@ -42,7 +45,7 @@ void make_folder(const std::string& folder) {
 class PartLock {
  public:
   explicit PartLock(const std::string& part)
-      : fd_(open((part + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)), path_(part + ".lock") {
+      : fd_(open((part + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666)), path_(part + ".lock") {
     if (fd_ < 0) throw Error(ErrorCode::io, std::string("cannot create: ") + std::strerror(errno)).file(path_);
     // The file must still be the one under this name: an earlier owner may have unlinked it in between.
     struct stat here = {}, there = {};
@@ -58,70 +61,38 @@ class PartLock {
     close(fd_);
   }
   PartLock(const PartLock&) = delete;
+  int fd() const { return fd_; }
 
  private:
   int fd_;
   std::string path_;
 };
 
-int run(const std::vector<std::string>& words) {
-  std::vector<char*> argv;
-  for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
-  argv.push_back(nullptr);
-  pid_t child = 0;
-  if (const int error = posix_spawnp(&child, argv[0], nullptr, nullptr, argv.data(), environ); error != 0)
-    throw Error(ErrorCode::io, "cannot start " + words[0] + ": " + std::strerror(error))
-        .hint("install the package " + words[0]);
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-    if (cli::interrupted() != 0) kill(child, SIGTERM);  // the part file stays, to be resumed
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+// A zip ends with its end record. All that can be said of one without length and hash.
+void check_zip_end(const std::string& path) {
+  constexpr size_t kRecord = 22, kComment = 0xFFFF;
+  const auto map = io::MappedFile::open(path);
+  const auto bytes = map->bytes();
+  const size_t looked_at = std::min(bytes.size(), kRecord + kComment);
+  const std::string_view tail(reinterpret_cast<const char*>(bytes.data() + bytes.size() - looked_at), looked_at);
+  const size_t at = tail.rfind("PK\5\6");
+  if (at == std::string_view::npos || tail.size() - at < kRecord)
+    throw Error(ErrorCode::checksum, "a zip without its end: cut or damaged");
 }
 
-std::string curl_failure(int code) {
-  switch (code) {
-    case 6: return "the host name does not resolve (offline?)";
-    case 7: return "cannot connect";
-    case 18: return "the transfer ended early";
-    case 22: return "the server answered with an error status";
-    case 23: return "cannot write the part file (disk full?)";
-    case 28: return "the transfer stalled";
-    case 33: return "the server does not resume downloads";
-    case 47: return "too many redirects";
-    case 60: return "the server's certificate is not trusted";
-    case 63: return "the file is larger than the manifest says";
-    default: return "curl failed with status " + std::to_string(code);
-  }
+void flush(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool flushed = fd >= 0 && fsync(fd) == 0;
+  const int error = errno;
+  if (fd >= 0) close(fd);
+  if (!flushed) throw Error(ErrorCode::io, std::string("cannot flush: ") + std::strerror(error)).file(path);
 }
 
-bool is_loopback(const std::string& url) {
-  return url.starts_with("http://127.0.0.1:") || url.starts_with("http://localhost:") ||
-         url.starts_with("http://[::1]:");
-}
-
-int run_curl(const PublishedFile& known, const std::string& part, bool resume, bool progress) {
-  std::vector<std::string> words = {"curl", "--fail",        "--location", "--max-redirs", "5",  "--connect-timeout",
-                                    "20",   "--speed-limit", "1",          "--speed-time", "60", "--output",
-                                    part};
-  // Plain HTTP would let anyone on the way choose the bytes; the hash catches that, but only where one is known.
-  const std::string protocols = is_loopback(known.origin) ? "=http,https" : "=https";
-  words.insert(words.end(), {"--proto", protocols, "--proto-redir", protocols});
-  if (known.size) words.insert(words.end(), {"--max-filesize", std::to_string(*known.size)});
-  if (resume) words.insert(words.end(), {"--continue-at", "-"});
-  words.push_back(progress ? "--progress-bar" : "--silent");
-  words.insert(words.end(), {"--", known.origin});
-  return run(words);
-}
-
-void refuse_web_page(const std::string& part, const PublishedFile& known) {
-  const auto map = io::MappedFile::open(part);
-  const std::string head(reinterpret_cast<const char*>(map->bytes().data()),
-                         std::min<size_t>(map->bytes().size(), 256));
-  if (head.find("<html") == std::string::npos && head.find("<!DOCTYPE") == std::string::npos &&
-      head.find("<HTML") == std::string::npos)
-    return;
-  throw Error(ErrorCode::io, "the server sent a web page instead of the file (a quota or confirmation page)")
-      .file(known.origin);
+void record(const std::string& path, const PublishedFile& known) {
+  if (!known.hash_text().empty()) return;
+  const std::string line =
+      Text() << io::sha256_hex(io::MappedFile::open(path)->bytes()) << "  " << fs::path(path).filename().string() << "\n";
+  io::write_file_atomically(path + ".sha256", std::as_bytes(std::span(line.data(), line.size())));
 }
 
 }  // namespace
@@ -141,49 +112,73 @@ std::string verify_file(const std::string& path, const PublishedFile& known) {
     throw Error(ErrorCode::checksum, "not the published " + known.name + ": " + std::to_string(map->bytes().size()) +
                                          " bytes instead of " + std::to_string(*known.size))
         .file(path);
-  const std::string found = io::sha256_hex(map->bytes());
-  const std::string& wanted = known.sha256.empty() ? known.sha256_prefix : known.sha256;
+  const bool by_md5 = known.sha256.empty() && !known.md5.empty();
+  const std::string found = by_md5 ? io::md5_hex(map->bytes()) : io::sha256_hex(map->bytes());
+  const std::string& wanted = by_md5 ? known.md5 : known.sha256.empty() ? known.sha256_prefix : known.sha256;
   if (!found.starts_with(wanted))
-    throw Error(ErrorCode::checksum, "not the published " + known.name + ": sha256 " + found + " instead of " + wanted)
+    throw Error(ErrorCode::checksum, "not the published " + known.name + (by_md5 ? ": md5 " : ": sha256 ") + found + " instead of " + wanted)
         .file(path);
   return found;
 }
 
+std::string recorded_hash(const std::string& path) {
+  std::error_code none;
+  if (!fs::exists(path + ".sha256", none)) return {};
+  const std::string hash = data::read_text_within(path + ".sha256", 4096, "a recorded hash").substr(0, 64);
+  if (hash.size() != 64 || hash.find_first_not_of("0123456789abcdef") != std::string::npos)
+    throw Error(ErrorCode::malformed, "not a hash as sha256sum writes it").file(path + ".sha256");
+  return hash;
+}
+
+std::string demanded_hash(std::string text, const PublishedFile& known) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
+  if (text.size() != 64 || text.find_first_not_of("0123456789abcdef") != std::string::npos)
+    throw Error(ErrorCode::usage, "--sha256 " + printable(text) + ": not 64 hexadecimal digits");
+  if (!text.starts_with(known.sha256.empty() ? known.sha256_prefix : known.sha256))
+    throw Error(ErrorCode::usage, "--sha256: the manifest states another hash for " + known.name);
+  return text;
+}
+
 std::string take_local(const std::string& source, const PublishedFile& known, const std::string& folder) {
   const std::string found = verify_file(source, known);
-  if (known.sha256.empty() && known.sha256_prefix.empty())
+  if (known.hash_text().empty() && !known.data)
     throw Error(ErrorCode::usage, "the publisher of " + known.name + " states no hash, so the file cannot be checked")
         .file(source)
         .hint("if it is the file you mean, add --sha256 " + found);
   make_folder(folder);
   const std::string path = folder + "/" + known.file;
   io::write_file_atomically(path, io::MappedFile::open(source)->bytes());
+  record(path, known);
   return path;
 }
 
-std::string download(const PublishedFile& known, const std::string& folder, bool progress) {
-  make_folder(folder);
+std::string download(const PublishedFile& known, const std::string& folder, const DownloadOptions& options) {
   const std::string path = folder + "/" + known.file, part = path + ".part";
+  make_folder(fs::path(path).parent_path().string());
   const PartLock lock(part);
   std::error_code none;
-  const bool resume = fs::exists(part, none);
-  int status = run_curl(known, part, resume, progress);
-  if (status == 33 && resume) {  // no ranges there: start again rather than give up
-    fs::remove(part, none);
-    status = run_curl(known, part, false, progress);
-  }
-  if (cli::interrupted() != 0) throw Interrupted{};
-  if (status != 0) throw Error(ErrorCode::io, curl_failure(status)).file(known.origin).hint(by_hand(known, folder));
   try {
-    refuse_web_page(part, known);
-    verify_file(part, known);
-  } catch (const Error& error) {
-    fs::remove(part, none);
-    throw Error(error.code(), error.reason() + "; removed").file(known.origin).hint(by_hand(known, folder));
+    transfer(known, part, options, lock.fd());
+    try {
+      verify_file(part, known);
+      if (known.hash_text().empty() && known.file.ends_with(".zip")) check_zip_end(part);
+    } catch (const Error& error) {
+      fs::remove(part, none);
+      throw Error(error.code(), error.reason() + "; removed").file(known.origin);
+    }
+  } catch (Error& error) {
+    if (!fs::exists(part, none)) fs::remove(part + ".head", none);
+    error.set_file(known.origin);
+    if (!error.hint_text().empty()) throw;
+    throw Error(error).hint(by_hand(known, folder, options.command));
   }
+  flush(part);
   std::error_code error;
   fs::rename(part, path, error);
   if (error) throw Error(ErrorCode::io, "cannot rename the finished download: " + error.message()).file(path);
+  fs::remove(part + ".head", none);
+  record(path, known);
   return path;
 }
 

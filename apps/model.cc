@@ -161,17 +161,6 @@ void add_audit(CLI::App& model, Program& program) {
   });
 }
 
-// The hash that the user demands: 64 hexadecimal digits, and no other than the manifest's.
-std::string demanded_hash(std::string text, const PublishedFile& known) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
-  if (text.size() != 64 || text.find_first_not_of("0123456789abcdef") != std::string::npos)
-    throw Error(ErrorCode::usage, "--sha256 " + printable(text) + ": not 64 hexadecimal digits");
-  if (!text.starts_with(known.sha256.empty() ? known.sha256_prefix : known.sha256))
-    throw Error(ErrorCode::usage, "--sha256: the manifest states another hash for " + known.name);
-  return text;
-}
-
 void add_get(CLI::App& model, Program& program) {
   struct Options { std::string name, from, folder, manifest, sha256; };
   auto options = std::make_shared<Options>();
@@ -202,7 +191,7 @@ void add_get(CLI::App& model, Program& program) {
           throw Error(ErrorCode::usage, "the publisher of " + known.name + " states no hash, so a download could not be checked")
               .hint("give the hash you expect with --sha256, or fetch " + known.origin + " yourself and use --from FILE, which tells you its hash");
         try {
-          path = download(known, folder, !program.common.quiet);
+          path = download(known, folder, {.progress = !program.common.quiet});
         } catch (const Interrupted&) {
           cli::note(program.common, "interrupted; run the same command again to go on");
           return cli::interrupted();

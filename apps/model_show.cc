@@ -236,7 +236,11 @@ std::string list_published(const std::vector<PublishedFile>& manifest, bool json
     std::string label = file.name;
     label.resize(std::max<size_t>(label.size(), 24), ' ');
     text += printable(label, 400) + "  " + printable(file.what, 400) + "\n" + std::string(26, ' ') +
-            "licence: " + printable(file.licence, 400) + "\n";
+            "licence: " + printable(file.licence, 400) + "\n" + std::string(26, ' ') +
+            "cite: " + printable(file.citation, 400) + "\n" + std::string(26, ' ') +
+            (file.size ? std::to_string(*file.size) + " bytes, "
+             : file.about != 0 ? "about " + std::to_string(file.about) + " bytes, " : "") +
+            (file.direct || file.by_id ? "" : "by hand from ") + printable(file.origin, 400) + "\n";
     list.push_back({{"name", file.name},
                     {"file", file.file},
                     {"what", file.what},
@@ -244,6 +248,7 @@ std::string list_published(const std::vector<PublishedFile>& manifest, bool json
                     {"direct", file.direct},
                     {"size", file.size ? Json(*file.size) : Json(nullptr)},
                     {"sha256", file.sha256.empty() ? Json(nullptr) : Json(file.sha256)},
+                    {"md5", file.md5.empty() ? Json(nullptr) : Json(file.md5)},
                     {"licence", file.licence},
                     {"citation", file.citation}});
   }

@@ -4,6 +4,7 @@
 
 #include "apps/cli/words.h"
 #include "apps/prepare/datasets.h"
+#include "apps/prepare/fetch_options.h"
 #include "apps/prepare/label_sets.h"
 #include "apps/prepare/parse.h"
 #include "apps/prepare/pictures.h"
@@ -274,6 +275,7 @@ void add_prepare(CLI::App& app, Program& program) {
   add_check(*prepare, program);
   add_stats(*prepare, program);
   add_preview(*prepare, program);
+  add_fetch(*prepare, program);
 }
 
 }  // namespace furrow::apps

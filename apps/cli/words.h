@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -23,6 +24,12 @@ T choose(const std::string& option, const std::string& word, const std::vector<s
     known += (known.empty() ? "" : ", ") + name;
   }
   throw Error(ErrorCode::usage, option + " " + printable(word) + ": unknown").hint("it takes " + known);
+}
+
+inline void check_range(const char* option, int64_t value, int64_t least, int64_t most) {
+  if (value < least || value > most)
+    throw Error(ErrorCode::usage, std::string(option) + " " + std::to_string(value) + " is outside " +
+                                      std::to_string(least) + ".." + std::to_string(most));
 }
 
 // The numbers of --keep, or of another option, separated by commas; of --keep also names of segment/face_classes.h. Throws

@@ -31,7 +31,7 @@ constexpr int kDecades = 13;  // 0-9 .. 120 and more
 constexpr size_t kShownValues = 32;
 
 // Of all pictures together, or of one.
-struct Counts {
+struct PixelCounts {
   std::map<std::pair<int64_t, int64_t>, int64_t> sizes;
   std::array<uint64_t, 256> values{}, files{};  // pixels of each value; maps that have it
   int64_t maps = 0, without = 0;                // label maps and masks; those without a wrinkle
@@ -68,7 +68,7 @@ class StatsRun {
     ThreadPool pool(options_.threads);
     std::mutex mutex;
     for_files(pool, inputs_.size(), "pictures", common_, [&](size_t i) {
-      Counts one;
+      PixelCounts one;
       failed_[i] = failure_of(inputs_[i].path, [&] { count(inputs_[i].path, one); });
       if (!failed_[i].empty()) return FileEnd::failed;
       const std::lock_guard lock(mutex);
@@ -83,7 +83,7 @@ class StatsRun {
   }
 
  private:
-  void count(const std::string& path, Counts& one) const {
+  void count(const std::string& path, PixelCounts& one) const {
     const data::PictureHeader header = data::read_picture_header(path);
     std::optional<io::LabelMap> map;
     if (header.png) try {
@@ -98,7 +98,7 @@ class StatsRun {
     one.without = wrinkle_of(one) == 0;
   }
 
-  void add(const Counts& one) {
+  void add(const PixelCounts& one) {
     for (const auto& [size, n] : one.sizes) all_.sizes[size] += n;
     all_.maps += one.maps, all_.without += one.without;
     for (size_t v = 0; v < 256; ++v) all_.values[v] += one.values[v], all_.files[v] += one.values[v] > 0;
@@ -127,7 +127,7 @@ class StatsRun {
 
   uint64_t pixels() const { return std::accumulate(all_.values.begin(), all_.values.end(), uint64_t{0}); }
   uint64_t wrinkle() const { return wrinkle_of(all_); }
-  uint64_t wrinkle_of(const Counts& counts) const {
+  uint64_t wrinkle_of(const PixelCounts& counts) const {
     uint64_t n = 0;
     for (size_t v = 0; v < 256; ++v) n += wrinkle_[v] ? counts.values[v] : 0;
     return n;
@@ -262,7 +262,7 @@ class StatsRun {
   cli::OtherFiles others_;
   std::vector<cli::Input> inputs_;
   std::vector<std::string> failed_;
-  Counts all_;
+  PixelCounts all_;
   bool wrinkle_[256] = {};                                       // by --mask-kind
   std::map<std::string, std::array<int64_t, kDecades>> people_;  // by gender
   int64_t unknown_ = 0;

@@ -29,6 +29,19 @@ TEST(Manifest, TheBuiltInOneHoldsThePublishedFilesOnce) {
   EXPECT_EQ(find_published(builtin_manifest(), "79999_iter.pth").size, 53289463u);
 }
 
+TEST(Manifest, TheBuiltInDataAreHeldToWhatTheirPublishersState) {
+  const auto data = builtin_data();
+  for (const PublishedFile& file : data) {
+    EXPECT_TRUE(file.data) << file.name;
+    EXPECT_FALSE(file.licence.empty() || file.citation.empty()) << file.name;
+    EXPECT_TRUE(!file.direct || file.size || file.about != 0) << file.name;
+    EXPECT_TRUE(!file.direct || file.origin.starts_with("https://")) << file.name;
+  }
+  EXPECT_EQ(find_published(data, "ffhq-metadata").hash_text(), "md5 425ae20f06a4da1d4dc0f46d40ba5fd6");
+  EXPECT_TRUE(find_published(data, "ffhq").by_id);
+  EXPECT_FALSE(find_published(data, "second-masks").direct);
+}
+
 TEST(Manifest, SuggestsTheNameThatWasMeant) {
   const auto manifest = builtin_manifest();
   try {
@@ -50,6 +63,10 @@ TEST(Manifest, RefusesWhatIsNotOneNamingTheEntry) {
        {std::string(), std::string("[]"), std::string("{"), std::string(R"({"schema":5,"files":[]})"),
         std::string(R"({"schema":null,"files":[]})"), whole("1"), whole(R"({"name":"n"})"),
         whole(entry + R"(,"sha256":"12"})"), whole(entry + R"(,"size":-1})"), whole(entry + R"(,"size":1.5})"),
+        whole(entry + R"(,"size":0})"), whole(entry + R"(,"about":-1})"), whole(entry + R"(,"md5":"12"})"),
+        whole(entry + R"(,"unpack":"a/b"})"), whole(entry + R"(,"unpack":"..","origin":"o"})"),
+        whole(R"({"name":"n","file":"a\nb","what":"w","origin":"o","licence":"l","citation":"c"})"),
+        whole(R"({"name":"n","file":"f","what":"w","origin":"a b","licence":"l","citation":"c"})"),
         whole(R"({"name":"n","file":"../f","what":"w","origin":"o","licence":"l","citation":"c"})")})
     EXPECT_THROW(parse_manifest(bad, "m"), Error) << bad;
 }
