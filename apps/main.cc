@@ -77,6 +77,7 @@ int parse_and_run(int argc, char** argv, Program& program) {
   add_segment(app, program);
   add_train(app, program);
   add_evaluate(app, program);
+  add_prepare(app, program);
   add_model(app, program);
   try {
     app.parse(argc, argv);

@@ -22,6 +22,7 @@ struct Program {
 void add_segment(CLI::App& app, Program& program);
 void add_train(CLI::App& app, Program& program);
 void add_evaluate(CLI::App& app, Program& program);
+void add_prepare(CLI::App& app, Program& program);
 void add_model(CLI::App& app, Program& program);
 
 }  // namespace furrow::apps

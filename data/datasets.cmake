@@ -11,4 +11,4 @@ set(FURROW_DATA_DATASETS
   split_file.cc
   split_official.cc
   strict_json.cc)
-set(FURROW_DATA_DATASETS_LOOPS loader_fill.cc masks.cc)
+set(FURROW_DATA_DATASETS_LOOPS loader_fill.cc masks.cc near_duplicates.cc)

@@ -23,15 +23,15 @@ T choose(const std::string& option, const std::string& word, const std::vector<s
   throw Error(ErrorCode::usage, option + " " + printable(word) + ": unknown").hint("it takes " + known);
 }
 
-// The numbers of --keep, separated by commas. Throws ErrorCode::usage for anything else.
-inline std::vector<int> parse_labels(const std::string& list) {
+// The numbers of --keep, or of another option, separated by commas. Throws ErrorCode::usage for anything else.
+inline std::vector<int> parse_labels(const std::string& list, const std::string& option = "--keep") {
   std::vector<int> labels;
   std::stringstream words(list);
   for (std::string word; std::getline(words, word, ',');) {
     if (word.empty() || word.size() > 3 || word.find_first_not_of("0123456789") != std::string::npos ||
         std::stoi(word) > 255)
-      throw Error(ErrorCode::usage, "--keep " + printable(list) + ": not a list of labels")
-          .hint("write numbers from 0 to 255, e.g. --keep 1,10");
+      throw Error(ErrorCode::usage, option + " " + printable(list) + ": not a list of labels")
+          .hint("write numbers from 0 to 255, e.g. " + option + " 1,10");
     labels.push_back(std::stoi(word));
   }
   return labels;

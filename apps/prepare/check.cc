@@ -1,0 +1,205 @@
+// `furrow prepare check`.
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <new>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <sstream>
+
+#include "apps/cli/progress.h"
+#include "apps/cli/signals.h"
+#include "apps/cli/words.h"
+#include "apps/prepare/datasets.h"
+#include "apps/prepare/folder_job.h"
+#include "data/near_duplicates.h"
+#include "data/pairs.h"
+#include "data/split.h"
+#include "io/picture.h"
+#include "kernels/threads.h"
+
+namespace furrow::apps {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr size_t kShownWarnings = 8;
+
+// Without the prefix that belongs to an error's own line.
+std::string bare(const Error& error) {
+  const std::string line = error.line();
+  return line.substr(line.find(": ") + 2);
+}
+
+class CheckRun {
+ public:
+  CheckRun(const CheckOptions& options, const cli::Common& common)
+      : options_(options), common_(common), pool_(options.threads) {}
+
+  int run() {
+    find_pairs();
+    const std::vector<data::PairFiles> photos = photos_of_folder();
+    if (!options_.split.empty()) read_split(photos);
+    if (options_.near >= 0) compare(photos);
+    if (const int status = cli::interrupted(); status != 0) return status;
+    return say(options_.near >= 0 ? photos.size() : 0);
+  }
+
+ private:
+  void find_pairs() {
+    data::PairOptions pairs{.images = options_.images,
+                            .masks = options_.masks,
+                            .textures = options_.textures,
+                            .rule = mask_rule_of(options_.mask_kind),
+                            .check = options_.near >= 0 ? data::PairCheck::masks
+                                                        : data::PairCheck::all,  // compare() decodes every photo too
+                            .limits = options_.limits};
+    std::stringstream words(options_.accept);
+    for (std::string word; std::getline(words, word, ',');)
+      *choose<data::Policy*>("--accept", word,
+                             {{"photo", &pairs.photo_without_mask},
+                              {"mask", &pairs.mask_without_photo},
+                              {"size", &pairs.other_size},
+                              {"value", &pairs.strange_value},
+                              {"file", &pairs.unread_file}}) =
+          word == "file" ? data::Policy::accept : data::Policy::warn;
+    try {
+      const data::Pairing found = data::find_pairs(pairs, &pool_);
+      pairs_ = found.pairs.size(), empty_ = found.empty_masks, warnings_ = found.warnings;
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::malformed || error.detail_lines().empty()) throw;
+      findings_ = error.detail_lines();
+    }
+  }
+
+  // Nothing where names say that the folder is not in order: that is a finding already.
+  std::vector<data::PairFiles> photos_of_folder() const {
+    try {
+      return data::find_pairs(
+                 {.images = options_.images, .check = data::PairCheck::names, .unread_file = data::Policy::accept})
+          .pairs;
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::malformed) throw;
+      return {};
+    }
+  }
+
+  void read_split(const std::vector<data::PairFiles>& photos) {
+    data::Split split = data::read_split(options_.split);
+    std::vector<std::string> ids;
+    for (const data::PairFiles& photo : photos) ids.push_back(photo.id);
+    const data::SplitDifference difference = data::restrict_split(split, ids);
+    for (const std::string& id : difference.absent)
+      findings_.push_back(options_.split + ": " + printable(id) + ": no photo of this name");
+    for (const std::string& id : difference.unassigned)
+      warnings_.push_back(printable(id) + ": in no part of the split");
+    for (const auto& [name, part] : {std::pair{"train", &split.train}, {"val", &split.val}, {"test", &split.test}})
+      for (const std::string& id : *part) part_[id] = name;
+  }
+
+  void compare(const std::vector<data::PairFiles>& photos) {
+    std::vector<data::PhotoPrint> prints(photos.size());
+    std::vector<std::string> failed(photos.size());
+    cli::Progress progress(static_cast<int64_t>(photos.size()), "photos", !common_.quiet && !common_.json);
+    std::mutex mutex;
+    int64_t done = 0;
+    parallel_for(&pool_, static_cast<int64_t>(photos.size()), [&](int64_t i, int) {
+      if (cli::interrupted() != 0) return;
+      const auto at = static_cast<size_t>(i);
+      try {
+        prints[at] = data::print_of(io::read_picture(photos[at].image, io::Background::drop, options_.limits).image);
+      } catch (const Error& error) { failed[at] = bare(error); } catch (const std::bad_alloc&) {
+        failed[at] = photos[at].image + ": out of memory";
+      }
+      const std::lock_guard lock(mutex);
+      progress.update(++done, 0);
+    });
+    progress.clear();
+    std::vector<size_t> whole;  // those that could be read
+    std::vector<data::PhotoPrint> compared;
+    for (size_t i = 0; i < photos.size(); ++i) {
+      if (failed[i].empty()) {
+        whole.push_back(i), compared.push_back(prints[i]);
+      } else if (std::ranges::find(findings_, failed[i]) == findings_.end()) {  // the header may have said it already
+        findings_.push_back(failed[i]);
+      }
+    }
+    for (const data::NearPair& near :
+         data::near_pairs(compared, options_.near, &pool_, [] { return cli::interrupted() != 0; })) {
+      const std::string &a = photos[whole[near.first]].id, &b = photos[whole[near.second]].id;
+      const std::string part_a = part_[a], part_b = part_[b];
+      const bool across = !part_a.empty() && !part_b.empty() && part_a != part_b;
+      std::ostringstream text;
+      text.precision(4);
+      text << printable(a) << (part_a.empty() ? "" : " (" + part_a + ")") << " and " << printable(b)
+           << (part_b.empty() ? "" : " (" + part_b + ")") << ": near-duplicate photos, " << near.bits
+           << " of 64 bits differ, correlation " << near.correlation;
+      (across ? findings_ : warnings_).push_back(text.str());
+      near_.push_back({{"a", printable(a)},
+                       {"b", printable(b)},
+                       {"bits", near.bits},
+                       {"correlation", near.correlation},
+                       {"parts", {part_a, part_b}},
+                       {"across", across}});
+    }
+  }
+
+  int say(size_t photos) {
+    const std::string found = count_text(static_cast<int64_t>(findings_.size()), "finding") + ", " +
+                              count_text(static_cast<int64_t>(warnings_.size()), "warning");
+    if (common_.json) {
+      ordered_json out{{"schema", "furrow.prepare.check/1"},
+                       {"pairs", pairs_ ? ordered_json(*pairs_) : ordered_json()},
+                       {"empty_masks", pairs_ ? ordered_json(empty_) : ordered_json()},
+                       {"photos_compared", photos}};
+      for (const auto& [key, lines] : {std::pair{"findings", &findings_}, {"warnings", &warnings_}}) {
+        ordered_json& to = out[key] = ordered_json::array();
+        for (const std::string& line : *lines) to.push_back(printable(line, 4096));
+      }
+      out["near_duplicates"] = near_;
+      cli::print(out.dump() + "\n");
+    } else {
+      cli::print((pairs_ ? count_text(static_cast<int64_t>(*pairs_), "pair") + " (" + std::to_string(empty_) +
+                               " with an empty mask), "
+                         : std::string()) +
+                 count_text(static_cast<int64_t>(photos), "photo") + " compared: " + found + "\n");
+      for (size_t i = 0; i < std::min(warnings_.size(), kShownWarnings); ++i)
+        cli::note(common_, "warning: " + warnings_[i]);
+      if (warnings_.size() > kShownWarnings)
+        cli::note(common_,
+                  "and " + std::to_string(warnings_.size() - kShownWarnings) + " more warnings (all with --json)");
+    }
+    if (findings_.empty()) return 0;
+    throw Error(ErrorCode::malformed, "the data set is not in order: " + found)
+        .file(options_.images)
+        .details(findings_);
+  }
+
+  const CheckOptions& options_;
+  const cli::Common& common_;
+  ThreadPool pool_;
+  std::optional<size_t> pairs_;  // not known where something does not fit
+  int64_t empty_ = 0;
+  std::vector<std::string> findings_, warnings_;
+  std::map<std::string, std::string> part_;
+  ordered_json near_ = ordered_json::array();
+};
+
+}  // namespace
+
+data::MaskRule mask_rule_of(const std::string& kind) {
+  if (kind.find_first_of("0123456789") == 0) {
+    data::MaskRule rule{.kind = data::MaskKind::values};
+    for (const int value : parse_labels(kind, "--mask-kind")) rule.wrinkle.push_back(static_cast<uint8_t>(value));
+    return rule;
+  }
+  return {.kind = choose<data::MaskKind>("--mask-kind", kind,
+                                         {{"binary", data::MaskKind::binary},
+                                          {"threshold", data::MaskKind::threshold},
+                                          {"unit", data::MaskKind::unit},
+                                          {"weak", data::MaskKind::weak}})};
+}
+
+int prepare_check(const CheckOptions& options, const cli::Common& common) { return CheckRun(options, common).run(); }
+
+}  // namespace furrow::apps

@@ -1,0 +1,114 @@
+#include "apps/prepare/labels.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <sstream>
+
+#include "apps/cli/words.h"
+#include "io/npy.h"
+#include "io/picture.h"
+#include "io/texture.h"
+#include "kernels/error.h"
+
+namespace furrow::apps {
+namespace {
+
+constexpr const char* kBisenet =
+    "background skin l_brow r_brow l_eye r_eye eye_g l_ear r_ear ear_r nose mouth u_lip l_lip neck neck_l cloth hair "
+    "hat";
+constexpr const char* kCelebamask =
+    "background skin nose eye_g l_eye r_eye l_brow r_brow l_ear r_ear mouth u_lip l_lip hair hat ear_r neck_l neck "
+    "cloth";
+
+std::vector<std::pair<std::string, int>> names_of(const std::string& order) {
+  std::vector<std::pair<std::string, int>> names;
+  std::istringstream words(
+      choose<const char*>("--class-order", order, {{"bisenet", kBisenet}, {"celebamask", kCelebamask}}));
+  for (std::string word; words >> word;) names.emplace_back(word, static_cast<int>(names.size()));
+  return names;
+}
+
+// numpy.save of a [height, width] array of any type, as long as it holds labels.
+io::Image labels_of_npy(const std::string& path, const io::Limits& limits) {
+  std::error_code error;
+  // An element has at most eight bytes, and becomes four in memory.
+  if (const uint64_t bytes = std::filesystem::file_size(path, error),
+      most = 8 * limits.picture_pixels + limits.npy_header + 16;
+      !error && bytes > most)
+    throw Error(ErrorCode::limit, "the array has too many bytes for a label map").limit(most, bytes);
+  const io::NpyArray array = io::read_npy(path, limits);
+  if (array.dims.size() != 2 || array.values.empty()) {
+    std::string dims;
+    for (const int64_t d : array.dims) dims += (dims.empty() ? "" : ", ") + std::to_string(d);
+    throw Error(ErrorCode::malformed, "an array of shape [" + dims + "]; a label map has two axes, [height, width]");
+  }
+  io::Image out(array.dims[1], array.dims[0], 1);
+  for (size_t i = 0; i < out.pixels.size(); ++i) {
+    const float value = array.values[i];
+    if (!(value >= 0 && value <= 255) || value != static_cast<float>(static_cast<int>(value))) {
+      std::ostringstream text;
+      text << "the number " << value << " is no label: those are whole, from 0 to 255";
+      throw Error(ErrorCode::malformed, text.str())
+          .in("row " + std::to_string(static_cast<int64_t>(i) / out.width) + ", column " +
+              std::to_string(static_cast<int64_t>(i) % out.width));
+    }
+    out.pixels[i] = static_cast<uint8_t>(value);
+  }
+  return out;
+}
+
+io::Image read_label_map(const std::string& path, const io::Limits& limits) {
+  if (std::filesystem::path(path).extension() != ".png" && std::filesystem::path(path).extension() != ".PNG")
+    return labels_of_npy(path, limits);
+  io::LabelMap map = io::read_labels(path, limits);
+  io::Image out;
+  out.width = map.width, out.height = map.height, out.channels = 1;
+  out.pixels = std::move(map.labels);
+  return out;
+}
+
+std::string by(int64_t width, int64_t height) { return std::to_string(width) + "x" + std::to_string(height); }
+
+}  // namespace
+
+std::vector<int> kept_of(const std::string& list, const std::string& order) {
+  const auto names = names_of(order);
+  std::vector<int> kept;
+  std::stringstream words(list);
+  for (std::string word; std::getline(words, word, ',');) {
+    const bool number = word.find_first_not_of("0123456789") == std::string::npos;
+    kept.push_back(number ? parse_labels(word.empty() ? "," : word).at(0) : choose<int>("--keep", word, names));
+  }
+  std::ranges::sort(kept);
+  kept.erase(std::ranges::unique(kept).begin(), kept.end());
+  if (kept.empty()) throw Error(ErrorCode::usage, "--keep names no label").hint("e.g. --keep skin,nose or --keep 1,10");
+  return kept;
+}
+
+LabelFolder::LabelFolder(const std::string& folder, std::vector<int> kept, const io::Limits& limits)
+    : files_(files_by_stem(folder, {".npy", ".png"})), limits_(limits) {
+  if (files_.empty()) throw Error(ErrorCode::usage, "no label map (.npy or .png) in this folder").file(folder);
+  for (const int label : kept) kept_[label] = true;
+}
+
+io::Image LabelFolder::keep(const cli::Input& photo, int64_t width, int64_t height) const {
+  const std::vector<std::string>& paths = files_.at(stem_of(photo.path));
+  if (paths.size() > 1)
+    throw Error(ErrorCode::malformed, std::to_string(paths.size()) +
+                                          " label maps have the name of this photo: " + paths[0] + ", " + paths[1]);
+  return with_file(paths[0], [&] {
+    const io::Image labels = read_label_map(paths[0], limits_);
+    const int64_t k = width / labels.width;
+    if (k < 1 || k * labels.width != width || k * labels.height != height)
+      throw Error(ErrorCode::malformed,
+                  "the label map is " + by(labels.width, labels.height) + ", its photo " + by(width, height))
+          .hint("the photo must be a whole number of times as large, the same along both sides");
+    const io::Image small = io::kept_labels(labels, kept_);
+    io::Image out(width, height, 1);
+    for (int64_t y = 0; y < height; ++y)
+      for (int64_t x = 0; x < width; ++x) out.row(y)[x] = small.row(y / k)[x / k];
+    return out;
+  });
+}
+
+}  // namespace furrow::apps

@@ -1,0 +1,170 @@
+#include "apps/prepare/pictures.h"
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <set>
+#include <sstream>
+
+#include "apps/cli/words.h"
+#include "apps/prepare/labels.h"
+#include "data/pairs_header.h"
+#include "io/mapped_file.h"
+#include "io/picture.h"
+#include "io/png_write.h"
+#include "io/resize.h"
+#include "io/texture.h"
+#include "kernels/error.h"
+
+namespace furrow::apps {
+namespace {
+
+// What a photo is looked at for: labels say nothing of whether they were drawn before EXIF turned it or after.
+data::PictureHeader upright_header(const std::string& path) {
+  const data::PictureHeader header = data::read_picture_header(path);
+  if (header.orientation != 1)
+    throw Error(ErrorCode::unsupported, "EXIF turns this photo (orientation " + std::to_string(header.orientation) +
+                                            "), and whether its labels were made before or after is not known")
+        .file(path)
+        .hint("save the photo upright");
+  return header;
+}
+
+class PictureWork : public FileWork {
+ public:
+  PictureWork(const PictureOptions& options, const char* name) : options_(options) {
+    command = name;
+    without = "without a label map";
+    if (options.labels.empty()) return;
+    const std::vector<int> kept = kept_of(options.keep, options.order);
+    labels_.emplace(options.labels, kept, options.folder.limits);
+    settings = "labels";
+    for (const int label : kept) settings += " " + std::to_string(label);
+  }
+  bool wanted(const cli::Input& input) const override { return !labels_ || labels_->has(input); }
+  bool fits(const cli::Input& input, const std::string& path) const override {
+    const data::PictureHeader photo = upright_header(input.path), result = data::read_picture_header(path);
+    return result.png && result.width == side(photo.width) && result.height == side(photo.height);
+  }
+  std::vector<std::byte> make(const cli::Input& input) const override {
+    upright_header(input.path);
+    io::Picture photo = io::read_picture(input.path, io::Background::drop, options_.folder.limits);
+    if (photo.info.orientation != 1)
+      throw Error(ErrorCode::unsupported, "EXIF turns this photo").hint("save it upright");
+    io::Image image = std::move(photo.image);
+    if (options_.size > 0 && (image.width != options_.size || image.height != options_.size)) {
+      if (image.width != image.height)
+        throw Error(ErrorCode::unsupported, "--size is for square photos; this one is " + std::to_string(image.width) +
+                                                "x" + std::to_string(image.height));
+      image = io::resize(image, options_.size, options_.size, io::Filter::bilinear);
+    }
+    const std::optional<io::Image> keep =
+        labels_ ? std::optional(labels_->keep(input, image.width, image.height)) : std::nullopt;
+    return io::encode_png(picture(image, keep ? &*keep : nullptr));
+  }
+
+ protected:
+  virtual io::Image picture(io::Image& photo, const io::Image* keep) const = 0;
+  int64_t side(int64_t photo) const { return options_.size > 0 ? options_.size : photo; }
+  const PictureOptions& options_;
+  std::optional<LabelFolder> labels_;
+};
+
+class MaskWork : public PictureWork {
+ public:
+  explicit MaskWork(const PictureOptions& options) : PictureWork(options, "mask") {
+    settings += options.size > 0 ? ", size " + std::to_string(options.size) : "";
+  }
+
+ private:
+  io::Image picture(io::Image& photo, const io::Image* keep) const override {
+    for (size_t i = 0; i < keep->pixels.size(); ++i)
+      if (keep->pixels[i] == 0) photo.pixels[3 * i] = photo.pixels[3 * i + 1] = photo.pixels[3 * i + 2] = 0;
+    return std::move(photo);
+  }
+};
+
+class TextureWork : public PictureWork {
+ public:
+  explicit TextureWork(const PictureOptions& options)
+      : PictureWork(options, "texture"),
+        recipe_(choose<io::TextureRecipe>("--recipe", options.recipe,
+                                          {{"best", io::TextureRecipe::closest},
+                                           {"closest", io::TextureRecipe::closest},
+                                           {"authors", io::TextureRecipe::authors},
+                                           {"inverse", io::TextureRecipe::authors_inverse}})) {
+    if (!(options.sigma > 0 && options.sigma <= 100)) throw Error(ErrorCode::usage, "--sigma is outside (0, 100]");
+    std::ostringstream text;
+    text << (options.recipe == "best" ? "closest" : options.recipe) << ", sigma " << options.sigma << " at 1024";
+    settings = text.str() + (settings.empty() ? "" : ", " + settings);
+  }
+
+ private:
+  io::Image picture(io::Image& photo, const io::Image* keep) const override {
+    return io::texture_map(photo, {recipe_, io::texture_sigma(options_.sigma, std::max(photo.width, photo.height))},
+                           keep);
+  }
+  io::TextureRecipe recipe_;
+};
+
+class CollectWork : public FileWork {
+ public:
+  explicit CollectWork(const PictureOptions& options)
+      : masks_(files_by_stem(options.masks, {".png", ".jpg", ".jpeg"})) {
+    command = "collect", settings = "copies", without = "without a mask";
+    if (masks_.empty())
+      throw Error(ErrorCode::usage, "no mask (.png, .jpg or .jpeg) in this folder").file(options.masks);
+    // The masks themselves are no photos, should their folder lie in that of the photos.
+    std::error_code error;
+    masks_folder_ = std::filesystem::weakly_canonical(options.masks, error).string() + "/";
+    std::set<std::string> photos;
+    for (const cli::Input& input : cli::expand_inputs(options.folder.inputs, options.folder.out))
+      if (!is_mask(input.path)) photos.insert(stem_of(input.path));
+    for (const auto& [stem, paths] : masks_)
+      if (!photos.contains(stem)) orphans_.push_back(paths[0]);
+  }
+  std::string result(const cli::Input& input) const override {
+    return std::filesystem::path(input.path).filename().string();
+  }
+  bool wanted(const cli::Input& input) const override {
+    return masks_.contains(stem_of(input.path)) && !is_mask(input.path);
+  }
+  bool fits(const cli::Input& input, const std::string& path) const override {
+    std::error_code error;
+    const uint64_t size = std::filesystem::file_size(input.path, error);
+    if (error) throw Error(ErrorCode::io, "cannot read: " + error.message());
+    return std::filesystem::file_size(path, error) == size && !error;
+  }
+  std::vector<std::byte> make(const cli::Input& input) const override {
+    const auto file = io::MappedFile::open(input.path, io::MappedFile::Access::copy);
+    data::picture_header(file->bytes());  // a copy of what is no picture helps nobody
+    file->check_unchanged();
+    return {file->bytes().begin(), file->bytes().end()};
+  }
+  std::map<std::string, std::vector<std::string>> more() const override {
+    return {{"masks without a photo", orphans_}};
+  }
+
+ private:
+  bool is_mask(const std::string& path) const {
+    std::error_code error;
+    return std::filesystem::weakly_canonical(path, error).string().starts_with(masks_folder_);
+  }
+  FilesByStem masks_;
+  std::string masks_folder_;
+  std::vector<std::string> orphans_;
+};
+
+}  // namespace
+
+int prepare_mask(const PictureOptions& options, const cli::Common& common) {
+  return run_folder(options.folder, MaskWork(options), common);
+}
+int prepare_texture(const PictureOptions& options, const cli::Common& common) {
+  return run_folder(options.folder, TextureWork(options), common);
+}
+int prepare_collect(const PictureOptions& options, const cli::Common& common) {
+  return run_folder(options.folder, CollectWork(options), common);
+}
+
+}  // namespace furrow::apps

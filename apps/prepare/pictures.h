@@ -1,0 +1,27 @@
+// `furrow prepare mask`, `texture` and `collect`: a picture from each photo.
+#pragma once
+
+#include <string>
+
+#include "apps/prepare/folder_job.h"
+
+namespace furrow::apps {
+
+struct PictureOptions {
+  FolderOptions folder;
+  std::string labels;  // folder of label maps; "": none (texture)
+  std::string keep = "skin,nose", order = "bisenet";
+  std::string recipe = "best";  // texture: authors, inverse, best (closest)
+  double sigma = 5;             // texture: of photos of 1024 pixels
+  int64_t size = 0;             // mask: side the photo is resized to first; 0: as it is
+  std::string masks;            // collect: folder of masks
+};
+
+// The photo where its label is kept, 0 elsewhere. Source: face_masking.py of the seed (docs/prepare.md).
+int prepare_mask(const PictureOptions& options, const cli::Common& common);
+// io::texture_map() of the photo, 0 outside the kept labels where there are label maps.
+int prepare_texture(const PictureOptions& options, const cli::Common& common);
+// Photos that have a mask of their name, byte for byte, into one flat folder. Source: png_parsing.py of the seed.
+int prepare_collect(const PictureOptions& options, const cli::Common& common);
+
+}  // namespace furrow::apps

@@ -1,0 +1,75 @@
+// `furrow prepare preview`.
+#include "data/preview.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "apps/cli/signals.h"
+#include "apps/cli/words.h"
+#include "apps/prepare/datasets.h"
+#include "apps/prepare/folder_job.h"
+#include "data/dataset.h"
+#include "data/pairs.h"
+#include "io/atomic_file.h"
+#include "io/png_write.h"
+
+namespace furrow::apps {
+
+int prepare_preview(const PreviewWords& words, const cli::Common& common) {
+  const auto within = [](const char* option, int64_t value, int64_t low, int64_t high) {
+    if (value < low || value > high)
+      throw Error(ErrorCode::usage,
+                  std::string(option) + " is outside " + std::to_string(low) + ".." + std::to_string(high));
+  };
+  within("--count", words.count, 1, 1000);
+  within("--versions", words.versions, 1, 99);
+  within("--side", words.side, 16, 4096);
+  within("--seed", words.seed, 0, INT64_MAX);
+  within("--patch", words.crop, 0, 65535);
+  const data::AugmentRecipe recipe = data::augment_recipe(
+      words.recipe, choose<data::AugmentFlavour>("--flavour", words.flavour,
+                                                 {{"intended", data::AugmentFlavour::intended},
+                                                  {"as-pinned", data::AugmentFlavour::as_pinned}}));
+  const data::MaskRule rule = mask_rule_of(words.mask_kind);
+  const data::Dataset set(data::find_pairs({.images = words.images,
+                                            .masks = words.masks,
+                                            .rule = rule,
+                                            .photo_without_mask = data::Policy::accept,
+                                            .mask_without_photo = data::Policy::accept,
+                                            .unread_file = data::Policy::accept,
+                                            .limits = words.limits})
+                              .pairs,
+                          {.path = data::ResizePath::none, .rule = rule, .limits = words.limits});
+  std::error_code error;
+  std::filesystem::create_directories(words.out, error);
+  if (error) throw Error(ErrorCode::io, "cannot create the folder for results: " + error.message()).file(words.out);
+  const data::PreviewOptions options{.versions = static_cast<int>(words.versions),
+                                     .longest_side = words.side,
+                                     .threshold = static_cast<uint8_t>(rule.kind == data::MaskKind::weak ? 128 : 1),
+                                     .crop = words.crop};
+  const int64_t count = std::min(words.count, set.size());
+  std::string changes;
+  for (int64_t i = 0; i < count && cli::interrupted() == 0; ++i) {
+    const std::string path = words.out + "/" + set.id(i) + ".png";
+    if (!words.force && std::filesystem::exists(path, error))
+      throw Error(ErrorCode::usage, "this sheet exists already").file(path).hint("--force overwrites it");
+    const data::Sample sample = set.load(i);
+    if (words.crop > std::min(sample.image.width, sample.image.height))
+      throw Error(ErrorCode::usage, "--patch is larger than the photo").file(sample.id);
+    const data::Preview sheet = data::preview_augmentation(
+        sample, recipe, {.seed = static_cast<uint64_t>(words.seed), .epoch = 0, .item = static_cast<uint32_t>(i)},
+        options);
+    io::write_file_atomically(path, io::encode_png(sheet.sheet), words.force);
+    for (const std::string& line : sheet.lines) changes += printable(sample.id) + ": " + line + "\n";
+  }
+  if (const int status = cli::interrupted(); status != 0) return status;
+  io::write_file_atomically(words.out + "/changes.txt", std::as_bytes(std::span(changes.data(), changes.size())),
+                            words.force);
+  const std::string out = printable(words.out, 4096);
+  cli::print(common.json ? "{\"schema\":\"furrow.prepare.preview/1\",\"recipe\":\"" + recipe.name +
+                               "\",\"sheets\":" + std::to_string(count) + "}\n"
+                         : count_text(count, "sheet") + " and changes.txt written to " + out + "\n");
+  return 0;
+}
+
+}  // namespace furrow::apps
