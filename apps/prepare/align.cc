@@ -1,0 +1,96 @@
+#include "apps/prepare/align.h"
+
+#include <map>
+
+#include "data/align.h"
+#include "data/landmarks.h"
+#include "data/pairs_header.h"
+#include "io/picture.h"
+#include "io/png_write.h"
+#include "io/upright.h"
+#include "kernels/error.h"
+
+namespace furrow::apps {
+namespace {
+
+// The pixels as they stand in the file: the way back from upright is another of EXIF's ways.
+io::Image as_stored(io::Picture& photo) {
+  const int orientation = photo.info.orientation;
+  if (orientation == 1) return std::move(photo.image);
+  const io::Image& image = photo.image;
+  io::UprightImage back(image.width, image.height, orientation == 6 ? 8 : orientation == 8 ? 6 : orientation);
+  for (int64_t y = 0; y < image.height; ++y) back.put(y, 0, 1, image.width, image.row(y));
+  return std::move(back.image);
+}
+
+class AlignWork : public FileWork {
+ public:
+  explicit AlignWork(const PictureOptions& options) {
+    align_.size = options.size, align_.transform = options.transform, align_.limits = options.folder.limits;
+    align_.padding = options.padding == "on";
+    const bool aging = options.recipe == "ffhq-aging";
+    const auto refuse = [](bool wrong, const char* why) {
+      if (wrong) throw Error(ErrorCode::usage, why);
+    };
+    refuse(!aging && options.recipe != "ffhq", "--recipe takes ffhq, ffhq-aging");
+    refuse(!align_.padding && options.padding != "off", "--padding takes on, off");
+    refuse(align_.size < 16, "--size is outside 16..4096");
+    refuse(align_.transform < align_.size || align_.transform > 16384, "--transform-size is outside --size..16384");
+    command = "align", without = "without landmarks";
+    settings = options.recipe;
+    settings.append(" ").append(std::to_string(align_.size)).append(" of ").append(std::to_string(align_.transform));
+    settings.append(", padding ").append(options.padding);
+    ffhq_ = data::read_landmarks(options.landmarks, [&](const std::string& stem, std::span<const double> points) {
+      if (!index_.emplace(stem, static_cast<int>(faces_.size())).second)
+        throw Error(ErrorCode::malformed, "two faces of one name").in(stem);
+      faces_.push_back({data::face_square(points, aging ? data::kFfhqAgingMouth : data::kFfhqMouth)});
+    });
+    for (const cli::Input& input : cli::expand_inputs(options.folder.inputs, options.folder.out))
+      if (wanted(input)) ++faces_[at(input)].photos;
+  }
+  bool wanted(const cli::Input& input) const override { return index_.contains(stem_of(input.path)); }
+  bool fits(const cli::Input& input, const std::string& path) const override {
+    face(input);
+    const data::PictureHeader result = data::read_picture_header(path);
+    return result.png && result.width == align_.size && result.height == align_.size;
+  }
+  std::vector<std::byte> make(const cli::Input& input) const override {
+    const data::FaceSquare& square = face(input);
+    io::Picture photo = io::read_picture(input.path, io::Background::drop, align_.limits);
+    if (photo.info.orientation != 1 && !ffhq_)
+      throw Error(ErrorCode::unsupported,
+                  "EXIF turns this photo, and whether its landmarks were found before or after is not known")
+          .hint("save the photo upright");
+    return io::encode_png(data::align_face(as_stored(photo), square, align_));
+  }
+  std::map<std::string, std::vector<std::string>> more() const override {
+    std::vector<std::string> alone;
+    for (const auto& [stem, i] : index_)
+      if (faces_[static_cast<size_t>(i)].photos == 0) alone.push_back(stem);
+    return {{"landmarks without a photo", alone}};
+  }
+
+ private:
+  struct Face {
+    data::FaceSquare square;
+    int photos = 0;  // of this name
+  };
+  size_t at(const cli::Input& input) const { return static_cast<size_t>(index_.at(stem_of(input.path))); }
+  const data::FaceSquare& face(const cli::Input& input) const {
+    const Face& face = faces_[at(input)];
+    if (face.photos > 1) throw Error(ErrorCode::malformed, "several photos have this name, and landmarks are of one");
+    return face.square;
+  }
+  data::AlignOptions align_;
+  std::map<std::string, int> index_;  // of faces_, by stem
+  std::vector<Face> faces_;
+  bool ffhq_ = false;
+};
+
+}  // namespace
+
+int prepare_align(const PictureOptions& options, const cli::Common& common) {
+  return run_folder(options.folder, AlignWork(options), common);
+}
+
+}  // namespace furrow::apps

@@ -1,0 +1,98 @@
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "data/align.h"
+#include "data/align_blur.h"
+#include "io/mirror.h"
+#include "kernels/error.h"
+
+namespace furrow::data {
+namespace {
+
+// scipy.ndimage's 'reflect': the outermost pixel is repeated, d c b a | a b c d | d c b a.
+int64_t folded(int64_t at, int64_t size) {
+  while (at < 0 || at >= size) at = at < 0 ? -1 - at : 2 * size - 1 - at;
+  return at;
+}
+
+// 1 - min(at / before, (size - 1 - at) / after)
+std::vector<float> nearness(int64_t size, int64_t before, int64_t after) {
+  std::vector<float> t(static_cast<size_t>(size));
+  for (int64_t i = 0; i < size; ++i)
+    t[static_cast<size_t>(i)] =
+        1.0F - std::min(static_cast<float>(i) / static_cast<float>(before),
+                        static_cast<float>(size - 1 - i) / static_cast<float>(after));
+  return t;
+}
+
+// As np.median: the mean of the middle two where there is an even number. Mixes up `values`.
+float median_of(std::vector<float>& values) {
+  float *begin = values.data(), *middle = begin + values.size() / 2;
+  std::nth_element(begin, middle, begin + values.size());
+  return values.size() % 2 == 1 ? *middle : (*std::max_element(begin, middle) + *middle) / 2;
+}
+
+}  // namespace
+
+io::Image pad_softly(const io::Image& photo, const Pads& pads, double sigma) {
+  require(photo.channels == 3 && photo.width >= 1 && photo.height >= 1, "pad_softly: three channels");
+  require(std::min({pads.left, pads.top, pads.right, pads.bottom}) >= 1 && sigma > 0, "pad_softly: pads");
+  io::Image out(photo.width + pads.left + pads.right, photo.height + pads.top + pads.bottom, 3);
+  const int64_t w = out.width, h = out.height, radius = static_cast<int64_t>(4.0 * sigma + 0.5);
+  const std::vector<float> tx = nearness(w, pads.left, pads.right), ty = nearness(h, pads.top, pads.bottom);
+
+  // Of 0, 1 .. radius; then for each row the doubles that blur_row() works in.
+  std::vector<double> weights(static_cast<size_t>(radius + 1 + w));
+  double sum = 0;
+  for (int64_t k = radius; k >= 0; --k) {
+    const double weight = std::exp(-0.5 / (sigma * sigma) * static_cast<double>(k * k));
+    weights[static_cast<size_t>(k)] = weight;
+    sum += k == 0 ? weight : 2 * weight;
+  }
+  for (int64_t k = 0; k <= radius; ++k) weights[static_cast<size_t>(k)] /= sum;
+
+  std::vector<float> plane(static_cast<size_t>(w * h)), blurred(plane.size()),
+      line(static_cast<size_t>(w + 2 * radius));
+  std::vector<const float*> rows(static_cast<size_t>(2 * radius + 1));
+  const auto blur = [&](float* to) {
+    blur_row(&rows[static_cast<size_t>(radius)], weights.data(), radius, static_cast<size_t>(w),
+             &weights[static_cast<size_t>(radius + 1)], to);
+  };
+  for (int64_t c = 0; c < 3; ++c) {
+    float* at = plane.data();
+    for (int64_t y = 0; y < h; ++y) {
+      const uint8_t* row = photo.row(io::mirrored(y - pads.top, photo.height)) + c;
+      for (int64_t x = 0; x < w; ++x) *at++ = row[3 * io::mirrored(x - pads.left, photo.width)];
+    }
+    for (int64_t y = 0; y < h; ++y) {
+      for (int64_t k = -radius; k <= radius; ++k)
+        rows[static_cast<size_t>(k + radius)] = plane.data() + folded(y + k, h) * w;
+      blur(blurred.data() + y * w);
+    }
+    for (int64_t k = 0; k <= 2 * radius; ++k) rows[static_cast<size_t>(k)] = line.data() + k;
+    at = plane.data();
+    for (int64_t y = 0; y < h; ++y) {
+      float* soft = blurred.data() + y * w;
+      for (int64_t x = -radius; x < w + radius; ++x) line[static_cast<size_t>(x + radius)] = soft[folded(x, w)];
+      blur(soft);
+      for (int64_t x = 0; x < w; ++x, ++at) {
+        const float t = std::max(tx[static_cast<size_t>(x)], ty[static_cast<size_t>(y)]);
+        *at += (soft[x] - *at) * std::clamp(t * 3.0F + 1.0F, 0.0F, 1.0F);
+      }
+    }
+    blurred = plane;
+    const float middle = median_of(blurred);
+    at = plane.data();
+    uint8_t* to = out.pixels.data() + c;
+    for (int64_t y = 0; y < h; ++y) {
+      for (int64_t x = 0; x < w; ++x, ++at, to += 3) {
+        const float t = std::clamp(std::max(tx[static_cast<size_t>(x)], ty[static_cast<size_t>(y)]), 0.0F, 1.0F);
+        *to = static_cast<uint8_t>(std::clamp(std::lrint(*at + (middle - *at) * t), 0L, 255L));
+      }
+    }
+  }
+  return out;
+}
+
+}  // namespace furrow::data
