@@ -63,7 +63,7 @@ class AlignWork : public FileWork {
           .hint("save the photo upright");
     return io::encode_png(data::align_face(as_stored(photo), square, align_));
   }
-  std::map<std::string, std::vector<std::string>> more() const override {
+  std::map<std::string, std::vector<std::string>> more(const std::vector<cli::Input>&) const override {
     std::vector<std::string> alone;
     for (const auto& [stem, i] : index_)
       if (faces_[static_cast<size_t>(i)].photos == 0) alone.push_back(stem);

@@ -1,14 +1,12 @@
 // `furrow prepare check`.
 #include <algorithm>
+#include <cstdio>
 #include <map>
-#include <mutex>
-#include <new>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
 
-#include "apps/cli/progress.h"
 #include "apps/cli/signals.h"
+#include "apps/cli/text.h"
 #include "apps/cli/words.h"
 #include "apps/prepare/datasets.h"
 #include "apps/prepare/folder_job.h"
@@ -16,19 +14,14 @@
 #include "data/pairs.h"
 #include "data/split.h"
 #include "io/picture.h"
-#include "kernels/threads.h"
 
 namespace furrow::apps {
 namespace {
 
-using nlohmann::ordered_json;
-
 constexpr size_t kShownWarnings = 8;
 
-// Without the prefix that belongs to an error's own line.
-std::string bare(const Error& error) {
-  const std::string line = error.line();
-  return line.substr(line.find(": ") + 2);
+std::string with_part(const std::string& id, const std::string& part) {
+  return cli::Text() << printable(id) << (part.empty() ? "" : " (") << part << (part.empty() ? "" : ")");
 }
 
 class CheckRun {
@@ -41,7 +34,10 @@ class CheckRun {
     const std::vector<data::PairFiles> photos = photos_of_folder();
     if (!options_.split.empty()) read_split(photos);
     if (options_.near >= 0) compare(photos);
-    if (const int status = cli::interrupted(); status != 0) return status;
+    if (const int status = cli::interrupted(); status != 0) {
+      cli::note(common_, "interrupted");
+      return status;
+    }
     return say(options_.near >= 0 ? photos.size() : 0);
   }
 
@@ -65,7 +61,7 @@ class CheckRun {
           word == "file" ? data::Policy::accept : data::Policy::warn;
     try {
       const data::Pairing found = data::find_pairs(pairs, &pool_);
-      pairs_ = found.pairs.size(), empty_ = found.empty_masks, warnings_ = found.warnings;
+      pairs_ = static_cast<int64_t>(found.pairs.size()), empty_ = found.empty_masks, warnings_ = found.warnings;
     } catch (const Error& error) {
       if (error.code() != ErrorCode::malformed || error.detail_lines().empty()) throw;
       findings_ = error.detail_lines();
@@ -100,21 +96,13 @@ class CheckRun {
   void compare(const std::vector<data::PairFiles>& photos) {
     std::vector<data::PhotoPrint> prints(photos.size());
     std::vector<std::string> failed(photos.size());
-    cli::Progress progress(static_cast<int64_t>(photos.size()), "photos", !common_.quiet && !common_.json);
-    std::mutex mutex;
-    int64_t done = 0;
-    parallel_for(&pool_, static_cast<int64_t>(photos.size()), [&](int64_t i, int) {
-      if (cli::interrupted() != 0) return;
-      const auto at = static_cast<size_t>(i);
-      try {
-        prints[at] = data::print_of(io::read_picture(photos[at].image, io::Background::drop, options_.limits).image);
-      } catch (const Error& error) { failed[at] = bare(error); } catch (const std::bad_alloc&) {
-        failed[at] = photos[at].image + ": out of memory";
-      }
-      const std::lock_guard lock(mutex);
-      progress.update(++done, 0);
+    for_files(pool_, photos.size(), "photos", common_, [&](size_t i) {
+      failed[i] = failure_of(photos[i].image, [&] {
+        prints[i] = data::print_of(io::read_picture(photos[i].image, io::Background::drop, options_.limits).image);
+      });
+      failed[i].erase(0, failed[i].find(": ") + (failed[i].empty() ? 1 : 2));  // the prefix of an error's own line
+      return failed[i].empty() ? FileEnd::worked : FileEnd::failed;
     });
-    progress.clear();
     std::vector<size_t> whole;  // those that could be read
     std::vector<data::PhotoPrint> compared;
     for (size_t i = 0; i < photos.size(); ++i) {
@@ -129,45 +117,43 @@ class CheckRun {
       const std::string &a = photos[whole[near.first]].id, &b = photos[whole[near.second]].id;
       const std::string part_a = part_[a], part_b = part_[b];
       const bool across = !part_a.empty() && !part_b.empty() && part_a != part_b;
-      std::ostringstream text;
-      text.precision(4);
-      text << printable(a) << (part_a.empty() ? "" : " (" + part_a + ")") << " and " << printable(b)
-           << (part_b.empty() ? "" : " (" + part_b + ")") << ": near-duplicate photos, " << near.bits
-           << " of 64 bits differ, correlation " << near.correlation;
-      (across ? findings_ : warnings_).push_back(text.str());
-      near_.push_back({{"a", printable(a)},
-                       {"b", printable(b)},
-                       {"bits", near.bits},
-                       {"correlation", near.correlation},
-                       {"parts", {part_a, part_b}},
-                       {"across", across}});
+      char r[16];
+      std::snprintf(r, sizeof r, "%.4g", near.correlation);
+      (across ? findings_ : warnings_)
+          .push_back(cli::Text() << with_part(a, part_a) << " and " << with_part(b, part_b)
+                                 << ": near-duplicate photos, " << near.bits << " of 64 bits differ, correlation "
+                                 << r);
+      near_.push_back(cli::JsonObject()
+                          .text("a", a)
+                          .text("b", b)
+                          .number("bits", int64_t{near.bits})
+                          .number("correlation", near.correlation)
+                          .texts("parts", {part_a, part_b})
+                          .raw("across", across ? "true" : "false")
+                          .str());
     }
   }
 
   int say(size_t photos) {
-    const std::string found = count_text(static_cast<int64_t>(findings_.size()), "finding") + ", " +
-                              count_text(static_cast<int64_t>(warnings_.size()), "warning");
+    const std::string found = cli::Text() << count_text(static_cast<int64_t>(findings_.size()), "finding") << ", "
+                                          << count_text(static_cast<int64_t>(warnings_.size()), "warning");
+    const auto compared = static_cast<int64_t>(photos);
     if (common_.json) {
-      ordered_json out{{"schema", "furrow.prepare.check/1"},
-                       {"pairs", pairs_ ? ordered_json(*pairs_) : ordered_json()},
-                       {"empty_masks", pairs_ ? ordered_json(empty_) : ordered_json()},
-                       {"photos_compared", photos}};
-      for (const auto& [key, lines] : {std::pair{"findings", &findings_}, {"warnings", &warnings_}}) {
-        ordered_json& to = out[key] = ordered_json::array();
-        for (const std::string& line : *lines) to.push_back(printable(line, 4096));
-      }
-      out["near_duplicates"] = near_;
-      cli::print(out.dump() + "\n");
+      cli::JsonObject out;
+      out.text("schema", "furrow.prepare.check/1");
+      out.raw("pairs", pairs_ ? std::to_string(*pairs_) : "").raw("empty_masks", pairs_ ? std::to_string(empty_) : "");
+      out.number("photos_compared", compared).texts("findings", findings_).texts("warnings", warnings_);
+      cli::print(out.raws("near_duplicates", near_).str() + "\n");
     } else {
-      cli::print((pairs_ ? count_text(static_cast<int64_t>(*pairs_), "pair") + " (" + std::to_string(empty_) +
-                               " with an empty mask), "
-                         : std::string()) +
-                 count_text(static_cast<int64_t>(photos), "photo") + " compared: " + found + "\n");
+      cli::Text text;
+      if (pairs_) text << count_text(*pairs_, "pair") << " (" << empty_ << " with an empty mask), ";
+      cli::print((text << count_text(compared, "photo") << " compared: " << found << "\n").str());
       for (size_t i = 0; i < std::min(warnings_.size(), kShownWarnings); ++i)
         cli::note(common_, "warning: " + warnings_[i]);
       if (warnings_.size() > kShownWarnings)
-        cli::note(common_,
-                  "and " + std::to_string(warnings_.size() - kShownWarnings) + " more warnings (all with --json)");
+        cli::note(
+            common_,
+            (cli::Text() << "and " << warnings_.size() - kShownWarnings << " more warnings (all with --json)").str());
     }
     if (findings_.empty()) return 0;
     throw Error(ErrorCode::malformed, "the data set is not in order: " + found)
@@ -178,11 +164,11 @@ class CheckRun {
   const CheckOptions& options_;
   const cli::Common& common_;
   ThreadPool pool_;
-  std::optional<size_t> pairs_;  // not known where something does not fit
+  std::optional<int64_t> pairs_;  // not known where something does not fit
   int64_t empty_ = 0;
   std::vector<std::string> findings_, warnings_;
   std::map<std::string, std::string> part_;
-  ordered_json near_ = ordered_json::array();
+  std::vector<std::string> near_;  // JSON
 };
 
 }  // namespace

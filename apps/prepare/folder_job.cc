@@ -5,23 +5,22 @@
 #include <filesystem>
 #include <mutex>
 #include <new>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "apps/cli/progress.h"
 #include "apps/cli/signals.h"
+#include "apps/cli/text.h"
 #include "data/strict_json.h"
 #include "io/atomic_file.h"
 #include "kernels/error.h"
-#include "kernels/threads.h"
 
 namespace furrow::apps {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::ordered_json;
 
 constexpr const char* kRecordBegin = R"({"schema":"furrow.prepare.settings/1")";
+constexpr std::string_view kErrorBegin = R"({"error":)";
 constexpr uint64_t kRecordBytes = 1 << 16;
 constexpr size_t kNamed = 8;  // of those without a partner, in the note
 
@@ -34,7 +33,7 @@ std::string canonical(const std::string& path) {
 // What became of one file; each is written by one task.
 struct FileOutcome {
   enum class State : uint8_t { none, done, before, without, failed } state = State::none;
-  std::string line, json;  // of the failure
+  std::string line, json;  // of the failure; {"error":{...}}
 };
 
 class FolderRun {
@@ -43,8 +42,9 @@ class FolderRun {
       : options_(options),
         work_(work),
         common_(common),
-        inputs_(cli::expand_inputs(options.inputs, options.out, &others_)),
-        outcomes_(inputs_.size()) {
+        inputs_(cli::expand_inputs(options.inputs, options.out, &others_)) {
+    leave_partners_out();
+    outcomes_.resize(inputs_.size());
     for (const cli::Input& input : inputs_) {
       sources_.insert(canonical(input.path));
       ++results_[work_.result(input)];
@@ -54,33 +54,38 @@ class FolderRun {
 
   int run() {
     ThreadPool pool(options_.threads);
-    cli::Progress progress(static_cast<int64_t>(inputs_.size()), "files", !common_.quiet && !common_.json);
-    std::mutex mutex;
-    int64_t done = 0, failed = 0, cheap = 0;
-    parallel_for(&pool, static_cast<int64_t>(inputs_.size()), [&](int64_t i, int) {
-      const auto at = static_cast<size_t>(i);
-      if (cli::interrupted() != 0) return;
-      run_one(inputs_[at], outcomes_[at]);
-      const std::lock_guard lock(mutex);
-      const auto state = outcomes_[at].state;
-      failed += state == FileOutcome::State::failed;
-      cheap += state == FileOutcome::State::before || state == FileOutcome::State::without;
-      progress.update(++done, failed, cheap);
+    for_files(pool, inputs_.size(), "files", common_, [&](size_t i) {
+      run_one(inputs_[i], outcomes_[i]);
+      const State state = outcomes_[i].state;
+      return state == State::failed ? FileEnd::failed : state == State::done ? FileEnd::worked : FileEnd::passed;
     });
-    progress.clear();
     return finish();
   }
 
  private:
   using State = FileOutcome::State;
 
+  // Masks in a folder within that of the photos.
+  void leave_partners_out() {
+    if (work_.partners.empty()) return;
+    const std::string partners = canonical(work_.partners) + "/";
+    if (std::ranges::any_of(options_.inputs,
+                            [&](const std::string& word) { return partners == canonical(word) + "/"; }))
+      return;
+    std::erase_if(inputs_, [&](const cli::Input& input) {
+      return input.from_folder && canonical(input.path).starts_with(partners);
+    });
+  }
+
   // Whether results in `out` are known to be of these settings.
   bool open_record() {
     const std::string path = options_.out + "/prepare.json";
-    const std::string text =
-        ordered_json{{"schema", "furrow.prepare.settings/1"}, {"command", work_.command}, {"settings", work_.settings}}
-            .dump() +
-        "\n";
+    const std::string text = cli::JsonObject()
+                                 .text("schema", "furrow.prepare.settings/1")
+                                 .text("command", work_.command)
+                                 .text("settings", work_.settings)
+                                 .str() +
+                             "\n";
     std::error_code error;
     fs::create_directories(options_.out, error);
     if (error)
@@ -122,9 +127,9 @@ class FolderRun {
     std::error_code error;
     if (!options_.force && fs::exists(path, error)) {
       if (resumes_ && input.from_folder && work_.fits(input, path)) return State::before;
-      throw Error(ErrorCode::usage, "its result exists already" +
-                                        std::string(resumes_ && input.from_folder ? ", with another size: " : ": ") +
-                                        path)
+      throw Error(ErrorCode::usage, cli::Text()
+                                        << "its result exists already"
+                                        << (resumes_ && input.from_folder ? ", with another size: " : ": ") << path)
           .hint("--force overwrites it");
     }
     const std::vector<std::byte> bytes = work_.make(input);
@@ -154,29 +159,25 @@ class FolderRun {
       if (outcomes_[i].state == State::without) without.push_back(inputs_[i].path);
       if (outcomes_[i].state == State::failed) failures.push_back(outcomes_[i].line);
     }
-    const auto more = work_.more();
+    const auto more = work_.more(inputs_);
     if (common_.json) {
-      ordered_json out{{"schema", "furrow.prepare/1"},
-                       {"command", work_.command},
-                       {"output", printable(options_.out, 4096)},
-                       {"settings", work_.settings},
-                       {"done", done},
-                       {"finished_before", before}};
-      const auto list = [&](const std::string& key, const std::vector<std::string>& paths) {
-        ordered_json& to = out[key] = ordered_json::array();
-        for (const std::string& path : paths) to.push_back(printable(path, 4096));
-      };
-      list("without", without);
-      for (const auto& [key, paths] : more) list(key, paths);
-      ordered_json& errors = out["failed"] = ordered_json::array();
+      cli::JsonObject out;
+      out.text("schema", "furrow.prepare/1").text("command", work_.command).text("output", options_.out);
+      out.text("settings", work_.settings).number("done", done).number("finished_before", before);
+      out.texts("without", without);
+      for (const auto& [key, paths] : more) out.texts(key, paths);
+      std::vector<std::string> errors;
       for (const FileOutcome& outcome : outcomes_)
-        if (outcome.state == State::failed) errors.push_back(ordered_json::parse(outcome.json)["error"]);
-      cli::print(out.dump() + "\n");
+        if (outcome.state == State::failed)
+          errors.push_back(outcome.json.substr(kErrorBegin.size(), outcome.json.size() - kErrorBegin.size() - 1));
+      cli::print(out.raws("failed", errors).str() + "\n");
     } else {
-      cli::print(count_text(done, "file") + " written to " + printable(options_.out, 400) +
-                 (before > 0 ? ", " + std::to_string(before) + " finished before" : "") +
-                 (without.empty() ? "" : ", " + std::to_string(without.size()) + " " + work_.without) +
-                 (failed > 0 ? ", " + std::to_string(failed) + " failed" : "") + "\n");
+      cli::Text text;
+      text << count_text(done, "file") << " written to " << printable(options_.out, 400);
+      if (before > 0) text << ", " << before << " finished before";
+      if (!without.empty()) text << ", " << without.size() << " " << work_.without;
+      if (failed > 0) text << ", " << failed << " failed";
+      cli::print(text.str() + "\n");
       name_some(work_.without, without);
       for (const auto& [key, paths] : more) name_some(key, paths);
     }
@@ -187,23 +188,21 @@ class FolderRun {
       return status;
     }
     if (failed > 0)
-      throw Error(ErrorCode::malformed,
-                  std::to_string(failed) + " of " + std::to_string(inputs_.size()) + " inputs failed")
+      throw Error(ErrorCode::malformed, cli::Text() << failed << " of " << inputs_.size() << " inputs failed")
           .details(std::move(failures));
     if (done + before == 0)
-      throw Error(ErrorCode::usage,
-                  "all of the " + count_text(static_cast<int64_t>(inputs_.size()), "file") + " are " + work_.without);
+      throw Error(ErrorCode::usage, cli::Text() << "all of the " << inputs_.size() << " files are " << work_.without);
     return 0;
   }
 
   void name_some(const std::string& what, const std::vector<std::string>& paths) const {
     if (paths.empty()) return;
-    std::string text;
-    for (size_t i = 0; i < std::min(paths.size(), kNamed); ++i) text += (i == 0 ? "" : ", ") + printable(paths[i], 200);
-    cli::note(
-        common_,
-        what + ": " + text +
-            (paths.size() > kNamed ? " and " + std::to_string(paths.size() - kNamed) + " more (all with --json)" : ""));
+    cli::Text text;
+    text << what;
+    for (size_t i = 0; i < std::min(paths.size(), kNamed); ++i)
+      text << (i == 0 ? ": " : ", ") << printable(paths[i], 200);
+    if (paths.size() > kNamed) text << " and " << paths.size() - kNamed << " more (all with --json)";
+    cli::note(common_, text.str());
   }
 
   const FolderOptions& options_;
@@ -221,6 +220,35 @@ class FolderRun {
 
 int run_folder(const FolderOptions& options, const FileWork& work, const cli::Common& common) {
   return FolderRun(options, work, common).run();
+}
+
+void for_files(ThreadPool& pool, size_t files, const char* what, const cli::Common& common,
+               const std::function<FileEnd(size_t)>& body) {
+  cli::Progress progress(static_cast<int64_t>(files), what, !common.quiet && !common.json);
+  std::mutex mutex;
+  int64_t done = 0, failed = 0, passed = 0;
+  parallel_for(&pool, static_cast<int64_t>(files), [&](int64_t i, int) {
+    if (cli::interrupted() != 0) return;
+    const FileEnd end = body(static_cast<size_t>(i));
+    const std::lock_guard lock(mutex);
+    failed += end == FileEnd::failed, passed += end == FileEnd::passed;
+    progress.update(++done, failed, passed);
+  });
+}
+
+std::string failure_of(const std::string& path, const std::function<void()>& body) {
+  try {
+    with_file(path, body);
+  } catch (const Error& error) { return error.line(); } catch (const std::bad_alloc&) {
+    return Error(ErrorCode::limit, "out of memory").file(path).hint("use fewer --threads").line();
+  }
+  return "";
+}
+
+void refuse_existing(const std::string& path, bool force) {
+  std::error_code error;
+  if (!force && fs::exists(path, error))
+    throw Error(ErrorCode::usage, "this file exists already").file(path).hint("--force overwrites it");
 }
 
 FilesByStem files_by_stem(const std::string& folder, const std::vector<std::string>& suffixes) {
@@ -246,7 +274,7 @@ FilesByStem files_by_stem(const std::string& folder, const std::vector<std::stri
 std::string stem_of(const std::string& path) { return fs::path(path).stem().string(); }
 
 std::string count_text(int64_t n, const std::string& what) {
-  return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
+  return cli::Text() << n << " " << what << (n == 1 ? "" : "s");
 }
 
 }  // namespace furrow::apps

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "apps/cli/inputs.h"
 #include "apps/cli/report.h"
 #include "io/limits.h"
+#include "kernels/threads.h"
 
 namespace furrow::apps {
 
@@ -33,12 +35,13 @@ class FileWork {
   virtual bool fits(const cli::Input& input, const std::string& path) const = 0;
   // The bytes of the result.
   virtual std::vector<std::byte> make(const cli::Input& input) const = 0;
-  // Findings beside the files: a key of the JSON and its list.
-  virtual std::map<std::string, std::vector<std::string>> more() const { return {}; }
+  // What else is to be listed, given all inputs: a key of the JSON and its paths.
+  virtual std::map<std::string, std::vector<std::string>> more(const std::vector<cli::Input>&) const { return {}; }
 
   std::string command;   // "mask"
   std::string settings;  // in words; results of other settings are refused, not mixed
   std::string without;   // "without a label map"
+  std::string partners;  // a folder of masks or label maps: no photos, should it lie within the photos' folder
 };
 
 // Runs `work` over all inputs in parallel, prints what was done, and returns the exit status: 0; 130/143 after a
@@ -56,6 +59,18 @@ FilesByStem files_by_stem(const std::string& folder, const std::vector<std::stri
 
 // "stem" of "a/b/stem.png".
 std::string stem_of(const std::string& path);
+
+// What became of a file: worked on; passed over, which costs nothing; failed.
+enum class FileEnd : uint8_t { worked, passed, failed };
+// body(0 .. files-1) on `pool`, with progress; none are begun after a signal.
+void for_files(ThreadPool& pool, size_t files, const char* what, const cli::Common& common,
+               const std::function<FileEnd(size_t)>& body);
+
+// Runs `body`. The line of the Error that leaves it, which names `path` where it names no file; "" where none does.
+std::string failure_of(const std::string& path, const std::function<void()>& body);
+
+// Throws ErrorCode::usage where `path` exists, unless `force`.
+void refuse_existing(const std::string& path, bool force);
 
 // "3 photos", "1 photo".
 std::string count_text(int64_t n, const std::string& what);

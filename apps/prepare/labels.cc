@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <sstream>
 
+#include "apps/cli/text.h"
 #include "apps/cli/words.h"
 #include "io/npy.h"
 #include "io/picture.h"
@@ -38,9 +39,10 @@ io::Image labels_of_npy(const std::string& path, const io::Limits& limits) {
     throw Error(ErrorCode::limit, "the array has too many bytes for a label map").limit(most, bytes);
   const io::NpyArray array = io::read_npy(path, limits);
   if (array.dims.size() != 2 || array.values.empty()) {
-    std::string dims;
-    for (const int64_t d : array.dims) dims += (dims.empty() ? "" : ", ") + std::to_string(d);
-    throw Error(ErrorCode::malformed, "an array of shape [" + dims + "]; a label map has two axes, [height, width]");
+    cli::Text dims;
+    for (const int64_t d : array.dims) dims << (dims.str().empty() ? "" : ", ") << d;
+    throw Error(ErrorCode::malformed,
+                cli::Text() << "an array of shape [" << dims.str() << "]; a label map has two axes, [height, width]");
   }
   io::Image out(array.dims[1], array.dims[0], 1);
   for (size_t i = 0; i < out.pixels.size(); ++i) {
@@ -49,8 +51,9 @@ io::Image labels_of_npy(const std::string& path, const io::Limits& limits) {
       std::ostringstream text;
       text << "the number " << value << " is no label: those are whole, from 0 to 255";
       throw Error(ErrorCode::malformed, text.str())
-          .in("row " + std::to_string(static_cast<int64_t>(i) / out.width) + ", column " +
-              std::to_string(static_cast<int64_t>(i) % out.width));
+          .in((cli::Text() << "row " << static_cast<int64_t>(i) / out.width << ", column "
+                           << static_cast<int64_t>(i) % out.width)
+                  .str());
     }
     out.pixels[i] = static_cast<uint8_t>(value);
   }
@@ -66,8 +69,6 @@ io::Image read_label_map(const std::string& path, const io::Limits& limits) {
   out.pixels = std::move(map.labels);
   return out;
 }
-
-std::string by(int64_t width, int64_t height) { return std::to_string(width) + "x" + std::to_string(height); }
 
 }  // namespace
 
@@ -91,17 +92,25 @@ LabelFolder::LabelFolder(const std::string& folder, std::vector<int> kept, const
   for (const int label : kept) kept_[label] = true;
 }
 
+std::vector<std::string> LabelFolder::maps_of(const cli::Input& photo) const {
+  const auto found = files_.find(stem_of(photo.path));
+  std::vector<std::string> maps = found == files_.end() ? std::vector<std::string>() : found->second;
+  std::error_code error;
+  std::erase_if(maps, [&](const std::string& map) { return std::filesystem::equivalent(map, photo.path, error); });
+  return maps;
+}
+
 io::Image LabelFolder::keep(const cli::Input& photo, int64_t width, int64_t height) const {
-  const std::vector<std::string>& paths = files_.at(stem_of(photo.path));
+  const std::vector<std::string> paths = maps_of(photo);
   if (paths.size() > 1)
-    throw Error(ErrorCode::malformed, std::to_string(paths.size()) +
-                                          " label maps have the name of this photo: " + paths[0] + ", " + paths[1]);
+    throw Error(ErrorCode::malformed, cli::Text() << paths.size() << " label maps have the name of this photo: "
+                                                  << paths[0] << ", " << paths[1]);
   return with_file(paths[0], [&] {
     const io::Image labels = read_label_map(paths[0], limits_);
     const int64_t k = width / labels.width;
     if (k < 1 || k * labels.width != width || k * labels.height != height)
-      throw Error(ErrorCode::malformed,
-                  "the label map is " + by(labels.width, labels.height) + ", its photo " + by(width, height))
+      throw Error(ErrorCode::malformed, cli::Text() << "the label map is " << labels.width << "x" << labels.height
+                                                    << ", its photo " << width << "x" << height)
           .hint("the photo must be a whole number of times as large, the same along both sides");
     const io::Image small = io::kept_labels(labels, kept_);
     io::Image out(width, height, 1);

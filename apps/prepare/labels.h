@@ -21,7 +21,8 @@ class LabelFolder {
   // .npy and .png, in folders within too. ErrorCode::io, and ErrorCode::usage where there is none.
   LabelFolder(const std::string& folder, std::vector<int> kept, const io::Limits& limits);
 
-  bool has(const cli::Input& photo) const { return files_.contains(stem_of(photo.path)); }
+  // The photo itself, where both are in one folder, is no label map.
+  bool has(const cli::Input& photo) const { return !maps_of(photo).empty(); }
   // 255 where the photo's label is kept, else 0; width * height. Labels cover k x k pixels each, whatever k, as
   // scipy.ndimage.zoom(labels, 2, order=0) has it for k = 2. Errors name the label map: those of its reader; malformed
   // for a label that is no whole number from 0 to 255, an array of another shape than [height, width], two maps of one
@@ -29,6 +30,7 @@ class LabelFolder {
   io::Image keep(const cli::Input& photo, int64_t width, int64_t height) const;
 
  private:
+  std::vector<std::string> maps_of(const cli::Input& photo) const;
   FilesByStem files_;
   bool kept_[256] = {};
   io::Limits limits_;

@@ -6,6 +6,7 @@
 #include <set>
 #include <sstream>
 
+#include "apps/cli/text.h"
 #include "apps/cli/words.h"
 #include "apps/prepare/labels.h"
 #include "data/pairs_header.h"
@@ -23,8 +24,9 @@ namespace {
 data::PictureHeader upright_header(const std::string& path) {
   const data::PictureHeader header = data::read_picture_header(path);
   if (header.orientation != 1)
-    throw Error(ErrorCode::unsupported, "EXIF turns this photo (orientation " + std::to_string(header.orientation) +
-                                            "), and whether its labels were made before or after is not known")
+    throw Error(ErrorCode::unsupported, cli::Text()
+                                            << "EXIF turns this photo (orientation " << header.orientation
+                                            << "), and whether its labels were made before or after is not known")
         .file(path)
         .hint("save the photo upright");
   return header;
@@ -38,6 +40,7 @@ class PictureWork : public FileWork {
     if (options.labels.empty()) return;
     const std::vector<int> kept = kept_of(options.keep, options.order);
     labels_.emplace(options.labels, kept, options.folder.limits);
+    partners = options.labels;
     settings = "labels";
     for (const int label : kept) settings += " " + std::to_string(label);
   }
@@ -54,8 +57,8 @@ class PictureWork : public FileWork {
     io::Image image = std::move(photo.image);
     if (options_.size > 0 && (image.width != options_.size || image.height != options_.size)) {
       if (image.width != image.height)
-        throw Error(ErrorCode::unsupported, "--size is for square photos; this one is " + std::to_string(image.width) +
-                                                "x" + std::to_string(image.height));
+        throw Error(ErrorCode::unsupported,
+                    cli::Text() << "--size is for square photos; this one is " << image.width << "x" << image.height);
       image = io::resize(image, options_.size, options_.size, io::Filter::bilinear);
     }
     const std::optional<io::Image> keep =
@@ -114,21 +117,15 @@ class CollectWork : public FileWork {
     command = "collect", settings = "copies", without = "without a mask";
     if (masks_.empty())
       throw Error(ErrorCode::usage, "no mask (.png, .jpg or .jpeg) in this folder").file(options.masks);
-    // The masks themselves are no photos, should their folder lie in that of the photos.
     std::error_code error;
-    masks_folder_ = std::filesystem::weakly_canonical(options.masks, error).string() + "/";
-    std::set<std::string> photos;
-    for (const cli::Input& input : cli::expand_inputs(options.folder.inputs, options.folder.out))
-      if (!is_mask(input.path)) photos.insert(stem_of(input.path));
-    for (const auto& [stem, paths] : masks_)
-      if (!photos.contains(stem)) orphans_.push_back(paths[0]);
+    if (std::filesystem::equivalent(options.folder.inputs[0], options.masks, error))
+      throw Error(ErrorCode::usage, "photos and masks are one folder").file(options.masks);
+    partners = options.masks;
   }
   std::string result(const cli::Input& input) const override {
     return std::filesystem::path(input.path).filename().string();
   }
-  bool wanted(const cli::Input& input) const override {
-    return masks_.contains(stem_of(input.path)) && !is_mask(input.path);
-  }
+  bool wanted(const cli::Input& input) const override { return masks_.contains(stem_of(input.path)); }
   bool fits(const cli::Input& input, const std::string& path) const override {
     std::error_code error;
     const uint64_t size = std::filesystem::file_size(input.path, error);
@@ -141,18 +138,17 @@ class CollectWork : public FileWork {
     file->check_unchanged();
     return {file->bytes().begin(), file->bytes().end()};
   }
-  std::map<std::string, std::vector<std::string>> more() const override {
-    return {{"masks without a photo", orphans_}};
+  std::map<std::string, std::vector<std::string>> more(const std::vector<cli::Input>& inputs) const override {
+    std::set<std::string> photos;
+    for (const cli::Input& input : inputs) photos.insert(stem_of(input.path));
+    std::vector<std::string> orphans;
+    for (const auto& [stem, paths] : masks_)
+      if (!photos.contains(stem)) orphans.push_back(paths[0]);
+    return {{"masks without a photo", orphans}};
   }
 
  private:
-  bool is_mask(const std::string& path) const {
-    std::error_code error;
-    return std::filesystem::weakly_canonical(path, error).string().starts_with(masks_folder_);
-  }
   FilesByStem masks_;
-  std::string masks_folder_;
-  std::vector<std::string> orphans_;
 };
 
 }  // namespace

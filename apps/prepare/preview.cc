@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "apps/cli/signals.h"
+#include "apps/cli/text.h"
 #include "apps/cli/words.h"
 #include "apps/prepare/datasets.h"
 #include "apps/prepare/folder_job.h"
@@ -18,8 +19,7 @@ namespace furrow::apps {
 int prepare_preview(const PreviewWords& words, const cli::Common& common) {
   const auto within = [](const char* option, int64_t value, int64_t low, int64_t high) {
     if (value < low || value > high)
-      throw Error(ErrorCode::usage,
-                  std::string(option) + " is outside " + std::to_string(low) + ".." + std::to_string(high));
+      throw Error(ErrorCode::usage, cli::Text() << option << " is outside " << low << ".." << high);
   };
   within("--count", words.count, 1, 1000);
   within("--versions", words.versions, 1, 99);
@@ -51,8 +51,7 @@ int prepare_preview(const PreviewWords& words, const cli::Common& common) {
   std::string changes;
   for (int64_t i = 0; i < count && cli::interrupted() == 0; ++i) {
     const std::string path = words.out + "/" + set.id(i) + ".png";
-    if (!words.force && std::filesystem::exists(path, error))
-      throw Error(ErrorCode::usage, "this sheet exists already").file(path).hint("--force overwrites it");
+    refuse_existing(path, words.force);
     const data::Sample sample = set.load(i);
     if (words.crop > std::min(sample.image.width, sample.image.height))
       throw Error(ErrorCode::usage, "--patch is larger than the photo").file(sample.id);
@@ -65,10 +64,15 @@ int prepare_preview(const PreviewWords& words, const cli::Common& common) {
   if (const int status = cli::interrupted(); status != 0) return status;
   io::write_file_atomically(words.out + "/changes.txt", std::as_bytes(std::span(changes.data(), changes.size())),
                             words.force);
-  const std::string out = printable(words.out, 4096);
-  cli::print(common.json ? "{\"schema\":\"furrow.prepare.preview/1\",\"recipe\":\"" + recipe.name +
-                               "\",\"sheets\":" + std::to_string(count) + "}\n"
-                         : count_text(count, "sheet") + " and changes.txt written to " + out + "\n");
+  if (common.json) {
+    cli::JsonObject out;
+    out.text("schema", "furrow.prepare.preview/1").text("output", words.out).text("recipe", recipe.name);
+    cli::print(out.number("sheets", count).str() + "\n");
+  } else {
+    cli::print((cli::Text() << count_text(count, "sheet") << " and changes.txt written to " << printable(words.out, 400)
+                            << "\n")
+                   .str());
+  }
   return 0;
 }
 

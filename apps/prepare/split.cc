@@ -3,10 +3,11 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "apps/cli/text.h"
 #include "apps/prepare/datasets.h"
+#include "apps/prepare/folder_job.h"
 #include "data/attributes.h"
 #include "data/pairs.h"
 #include "data/strict_json.h"
@@ -51,9 +52,7 @@ data::Split made_of(const SplitOptions& o) {
     throw Error(ErrorCode::usage, "--official, --by-hash and --folds exclude each other");
   if (o.draw < 1 || o.draw > 1000 || o.seed < 0)
     throw Error(ErrorCode::usage, "--draw is outside 1..1000, or --seed negative");
-  std::error_code error;
-  if (!o.force && std::filesystem::exists(o.out, error))
-    throw Error(ErrorCode::usage, "this file exists already").file(o.out).hint("--force overwrites it");
+  refuse_existing(o.out, o.force);
   const auto seed = static_cast<uint64_t>(o.seed);
   const std::vector<std::string> ids = ids_of(o.names);
   if (o.official) return data::split_official(ids);
@@ -67,20 +66,17 @@ data::Split made_of(const SplitOptions& o) {
 int prepare_split(const SplitOptions& options, const cli::Common& common) {
   const data::Split split = made_of(options);
   data::write_split(options.out, split);
+  const auto train = static_cast<int64_t>(split.train.size()), val = static_cast<int64_t>(split.val.size()),
+             test = static_cast<int64_t>(split.test.size());
   if (common.json) {
-    cli::print(nlohmann::ordered_json{{"schema", "furrow.prepare.split/1"},
-                                      {"file", printable(options.out, 4096)},
-                                      {"rule", split.rule},
-                                      {"train", split.train.size()},
-                                      {"val", split.val.size()},
-                                      {"test", split.test.size()}}
-                   .dump() +
-               "\n");
+    cli::JsonObject out;
+    out.text("schema", "furrow.prepare.split/1").text("file", options.out).text("rule", split.rule);
+    cli::print(out.number("train", train).number("val", val).number("test", test).str() + "\n");
     return 0;
   }
-  cli::print(printable(options.out, 400) + ": " + std::to_string(split.train.size()) + " train, " +
-             std::to_string(split.val.size()) + " val, " + std::to_string(split.test.size()) + " test (" + split.rule +
-             ")\n");
+  cli::print((cli::Text() << printable(options.out, 400) << ": " << train << " train, " << val << " val, " << test
+                          << " test (" << split.rule << ")\n")
+                 .str());
   return 0;
 }
 

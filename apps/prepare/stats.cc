@@ -7,15 +7,14 @@
 #include <filesystem>
 #include <map>
 #include <mutex>
-#include <new>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "apps/cli/inputs.h"
-#include "apps/cli/progress.h"
 #include "apps/cli/signals.h"
+#include "apps/cli/text.h"
 #include "apps/evaluate/attributes.h"
 #include "apps/evaluate/text.h"
 #include "apps/prepare/chart.h"
@@ -24,12 +23,9 @@
 #include "data/pairs_header.h"
 #include "io/atomic_file.h"
 #include "io/picture.h"
-#include "kernels/threads.h"
 
 namespace furrow::apps {
 namespace {
-
-using nlohmann::ordered_json;
 
 constexpr int kDecades = 13;  // 0-9 .. 120 and more
 constexpr size_t kShownValues = 32;
@@ -41,7 +37,9 @@ struct Counts {
   int64_t maps = 0, without = 0;                // label maps and masks; those without a wrinkle
 };
 
-std::string sides_text(int64_t width, int64_t height) { return std::to_string(width) + "x" + std::to_string(height); }
+std::string sides_text(const std::pair<int64_t, int64_t>& size) {
+  return cli::Text() << size.first << "x" << size.second;
+}
 
 std::string percent(uint64_t part, uint64_t whole) {
   char text[32];
@@ -62,32 +60,25 @@ class StatsRun {
                                                                   : rule);
     for (int v = 0; v < 256; ++v)
       wrinkle_[v] = table.knows(static_cast<uint8_t>(v)) && table.target(static_cast<uint8_t>(v)) != 0;
-    std::error_code error;
-    if (!options.svg.empty() && !options.force && std::filesystem::exists(options.svg, error))
-      throw Error(ErrorCode::usage, "this file exists already").file(options.svg).hint("--force overwrites it");
+    if (!options.svg.empty()) refuse_existing(options.svg, options.force);
     if (!options.attributes.empty()) read_people();
   }
 
   int run() {
     ThreadPool pool(options_.threads);
-    cli::Progress progress(static_cast<int64_t>(inputs_.size()), "pictures", !common_.quiet && !common_.json);
     std::mutex mutex;
-    int64_t done = 0, failed = 0;
-    parallel_for(&pool, static_cast<int64_t>(inputs_.size()), [&](int64_t i, int) {
-      const auto at = static_cast<size_t>(i);
-      if (cli::interrupted() != 0) return;
+    for_files(pool, inputs_.size(), "pictures", common_, [&](size_t i) {
       Counts one;
-      try {
-        count(inputs_[at].path, one);
-      } catch (const Error& error) { failed_[at] = error.line(); } catch (const std::bad_alloc&) {
-        failed_[at] = inputs_[at].path + ": out of memory";
-      }
+      failed_[i] = failure_of(inputs_[i].path, [&] { count(inputs_[i].path, one); });
+      if (!failed_[i].empty()) return FileEnd::failed;
       const std::lock_guard lock(mutex);
-      if (failed_[at].empty()) add(one);
-      progress.update(++done, failed += failed_[at].empty() ? 0 : 1);
+      add(one);
+      return FileEnd::worked;
     });
-    progress.clear();
-    if (const int status = cli::interrupted(); status != 0) return status;
+    if (const int status = cli::interrupted(); status != 0) {
+      cli::note(common_, "interrupted");
+      return status;
+    }
     return say();
   }
 
@@ -131,7 +122,7 @@ class StatsRun {
   }
 
   static std::string decade_name(size_t d) {
-    return d + 1 == kDecades ? std::to_string(10 * d) + "+" : std::to_string(10 * d) + "-" + std::to_string(10 * d + 9);
+    return d + 1 == kDecades ? cli::Text() << 10 * d << "+" : cli::Text() << 10 * d << "-" << 10 * d + 9;
   }
 
   uint64_t pixels() const { return std::accumulate(all_.values.begin(), all_.values.end(), uint64_t{0}); }
@@ -151,72 +142,77 @@ class StatsRun {
     return {std::min(first, last), last};
   }
 
-  ordered_json as_json() const {
-    ordered_json out{{"schema", "furrow.prepare.stats/1"},
-                     {"folder", printable(options_.folder, 4096)},
-                     {"pictures", inputs_.size()}};
-    for (const auto& [size, n] : all_.sizes) out["sizes"][sides_text(size.first, size.second)] = n;
-    if (all_.maps > 0) {
-      ordered_json& masks = out["masks"] = {{"masks", all_.maps},
-                                            {"empty", all_.without},
-                                            {"pixels", pixels()},
-                                            {"wrinkle", wrinkle()},
-                                            {"background", pixels() - wrinkle()}};
-      masks["wrinkle_share"] = pixels() == 0 ? 0 : static_cast<double>(wrinkle()) / static_cast<double>(pixels());
-      masks["background_to_wrinkle"] =
-          wrinkle() == 0 ? ordered_json()
-                         : ordered_json(static_cast<double>(pixels() - wrinkle()) / static_cast<double>(wrinkle()));
-      for (size_t v = 0; v < 256; ++v)
-        if (all_.values[v] > 0)
-          masks["values"][std::to_string(v)] = {{"pixels", all_.values[v]}, {"masks", all_.files[v]}};
-    }
+  std::string masks_json() const {
+    const uint64_t marked = wrinkle(), whole = pixels();
+    const auto ratio = [](uint64_t part, uint64_t of) { return static_cast<double>(part) / static_cast<double>(of); };
+    cli::JsonObject out, values;
+    out.number("masks", all_.maps).number("empty", all_.without).number("pixels", static_cast<int64_t>(whole));
+    out.number("wrinkle", static_cast<int64_t>(marked)).number("background", static_cast<int64_t>(whole - marked));
+    out.number("wrinkle_share", ratio(marked, whole)).number("background_to_wrinkle", ratio(whole - marked, marked));
+    for (size_t v = 0; v < 256; ++v)
+      if (all_.values[v] > 0)
+        values.raw(std::to_string(v), cli::JsonObject()
+                                          .number("pixels", static_cast<int64_t>(all_.values[v]))
+                                          .number("masks", static_cast<int64_t>(all_.files[v]))
+                                          .str());
+    return out.raw("values", values.str()).str();
+  }
+
+  std::string as_json() const {
+    cli::JsonObject out, sizes, people;
+    out.text("schema", "furrow.prepare.stats/1").text("folder", options_.folder);
+    out.number("pictures", static_cast<int64_t>(inputs_.size()));
+    for (const auto& [size, n] : all_.sizes) sizes.number(sides_text(size), n);
+    out.raw("sizes", sizes.str());
+    if (all_.maps > 0) out.raw("masks", masks_json());
     if (!options_.attributes.empty()) {
       const auto [first, last] = decades();
-      ordered_json& ages = out["age_by_gender"] = ordered_json::object();
-      for (const auto& [gender, counts] : people_)
-        for (size_t d = first; d < last; ++d) ages[gender][decade_name(d)] = counts[d];
-      out["age_unknown"] = unknown_;
+      for (const auto& [gender, counts] : people_) {
+        cli::JsonObject ages;
+        for (size_t d = first; d < last; ++d) ages.number(decade_name(d), counts[d]);
+        people.raw(gender, ages.str());
+      }
+      out.raw("age_by_gender", people.str()).number("age_unknown", unknown_);
     }
-    return out;
+    return out.str() + "\n";
   }
 
   std::string as_text() const {
-    std::string text = count_text(static_cast<int64_t>(inputs_.size()), "picture");
-    for (const auto& [size, n] : all_.sizes)
-      text += (&size == &all_.sizes.begin()->first ? ": " : ", ") + std::to_string(n) + " of " +
-              sides_text(size.first, size.second);
-    text += "\n";
+    cli::Text text;
+    text << count_text(static_cast<int64_t>(inputs_.size()), "picture");
+    const char* before = ": ";
+    for (const auto& [size, n] : all_.sizes) text << std::exchange(before, ", ") << n << " of " << sides_text(size);
+    text << "\n";
     if (all_.maps > 0) {
-      text += count_text(all_.maps, "mask") + ", " + std::to_string(all_.without) + " without a wrinkle; " +
-              std::to_string(pixels()) + " pixels: background " + std::to_string(pixels() - wrinkle()) + " (" +
-              percent(pixels() - wrinkle(), pixels()) + "), wrinkle " + std::to_string(wrinkle()) + " (" +
-              percent(wrinkle(), pixels()) + ") by --mask-kind " + options_.mask_kind + "\n";
+      const uint64_t marked = wrinkle(), whole = pixels();
+      text << count_text(all_.maps, "mask") << ", " << all_.without << " without a wrinkle; " << whole
+           << " pixels: background " << whole - marked << " (" << percent(whole - marked, whole) << "), wrinkle "
+           << marked << " (" << percent(marked, whole) << ") by --mask-kind " << options_.mask_kind << "\n";
       size_t shown = 0;
       for (size_t v = 0; v < 256; ++v)
         if (all_.values[v] > 0 && ++shown <= kShownValues)
-          text += "  value " + padded(std::to_string(v), 5) + padded(std::to_string(all_.values[v]) + " pixels", 20) +
-                  padded(percent(all_.values[v], pixels()), 12) + "in " +
-                  count_text(static_cast<int64_t>(all_.files[v]), "mask") + "\n";
-      if (shown > kShownValues)
-        text += "  and " + std::to_string(shown - kShownValues) + " more values (all with --json)\n";
+          text << "  value " << padded(std::to_string(v), 5) << padded(std::to_string(all_.values[v]), 14)
+               << padded(percent(all_.values[v], whole), 12) << "in "
+               << count_text(static_cast<int64_t>(all_.files[v]), "mask") << "\n";
+      if (shown > kShownValues) text << "  and " << shown - kShownValues << " more values (all with --json)\n";
     }
     if (options_.attributes.empty()) return text;
     const auto [first, last] = decades();
-    text += padded("age", 10);
-    for (const auto& [gender, counts] : people_) text += padded(gender, std::max<size_t>(gender.size() + 2, 10));
+    text << padded("age", 10);
+    for (const auto& [gender, counts] : people_) text << padded(gender + "  ", 10);
     for (size_t d = first; d < last; ++d) {
-      text += "\n" + padded(decade_name(d), 10);
+      text << "\n" << padded(decade_name(d), 10);
       for (const auto& [gender, counts] : people_)
-        text += padded(std::to_string(counts[d]), std::max<size_t>(gender.size() + 2, 10));
+        text << padded(std::to_string(counts[d]), std::max<size_t>(gender.size() + 2, 10));
     }
-    return text + "\n" + std::to_string(unknown_) + " without an age\n";
+    return text << "\n" << unknown_ << " without an age\n";
   }
 
   std::string as_svg() const {
     Chart chart;
     if (!options_.attributes.empty()) {
-      chart.title = "Age by gender: " + std::to_string(inputs_.size() - static_cast<size_t>(unknown_)) + " pictures, " +
-                    std::to_string(unknown_) + " without an age";
+      chart.title = cli::Text() << "Age by gender: " << inputs_.size() - static_cast<size_t>(unknown_) << " pictures, "
+                                << unknown_ << " without an age";
       const auto [first, last] = decades();
       for (size_t d = first; d < last; ++d) chart.names.push_back(decade_name(d));
       for (const auto& [gender, counts] : people_)
@@ -225,13 +221,13 @@ class StatsRun {
                                  counts.begin() + static_cast<std::ptrdiff_t>(last)}});
       return draw(chart);
     }
-    chart.title = all_.maps > 0 ? "Pixels of each value in " + count_text(all_.maps, "mask") + ": wrinkle " +
-                                      percent(wrinkle(), pixels())
-                                : "Sizes of " + count_text(static_cast<int64_t>(inputs_.size()), "picture");
+    chart.title = all_.maps > 0 ? cli::Text() << "Pixels of each value in " << all_.maps << " masks, wrinkle "
+                                              << percent(wrinkle(), pixels())
+                                : cli::Text() << "Sizes of " << inputs_.size() << " pictures";
     chart.series.resize(1);
     if (all_.maps == 0)
       for (const auto& [size, n] : all_.sizes)
-        chart.names.push_back(sides_text(size.first, size.second)), chart.series[0].values.push_back(n);
+        chart.names.push_back(sides_text(size)), chart.series[0].values.push_back(n);
     for (size_t v = 0; v < 256 && all_.maps > 0; ++v)
       if (all_.values[v] > 0)
         chart.names.push_back(std::to_string(v)),
@@ -247,15 +243,16 @@ class StatsRun {
       const std::string drawing = as_svg();
       io::write_file_atomically(options_.svg, std::as_bytes(std::span(drawing.data(), drawing.size())), options_.force);
     }
-    cli::print(common_.json ? as_json().dump() + "\n" : as_text());
+    cli::print(common_.json ? as_json() : as_text());
     if (all_.maps > 0 && wrinkle() == 0 && pixels() > all_.values[0])
-      cli::note(common_,
-                "no value is wrinkle by --mask-kind " + options_.mask_kind + ", yet not all are 0: another kind?");
+      cli::note(common_, (cli::Text() << "no value is wrinkle by --mask-kind " << options_.mask_kind
+                                      << ", yet not all are 0: another kind?")
+                             .str());
     if (const std::string others = cli::other_files_text(others_); !others.empty())
       cli::note(common_, others + " skipped");
     if (!failures.empty())
-      throw Error(ErrorCode::malformed,
-                  std::to_string(failures.size()) + " of " + std::to_string(inputs_.size()) + " pictures failed")
+      throw Error(ErrorCode::malformed, cli::Text()
+                                            << failures.size() << " of " << inputs_.size() << " pictures failed")
           .details(std::move(failures));
     return 0;
   }

@@ -68,6 +68,18 @@ class Goldens(PrepareCase):
         self.assertIn(b"01010.png", result.stderr)
         self.assertTrue((self.folder / "out/01000/01003.png").exists())   # thousands stay
 
+    def test_masks_and_labels_within_the_folder_of_photos(self):
+        shutil.copytree(IMAGES, self.folder / "photos"), shutil.copytree(MASKS, self.folder / "photos/masks")
+        report = self.report("collect", "photos", "photos/masks", "-o", "photos/copies")
+        self.assertEqual((report["done"], len(report["without"]), report["masks without a photo"]), (3, 2, ["photos/masks/02999.png"]))
+        self.assertEqual(self.report("collect", "photos", "photos/masks", "-o", "photos/copies")["finished_before"], 3)
+        self.refused(self.run_furrow("prepare", "collect", "photos", "photos", "-o", "out"), 2, "one folder")
+        shutil.copytree(LABELS, self.folder / "side"), shutil.copy(IMAGES / "00000/00007.png", self.folder / "side/00007.png")
+        report = self.report("mask", "side", "side", "-o", "out")     # 00007.png is no second label map of itself
+        self.assertEqual((report["done"], report["failed"]), (1, []))
+        shutil.copytree(DATA / "labels_celebamask", self.folder / "few/labels"), shutil.copy(IMAGES / "00000/00042.png", self.folder / "few/00042.png")
+        self.assertEqual(self.report("mask", "few", "few/labels", "-o", "out2")["done"], 1)
+
     def test_mask_by_names_numbers_orders_and_palettes(self):
         for i, words in enumerate((["--keep", "1,10"], ["--keep", "nose,skin,1"])):
             self.prepare("mask", IMAGES, LABELS, "-o", f"out{i}", *words)
@@ -218,6 +230,28 @@ class Damage(PrepareCase):
         self.assertEqual((error["error"]["exit"], len(error["error"]["details"])), (4, 16))
         self.assertEqual({p.suffix for p in (self.folder / "out").rglob("*") if p.is_file()}, {".png", ".json"})   # nothing half-written
         self.refused(self.run_furrow("prepare", "mask", "photos", "labels", "-o", "out"), 4, "16 of 21 inputs failed", stdout_empty=False)
+
+    def test_limits(self):
+        words = ("prepare", "mask", IMAGES / "00000/00007.png", LABELS, "-o", "out")
+        self.refused(self.run_furrow(*words, "--limit", "picture_pixels=4000"), 6, "limit 4000, found 4096")
+        self.put("photos/00007.png", (IMAGES / "00000/00007.png").read_bytes())
+        self.put("labels/00007.npy", npy(400, 400, lambda x, y: 1))
+        self.refused(self.run_furrow("prepare", "mask", "photos", "labels", "-o", "out", "--limit", "picture_pixels=5000"), 4, "error[limit]: labels/00007.npy", stdout_empty=False)
+        with open("/dev/full", "wb") as full:
+            result = subprocess.run([FURROW, "prepare", "mask", IMAGES, LABELS, "-o", "full"], cwd=self.folder, stdout=full, stderr=subprocess.PIPE, timeout=60)
+        self.assertEqual(result.returncode, 7, result.stderr)
+
+    def test_hostile_names(self):
+        photo = (IMAGES / "00000/00007.png").read_bytes()
+        for name in (b"a\nb.png", b"\x1b[31mred.png", b"\xff\xfe.png", b'"quoted\\.png'):
+            (self.folder / "photos").mkdir(exist_ok=True)
+            (self.folder / "photos" / os.fsdecode(name)).write_bytes(photo)
+        result = self.prepare("mask", "photos", LABELS, "-o", "out", "--json", status=2)     # none has a label map
+        self.assertNotIn(b"\x1b", result.stdout + result.stderr)
+        self.assertEqual(len(json.loads(result.stdout.splitlines()[0])["without"]), 4)
+        report = self.report("texture", "photos", "-o", "out2")
+        self.assertEqual(report["done"], 4)
+        self.report("check", "photos", MASKS, status=4)
 
     def test_names_that_clash(self):
         photo = (IMAGES / "00000/00007.png").read_bytes()
