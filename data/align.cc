@@ -15,17 +15,23 @@ struct Bounds {
   int64_t low[2], high[2];  // x, y
 };
 
-Bounds bounds(const io::Quad& quad) {
+// Whole pixels that hold the corners, and a border.
+Bounds bounds(const io::Quad& quad, int64_t border) {
   Bounds b;
   for (size_t i = 0; i < 2; ++i) {
     const auto [low, high] = std::minmax({quad[i], quad[2 + i], quad[4 + i], quad[6 + i]});
-    b.low[i] = static_cast<int64_t>(std::floor(low)), b.high[i] = static_cast<int64_t>(std::ceil(high));
+    b.low[i] = static_cast<int64_t>(std::floor(low)) - border;
+    b.high[i] = static_cast<int64_t>(std::ceil(high)) + border;
   }
   return b;
 }
 
-void move(io::Quad& quad, double x, double y) {
+void shift(io::Quad& quad, double x, double y) {
   for (size_t i = 0; i < quad.size(); i += 2) quad[i] += x, quad[i + 1] += y;
+}
+
+void refuse_unless(bool good, const char* why) {
+  if (!good) throw Error(ErrorCode::malformed, why);
 }
 
 int64_t rounded(double value) { return std::llrint(value); }  // half to even, as np.rint
@@ -62,51 +68,45 @@ FaceSquare face_square(std::span<const double> points, double mouth) {
 io::Image align_face(const io::Image& photo, FaceSquare square, const AlignOptions& options) {
   require(photo.channels == 3 && options.size >= 1 && options.transform >= options.size, "align_face: sizes");
   double side = square.side();
-  if (!(side >= 2 && side < 1e9))
-    throw Error(ErrorCode::malformed, "the landmarks make no face: eyes and mouth give no square");
-  const double *c = square.centre, *x = square.half, y[2] = {-x[1], x[0]};
+  refuse_unless(side >= 2 && side < 1e9, "the landmarks make no face: eyes and mouth give no square");
   io::Quad quad;
   for (size_t i = 0; i < 2; ++i) {
-    quad[i] = c[i] - x[i] - y[i], quad[2 + i] = c[i] - x[i] + y[i];
-    quad[4 + i] = c[i] + x[i] + y[i], quad[6 + i] = c[i] + x[i] - y[i];
+    const double c = square.centre[i], x = square.half[i], y = i == 0 ? -square.half[1] : square.half[0];
+    quad[i] = c - x - y, quad[2 + i] = c - x + y, quad[4 + i] = c + x + y, quad[6 + i] = c + x - y;
   }
-  const io::Image* image = &photo;
-  io::Image held;
+  io::Image image;
+  const io::Image* from = &photo;
   const auto shrink = std::floor(side / static_cast<double>(options.size) * 0.5);
   if (shrink > 1) {
     const int64_t w = rounded(static_cast<double>(photo.width) / shrink),
                   h = rounded(static_cast<double>(photo.height) / shrink);
-    if (w < 1 || h < 1) throw Error(ErrorCode::malformed, "the face is far larger than the photo");
-    held = io::resize(photo, w, h, io::Filter::lanczos);
-    image = &held;
+    refuse_unless(w >= 1 && h >= 1, "the face is far larger than the photo");
+    image = io::resize(photo, w, h, io::Filter::lanczos);
+    from = &image;
     for (double& corner : quad) corner /= shrink;
     side /= shrink;
   }
   const int64_t border = std::max<int64_t>(rounded(side * 0.1), 3);
-  Bounds b = bounds(quad);
-  const int64_t x0 = std::max<int64_t>(b.low[0] - border, 0), y0 = std::max<int64_t>(b.low[1] - border, 0),
-                x1 = std::min(b.high[0] + border, image->width), y1 = std::min(b.high[1] + border, image->height);
-  if (x0 >= x1 || y0 >= y1)
-    throw Error(ErrorCode::malformed, "the face lies outside the photo").hint("are these landmarks of this photo?");
-  held = cut(*image, x0, y0, x1, y1);
-  move(quad, static_cast<double>(-x0), static_cast<double>(-y0));
-  b = bounds(quad);
-  Pads pads{std::max<int64_t>(border - b.low[0], 0), std::max<int64_t>(border - b.low[1], 0),
-            std::max<int64_t>(b.high[0] - held.width + border, 0),
-            std::max<int64_t>(b.high[1] - held.height + border, 0)};
-  int64_t* const all[] = {&pads.left, &pads.top, &pads.right, &pads.bottom};
-  if (options.padding && std::max({pads.left, pads.top, pads.right, pads.bottom}) > border - 4) {
-    for (int64_t* pad : all) *pad = std::max(*pad, rounded(side * 0.3));
-    const auto w = static_cast<uint64_t>(held.width + pads.left + pads.right),
-               h = static_cast<uint64_t>(held.height + pads.top + pads.bottom);
+  Bounds b = bounds(quad, border);
+  const int64_t x0 = std::max<int64_t>(b.low[0], 0), y0 = std::max<int64_t>(b.low[1], 0),
+                x1 = std::min(b.high[0], from->width), y1 = std::min(b.high[1], from->height);
+  refuse_unless(x0 < x1 && y0 < y1, "the face lies outside the photo: landmarks of another?");
+  image = cut(*from, x0, y0, x1, y1);
+  shift(quad, static_cast<double>(-x0), static_cast<double>(-y0));
+  b = bounds(quad, border);
+  int64_t pads[4] = {-b.low[0], -b.low[1], b.high[0] - image.width, b.high[1] - image.height};
+  if (options.padding && std::max(*std::max_element(pads, pads + 4), int64_t{0}) > border - 4) {
+    for (int64_t& pad : pads) pad = std::max(pad, rounded(side * 0.3));
+    const auto w = static_cast<uint64_t>(image.width + pads[0] + pads[2]),
+               h = static_cast<uint64_t>(image.height + pads[1] + pads[3]);
     if (w > options.limits.picture_pixels / h)
       throw Error(ErrorCode::limit, "pixels of the padded photo").limit(options.limits.picture_pixels, w * h);
-    held = pad_softly(held, pads, side * 0.02);
-    move(quad, static_cast<double>(pads.left), static_cast<double>(pads.top));
+    image = pad_softly(image, {pads[0], pads[1], pads[2], pads[3]}, side * 0.02);
+    shift(quad, static_cast<double>(pads[0]), static_cast<double>(pads[1]));
   }
-  move(quad, 0.5, 0.5);
-  held = io::pull_quad(held, quad, options.transform, options.transform);
-  return io::resize(held, options.size, options.size, io::Filter::lanczos);
+  shift(quad, 0.5, 0.5);
+  image = io::pull_quad(image, quad, options.transform, options.transform);
+  return io::resize(image, options.size, options.size, io::Filter::lanczos);
 }
 
 }  // namespace furrow::data

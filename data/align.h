@@ -54,7 +54,7 @@ struct Pads {
 // (np.pad, "reflect"); then with t = 1 - min(x / left, (w - 1 - x) / right), the same for y, and the larger of both,
 // img += (G - img) clip(3 t + 1, 0, 1), G by scipy.ndimage.gaussian_filter of `sigma` (its 'reflect', truncated at 4
 // sigma); img += (median(img) - img) clip(t, 0, 1), of each channel; rounded half to even. float32 as NumPy stores it,
-// sums of the filter in double in SciPy's order. 11 bytes per padded pixel of memory at most, beside the photo.
+// sums of the filter in double in SciPy's order. Memory beside the photo: 11 bytes per padded pixel, 4 bytes per pixel of 8 sigma more rows.
 io::Image pad_softly(const io::Image& photo, const Pads& pads, double sigma);
 
 }  // namespace furrow::data

@@ -42,48 +42,42 @@ io::Image pad_softly(const io::Image& photo, const Pads& pads, double sigma) {
   const int64_t w = out.width, h = out.height, radius = static_cast<int64_t>(4.0 * sigma + 0.5);
   const std::vector<float> tx = nearness(w, pads.left, pads.right), ty = nearness(h, pads.top, pads.bottom);
 
-  // Of 0, 1 .. radius; then for each row the doubles that blur_row() works in.
+  // Of 0, 1 .. radius; then the doubles that blur_row() works in.
   std::vector<double> weights(static_cast<size_t>(radius + 1 + w));
   double sum = 0;
   for (int64_t k = radius; k >= 0; --k) {
-    const double weight = std::exp(-0.5 / (sigma * sigma) * static_cast<double>(k * k));
-    weights[static_cast<size_t>(k)] = weight;
-    sum += k == 0 ? weight : 2 * weight;
+    weights[static_cast<size_t>(k)] = std::exp(-0.5 / (sigma * sigma) * static_cast<double>(k * k));
+    sum += weights[static_cast<size_t>(k)] * (k == 0 ? 1 : 2);
   }
   for (int64_t k = 0; k <= radius; ++k) weights[static_cast<size_t>(k)] /= sum;
-
-  std::vector<float> plane(static_cast<size_t>(w * h)), blurred(plane.size()),
-      line(static_cast<size_t>(w + 2 * radius));
-  std::vector<const float*> rows(static_cast<size_t>(2 * radius + 1));
-  const auto blur = [&](float* to) {
-    blur_row(&rows[static_cast<size_t>(radius)], weights.data(), radius, static_cast<size_t>(w),
-             &weights[static_cast<size_t>(radius + 1)], to);
+  const auto blur = [&](const float* from, int64_t step, float* to) {
+    blur_row(from, step, weights.data(), radius, static_cast<size_t>(w), weights.data() + radius + 1, to);
   };
+
+  // A channel with `radius` rows more above and below; its blurred copy; a row with as many pixels more on both sides.
+  std::vector<float> plane(static_cast<size_t>(w * (h + 2 * radius))), blurred(static_cast<size_t>(w * h)),
+      line(static_cast<size_t>(w + 2 * radius));
+  float* const first = plane.data() + radius * w;
   for (int64_t c = 0; c < 3; ++c) {
     float* at = plane.data();
-    for (int64_t y = 0; y < h; ++y) {
-      const uint8_t* row = photo.row(io::mirrored(y - pads.top, photo.height)) + c;
+    for (int64_t y = -radius; y < h + radius; ++y) {
+      const uint8_t* row = photo.row(io::mirrored(folded(y, h) - pads.top, photo.height)) + c;
       for (int64_t x = 0; x < w; ++x) *at++ = row[3 * io::mirrored(x - pads.left, photo.width)];
     }
-    for (int64_t y = 0; y < h; ++y) {
-      for (int64_t k = -radius; k <= radius; ++k)
-        rows[static_cast<size_t>(k + radius)] = plane.data() + folded(y + k, h) * w;
-      blur(blurred.data() + y * w);
-    }
-    for (int64_t k = 0; k <= 2 * radius; ++k) rows[static_cast<size_t>(k)] = line.data() + k;
-    at = plane.data();
+    for (int64_t y = 0; y < h; ++y) blur(first + y * w, w, blurred.data() + y * w);
+    at = first;
     for (int64_t y = 0; y < h; ++y) {
       float* soft = blurred.data() + y * w;
       for (int64_t x = -radius; x < w + radius; ++x) line[static_cast<size_t>(x + radius)] = soft[folded(x, w)];
-      blur(soft);
+      blur(line.data() + radius, 1, soft);
       for (int64_t x = 0; x < w; ++x, ++at) {
         const float t = std::max(tx[static_cast<size_t>(x)], ty[static_cast<size_t>(y)]);
         *at += (soft[x] - *at) * std::clamp(t * 3.0F + 1.0F, 0.0F, 1.0F);
       }
     }
-    blurred = plane;
+    std::copy(first, at, blurred.data());
     const float middle = median_of(blurred);
-    at = plane.data();
+    at = first;
     uint8_t* to = out.pixels.data() + c;
     for (int64_t y = 0; y < h; ++y) {
       for (int64_t x = 0; x < w; ++x, ++at, to += 3) {

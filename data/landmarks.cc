@@ -3,7 +3,6 @@
 #include <array>
 #include <cmath>
 
-#include "data/align.h"
 #include "io/json_walk.h"
 #include "io/mapped_file.h"
 #include "kernels/error.h"
@@ -15,7 +14,7 @@ constexpr size_t kDepth = 8;
 
 class LandmarkReader : public io::JsonEvents {
  public:
-  explicit LandmarkReader(const TakeFace& take) : take_(take) {}
+  explicit LandmarkReader(double mouth) : mouth_(mouth) {}
   bool null() override { return other(); }
   bool boolean(bool) override { return other(); }
   bool number_integer(int64_t value) override { return number(static_cast<double>(value)); }
@@ -69,12 +68,12 @@ class LandmarkReader : public io::JsonEvents {
   bool parse_error(size_t byte, const std::string&, bool out_of_range, const std::string&) override {
     throw Error(ErrorCode::malformed, out_of_range ? "a number that is too large" : "not JSON").at(byte);
   }
-  int layout() const { return layout_; }
+  [[noreturn]] void refuse(const char* why) const { throw Error(ErrorCode::malformed, why).in(keys_[0]); }
+  FaceSquares found;  // 
 
  private:
   static constexpr const char* kPoint = "a point is two numbers, [x, y]";
 
-  [[noreturn]] void refuse(const char* why) const { throw Error(ErrorCode::malformed, why).in(keys_[0]); }
   bool at(const char* what) const { return depth_ == 3 && keys_[1] == "in_the_wild" && keys_[2] == what; }
   // A value that is nobody's landmark: passed over where FFHQ's layout has other things.
   bool other() const {
@@ -85,7 +84,7 @@ class LandmarkReader : public io::JsonEvents {
   // A face.
   void begin(int layout) {
     if (layout_ != 0 && layout_ != layout) refuse("faces in two layouts");
-    layout_ = layout, count_ = 0;
+    layout_ = layout, count_ = 0, found.ffhq = layout == 2;
     path_.clear();
   }
   bool open() {
@@ -104,10 +103,13 @@ class LandmarkReader : public io::JsonEvents {
     const size_t slash = name.rfind('/') + 1, dot = name.rfind('.');  // none: 0, and the end
     const std::string stem = name.substr(slash, dot > slash ? dot - slash : name.npos);
     if (stem.empty()) refuse("no file name: in_the_wild needs a file_path");
-    take_(stem, values_);
+    int& index = found.index[stem];  // 0: a new one
+    if (index != 0) refuse("two faces of one file name");
+    found.squares.push_back(face_square(values_, mouth_));
+    index = static_cast<int>(found.squares.size());
   }
 
-  const TakeFace& take_;
+  double mouth_;
   std::array<std::string, 3> keys_;  // of the objects that are open, as far as they matter
   std::string path_;
   std::array<double, 2 * kLandmarks> values_{};
@@ -118,21 +120,21 @@ class LandmarkReader : public io::JsonEvents {
 
 }  // namespace
 
-bool parse_landmarks(std::string_view text, const TakeFace& take) {
+FaceSquares parse_landmarks(std::string_view text, double mouth) {
   if (text.size() > kLandmarkBytes) throw Error(ErrorCode::limit, "bytes of JSON").limit(kLandmarkBytes, text.size());
-  LandmarkReader reader(take);
+  LandmarkReader reader(mouth);
   io::walk_json(text, reader);
-  if (reader.layout() == 0) throw Error(ErrorCode::malformed, "no face in this file");
-  return reader.layout() == 2;
+  if (reader.found.squares.empty()) reader.refuse("no face in this file");
+  return std::move(reader.found);
 }
 
-bool read_landmarks(const std::string& path, const TakeFace& take) {
+FaceSquares read_landmarks(const std::string& path, double mouth) {
   return with_file(path, [&] {
     const auto file = io::MappedFile::open(path);
     const auto bytes = file->bytes();
-    const bool ffhq = parse_landmarks({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, take);
+    FaceSquares found = parse_landmarks({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, mouth);
     file->check_unchanged();
-    return ffhq;
+    return found;
   });
 }
 

@@ -40,51 +40,35 @@ class AlignWork : public FileWork {
     settings = options.recipe;
     settings.append(" ").append(std::to_string(align_.size)).append(" of ").append(std::to_string(align_.transform));
     settings.append(", padding ").append(options.padding);
-    ffhq_ = data::read_landmarks(options.landmarks, [&](const std::string& stem, std::span<const double> points) {
-      if (!index_.emplace(stem, static_cast<int>(faces_.size())).second)
-        throw Error(ErrorCode::malformed, "two faces of one name").in(stem);
-      faces_.push_back({data::face_square(points, aging ? data::kFfhqAgingMouth : data::kFfhqMouth)});
-    });
+    faces_ = data::read_landmarks(options.landmarks, aging ? data::kFfhqAgingMouth : data::kFfhqMouth);
     for (const cli::Input& input : cli::expand_inputs(options.folder.inputs, options.folder.out))
-      if (wanted(input)) ++faces_[at(input)].photos;
+      ++photos_[stem_of(input.path)];
   }
-  bool wanted(const cli::Input& input) const override { return index_.contains(stem_of(input.path)); }
+  bool wanted(const cli::Input& input) const override { return faces_.index.contains(stem_of(input.path)); }
   bool fits(const cli::Input& input, const std::string& path) const override {
-    face(input);
+    square(input);
     const data::PictureHeader result = data::read_picture_header(path);
     return result.png && result.width == align_.size && result.height == align_.size;
   }
   std::vector<std::byte> make(const cli::Input& input) const override {
-    const data::FaceSquare& square = face(input);
+    const data::FaceSquare& face = square(input);
     io::Picture photo = io::read_picture(input.path, io::Background::drop, align_.limits);
-    if (photo.info.orientation != 1 && !ffhq_)
+    if (photo.info.orientation != 1 && !faces_.ffhq)
       throw Error(ErrorCode::unsupported,
-                  "EXIF turns this photo, and whether its landmarks were found before or after is not known")
-          .hint("save the photo upright");
-    return io::encode_png(data::align_face(as_stored(photo), square, align_));
-  }
-  std::map<std::string, std::vector<std::string>> more(const std::vector<cli::Input>&) const override {
-    std::vector<std::string> alone;
-    for (const auto& [stem, i] : index_)
-      if (faces_[static_cast<size_t>(i)].photos == 0) alone.push_back(stem);
-    return {{"landmarks without a photo", alone}};
+                  "EXIF turns this photo, and whether its landmarks were found before or after is not known");
+    return io::encode_png(data::align_face(as_stored(photo), face, align_));
   }
 
  private:
-  struct Face {
-    data::FaceSquare square;
-    int photos = 0;  // of this name
-  };
-  size_t at(const cli::Input& input) const { return static_cast<size_t>(index_.at(stem_of(input.path))); }
-  const data::FaceSquare& face(const cli::Input& input) const {
-    const Face& face = faces_[at(input)];
-    if (face.photos > 1) throw Error(ErrorCode::malformed, "several photos have this name, and landmarks are of one");
-    return face.square;
+  const data::FaceSquare& square(const cli::Input& input) const {
+    const std::string stem = stem_of(input.path);
+    if (photos_.at(stem) > 1)
+      throw Error(ErrorCode::malformed, "several photos have this name, and landmarks are of one");
+    return faces_.squares[static_cast<size_t>(faces_.index.at(stem)) - 1];
   }
   data::AlignOptions align_;
-  std::map<std::string, int> index_;  // of faces_, by stem
-  std::vector<Face> faces_;
-  bool ffhq_ = false;
+  data::FaceSquares faces_;
+  std::map<std::string, int> photos_;  // of a stem
 };
 
 }  // namespace
