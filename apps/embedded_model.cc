@@ -34,4 +34,10 @@ Model load_model(const std::string& path, const io::Limits& limits) {
   return Model::load(embedded_bytes(), nullptr, "built-in model", limits);
 }
 
+Model load_wrinkle_model(const std::string& path, const io::Limits& limits) {
+  Model model = load_model(path, limits);
+  with_file(path, [&] { model.require_wrinkles(); });
+  return model;
+}
+
 }  // namespace furrow::apps

@@ -14,5 +14,7 @@ bool has_embedded_model();
 std::span<const std::byte> embedded_bytes();
 // `path`, or the model compiled in where it is empty or "default". Throws ErrorCode::usage where there is none.
 Model load_model(const std::string& path, const io::Limits& limits);
+// The same, of a network that finds wrinkles: throws ErrorCode::unsupported for a face parser, naming the file.
+Model load_wrinkle_model(const std::string& path, const io::Limits& limits);
 
 }  // namespace furrow::apps

@@ -101,7 +101,7 @@ std::optional<Architecture> network_of(const NamedTensors& tensors) {
 Metadata native_metadata(const ConvertOptions& options, const io::Checkpoint& checkpoint,
                          const Architecture& architecture, const std::vector<PublishedFile>& manifest,
                          const cli::Common& common) {
-  ModelInfo info = with_file(options.in, [&] { return from_metadata(checkpoint.metadata); });
+  ModelInfo info = with_file(options.in, [&] { return from_metadata(checkpoint.metadata, default_info(architecture)); });
   info.architecture = architecture.text();
   if (info.source_sha256.empty()) info.source_sha256 = checkpoint.sha256;
   if (info.name.empty()) info.name = printable(fs::path(options.in).stem().string());
@@ -109,11 +109,15 @@ Metadata native_metadata(const ConvertOptions& options, const io::Checkpoint& ch
     throw Error(ErrorCode::usage, "--texture: the network takes no texture map (" + architecture.text() + ")")
         .file(options.in)
         .hint("leave it out");
+  if (architecture.parser() && (options.output || options.threshold || options.labels))
+    throw Error(ErrorCode::usage, "--output, --threshold, --labels: a face parser has none (" + architecture.text() + ")")
+        .file(options.in)
+        .hint("leave them out");
   if (architecture.in_channels != 4) info.texture.reset();  // a mistake of the file's: Furrow would refuse the copy
   Metadata metadata = to_metadata(info);
   const auto take = [&](const Metadata& known) {
     // What the kind does not name is the default, not what the input said of itself.
-    const Metadata defaults = to_metadata(ModelInfo{});
+    const Metadata defaults = to_metadata(default_info(architecture));
     for (const char* key :
          {"scale", "normalisation", "resize", "kept_labels", "input", "texture", "output", "threshold"})
       if (const auto value = defaults.find(std::string("furrow.") + key); value != defaults.end())
@@ -130,7 +134,7 @@ Metadata native_metadata(const ConvertOptions& options, const io::Checkpoint& ch
   if (options.as) take(preset(*options.as, architecture));
   metadata = with_options(std::move(metadata), options);
   try {
-    return to_metadata(from_metadata(metadata));
+    return to_metadata(from_metadata(metadata, default_info(architecture)));
   } catch (const Error& error) {
     throw Error(ErrorCode::usage, error.reason()).in(error.entry()).hint(error.hint_text());
   }

@@ -205,6 +205,10 @@ LayersReport make_report(const LayersOptions& options, const io::Limits& limits)
   const SegmentOptions as_segment = segment_options(options);
   if (!options.compare.empty()) check_folder(options.compare);
   const Model model = load_model(options.model, limits);
+  if (model.parses_faces() && (options.labels != "none" || !options.keep.empty()))
+    throw Error(ErrorCode::usage, "--labels, --keep: a face parser has no use for them")
+        .file(options.model)
+        .hint("leave them out");
   NetworkRunner runner(compute_on(options.compute.device, options), model.info());
   std::optional<NetworkRunner> against;
   if (!options.against.empty()) against.emplace(compute_on(options.against, options), model.info());
@@ -257,7 +261,9 @@ LayersReport make_report(const LayersOptions& options, const io::Limits& limits)
   if (in_bytes || (!how.unfused && against && against->quantised())) report.allowed = kAllowedInBytes;
   report.allowed = options.tolerance.value_or(std::max(report.allowed, allowed_by(settled.precision)));
   report.audit = audit_by(*settled.by, model.network(), input, how, sink_of(report, others));
-  report.mask = model_mask(model, report.audit.logits, model.info().threshold);
+  report.parser = model.parses_faces();
+  report.mask = report.parser ? model_labels(report.audit.logits)
+                              : model_mask(model, report.audit.logits, model.info().threshold);
   const KeptPixels kept(map, as_segment.kept_labels.value_or(model.info().kept_labels), photo.width, photo.height);
   report.of_photo = limit_mask(report.mask, report.view, kept, photo.width, photo.height);
   if (!options.compare.empty() && report.compared.empty())

@@ -47,7 +47,8 @@ struct LayersReport {
   LayerAudit audit;
   std::optional<LayerAudit> in_fp16;  // where `audit` is what was computed again in bf16: what had been before
   std::vector<std::string> notes;     // warnings in words, segment's among them
-  std::vector<uint8_t> mask;          // model_mask() as segment counts it
+  std::vector<uint8_t> mask;          // model_mask() as segment counts it; of a face parser model_labels()
+  bool parser = false;                // of faces
   int64_t of_photo = 0;               // of its pixels, those that lie in the photo
   std::string beside;                 // what it was compared with, empty: nothing
   std::optional<LayerAudit> other;    // of the device --against

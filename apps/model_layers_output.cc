@@ -1,12 +1,15 @@
 // A report of layers as table, JSON, Chrome trace and SVG.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "apps/model_layers.h"
 #include "io/crc32c.h"
 #include "io/html.h"
+#include "segment/face_classes.h"
 
 namespace furrow::apps {
 namespace {
@@ -47,7 +50,8 @@ std::string headline(const LayersReport& report) {
   const std::string steps = std::to_string(report.audit.steps.size() - 1);
   return report.info.name + " (" + report.info.architecture + ") on " + report.device + ", " +
          (unfused(report) ? "the unfused tape: " + steps + " operations; segment runs the plan"
-                          : "the plan that segment runs: " + steps + " steps behind the input");
+                          : (report.parser ? "the plan: " : "the plan that segment runs: ") + steps +
+                                " steps behind the input");
 }
 
 std::string picture(const LayersReport& report) {
@@ -70,6 +74,38 @@ std::string counted(const LayersReport& report) {
   if (report.of_photo < pixels) text += " that lie in the photo (" + std::to_string(pixels) + " in all)";
   if (report.options.labels != "none") text += ", of kept labels alone";
   return text;
+}
+
+// How many pixels have each label that there is, the most first.
+std::vector<std::pair<size_t, uint64_t>> label_counts(const LayersReport& report) {
+  std::array<uint64_t, 256> pixels{};
+  for (const uint8_t label : report.mask) ++pixels[label];
+  std::vector<std::pair<size_t, uint64_t>> out;
+  for (size_t label = 0; label < pixels.size(); ++label)
+    if (pixels[label] > 0) out.emplace_back(label, pixels[label]);
+  std::ranges::stable_sort(out, std::greater{}, &std::pair<size_t, uint64_t>::second);
+  return out;
+}
+
+// Of the published parser's classes the name, of others the number.
+std::string label_name(const LayersReport& report, size_t label) {
+  const bool known = report.audit.logits.shape().c == static_cast<int64_t>(kFaceClasses.size());
+  return known ? std::string(kFaceClasses.at(label)) : std::to_string(label);
+}
+
+// "skin 102400, hair 8192 of 262144 pixels".
+std::string labels_counted(const LayersReport& report) {
+  std::string text;
+  for (const auto& [label, pixels] : label_counts(report))
+    text += (text.empty() ? "" : ", ") + label_name(report, label) + " " + std::to_string(pixels);
+  return text + " of " + std::to_string(report.mask.size()) + " pixels";
+}
+
+Json parsed_json(const LayersReport& report) {
+  Json out = {
+      {"pixels", report.mask.size()}, {"of_photo", report.of_photo}, {"crc32c", hex(mask_checksum(report))}};
+  for (const auto& [label, pixels] : label_counts(report)) out["labels"][label_name(report, label)] = pixels;
+  return out;
 }
 
 Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
@@ -175,7 +211,7 @@ std::string layers_table(const LayersReport& report) {
   std::string text = headline(report) + "\n" + picture(report) + "\n" + aligned(rows);
   text += "total: " + std::to_string(totals.parameters) + " parameters, " + std::to_string(totals.macs) + " MACs, " +
           std::to_string(totals.bytes) + " bytes, " + format("%.3f ms", totals.milliseconds) +
-          "\nmask: " + counted(report) + ", crc32c " + hex(mask_checksum(report)) + "\n";
+          (report.parser ? "\nlabels: " + labels_counted(report) : "\nmask: " + counted(report)) + ", crc32c " + hex(mask_checksum(report)) + "\n";
   if (compared)
     text += "difference is max|a-b| / max|b| beside " + printable(report.beside, 4096) + ", allowed " +
             format("%.2e", report.allowed) + "\n";
@@ -201,10 +237,13 @@ std::string layers_json(const LayersReport& report) {
   out["rounds"] = report.options.rounds;
   out["totals"] = {
       {"parameters", totals.parameters}, {"macs", totals.macs}, {"bytes", totals.bytes}, {"ms", totals.milliseconds}};
-  out["mask"] = {{"marked", report.marked()},
-                 {"pixels", report.mask.size()},
-                 {"of_photo", report.of_photo},
-                 {"crc32c", hex(mask_checksum(report))}};
+  if (report.parser)
+    out["parsed"] = parsed_json(report);
+  else
+    out["mask"] = {{"marked", report.marked()},
+                   {"pixels", report.mask.size()},
+                   {"of_photo", report.of_photo},
+                   {"crc32c", hex(mask_checksum(report))}};
   out["notes"] = Json::array();
   for (const std::string& note : report.notes) out["notes"].push_back(printable(note, 500));
   out["steps"] = steps_json(report, report.audit, true);

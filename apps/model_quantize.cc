@@ -224,7 +224,7 @@ Json as_json(const std::vector<Layer>& layers, const Agreement& reached, size_t 
 int quantize_model(const QuantizeOptions& options, const io::Limits& limits, const cli::Common& common) {
   check(options);
   const auto mode = choose<int>("--crop", options.crop, {{"auto", 0}, {"face", 1}, {"none", 2}});
-  Model model = load_model(options.model, limits);
+  Model model = load_wrinkle_model(options.model, limits);
   ModelInfo info = model.info();
   info.quantisation = {};
   bool data_set = false;

@@ -13,6 +13,7 @@
 #include "io/sha256.h"
 #include "kernels/secret_hash.h"
 #include "nn/recognise.h"
+#include "segment/face_classes.h"
 #include "segment/model.h"
 #include "segment/network_picture.h"
 
@@ -26,6 +27,8 @@ constexpr size_t kManifestBytes = size_t{1} << 20;
 struct Shown {
   io::Checkpoint checkpoint;
   std::string architecture;  // empty where it is not recognised
+  bool parser = false;       // of faces
+  int64_t classes = 0;
   std::string why_not;
   std::optional<ModelInfo> info;  // where the metadata is Furrow's, or the network is known
 };
@@ -39,13 +42,18 @@ Shown look(const std::string& path, const io::Limits& limits) {
   } else {
     shown.checkpoint = io::read_checkpoint(path, limits);
   }
+  ModelInfo defaults;
   try {
-    shown.architecture = recognise(shown.checkpoint.tensors).text();
+    const Architecture architecture = recognise(shown.checkpoint.tensors);
+    shown.architecture = architecture.text();
+    shown.parser = architecture.parser();
+    shown.classes = architecture.classes;
+    defaults = default_info(architecture);
   } catch (const Error& error) { shown.why_not = error.reason(); }
   const auto& metadata = shown.checkpoint.metadata;
   const bool native =
       std::ranges::any_of(metadata, [](const auto& entry) { return entry.first.starts_with("furrow."); });
-  if (native || !shown.architecture.empty()) shown.info = with_file(path, [&] { return from_metadata(metadata); });
+  if (native || !shown.architecture.empty()) shown.info = with_file(path, [&] { return from_metadata(metadata, defaults); });
   return shown;
 }
 
@@ -75,16 +83,38 @@ std::string int8_text(const ModelInfo& info) {
          (modules == 1 ? " module" : " modules") + " in float32";
 }
 
-Json info_json(const ModelInfo& info) {
+// "background", "skin" ... of a parser of those classes; of another numbers alone are known.
+std::vector<std::string> class_names(const Shown& shown) {
+  if (!shown.parser || shown.classes != static_cast<int64_t>(kFaceClasses.size())) return {};
+  return {kFaceClasses.begin(), kFaceClasses.end()};
+}
+
+std::string output_text(const Shown& shown) {
+  const ModelInfo& info = *shown.info;
+  char threshold[32];
+  std::snprintf(threshold, sizeof threshold, "%g", info.threshold);
+  if (!shown.parser)
+    return std::string(info.output == Output::logits ? "logits" : "sigmoid") + ", wrinkle above " + threshold;
+  std::string text = std::to_string(shown.classes) + " classes, the one of the largest logit";
+  for (const std::string& name : class_names(shown)) text += (text.ends_with("logit") ? ": " : ", ") + name;
+  return text;
+}
+
+Json info_json(const Shown& shown) {
+  const ModelInfo& info = *shown.info;
   Json out = {{"name", info.name},
               {"resize", info.resize},
               {"size", info.size},
               {"scale", info.raw_scale ? "1" : "1/255"},
               {"normalisation", normalisation_name(info.normalisation)},
-              {"output", info.output == Output::logits ? "logits" : "sigmoid"},
-              {"threshold", info.threshold},
-              {"kept_labels", info.kept_labels},
-              {"masked_input", info.masked_input}};
+              {"output", info.output == Output::logits ? "logits" : "sigmoid"}};
+  if (shown.parser) {
+    out["classes"] = class_names(shown);
+  } else {
+    out["threshold"] = info.threshold;
+    out["kept_labels"] = info.kept_labels;
+    out["masked_input"] = info.masked_input;
+  }
   if (info.texture) out["texture"] = texture_text(info);
   if (!info.quantisation.empty()) out["int8"] = int8_text(info);
   return out;
@@ -104,7 +134,7 @@ Json head_json(const std::string& path, const Shown& shown) {
   if (!shown.why_not.empty()) out["not_recognised"] = printable(shown.why_not, 500);
   out["licence"] = shown.info ? printable(shown.info->licence, 4096) : "unknown";
   out["citation"] = shown.info ? printable(shown.info->citation, 4096) : "";
-  if (shown.info) out["preprocessing"] = info_json(*shown.info);
+  if (shown.info) out["preprocessing"] = info_json(shown);
   out["parameters"] = parameter_count(file.tensors);
   return out;
 }
@@ -168,11 +198,9 @@ std::string show_text(const std::string& path, const Shown& shown) {
     if (!info.quantisation.empty()) text += row("int8", int8_text(info));
     text += row("input", "RGB photo, " + info.resize + " " + std::to_string(info.size) + ", scale " +
                              (info.raw_scale ? "1" : "1/255") + ", normalisation " +
-                             normalisation_name(info.normalisation) + ", labels " + labels_text(info.kept_labels));
-    char threshold[32];
-    std::snprintf(threshold, sizeof threshold, "%g", info.threshold);
-    text += row("output",
-                std::string(info.output == Output::logits ? "logits" : "sigmoid") + ", wrinkle above " + threshold);
+                             normalisation_name(info.normalisation) +
+                             (shown.parser ? "" : ", labels " + labels_text(info.kept_labels)));
+    text += row("output", output_text(shown));
   }
   text += row("licence", shown.info ? printable(shown.info->licence, 400) : "unknown");
   if (shown.info && !shown.info->citation.empty()) text += row("citation", printable(shown.info->citation, 400));

@@ -59,8 +59,11 @@ SegmentJob to_job(SegmentWords words, const io::Limits& limits, const cli::Commo
     throw Error(ErrorCode::usage, "--threads " + std::to_string(words.threads) + " is outside 0.." + std::to_string(kMostThreads));
   job.compute.threads = words.threads;
   if (!words.keep.empty()) options.kept_labels = parse_labels(words.keep);
+  if (!job.parser.empty() && job.labels == "none") job.labels = "auto";
+  if (!job.parser.empty() != (job.labels == "auto"))
+    throw Error(ErrorCode::usage, job.labels == "auto" ? "--labels auto needs --parser" : "--parser gives labels, and so does --labels").hint("--parser FILE: the weights of a face parser (furrow model get face-parser)");
   if (options.kept_labels && job.labels == "none")
-    throw Error(ErrorCode::usage, "--keep chooses among the labels of --labels, and no label map is given").hint("add --labels MAP, or a folder of them");
+    throw Error(ErrorCode::usage, "--keep chooses among the labels of --labels, and no label map is given").hint("add --labels MAP, or a folder of them, or --parser FILE");
   return job;
 }
 
@@ -79,8 +82,9 @@ void add_segment(CLI::App& app, Program& program) {
   verb->add_option("--prob-bits", words->prob, "Depth of the probability picture: 8 (default) or 16");
   verb->add_option("--faces", words->faces, "largest (default) or all");
   verb->add_option("--crop", words->crop, "face (default): find faces and cut them out; none: the photo is a crop already");
-  verb->add_option("--labels", words->job.labels, "Face-parsing label map of the photo (PNG), or a folder of them by name, or none");
-  verb->add_option("--keep", words->keep, "Labels of --labels in which marks count, e.g. 1,10 (default: the model's)");
+  verb->add_option("--labels", words->job.labels, "Face-parsing label map of the photo (PNG), or a folder of them by name, auto (of --parser), or none");
+  verb->add_option("--parser", words->job.parser, "Weights of a face parser: finds the labels itself");
+  verb->add_option("--keep", words->keep, "Labels in which marks count, by name or number, e.g. skin,nose or 1,10 (default: the model's)");
   verb->add_option("--size", words->job.options.size, "Side in pixels the network runs on, 32..4096 (default: the model's)");
   verb->add_flag("--tile", words->job.options.tile, "Windows with overlap instead of one resized square: pictures of any size");
   verb->add_option("--tta", words->tta, "flip: average with the mirrored photo");

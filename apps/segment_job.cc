@@ -62,16 +62,21 @@ class Runner {
     std::error_code error;
     for (const cli::Input& input : all_)
       if (const fs::path canonical = fs::weakly_canonical(input.path, error); input.path != "-" && !error) canonical_.insert(canonical.string());
-    if (all_.size() > 1 && job.labels != "none" && !fs::is_directory(job.labels, error))
+    if (all_.size() > 1 && job.labels != "none" && job.labels != "auto" && !fs::is_directory(job.labels, error))
       throw Error(ErrorCode::usage, "--labels names one label map for " + std::to_string(all_.size()) + " photos").hint("name a folder that holds NAME.png for each");
     prepare_folder();
     if (job.shard.count > 1) forget_shard(job);
-    model_ = std::make_shared<Model>(load_model(job.weights, job.limits));
+    model_ = std::make_shared<Model>(load_wrinkle_model(job.weights, job.limits));
+    std::shared_ptr<Model> parser;
+    if (job.labels == "auto") {
+      parser = std::make_shared<Model>(Model::load(job.parser, job.limits));
+      job_.parser_sha256 = parser->info().sha256;
+    }
     SegmentOptions options = job.options;
     options.stop = [] { return cli::interrupted() != 0; };  // a large photo takes minutes; a signal does not wait for it
-    lanes_.emplace_back(Segmenter(model_, job.compute, options));
+    lanes_.emplace_back(Segmenter(model_, job.compute, options, parser));
     if (lanes_[0].segmenter->runs_cuda_kernels() && inputs_.size() > 1)
-      lanes_.emplace_back(Segmenter(model_, job.compute, options));
+      lanes_.emplace_back(Segmenter(model_, job.compute, options, parser));
     pool_.emplace(job.compute.threads);
     for (const std::string& note : model_->info().notes) cli::note(common_, note);
     if (job.compute.device == "cpu-emulated") cli::note(common_, lanes_[0].segmenter->device_reason());
@@ -286,7 +291,7 @@ class Runner {
     return photos;
   }
 
-  const SegmentJob& job_;
+  SegmentJob job_;
   const cli::Common& common_;
   cli::OtherFiles others_;                 // in the folders
   std::vector<cli::Input> all_, inputs_;   // of all shards; of this one

@@ -15,7 +15,9 @@ struct SegmentJob {
   std::vector<std::string> inputs;
   std::string out = "out";
   std::string weights;                      // empty: the model compiled in
-  std::string labels = "none";              // a label map for the one photo, or a folder of NAME.png, or "none"
+  // A label map for the one photo, a folder of NAME.png, "auto" (of `parser`), or "none".
+  std::string labels = "none";
+  std::string parser, parser_sha256;        // weights of a face parser, for "auto"; its hash once it is loaded
   ComputeOptions compute;
   bool save_mask = true, save_prob = false, save_overlay = true, save_json = true;
   bool force = false, preview = false;

@@ -54,7 +54,8 @@ Json settings_json(const SegmentJob& job, const ModelInfo& model, const Json& la
                    {"tta", o.flip ? "flip" : "none"},
                    {"background", background_name(job.background)}};
   settings["labels"] = labels;
-  settings["keep"] = labels.is_null() ? Json(nullptr) : Json(o.kept_labels.value_or(model.kept_labels));
+  if (job.labels == "auto") settings["labels"] = {{"parser", job.parser_sha256}};
+  settings["keep"] = settings["labels"].is_null() ? Json(nullptr) : Json(o.kept_labels.value_or(model.kept_labels));
   // As given: `auto` may become another device on another machine, and a run that is moved there goes on.
   settings["device"] = job.compute.device;
   settings["precision"] = job.compute.precision ? Json(*job.compute.precision) : Json(nullptr);
@@ -76,7 +77,7 @@ bool Origin::same_result(const Origin& other) const {
 }
 
 std::string labels_path(const SegmentJob& job, const cli::Input& input) {
-  if (job.labels == "none") return "";
+  if (job.labels == "none" || job.labels == "auto") return "";
   std::error_code error;
   return fs::is_directory(job.labels, error) ? job.labels + "/" + input.base + ".png" : job.labels;
 }

@@ -31,6 +31,20 @@ Json number(double value) {
   return Json::parse(text);
 }
 
+Json region_json(const FaceRegionResult& region, const Face& face) {
+  const MaskMeasures& m = region.measures;
+  const double percent = 100.0 * static_cast<double>(m.mask_pixels) / static_cast<double>(region.pixels);
+  Json out = {{"name", region.name},
+              {"pixels", region.pixels},
+              {"percent", number(percent)},
+              {"count", m.count},
+              {"length_px", number(m.length)},
+              {"length_per_face_width", number(m.length / face.w)},
+              {"mean_width_px", number(m.mean_width)}};
+  for (const Point& corner : region.outline) out["outline"].push_back({number(corner.x), number(corner.y)});
+  return out;
+}
+
 Json face_json(const FaceResult& face) {
   Json out;
   if (face.face)
@@ -39,6 +53,12 @@ Json face_json(const FaceResult& face) {
                   {"width", number(face.face->w)},
                   {"height", number(face.face->h)},
                   {"neighbours", face.face->neighbours}};
+  if (face.quality) {
+    out["status"] = name_of(face.quality->status());
+    out["quality"] = {{"scale", number(face.quality->scale)},
+                      {"brightness", number(face.quality->brightness)},
+                      {"sharpness", number(face.quality->sharpness)}};
+  }
   out["crop"] = {{"x", face.crop.x}, {"y", face.crop.y}, {"width", face.crop.side_w}, {"height", face.crop.side_h}};
   out["percent_of_frame"] = number(face.percent_of_frame);
   out["percent_of_crop"] = number(face.percent_of_crop);
@@ -51,6 +71,7 @@ Json face_json(const FaceResult& face) {
     if (face.width_per_face_width) wrinkles["mean_width_per_face_width"] = number(*face.width_per_face_width);
     out["wrinkles"] = std::move(wrinkles);
   }
+  for (const FaceRegionResult& region : face.regions) out["regions"].push_back(region_json(region, *face.face));
   return out;
 }
 
@@ -58,6 +79,7 @@ Json timings_json(const PhotoResult& photo) {
   const SegmentTimings& t = photo.result.timings;
   return {{"decode", number(photo.decode_milliseconds)},
           {"find_faces", number(t.find_faces)},
+          {"parse", number(t.parse)},
           {"crop", number(t.crop)},
           {"resize", number(t.resize)},
           {"plan", number(t.plan)},
@@ -217,6 +239,12 @@ std::string read_result_json(const std::string& path) {
   });
 }
 
+std::string in_words(FaceStatus status) {
+  std::string words = name_of(status);
+  std::ranges::replace(words, '_', ' ');
+  return words;
+}
+
 bool says_no_face(std::string_view json) {
   return json.find("\"status\":\"no_face\"") != std::string_view::npos;  // quotes inside a value are escaped
 }
@@ -242,6 +270,8 @@ std::string result_sentence(const PhotoResult& photo) {
           " px of centre line";
   if (result.faces.size() > 1)
     text += ", " + std::to_string(result.faces.size()) + " faces (first numbers: the largest)";
+  const FaceStatus status = first.quality ? first.quality->status() : FaceStatus::ok;
+  if (status != FaceStatus::ok) text += "; the face is " + in_words(status) + ": wrinkles will be missed";
   return text;
 }
 

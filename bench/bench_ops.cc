@@ -11,6 +11,7 @@
 #include "bench/rows.h"
 #include "kernels/arena.h"
 #include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/label_map.h"
 #include "tests/kernels/cases.h"
 
 namespace furrow::bench {
@@ -33,6 +34,10 @@ class StepRun {
         buffers_.x[i] = placed(source(i));
         backend_.place(cases::random_values(source(i), 2, DType::f32), buffers_.x[i]);
       }
+    if (cases::has_residual(step)) {
+      buffers_.residual = placed(y);
+      backend_.place(cases::random_values(y, 3, DType::f32), buffers_.residual);
+    }
     if (conv == nullptr || conv->store_y) buffers_.y = placed(y);
     if (conv != nullptr && conv->pool) buffers_.pooled = placed({y.n, y.h / 2, y.w / 2, y.c});
     if (conv != nullptr && conv->head > 0) buffers_.head = arena_.take({y.n, y.h, y.w, conv->head}, DType::f32);
@@ -46,13 +51,16 @@ class StepRun {
   Shape source(int i) const {
     if (const auto* conv = std::get_if<ConvStep>(&step_)) return conv->x[i];
     if (const auto* gate = std::get_if<GateStep>(&step_)) return i == 0 ? gate->x : gate->z();
+    if (const auto* gate = std::get_if<ChannelGateStep>(&step_)) return i == 0 ? gate->x : gate->z();
     if (i > 0) return {0, 0, 0, 0};
     if (const auto* up = std::get_if<UpconvStep>(&step_)) return up->x;
     if (const auto* up = std::get_if<UpsampleStep>(&step_)) return up->x;
+    if (const auto* nearest = std::get_if<NearestStep>(&step_)) return nearest->x;
+    if (const auto* mean = std::get_if<MeanStep>(&step_)) return mean->x;
     return std::get<PoolStep>(step_).x;
   }
   Placed placed(const Shape& shape) { return {arena_.take(backend_.placed_bytes(shape)), shape}; }
-  // An upper bound: the pooled map and the head are no larger than y.
+  // An upper bound: the pooled map, the head and a residual, which comes without them, are no larger than y.
   size_t bytes() const {
     size_t sum =
         backend_.workspace_bytes(step_) + 3 * backend_.placed_bytes(output_shape(step_)) + 8 * Arena::kAlignment;
@@ -104,6 +112,24 @@ void add_reorder(const Shape& shape, bool back, int threads) {
       ->Unit(benchmark::kMillisecond);
 }
 
+// Scores enlarged and compared: 8 FLOPs a score, as upsample_bilinear's, and one for the comparison.
+void add_labels(const Shape& scores, int64_t side, int threads) {
+  const std::string name = "labels/upsample_argmax " + to_string(scores) + " -> " + std::to_string(side) + "x" +
+                           std::to_string(side) + "/threads:" + std::to_string(threads);
+  benchmark::RegisterBenchmark(
+      name.c_str(),
+      [=](benchmark::State& state) {
+        ThreadPool pool(threads);
+        const Tensor from = cases::random_values(scores, 1, DType::f32);
+        std::vector<uint8_t> labels(static_cast<size_t>(scores.n * side * side));
+        const auto pixels = static_cast<double>(labels.size());
+        measure(state, {9 * pixels * static_cast<double>(scores.c), static_cast<double>(from.bytes()) + pixels},
+                threads, "rows and comparisons", [&] { cpu::upsample_argmax(&pool, from, side, side, labels); });
+      })
+      ->UseManualTime()
+      ->Unit(benchmark::kMillisecond);
+}
+
 void add_steps() {
   std::set<std::string> seen;
   for (int threads = 1; threads <= std::min(2, usable_processors()); ++threads) {
@@ -115,10 +141,13 @@ void add_steps() {
       }
     for (const Step& step :
          {Step(PoolStep{{1, 512, 512, 64}}), Step(PoolStep{{1, 256, 256, 64}, 3}), Step(GateStep{{1, 512, 512, 64}}),
-          Step(GateStep{{1, 64, 64, 512}}), Step(cases::upsample({1, 256, 256, 64}, 512, 512)),
+          Step(GateStep{{1, 64, 64, 512}}), Step(ChannelGateStep{{1, 64, 64, 256}}),
+          Step(ChannelGateStep{{1, 64, 64, 256}, true}), Step(MeanStep{{1, 64, 64, 256}}),
+          Step(NearestStep{{1, 32, 32, 128}, 64, 64}), Step(cases::upsample({1, 256, 256, 64}, 512, 512)),
           Step(cases::conv({1, 512, 512, 3}, 64, 7, 2)), Step(cases::conv({1, 128, 128, 64}, 128, 3, 2)),
           Step(cases::conv({1, 64, 64, 256}, 256, 1))})
       add_step("single", step, threads);
+    add_labels({1, 64, 64, 19}, 512, threads);
     for (const bool back : {false, true})
       for (const Shape& shape : {Shape{1, 512, 512, 3}, {1, 256, 256, 64}}) add_reorder(shape, back, threads);
   }

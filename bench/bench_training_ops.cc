@@ -19,7 +19,8 @@
 namespace furrow::bench {
 namespace {
 
-constexpr Shape kWide{1, 128, 128, 64}, kHalf{1, 64, 64, 64}, kGate{1, 128, 128, 1}, kScores{1, 512, 512, 19};
+constexpr Shape kWide{1, 128, 128, 64}, kHalf{1, 64, 64, 64}, kGate{1, 128, 128, 1}, kMeans{1, 1, 1, 64},
+                kScores{1, 512, 512, 19};
 constexpr int64_t kParameters = 1 << 22;
 constexpr Grad kSet = Grad::overwrite;
 
@@ -27,6 +28,7 @@ struct Operands {
   Tensor x = random(kWide, 1), dy = random(kWide, 2), to = Tensor(kWide);
   Tensor half = random(kHalf, 3), half_to = Tensor(kHalf);
   Tensor gate = random(kGate, 4), gate_to = Tensor(kGate);
+  Tensor means = random(kMeans, 10), means_to = Tensor(kMeans);
   Tensor w3 = random({64, 3, 3, 64}, 5), w3_to = Tensor({64, 3, 3, 64});
   Tensor w2 = random({64, 2, 2, 64}, 6), w2_to = Tensor({64, 2, 2, 64});
   Tensor bias = Tensor({1, 1, 1, 64});
@@ -73,6 +75,15 @@ std::vector<Op> ops() {
       {"sigmoid_grad", 3 * x, 3 * x, [](cpu::CpuBackend& on, Operands& t) { on.sigmoid_grad(t.x, t.dy, t.to, kSet); }},
       {"gate_grad", 3 * x, 3 * x,
        [](cpu::CpuBackend& on, Operands& t) { on.gate_grad(t.x, t.gate, t.dy, &t.to, &t.gate_to, kSet); }},
+      {"channel_gate_grad", 3 * x, 3 * x,
+       [](cpu::CpuBackend& on, Operands& t) {
+         on.channel_gate_grad(t.x, t.means, t.dy, &t.to, &t.means_to, kSet);
+       }},
+      {"global_mean", x, x, [](cpu::CpuBackend& on, Operands& t) { on.global_mean(t.x, t.means_to); }},
+      {"global_mean_grad", 0, x, [](cpu::CpuBackend& on, Operands& t) { on.global_mean_grad(t.means, t.to, kSet); }},
+      {"upsample_nearest", 0, 1.25 * x, [](cpu::CpuBackend& on, Operands& t) { on.upsample_nearest(t.half, t.to); }},
+      {"upsample_nearest_grad", x, 1.25 * x,
+       [](cpu::CpuBackend& on, Operands& t) { on.upsample_nearest_grad(t.dy, t.half_to, kSet); }},
       {"dropout", x, 2 * x,
        [](cpu::CpuBackend& on, Operands& t) { on.dropout(t.x, {.p = 0.5, .seed = 1}, t.to, kSet); }},
       {"max_pool2x2", 0.75 * x, 1.25 * x, [](cpu::CpuBackend& on, Operands& t) { on.max_pool2x2(t.x, t.half_to); }},

@@ -14,7 +14,8 @@ install(EXPORT furrow-targets NAMESPACE furrow:: DESTINATION ${CMAKE_INSTALL_LIB
 set(FURROW_PUBLIC_HEADERS
   kernels/error.h kernels/quantised.h kernels/tensor.h kernels/threads.h nn/quantisation.h
   io/atomic_file.h io/image.h io/limits.h io/picture.h io/png_write.h io/texture.h
-  segment/crop.h segment/faces.h segment/measure.h segment/model.h segment/overlay.h segment/segmenter.h)
+  segment/crop.h segment/face_points.h segment/face_regions.h segment/faces.h segment/measure.h segment/model.h
+  segment/overlay.h segment/quality.h segment/segmenter.h)
 foreach(header ${FURROW_PUBLIC_HEADERS})
   get_filename_component(folder ${header} DIRECTORY)
   install(FILES ${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/furrow/${folder})

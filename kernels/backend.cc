@@ -134,6 +134,22 @@ struct Runner {
     backend.gate(view(buffers.x[0], s.x), view(buffers.x[1], s.z()), y);
   }
 
+  void operator()(const NearestStep& s) const {
+    Tensor y = view(buffers.y, s.y());
+    backend.upsample_nearest(view(buffers.x[0], s.x), y);
+  }
+
+  void operator()(const MeanStep& s) const {
+    Tensor y = view(buffers.y, s.y());
+    backend.global_mean(view(buffers.x[0], s.x), y);
+  }
+
+  void operator()(const ChannelGateStep& s) const {
+    Tensor y = view(buffers.y, s.x);
+    backend.channel_gate(view(buffers.x[0], s.x), view(buffers.x[1], s.z()), y);
+    if (s.residual) backend.add(y, view(buffers.residual, s.x), y);
+  }
+
   // Puts the whole result at its place in a zero y, unless it is there already.
   template <class S>
   void lay(const S& s, const Tensor& result) const {

@@ -1,4 +1,5 @@
-// What a back-end answers for gates, 3x3 maxima, nearest pixels, means, dropout, losses and optimiser steps that it does not have.
+// What a back-end answers for gates, 3x3 maxima, nearest pixels, means, dropout, losses and optimiser steps that it does
+// not have.
 #include "kernels/backend.h"
 
 namespace furrow {

@@ -74,7 +74,8 @@ const StepBytes* bytes_of(const Step& step) {
 Shape output_shape(const Step& step) {
   return std::visit(Overloaded{[](const ConvStep& s) { return s.y(); }, [](const UpconvStep& s) { return s.y; },
                                [](const UpsampleStep& s) { return s.y; }, [](const PoolStep& s) { return s.y(); },
-                               [](const GateStep& s) { return s.x; }},
+                               [](const GateStep& s) { return s.x; }, [](const NearestStep& s) { return s.y(); },
+                               [](const MeanStep& s) { return s.y(); }, [](const ChannelGateStep& s) { return s.x; }},
                     step);
 }
 
@@ -95,7 +96,10 @@ std::string op_name(const Step& step) {
                  [](const UpconvStep&) { return std::string("upconv2x2"); },
                  [](const UpsampleStep&) { return std::string("upsample_bilinear"); },
                  [](const PoolStep& s) { return std::string(s.window == 3 ? "max_pool3x3" : "max_pool2x2"); },
-                 [](const GateStep&) { return std::string("gate"); }},
+                 [](const GateStep&) { return std::string("gate"); },
+                 [](const NearestStep&) { return std::string("upsample_nearest"); },
+                 [](const MeanStep&) { return std::string("global_mean"); },
+                 [](const ChannelGateStep& s) { return std::string(s.residual ? "channel_gate+add" : "channel_gate"); }},
       step);
 }
 
@@ -110,7 +114,10 @@ std::string problem(const Step& step) {
                    return arrow(s.x, s.y) + placement({s.x.n, s.h, s.w, s.x.c}, s.y, s.top, s.left);
                  },
                  [&](const PoolStep& s) { return arrow(s.x, s.y()); },
-                 [&](const GateStep& s) { return to_string(s.x) + " by " + to_string(s.z()); }},
+                 [&](const GateStep& s) { return to_string(s.x) + " by " + to_string(s.z()); },
+                 [&](const NearestStep& s) { return arrow(s.x, s.y()); },
+                 [&](const MeanStep& s) { return arrow(s.x, s.y()); },
+                 [&](const ChannelGateStep& s) { return to_string(s.x) + " by " + to_string(s.z()); }},
       step);
 }
 
@@ -127,7 +134,9 @@ uint64_t flops(const Step& step) {
                    return Checked(2) * 4 * count({s.x.n, s.h, s.w, s.x.c});
                  },
                  [](const PoolStep& s) { return Checked::from_signed(s.window * s.window - 1) * count(s.y()); },
-                 [](const GateStep& s) { return count(s.x) + Checked(3) * count(s.z()); }},
+                 [](const GateStep& s) { return count(s.x) + Checked(3) * count(s.z()); },
+                 [](const NearestStep&) { return Checked(0); }, [](const MeanStep& s) { return count(s.x); },
+                 [](const ChannelGateStep& s) { return Checked(s.residual ? 2 : 1) * count(s.x); }},
       step);
   return result.value();
 }
@@ -152,7 +161,12 @@ uint64_t min_bytes(const Step& step, size_t element) {
                             },
                             [&](const UpsampleStep& s) { return of(false, s.x) + of(false, s.y); },
                             [&](const PoolStep& s) { return of(false, s.x) + of(false, s.y()); },
-                            [&](const GateStep& s) { return Checked(2) * of(false, s.x) + of(false, s.z()); }},
+                            [&](const GateStep& s) { return Checked(2) * of(false, s.x) + of(false, s.z()); },
+                            [&](const NearestStep& s) { return of(false, s.x) + of(false, s.y()); },
+                            [&](const MeanStep& s) { return of(false, s.x) + of(false, s.y()); },
+                            [&](const ChannelGateStep& s) {
+                              return Checked(s.residual ? 3 : 2) * of(false, s.x) + of(false, s.z());
+                            }},
                  step);
   return total.value();
 }

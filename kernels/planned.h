@@ -78,7 +78,29 @@ struct GateStep {
   Shape z() const { return {x.n, x.h, x.w, 1}; }
 };
 
-using Step = std::variant<ConvStep, UpconvStep, UpsampleStep, PoolStep, GateStep>;
+// y[h,w] = x[floor(h*IH/OH), floor(w*IW/OW)]: Backend::upsample_nearest.
+struct NearestStep {
+  Shape x;
+  int64_t h = 0, w = 0;
+  Shape y() const { return {x.n, h, w, x.c}; }
+};
+
+// The mean of every channel of an image: Backend::global_mean.
+struct MeanStep {
+  Shape x;
+  Shape y() const { return {x.n, 1, 1, x.c}; }
+};
+
+// y = x * sigmoid(z) + residual: Backend::channel_gate. x, y and the residual, where there is one, {N,H,W,C}; z
+// {N,1,1,C} in the buffer x[1].
+struct ChannelGateStep {
+  Shape x;
+  bool residual = false;
+  Shape z() const { return {x.n, 1, 1, x.c}; }
+};
+
+using Step =
+    std::variant<ConvStep, UpconvStep, UpsampleStep, PoolStep, GateStep, NearestStep, MeanStep, ChannelGateStep>;
 Shape output_shape(const Step& step);
 const StepBytes* bytes_of(const Step& step);  // null where a step knows none
 std::string op_name(const Step& step);      // "conv2d+relu+pool", "conv2d+add+relu"

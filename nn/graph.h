@@ -46,9 +46,7 @@ struct Graph {
   std::vector<bool> stored_bytes = {};    // likewise, whether it is stored so
   ValueId input = -1, output = -1;
   std::optional<Shape> cut;  // the result is the upper left part of `output`, of this shape; nothing: all of it
-
-  // Of what the network returns.
-  const Shape& result() const { return cut ? *cut : shapes.at(static_cast<size_t>(output)); }
+  std::optional<ResizeAttrs> resize = {};  // the result is `output` resized: bilinear, align_corners; nothing: as it is
   // How many times nodes read a value, plus one where it is the output.
   int readers(ValueId value) const;
   // The only node that reads a value, or -1.
@@ -80,12 +78,16 @@ std::string join_paths(const std::vector<const Module*>& modules);
 
 // A last operation that only cuts rows and columns off below and on the right: out of the nodes, into `cut`.
 Graph take_cut(Graph graph);
+// A last operation that only resizes the logits: out of the nodes, into `resize`. What is left ends at the small ones,
+// which a head can write.
+Graph take_resize(Graph graph);
 // Batch norm into the convolution before it.
 Graph fold_batch_norm(Graph graph);
 // A bilinear resize behind the 1x1 convolution that follows it: both are linear, the weights of a resize add up to 1,
 // so they commute, and the convolution of an up-sampled picture costs a quarter on the picture itself.
 Graph sink_upsampling(Graph graph);
-// An addition into the later of the two convolutions that make its terms, as its residual.
+// An addition into the later of the two nodes that make its terms, where that is a convolution or a channel gate, as
+// its residual.
 Graph fuse_add(Graph graph);
 // ReLU into the epilogue of the convolution before it.
 Graph fuse_relu(Graph graph);

@@ -4,14 +4,15 @@
 #include <array>
 #include <charconv>
 
+#include "nn/bisenet.h"
 #include "nn/resnet_unet.h"
 #include "nn/unet.h"
 
 namespace furrow {
 namespace {
 
-constexpr std::array<std::string_view, 4> kFamilies = {"unet", "attention-unet", "resnet50-unet",
-                                                       "resnet50-attention-unet"};
+constexpr std::array<std::string_view, 6> kFamilies = {
+    "unet", "attention-unet", "resnet50-unet", "resnet50-attention-unet", "bisenet", "bisenet-resnet34"};
 
 // Takes `word` off the front of `text`; false where it does not stand there.
 bool take(std::string_view& text, std::string_view word) {
@@ -44,8 +45,9 @@ void check_ranges(const Architecture& a) {
 }  // namespace
 
 std::string Architecture::text() const {
+  const char* const up = bilinear ? ", bilinear" : ", transposed";
   return family + " base " + std::to_string(base) + ", " + std::to_string(in_channels) + " -> " +
-         std::to_string(classes) + (bilinear ? ", bilinear" : ", transposed");
+         std::to_string(classes) + (parser() ? "" : up);
 }
 
 Architecture Architecture::parse(std::string_view text) {
@@ -55,13 +57,14 @@ Architecture Architecture::parse(std::string_view text) {
   const auto* family = std::ranges::find_if(kFamilies, named);
   if (family != kFamilies.end()) a.family = *family;
   const bool numbers = family != kFamilies.end() && take(rest, a.base) && take(rest, ", ") &&
-                       take(rest, a.in_channels) && take(rest, " -> ") && take(rest, a.classes) && take(rest, ", ");
-  a.bilinear = rest == "bilinear";
-  if (!numbers || !(a.bilinear || rest == "transposed"))
+                       take(rest, a.in_channels) && take(rest, " -> ") && take(rest, a.classes);
+  a.bilinear = rest == ", bilinear";
+  const bool ends = a.parser() ? rest.empty() : a.bilinear || rest == ", transposed";
+  if (!numbers || !ends)
     throw Error(ErrorCode::unsupported, "architecture \"" + printable(text) + "\" is not one this version has")
         .hint(
             "known: \"FAMILY base B, IN -> OUT, transposed|bilinear\", FAMILY unet, attention-unet, resnet50-unet or "
-            "resnet50-attention-unet");
+            "resnet50-attention-unet; \"FAMILY base B, IN -> OUT\", FAMILY bisenet or bisenet-resnet34");
   check_ranges(a);
   return a;
 }
@@ -72,6 +75,8 @@ std::unique_ptr<Network> build(const Architecture& a) {
   check_ranges(a);
   if (a.attention() && a.base % 2 != 0)
     throw Error(ErrorCode::limit, "an attention gate halves the channels, and " + std::to_string(a.base) + " is odd");
+  require(!(a.parser() && a.bilinear), "build: a face parser has one way of up-sampling");
+  if (a.parser()) return std::make_unique<BiSeNet>(a);
   if (a.resnet()) return std::make_unique<ResNetUNet>(a);
   return std::make_unique<UNet>(a);
 }

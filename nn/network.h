@@ -13,14 +13,16 @@ namespace furrow {
 // Everything that fixes a network's keys and shapes.
 struct Architecture {
   // "unet": the classic U-Net; "attention-unet": with gates on its skips; "resnet50-unet": on the encoder of a
-  // ResNet-50; "resnet50-attention-unet": that with gates.
+  // ResNet-50; "resnet50-attention-unet": that with gates; "bisenet", "bisenet-resnet34": the face parser.
   std::string family = "unet";
   int64_t base = 64, in_channels = 3, classes = 1;  // channels of the first level; of the input; of the output
-  bool bilinear = false;                            // up-sampling: bilinear, or transposed convolution
+  // Up-sampling of a U-Net: bilinear, or transposed convolution. A face parser has no choice, and false here.
+  bool bilinear = false;
   double dropout = 0;  // of training, at the end of each double_conv; neither keys nor inference know it, nor text()
   bool attention() const { return family == "attention-unet" || family == "resnet50-attention-unet"; }
   bool resnet() const { return family.starts_with("resnet50-"); }
-  // "unet base 16, 3 -> 1, transposed": what native files store and `model show` prints.
+  bool parser() const { return family == "bisenet" || family == "bisenet-resnet34"; }  // of faces, not of wrinkles
+  // "unet base 16, 3 -> 1, transposed", "bisenet base 64, 3 -> 19": what native files store and `model show` prints.
   std::string text() const;
   // The inverse. Throws ErrorCode::unsupported for anything else, ErrorCode::limit for numbers outside 1..kMaxChannels.
   static Architecture parse(std::string_view text);
@@ -48,7 +50,7 @@ class Network : public Module {
 
 // The network of an architecture, without values yet: then load() or initialise(). Throws ErrorCode::unsupported for
 // another family, ErrorCode::limit for numbers out of range and for gates on an odd base, of which they halve the
-// channels.
+// channels. Of a face parser `bilinear` says nothing and must be false: ErrorCode::internal.
 std::unique_ptr<Network> build(const Architecture& architecture);
 
 }  // namespace furrow

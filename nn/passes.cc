@@ -56,6 +56,16 @@ Graph take_cut(Graph graph) {
   return graph;
 }
 
+Graph take_resize(Graph graph) {
+  if (graph.nodes.empty() || graph.cut) return graph;
+  const GraphNode& last = graph.nodes.back();
+  if (!is(last, OpKind::upsample_bilinear) || last.y != graph.output || graph.readers(last.y) != 1) return graph;
+  graph.resize = std::get<ResizeAttrs>(last.attrs);
+  graph.output = last.in[0];
+  graph.nodes.pop_back();
+  return graph;
+}
+
 Graph fold_batch_norm(Graph graph) {
   return fuse(
       std::move(graph), [](const GraphNode& n) { return is(n, OpKind::batch_norm); },
@@ -102,11 +112,12 @@ Graph fuse_add(Graph graph) {
     const bool swapped = first > second;
     const int last = std::max(first, second);
     if (last < 0) continue;
-    GraphNode& conv = graph.nodes[static_cast<size_t>(last)];
-    if (!is(conv, OpKind::conv2d) || !ends_plain(conv) || conv.residual >= 0 || graph.only_reader(conv.y) < 0) continue;
-    conv.residual = add.in[swapped ? 1 : 0];
-    conv.y = add.y;
-    conv.modules.insert(conv.modules.end(), add.modules.begin(), add.modules.end());
+    GraphNode& node = graph.nodes[static_cast<size_t>(last)];
+    const bool takes = is(node, OpKind::conv2d) || is(node, OpKind::channel_gate);
+    if (!takes || !ends_plain(node) || node.residual >= 0 || graph.only_reader(node.y) < 0) continue;
+    node.residual = add.in[swapped ? 1 : 0];
+    node.y = add.y;
+    node.modules.insert(node.modules.end(), add.modules.begin(), add.modules.end());
     graph.nodes.erase(graph.nodes.begin() + static_cast<std::ptrdiff_t>(i--));
   }
   return graph;

@@ -35,7 +35,7 @@ constexpr size_t kAlignment = Arena::kAlignment;
 size_t round_up(size_t value) { return (value + kAlignment - 1) / kAlignment * kAlignment; }
 
 Graph optimise(Graph graph, const PlanOptions& options, bool in_bytes) {
-  graph = take_cut(std::move(graph));
+  graph = take_resize(take_cut(std::move(graph)));
   graph = fuse_add(sink_upsampling(fold_batch_norm(std::move(graph))));
   graph = merge_padding(fuse_relu(std::move(graph)));
   if (options.fuse_pool) graph = fuse_pool(std::move(graph));
@@ -178,6 +178,8 @@ struct Plan::Builder {
     }
     if (pixels_workspace >= 0) plan.pixels_workspace_ = base + offset(pixels_workspace);
     if (graph.cut) plan.cut_ = Tensor(*graph.cut, backend.dtype());
+    plan.result_ = graph.cut.value_or(plan.output_.shape());
+    if (graph.resize) plan.result_.h = graph.resize->h, plan.result_.w = graph.resize->w;
     plan.steps_[0].buffers.y = placed(graph.input);
     if (plan.steps_.back().action == Action::unplace) plan.steps_.back().buffers.x[0] = placed(graph.output);
     for (size_t i = 0; i < graph.nodes.size(); ++i) {

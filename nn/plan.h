@@ -54,7 +54,8 @@ class Plan {
   Plan(Plan&&) = default;
 
   // Dense NHWC input of the planned shape and the back-end's element type -> logits {N,H,W,classes}, dense, both in
-  // host memory. The result is a window onto the plan's memory, valid until the next run. One caller at a time. With
+  // host memory. The result is a window onto the plan's memory, valid until the next run. One caller at a time. Logits
+  // that the network ends by resizing are resized in the host's memory, which the first run takes for them. With
   // `trace`, one record per step (and on a device a wait after each); without, a device that can records the steps, and
   // the copy of the logits to the host, once and replays them.
   Tensor run(const Tensor& input, Trace* trace = nullptr);
@@ -65,6 +66,17 @@ class Plan {
   // As run() of PlanOptions::pixel_values of the bytes in pixels(). The recording begins with their copy to the device:
   // a replay is all that happens between the bytes and the logits.
   Tensor run_pixels(Trace* trace = nullptr);
+
+  // Logits {N,h,w,classes} in the host's memory, and the height and width to resize them to (bilinear, align_corners)
+  // for those of run().
+  struct SmallLogits {
+    Tensor logits;
+    int64_t height = 0, width = 0;
+  };
+  // As run() and run_pixels() without their last resize: of a network that ends with one (a face parser, whose logits
+  // are an eighth of the picture), for whoever wants labels and not logits. Of another, run()'s logits and their size.
+  SmallLogits run_small(const Tensor& input, Trace* trace = nullptr);
+  SmallLogits run_small_pixels(Trace* trace = nullptr);
 
   // A value that a step wrote, dense NHWC in the host's memory, of the back-end's element type.
   struct Written {
@@ -97,7 +109,7 @@ class Plan {
   std::string describe() const;
 
   const Shape& input_shape() const { return input_; }
-  const Shape& output_shape() const { return cut_.empty() ? output_.shape() : cut_.shape(); }
+  const Shape& output_shape() const { return result_; }  // of run()'s logits
   size_t peak_bytes() const { return arena_.capacity(); }  // activations and workspace
   size_t activation_bytes() const { return activation_bytes_; }
   size_t activation_bound() const { return activation_bound_; }  // no placement could need less than this
@@ -117,8 +129,9 @@ class Plan {
   Plan(Backend& backend, const Shape& input) : backend_(&backend), input_(input) {}
   void compute(size_t step);
   void compute_all(bool of_pixels);
-  Tensor run_from(const Tensor* input, Trace* trace);  // null: pixels()
-  Tensor result_of(const Tensor& whole);
+  void run_from(const Tensor* input, Trace* trace);  // null: pixels()
+  Tensor small();
+  Tensor result();
 
   Backend* backend_;
   Shape input_;
@@ -130,7 +143,9 @@ class Plan {
   Arena pixel_table_;   // what pixel_values_ lies in, on a device
   Tensor pixel_values_;
   std::byte* pixels_workspace_ = nullptr;
-  Tensor cut_;          // the part of it that is the result, in the host's memory; empty: all of it
+  Tensor cut_;          // the part of it that is wanted, in the host's memory; empty: all of it
+  Shape result_;        // of what run() returns
+  Tensor resized_;      // where that is resized; empty before the first run, and where nothing is
   enum class Recording : uint8_t { before_first_run, to_try, tried };
   struct Replay {
     Recording state = Recording::before_first_run;  // not at the first run, in which back-ends set things up

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "nn/plan.h"
+#include "nn/resize_logits.h"
 
 namespace furrow {
 namespace {
@@ -62,17 +63,31 @@ std::span<uint8_t> Plan::pixels() const {
 }
 
 Tensor Plan::run(const Tensor& input, Trace* trace) {
-  require(input.shape() == input_ && input.dtype() == backend_->dtype(),
-          "Plan::run: the planned shape and element type");
-  return run_from(&input, trace);
+  run_from(&input, trace);
+  return result();
 }
 
 Tensor Plan::run_pixels(Trace* trace) {
-  require(!pixel_values_.empty(), "Plan::run_pixels: a plan that takes pixels");
-  return run_from(nullptr, trace);
+  run_from(nullptr, trace);
+  return result();
 }
 
-Tensor Plan::run_from(const Tensor* input, Trace* trace) {
+Plan::SmallLogits Plan::run_small(const Tensor& input, Trace* trace) {
+  run_from(&input, trace);
+  return {small(), result_.h, result_.w};
+}
+
+Plan::SmallLogits Plan::run_small_pixels(Trace* trace) {
+  run_from(nullptr, trace);
+  return {small(), result_.h, result_.w};
+}
+
+void Plan::run_from(const Tensor* input, Trace* trace) {
+  if (input != nullptr)
+    require(input->shape() == input_ && input->dtype() == backend_->dtype(),
+            "Plan::run: the planned shape and element type");
+  else
+    require(!pixel_values_.empty(), "Plan::run_pixels: a plan that takes pixels");
   Stopwatch watch;
   const auto note = [&](size_t i) {
     backend_->finish();
@@ -93,13 +108,12 @@ Tensor Plan::run_from(const Tensor* input, Trace* trace) {
     }
     if (!backend_->in_host_memory()) backend_->start_fetch(output_, host_output_);
   }
-  if (backend_->in_host_memory()) return result_of(output_);
-  backend_->finish();
-  return result_of(host_output_);
+  if (!backend_->in_host_memory()) backend_->finish();
 }
 
 // The part that was asked for, where that is less than the steps leave (Graph::cut).
-Tensor Plan::result_of(const Tensor& whole) {
+Tensor Plan::small() {
+  const Tensor& whole = backend_->in_host_memory() ? output_ : host_output_;
   if (cut_.empty()) return whole;
   const Shape &from = whole.shape(), &to = cut_.shape();
   const size_t row = static_cast<size_t>(to.w * to.c) * size_of(cut_.dtype()),
@@ -108,6 +122,17 @@ Tensor Plan::result_of(const Tensor& whole) {
     std::memcpy(bytes_of(cut_) + static_cast<size_t>(r) * row,
                 bytes_of(whole) + static_cast<size_t>(r / to.h * from.h + r % to.h) * stride, row);
   return cut_;
+}
+
+Tensor Plan::result() {
+  Tensor logits = small();
+  if (logits.shape() == result_) return logits;
+  if (resized_.empty()) resized_ = Tensor(result_, logits.dtype());
+  if (backend_->in_host_memory())
+    backend_->upsample_bilinear(logits, resized_);  // to the bit what the network's own last operation makes of them
+  else
+    resize_logits(logits, resized_);
+  return resized_;
 }
 
 }  // namespace furrow

@@ -34,7 +34,7 @@ Tensor Plan::run_watched(const Tensor& input, const Watch& watch) {
     for (size_t v = 0; v < values.size(); ++v) written.push_back({infos_[i].writes[v], values[v]});
     watch(i, milliseconds, written);
   }
-  return result_of(backend_->in_host_memory() ? output_ : host_output_);
+  return result();
 }
 
 }  // namespace furrow

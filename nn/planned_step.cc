@@ -20,7 +20,10 @@ StepBytes step_bytes(const GraphNode& node, const Graph& graph) {
 
 std::string join_paths(const std::vector<const Module*>& modules) {
   std::string out, parent;
+  const Module* before = nullptr;
   for (const Module* m : modules) {
+    if (m == before) continue;  // two operations of its own
+    before = m;
     const std::string path = m->path();
     const size_t dot = path.rfind('.');
     const std::string above = dot == std::string::npos ? "" : path.substr(0, dot);
@@ -61,6 +64,12 @@ Step planned_step(const GraphNode& node, const Graph& graph) {
     case OpKind::max_pool2x2: return PoolStep{shape(node.in[0])};
     case OpKind::max_pool3x3: return PoolStep{shape(node.in[0]), 3};
     case OpKind::gate: return GateStep{shape(node.in[0])};
+    case OpKind::upsample_nearest: {
+      const auto& size = std::get<ResizeAttrs>(node.attrs);
+      return NearestStep{shape(node.in[0]), size.h, size.w};
+    }
+    case OpKind::global_mean: return MeanStep{shape(node.in[0])};
+    case OpKind::channel_gate: return ChannelGateStep{shape(node.in[0]), node.residual >= 0};
     default: break;
   }
   throw Error(ErrorCode::unsupported,

@@ -41,7 +41,6 @@ struct Verdict {
 // match wins.
 std::optional<Verdict> known_but_refused(const Keys& k) {
   if (k.any("swinViT.")) return Verdict{"SwinUNETR", Why::not_yet};
-  if (k.any("cp.resnet.")) return Verdict{"BiSeNet face parser", Why::not_yet};
   if (k.any("cp.") && k.any("sp."))
     return Verdict{"BiSeNet in CoinCheung's layout (with a spatial path)", Why::other_layout};
   if (k.any("aspp.") && !k.has("bn1.running_mean")) return Verdict{"DeepLabV3 of FFHQ-Aging", Why::not_yet};
@@ -56,6 +55,8 @@ std::optional<Verdict> known_but_refused(const Keys& k) {
   if (k.any("down_path.") && k.any("up_path.")) return Verdict{"U-Net in jvanvugt's layout", Why::other_layout};
   if (k.has("conv1.weight") && k.has("layer4.2.conv3.weight"))
     return Verdict{"ResNet50 classifier", Why::not_a_segmenter};
+  if (k.has("conv1.weight") && k.has("layer4.2.conv2.weight"))
+    return Verdict{"ResNet34 classifier", Why::not_a_segmenter};
   if (k.has("conv1.weight") && k.has("layer4.1.conv2.weight"))
     return Verdict{"ResNet18 classifier", Why::not_a_segmenter};
   return std::nullopt;
@@ -86,11 +87,22 @@ std::optional<Verdict> known_but_refused(const Keys& k) {
       .details(std::move(lines));
 }
 
+Architecture face_parser(const Keys& keys) {
+  constexpr std::string_view kFirst = "cp.resnet.conv1.weight", kLast = "conv_out.conv_out.weight";
+  Architecture a;
+  a.family = keys.has("cp.resnet.layer1.2.conv1.weight") ? "bisenet-resnet34" : "bisenet";
+  a.base = keys.dim(kFirst, 0);
+  a.in_channels = keys.dim(kFirst, 1);
+  a.classes = keys.dim(kLast, 0) != 0 ? keys.dim(kLast, 0) : 19;  // without a head, load() says what is missing
+  return Architecture::parse(a.text());                           // checks the ranges
+}
+
 }  // namespace
 
 Architecture recognise(const NamedTensors& tensors) {
   const Keys keys(tensors);
   if (const auto verdict = known_but_refused(keys)) refuse(*verdict);
+  if (keys.any("cp.resnet.")) return face_parser(keys);
   constexpr std::string_view kClassic = "inc.double_conv.0.weight", kResNet = "input_layer.0.weight",
                              kLast = "outc.conv.weight";
   const bool resnet = keys.has(kResNet);

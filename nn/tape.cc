@@ -76,12 +76,12 @@ Var Tape::record(OpKind op, Attrs attrs, std::initializer_list<Var> in, const Mo
   return append(std::move(node));
 }
 
-void Tape::backward(Var y, const Tensor& dy) {
-  require(y.tape == this && backend_ != nullptr, "Tape::backward: a value of this tape, and a tape that computes");
-  require(dy.shape() == y.shape() && dy.dtype() == backend_->dtype(), "Tape::backward: dy is not like y");
-  grads_.assign(nodes_.size(), Tensor());
-  grads_[static_cast<size_t>(y.id)] = dy;
-  for (VarId id = y.id; id >= 0; --id) {
+void Tape::backward(std::span<const Root> roots) {
+  const VarId last = start(roots);
+  const auto is_root = [&](VarId id) {
+    return std::ranges::find(roots, id, [](const Root& r) { return r.y.id; }) != roots.end();
+  };
+  for (VarId id = last; id >= 0; --id) {
     Node& node = nodes_[static_cast<size_t>(id)];
     if (node.op == OpKind::leaf) continue;
     Tensor& grad = grads_[static_cast<size_t>(id)];
@@ -92,22 +92,12 @@ void Tape::backward(Var y, const Tensor& dy) {
     }
     // Every reader of this value has been walked: nobody adds to the gradient any more, or reads the value again.
     if (memory_ != nullptr) {
-      if (id != y.id) memory_->give_back(grad);  // dy is the caller's
+      if (!is_root(id)) memory_->give_back(grad);  // dy is the caller's
       memory_->give_back(node.value);
       for (Tensor& saved : node.saved) memory_->give_back(saved);
     }
     grad = Tensor();
   }
-}
-
-void Tape::backward(Var y) {
-  require(backend_ != nullptr && y.shape().elements() == 1, "Tape::backward: y is not a single number");
-  Tensor one(y.shape(), backend_->dtype());
-  if (one.dtype() == DType::f64)
-    one.values<double>()[0] = 1;
-  else
-    one.values<float>()[0] = 1;
-  backward(y, one);
 }
 
 Grad Tape::begin_gradient(const Node& source, Tensor& grad) {

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -97,6 +98,12 @@ class Tape {
   // Gradients of sum(y * dy) with respect to every trained leaf that y depends on. The walk is the recording reversed;
   // into each gradient the first writer stores and later ones add. Gradients of an earlier call are dropped.
   void backward(Var y, const Tensor& dy);
+  // The same of sum(y0 * dy0) + sum(y1 * dy1) + ..., of a network with several heads: results that no operation reads.
+  struct Root {
+    Var y;
+    Tensor dy;
+  };
+  void backward(std::span<const Root> roots);
   // Of a single number y: dy = 1.
   void backward(Var y);
   // Empty where backward() never reached it (or it is no leaf: those gradients are freed on the way). With a TapeMemory
@@ -111,6 +118,7 @@ class Tape {
   friend struct Var;
   Var append(Node node);
   void run(const OpDef& def, const OpCall& call);  // timed where that was asked for
+  VarId start(std::span<const Root> roots);        // of backward(): the last of them
   void propagate(const Node& node, VarId id);
   VarId leaf_of(const Parameter& p) const;  // -1: not recorded
   Tensor take(const Shape& shape) {

@@ -64,8 +64,9 @@ def main():
     args = parser.parse_args()
     print("| network | tensors | bytes in them | .safetensors | .pth | .pth under a key | .pth of the .safetensors |")
     print("|---|--:|--:|---|---|---|---|")
-    for family in ("unet", "attention-unet", "resnet50-unet", "resnet50-attention-unet"):
-        for shape in ("3 -> 1, transposed", "3 -> 1, bilinear", "4 -> 2, bilinear"):
+    unets = ("3 -> 1, transposed", "3 -> 1, bilinear", "4 -> 2, bilinear")
+    for family in ("unet", "attention-unet", "resnet50-unet", "resnet50-attention-unet", "bisenet", "bisenet-resnet34"):
+        for shape in ("3 -> 19",) if family.startswith("bisenet") else unets:
             architecture = f"{family} base {args.base}, {shape}"
             net = fill(network(architecture))
             wanted = {key: value.clone() for key, value in net.state_dict().items()}

@@ -7,8 +7,8 @@
 Needs PyTorch; 2.15 made the table in docs/accuracy.md. For each network and size the checkpoint is written by
 torch.save, run by Furrow's plan on each device (`cpu-emulated:fp32` names a precision, `cpu:low` is `--memory low`) and
 by PyTorch in float64, and, for comparison, by PyTorch in float32. Limits: the largest error of a logit 2.5e-5 x the
-logits' root mean square, and no mask pixel (one class: logit > 0; two: the larger) that differs where the deciding
-logit is more than 1e-3 from 0. Prints one row of a Markdown table per network and size, the largest error of each column,
+logits' root mean square, and no mask pixel (one class: logit > 0; two: the larger; of a face parser its label, the
+largest) that differs where the deciding logit is more than 1e-3 from 0 (of a label: from the next). Prints one row of a Markdown table per network and size, the largest error of each column,
 and on which processor's instructions and by which algorithms the last network ran; exit status 1 where a limit is
 exceeded.
 """
@@ -29,7 +29,7 @@ from reference_networks import fill, network  # noqa: E402
 NETWORKS = ["unet base {}, 3 -> 1, transposed", "unet base {}, 4 -> 2, bilinear", "attention-unet base {}, 3 -> 1, transposed",
             "attention-unet base {}, 3 -> 1, bilinear", "resnet50-unet base {}, 3 -> 1, transposed",
             "resnet50-unet base {}, 3 -> 1, bilinear", "resnet50-attention-unet base {}, 3 -> 1, transposed",
-            "resnet50-attention-unet base {}, 3 -> 1, bilinear"]
+            "resnet50-attention-unet base {}, 3 -> 1, bilinear", "bisenet base {}, 3 -> 19", "bisenet-resnet34 base {}, 3 -> 19"]
 LIMIT, CLEAR = 2.5e-5, 1e-3
 RAN = {}  # device: what network_logits said of the last network on it
 
@@ -46,7 +46,7 @@ def scaled(net, channels):
     """The network with its last convolution scaled so that logits are of the size of a trained network's (root mean
     square 3). As random running statistics leave them, a ResNet's are in the thousands, where the rounding of a float32
     is as large as the band of logits that masks may differ in."""
-    head = [m for m in net.modules() if isinstance(m, torch.nn.Conv2d)][-1]
+    head = net.conv_out.conv_out if hasattr(net, "conv_out") else [m for m in net.modules() if isinstance(m, torch.nn.Conv2d)][-1]
     with torch.no_grad():
         logits = net.double()(torch.from_numpy(picture(128, 128, channels)).double().permute(2, 0, 1)[None])
         for parameter in head.parameters():
@@ -69,16 +69,20 @@ def by_furrow(program, checkpoint, x, classes, device, folder):
     return np.fromfile(target, "<f8").reshape(x.shape[0], x.shape[1], classes)
 
 
-def deciding(logits):
-    """Above 0 where a pixel is marked."""
-    return logits[..., 0] if logits.shape[2] == 1 else logits[..., 1] - logits[..., 0]
+def decided(logits):
+    """What a pixel is, and how far the logits are from another answer."""
+    if logits.shape[2] > 2:
+        two = np.partition(logits, -2, axis=2)[..., -2:]
+        return logits.argmax(2), two[..., 1] - two[..., 0]
+    deciding = logits[..., 0] if logits.shape[2] == 1 else logits[..., 1] - logits[..., 0]
+    return deciding > 0, np.abs(deciding)
 
 
 def compare(logits, exact):
     """Largest error over the root mean square; clear pixels of the mask that differ."""
     error = np.abs(logits - exact).max() / np.sqrt((exact ** 2).mean())
-    wanted = deciding(exact)
-    flipped = ((deciding(logits) > 0) != (wanted > 0)) & (np.abs(wanted) > CLEAR)
+    wanted, margin = decided(exact)
+    flipped = (decided(logits)[0] != wanted) & (margin > CLEAR)
     return error, int(flipped.sum())
 
 
@@ -98,7 +102,7 @@ def main():
     for architecture in (name.format(args.base) for name in NETWORKS):
         if args.only not in architecture:
             continue
-        channels, classes = int(architecture.split(", ")[1][0]), int(architecture.split(" -> ")[1][0])
+        channels, classes = int(architecture.split(", ")[1][0]), int(architecture.split(" -> ")[1].split(",")[0])
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
             net = scaled(fill(network(architecture)).eval(), channels)

@@ -185,6 +185,19 @@ std::vector<uint8_t> model_mask(const Model& model, const Tensor& logits, double
   return mask;
 }
 
+std::vector<uint8_t> model_labels(const Tensor& logits) {
+  require(logits.shape().c <= 256, "model_labels: a label is a byte");
+  const Tensor wide = logits.to(DType::f64);
+  const auto classes = static_cast<size_t>(logits.shape().c);
+  std::vector<uint8_t> labels(static_cast<size_t>(logits.shape().pixels()));
+  const double* z = wide.values<double>().data();
+  for (uint8_t& label : labels) {
+    label = static_cast<uint8_t>(std::max_element(z, z + classes) - z);
+    z += classes;
+  }
+  return labels;
+}
+
 int64_t limit_mask(std::span<uint8_t> mask, const NetworkView& view, const KeptPixels& kept, int64_t photo_w,
                    int64_t photo_h) {
   const Shape& s = view.input.shape();

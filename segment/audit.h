@@ -83,8 +83,11 @@ io::Image synthetic_picture(int64_t side);
 // 1 where the model marks the model pixel, else 0; row-major. Where `threshold` is the probability to exceed.
 std::vector<uint8_t> model_mask(const Model& model, const Tensor& logits, double threshold);
 
-// Sets the elements of model_mask() to 0 that a Segmenter does not count: model pixels outside the photo, and those
-// that are not kept. Returns how many lie in the photo.
+// Of a face parser: of every model pixel the first class with the largest logit; row-major.
+std::vector<uint8_t> model_labels(const Tensor& logits);
+
+// Sets the elements of model_mask() or model_labels() to 0 that a Segmenter does not count: model pixels outside the
+// photo, and those that are not kept. Returns how many lie in the photo.
 int64_t limit_mask(std::span<uint8_t> mask, const NetworkView& view, const KeptPixels& kept, int64_t photo_w,
                    int64_t photo_h);
 

@@ -133,4 +133,14 @@ NetworkRunner::Outcome NetworkRunner::run(const Network& network, int64_t side,
   return by_precision(network, side, of_pixels, planning, running);
 }
 
+NetworkRunner::Outcome NetworkRunner::run_small(const Network& network, int64_t side,
+                                                const std::function<void(std::span<uint8_t> pixels)>& fill,
+                                                double& planning, double& running) {
+  const auto of_pixels = [&](Plan& plan) {
+    fill(plan.pixels());
+    return plan.run_small_pixels().logits;
+  };
+  return by_precision(network, side, of_pixels, planning, running);
+}
+
 }  // namespace furrow

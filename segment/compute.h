@@ -79,6 +79,9 @@ class NetworkRunner {
   // The same of the pixels that `fill` writes ({side,side,in_channels}, interleave()): on a device those cross over.
   Outcome run(const Network& network, int64_t side, const std::function<void(std::span<uint8_t> pixels)>& fill,
               double& planning, double& running);
+  // As the second, Plan::run_small_pixels().
+  Outcome run_small(const Network& network, int64_t side, const std::function<void(std::span<uint8_t> pixels)>& fill,
+                    double& planning, double& running);
 
  private:
   template <class Run>

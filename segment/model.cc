@@ -49,7 +49,7 @@ void refuse_texture(const ModelInfo& info) {
 
 // What a checkpoint says about itself, completed by what was found.
 ModelInfo describe(const io::Checkpoint& file, const Architecture& found, const std::string& fallback_name) {
-  ModelInfo info = from_metadata(file.metadata);
+  ModelInfo info = from_metadata(file.metadata, default_info(found));
   const std::string text = found.text();
   if (!info.architecture.empty() && info.architecture != text) {
     throw Error(ErrorCode::malformed,
@@ -82,7 +82,7 @@ Model Model::load(std::span<const std::byte> bytes, std::shared_ptr<const void> 
 
 Model Model::from(io::Checkpoint file, const std::string& fallback_name) {
   const Architecture architecture = recognise(file.tensors);
-  if (architecture.in_channels != 3 && architecture.in_channels != 4) {
+  if (architecture.in_channels != 3 && (architecture.in_channels != 4 || architecture.parser())) {
     throw Error(ErrorCode::unsupported, "the network wants " + std::to_string(architecture.in_channels) +
                                             " input channels (" + architecture.text() + ")")
         .hint("networks are fed an RGB photo (3 channels), or one and its texture map (4)");
@@ -95,7 +95,15 @@ Model Model::from(io::Checkpoint file, const std::string& fallback_name) {
   model.network_ = std::move(network);
   model.in_channels_ = architecture.in_channels;
   model.classes_ = architecture.classes;
+  model.parses_faces_ = architecture.parser();
   return model;
+}
+
+void Model::require_wrinkles() const {
+  if (parses_faces_)
+    throw Error(ErrorCode::unsupported,
+                "a face parser (" + info_.architecture + "): it labels parts of a face and finds no wrinkles")
+        .hint("a parser goes to --parser, or to furrow prepare parse");
 }
 
 void Model::set_info(ModelInfo info) {

@@ -20,6 +20,7 @@
 
 namespace furrow {
 
+struct Architecture;
 class Network;
 namespace io {
 struct Checkpoint;
@@ -75,20 +76,25 @@ struct ModelInfo {
   std::vector<std::string> notes;  // warnings in words
 };
 
+// What holds of a network whose file says nothing: ModelInfo{}, and of a face parser Pillow's BILINEAR, as the
+// published one's program resizes.
+ModelInfo default_info(const Architecture& architecture);
+
 // The first group as safetensors string metadata: keys "furrow.version" ("1"), "furrow.name", "furrow.architecture",
 // "furrow.scale", "furrow.normalisation", "furrow.resize" ("pillow-lanczos 512"), "furrow.kept_labels" ("1,10"),
 // "furrow.input" ("photo" | "masked"), "furrow.threshold", "furrow.output", "furrow.licence", "furrow.citation",
 // "furrow.source_sha256"; and where there is a texture, "furrow.texture" ("closest 5" | "authors 2.5 masked": recipe,
 // sigma, whether masked). Of a quantised model "furrow.int8", for each value its name, scale and zero point, and
-// "furrow.int8_float", the modules that stay in float32: "inc.double_conv.2 0.0173 0;pixels 0.03 97", "outc.conv".
+// "furrow.int8_float", the modules that stay in float32: "inc.double_conv.2 0.0173 0;pixels 0.03 97", "outc.conv". Of a
+// face parser, as `architecture` says it is, not what only wrinkles have: kept_labels, input, threshold.
 std::map<std::string, std::string> to_metadata(const ModelInfo& info);
 
-// The inverse. Keys without the prefix "furrow." are left alone; without any "furrow." key the defaults are returned.
+// The inverse. Keys without the prefix "furrow." are left alone; what no key says is as in `defaults`.
 // Errors: ErrorCode::unsupported for a version other than "1" or an unknown value of a closed list;
 // ErrorCode::malformed for a missing version, an unknown furrow key, a number that is none or out of range
 // (size 32..4096, threshold (0,1), labels 0..255, sigma (0,100], scale 1e-30..1e30, zero point 0..255, texts over 4096
 // bytes or not printable). All name the key.
-ModelInfo from_metadata(const std::map<std::string, std::string>& metadata);
+ModelInfo from_metadata(const std::map<std::string, std::string>& metadata, const ModelInfo& defaults = {});
 
 // Immutable once loaded; may be shared by any number of Segmenters and threads.
 class Model {
@@ -96,7 +102,7 @@ class Model {
   // Reads the file (any container io/checkpoint.h knows), recognises the network from its keys, loads it strictly.
   // Errors: those of io::read_checkpoint, recognise() and Network::load; ErrorCode::malformed where the metadata
   // contradicts the tensors; ErrorCode::unsupported for networks that want something else than an RGB photo (3
-  // channels) or a photo and its texture map (4).
+  // channels) or, but for a face parser, a photo and its texture map (4).
   static Model load(const std::string& path, const io::Limits& limits = {});
   // The same from memory, which `owner` keeps alive; `name` stands for the file in errors and for a nameless model.
   static Model load(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const std::string& name,
@@ -114,6 +120,10 @@ class Model {
   int64_t in_channels() const { return in_channels_; }      // 3 or 4
   bool takes_texture() const { return in_channels_ == 4; }  // RGB, then the map
   int64_t classes() const { return classes_; }
+  // Whether it labels the parts of a face (segment/face_classes.h) and finds no wrinkles.
+  bool parses_faces() const { return parses_faces_; }
+  // Throws ErrorCode::unsupported where it does.
+  void require_wrinkles() const;
 
  private:
   Model() = default;
@@ -122,6 +132,7 @@ class Model {
   NamedTensors tensors_;
   std::shared_ptr<const Network> network_;
   int64_t in_channels_ = 3, classes_ = 1;
+  bool parses_faces_ = false;
 };
 
 // How a native file stores a tensor. DType::f32 keeps float32 and narrower as they are and rounds float64; DType::f16

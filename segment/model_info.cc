@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "kernels/error.h"
+#include "nn/network.h"
 #include "segment/model.h"
 
 namespace furrow {
@@ -14,6 +15,7 @@ namespace {
 
 constexpr std::string_view kPrefix = "furrow.";
 constexpr std::string_view kVersion = "1";
+constexpr std::string_view kParsers = "bisenet";  // how their architectures begin
 constexpr size_t kTextBytes = 4096, kMostNames = 4096;
 
 template <class T>
@@ -239,17 +241,25 @@ const Field kFields[] = {
 
 }  // namespace
 
+ModelInfo default_info(const Architecture& architecture) {
+  ModelInfo info;
+  if (architecture.parser()) info.resize = "pillow-bilinear";
+  return info;
+}
+
 std::map<std::string, std::string> to_metadata(const ModelInfo& info) {
   std::map<std::string, std::string> metadata = {{"furrow.version", std::string(kVersion)}};
   for (const Field& field : kFields) metadata[std::string(kPrefix) + std::string(field.name)] = field.get(info);
   if (!info.texture) metadata.erase("furrow.texture");
   if (info.quantisation.empty()) metadata.erase("furrow.int8");
   if (info.quantisation.floats.empty()) metadata.erase("furrow.int8_float");
+  if (info.architecture.starts_with(kParsers))
+    for (const char* key : {"furrow.kept_labels", "furrow.input", "furrow.threshold"}) metadata.erase(key);
   return metadata;
 }
 
-ModelInfo from_metadata(const std::map<std::string, std::string>& metadata) {
-  ModelInfo info;
+ModelInfo from_metadata(const std::map<std::string, std::string>& metadata, const ModelInfo& defaults) {
+  ModelInfo info = defaults;
   const auto is_ours = [](const auto& entry) { return std::string_view(entry.first).starts_with(kPrefix); };
   if (std::ranges::none_of(metadata, is_ours)) return info;
   const auto version = metadata.find("furrow.version");

@@ -10,6 +10,7 @@
 #include "kernels/trace.h"
 #include "nn/network.h"
 #include "segment/compute.h"
+#include "segment/face_parser.h"
 #include "segment/network_picture.h"
 #include "segment/preprocess.h"
 #include "segment/region.h"
@@ -49,10 +50,12 @@ class Timed {
 struct Segmenter::State {
   State(std::shared_ptr<const Model> m, const ComputeOptions& compute, SegmentOptions o)
       : model(std::move(m)), options(std::move(o)), runner(compute, model->info()) {}
+  io::LabelMap parse(const io::Image& photo, const std::vector<Face>& faces, SegmentTimings& timings);
 
   std::shared_ptr<const Model> model;
   SegmentOptions options;
   NetworkRunner runner;
+  std::optional<FaceParser> parser;
 
   int64_t size() const { return options.size.value_or(model->info().size); }
   double threshold() const { return options.threshold.value_or(model->info().threshold); }
@@ -149,6 +152,18 @@ void Segmenter::State::add_region(const io::Image& photo, const std::optional<Fa
       found.width_per_face_width = found.measures->mean_width / face->w;
     }
   }
+  if (face && labels != nullptr) {
+    Timed time(result.timings.measure);
+    std::string why_not;
+    if (const auto points = find_face_points(*labels, photo.width, photo.height, crop, why_not))
+      found.regions = measure_regions(*points, mask, visible, kept, options.measures);
+    else
+      result.notes.push_back("no regions: " + why_not);
+  }
+  if (face) {
+    Timed time(result.timings.measure);
+    found.quality = face_quality(photo, *face, crop.side_w, size());
+  }
   if (face)
     paste_max(mask, visible, result.mask);
   else
@@ -157,10 +172,25 @@ void Segmenter::State::add_region(const io::Image& photo, const std::optional<Fa
   result.faces.push_back(std::move(found));
 }
 
-Segmenter::Segmenter(std::shared_ptr<const Model> model, const ComputeOptions& compute, SegmentOptions options) {
+io::LabelMap Segmenter::State::parse(const io::Image& photo, const std::vector<Face>& faces, SegmentTimings& timings) {
+  stop_if_asked();
+  const Timed time(timings.parse);
+  std::vector<Crop> crops;
+  for (const Face& face : faces) crops.push_back(face_crop(face, photo.width, photo.height));
+  if (options.crop == CropMode::none) crops.push_back(whole_photo(photo.width, photo.height));
+  return parser->parse(photo, crops);
+}
+
+Segmenter::Segmenter(std::shared_ptr<const Model> model, const ComputeOptions& compute, SegmentOptions options,
+                     std::shared_ptr<const Model> parser) {
   require(model != nullptr, "Segmenter: a model");
+  model->require_wrinkles();
   check(options);
   state_ = std::make_unique<State>(std::move(model), compute, std::move(options));
+  if (parser == nullptr) return;
+  ComputeOptions of_parser = compute;
+  if (of_parser.precision == "int8") of_parser.precision = "fp32";  // which says something of the model
+  state_->parser.emplace(std::move(parser), of_parser);
 }
 Segmenter::~Segmenter() = default;
 Segmenter::Segmenter(Segmenter&&) noexcept = default;
@@ -178,8 +208,8 @@ SegmentResult Segmenter::run(const io::Image& photo, const io::LabelMap* labels)
   result.threshold = state_->threshold();
   result.size = state_->size();
   const Stopwatch total;
-  const KeptPixels kept(labels, options.kept_labels.value_or(info.kept_labels), photo.width, photo.height);
-  if (const std::string note = missing_labels_note(*state_->model); labels == nullptr && !note.empty())
+  const bool parsed = labels == nullptr && state_->parser;
+  if (const std::string note = missing_labels_note(*state_->model); labels == nullptr && !parsed && !note.empty())
     result.notes.push_back(note);
   std::vector<Face> faces;
   if (options.crop == CropMode::face) {
@@ -188,6 +218,9 @@ SegmentResult Segmenter::run(const io::Image& photo, const io::LabelMap* labels)
     if (options.faces == FaceChoice::largest && faces.size() > 1) faces.resize(1);
     if (faces.empty()) result.status = SegmentResult::Status::no_face;
   }
+  io::LabelMap found;
+  if (parsed) found = state_->parse(photo, faces, result.timings), labels = &found;
+  const KeptPixels kept(labels, options.kept_labels.value_or(info.kept_labels), photo.width, photo.height);
   if (options.probability == ProbabilityDepth::gray8) result.probability = io::Image(photo.width, photo.height, 1);
   if (options.probability == ProbabilityDepth::gray16)
     result.probability16.resize(static_cast<size_t>(photo.width * photo.height));

@@ -12,9 +12,11 @@
 #include "io/image.h"
 #include "io/picture.h"
 #include "segment/crop.h"
+#include "segment/face_regions.h"
 #include "segment/faces.h"
 #include "segment/measure.h"
 #include "segment/model.h"
+#include "segment/quality.h"
 
 namespace furrow {
 
@@ -61,7 +63,8 @@ struct Stopped {};
 // the kept. It is marked where its probability exceeds the threshold and it is kept. With tiles the grid is the scaled
 // picture (or crop) instead.
 struct FaceResult {
-  std::optional<Face> face;  // empty under CropMode::none
+  std::optional<Face> face;            // empty under CropMode::none
+  std::optional<FaceQuality> quality;  // likewise
   Crop crop;                 // may reach outside the photo
   // 100 * marked / model pixels of the photo.
   double percent_of_crop = 0;
@@ -71,6 +74,8 @@ struct FaceResult {
   // Where labels are given: 100 * mask pixels / pixels of the photo inside the crop with a kept label (NaN if there
   // are none).
   std::optional<double> percent_of_region;
+  // Where labels are given and show both eyes, nose, mouth and chin (else a note says what is missing): kFaceRegions.
+  std::vector<FaceRegionResult> regions;
   std::optional<MaskMeasures> measures;         // of the mask inside the crop, in pixels of the photo
   std::optional<double> length_per_face_width;  // measures->length / face->w
   std::optional<double> width_per_face_width;   // measures->mean_width / face->w
@@ -79,7 +84,7 @@ struct FaceResult {
 // Milliseconds of each step, summed over faces and windows. `plan` is spent once per size, by the first photo that
 // needs it: folding and packing weights, placing memory.
 struct SegmentTimings {
-  double find_faces = 0, crop = 0, resize = 0, plan = 0, network = 0, map_back = 0, measure = 0, total = 0;
+  double find_faces = 0, parse = 0, crop = 0, resize = 0, plan = 0, network = 0, map_back = 0, measure = 0, total = 0;
 };
 
 struct SegmentResult {
@@ -102,9 +107,11 @@ struct SegmentResult {
 class Segmenter {
  public:
   // In fp16 a network whose output is not finite is run again in bf16, whose range is that of float32; the result's
-  // notes say so. Errors: those of choose_device() and make_backend(); ErrorCode::usage for an option out of range.
+  // notes say so. Errors: those of choose_device() and make_backend(); ErrorCode::usage for an option out of range;
+  // ErrorCode::unsupported for a model that parses faces.
+  // `parser`, a model that parses faces, gives every photo without labels of its own those of its crops.
   explicit Segmenter(std::shared_ptr<const Model> model, const ComputeOptions& compute = {},
-                     SegmentOptions options = {});
+                     SegmentOptions options = {}, std::shared_ptr<const Model> parser = nullptr);
   ~Segmenter();
   Segmenter(Segmenter&&) noexcept;
   Segmenter& operator=(Segmenter&&) noexcept;

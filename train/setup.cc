@@ -105,7 +105,8 @@ void load_partly(Network& network, const NamedTensors& from, DType type, std::ve
 
 void start_encoder(Network& network, const NamedTensors& from, DType type, std::vector<std::string>& notes) {
   const std::vector<std::string> left = load_encoder(network, from, type);
-  std::string note = "the file is a ResNet50 classifier: the encoder starts from it, the rest is drawn anew";
+  std::string note = "the file is a " + std::string(name(classifier_of(from))) +
+                     " classifier: the encoder starts from it, the rest is drawn anew";
   for (const std::string& key : left) note += ", " + key + " too (other input channels)";
   notes.push_back(std::move(note));
 }
@@ -195,7 +196,7 @@ std::unique_ptr<Network> make_network(const TrainOptions& o, DType type, const i
   if (!o.init_weights.empty()) {
     const io::Checkpoint file = io::read_checkpoint(o.init_weights, limits);
     with_file(o.init_weights, [&] {
-      if (is_resnet50_classifier(file.tensors))
+      if (classifier_of(file.tensors) != Classifier::none)
         start_encoder(*network, file.tensors, type, notes);
       else if (o.init_partial)
         load_partly(*network, file.tensors, type, notes);

@@ -1,5 +1,6 @@
 #include "apps/cli/text.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -30,6 +31,19 @@ Text& Text::operator<<(std::string_view piece) {
 Text& Text::operator<<(int64_t number) {
   text_ += std::to_string(number);
   return *this;
+}
+
+size_t choose_word(std::string_view option, std::string_view word, std::string_view names) {
+  std::string known;
+  size_t place = 0;
+  for (std::string_view rest = names; !rest.empty(); ++place) {
+    const std::string_view name = rest.substr(0, rest.find(' '));
+    if (name == word) return place;
+    if (place > 0) known += ", ";
+    known += name;
+    rest.remove_prefix(std::min(name.size() + 1, rest.size()));
+  }
+  throw Error(ErrorCode::usage, Text() << option << " " << printable(word) << ": unknown").hint("it takes " + known);
 }
 
 JsonObject& JsonObject::raw(std::string_view key, std::string_view json) {

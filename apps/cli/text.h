@@ -2,6 +2,7 @@
 // strings, and of a JSON library's initialiser lists.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -24,6 +25,9 @@ class Text {
  private:
   std::string text_;
 };
+
+// The place of `word` in `names`, words with spaces between. Throws ErrorCode::usage with all names.
+size_t choose_word(std::string_view option, std::string_view word, std::string_view names);
 
 // One JSON object on one line. Keys are the program's own; texts become printable() first, of 4096 bytes at most.
 class JsonObject {

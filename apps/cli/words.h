@@ -1,12 +1,14 @@
 // What the words of options mean, where several verbs take the same.
 #pragma once
 
+#include <algorithm>
 #include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "kernels/error.h"
+#include "segment/face_classes.h"
 
 namespace furrow::apps {
 
@@ -23,15 +25,21 @@ T choose(const std::string& option, const std::string& word, const std::vector<s
   throw Error(ErrorCode::usage, option + " " + printable(word) + ": unknown").hint("it takes " + known);
 }
 
-// The numbers of --keep, or of another option, separated by commas. Throws ErrorCode::usage for anything else.
+// The numbers of --keep, or of another option, separated by commas; of --keep also names of segment/face_classes.h. Throws
+// ErrorCode::usage for anything else.
 inline std::vector<int> parse_labels(const std::string& list, const std::string& option = "--keep") {
+  const bool named = option == "--keep";
   std::vector<int> labels;
   std::stringstream words(list);
   for (std::string word; std::getline(words, word, ',');) {
+    if (const auto* name = std::ranges::find(kFaceClasses, word); named && name != kFaceClasses.end()) {
+      labels.push_back(static_cast<int>(name - kFaceClasses.begin()));
+      continue;
+    }
     if (word.empty() || word.size() > 3 || word.find_first_not_of("0123456789") != std::string::npos ||
         std::stoi(word) > 255)
       throw Error(ErrorCode::usage, option + " " + printable(list) + ": not a list of labels")
-          .hint("write numbers from 0 to 255, e.g. " + option + " 1,10");
+          .hint("write numbers from 0 to 255, e.g. " + option + " 1,10" + (named ? " or --keep skin,nose" : ""));
     labels.push_back(std::stoi(word));
   }
   return labels;

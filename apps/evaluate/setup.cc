@@ -119,8 +119,9 @@ Setup set_up(const EvaluateJob& job, const cli::Common& common) {
     for (const std::string& by : job.by) setup.attributes.require_field(parse_group(by).field);
   }
   if (job.predictions.empty()) {
-    setup.model = std::make_shared<const Model>(load_model(job.weights, job.limits));
-    if (job.mask_rule.kind != data::MaskKind::classes) setup.predictor = model_predictor(setup.model, job);
+    const bool wrinkles = job.mask_rule.kind != data::MaskKind::classes;
+    setup.model = std::make_shared<const Model>((wrinkles ? load_wrinkle_model : load_model)(job.weights, job.limits));
+    if (wrinkles) setup.predictor = model_predictor(setup.model, job);
     for (const std::string& note : setup.model->info().notes) cli::note(common, note);
     if (const std::string note = missing_labels_note(*setup.model); job.labels.empty() && !note.empty())
       cli::note(common, note);

@@ -52,13 +52,13 @@ class CheckRun {
                             .limits = options_.limits};
     std::stringstream words(options_.accept);
     for (std::string word; std::getline(words, word, ',');)
-      *choose<data::Policy*>("--accept", word,
-                             {{"photo", &pairs.photo_without_mask},
-                              {"mask", &pairs.mask_without_photo},
-                              {"size", &pairs.other_size},
-                              {"value", &pairs.strange_value},
-                              {"file", &pairs.unread_file}}) =
-          word == "file" ? data::Policy::accept : data::Policy::warn;
+      switch (cli::choose_word("--accept", word, "photo mask size value file")) {
+        case 0: pairs.photo_without_mask = data::Policy::warn; break;
+        case 1: pairs.mask_without_photo = data::Policy::warn; break;
+        case 2: pairs.other_size = data::Policy::warn; break;
+        case 3: pairs.strange_value = data::Policy::warn; break;
+        default: pairs.unread_file = data::Policy::accept;
+      }
     try {
       const data::Pairing found = data::find_pairs(pairs, &pool_);
       pairs_ = static_cast<int64_t>(found.pairs.size()), empty_ = found.empty_masks, warnings_ = found.warnings;
@@ -179,11 +179,9 @@ data::MaskRule mask_rule_of(const std::string& kind) {
     for (const int value : parse_labels(kind, "--mask-kind")) rule.wrinkle.push_back(static_cast<uint8_t>(value));
     return rule;
   }
-  return {.kind = choose<data::MaskKind>("--mask-kind", kind,
-                                         {{"binary", data::MaskKind::binary},
-                                          {"threshold", data::MaskKind::threshold},
-                                          {"unit", data::MaskKind::unit},
-                                          {"weak", data::MaskKind::weak}})};
+  constexpr data::MaskKind kKinds[] = {data::MaskKind::binary, data::MaskKind::threshold, data::MaskKind::unit,
+                                       data::MaskKind::weak};
+  return {.kind = kKinds[cli::choose_word("--mask-kind", kind, "binary threshold unit weak")]};
 }
 
 int prepare_check(const CheckOptions& options, const cli::Common& common) { return CheckRun(options, common).run(); }

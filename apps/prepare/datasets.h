@@ -13,7 +13,7 @@ namespace furrow::apps {
 struct SplitOptions {
   std::string names;  // a folder of photos, or a text file of a name per line
   std::string out;    // the JSON that `furrow train` reads (split.rule file)
-  int64_t seed = 42, draw = 1, folds = 0, fold = 0;
+  int seed = 42, draw = 1, folds = 0, fold = 0;
   double val = 0.2, test = 0;
   bool official = false, by_hash = false, force = false;
 };
@@ -44,7 +44,7 @@ int prepare_stats(const StatsOptions& options, const cli::Common& common);
 
 struct PreviewWords {
   std::string images, masks, out, recipe = "best-run", flavour = "intended", mask_kind = "binary";
-  int64_t count = 8, versions = 11, side = 256, crop = 0, seed = 42;
+  int count = 8, versions = 11, side = 256, crop = 0, seed = 42;
   bool force = false;
   io::Limits limits;
 };

@@ -103,8 +103,19 @@ class FolderRun {
             .file(path)
             .hint("choose another folder, or --force");
     }
+    if (!options_.force) refuse_unknown_results();
     io::write_file_atomically(path, std::as_bytes(std::span(text.data(), text.size())));
     return false;
+  }
+
+  // Results that no record explains would count as this command's the next time.
+  void refuse_unknown_results() const {
+    for (const cli::Input& input : inputs_)
+      if (const std::string path = options_.out + "/" + work_.result(input); work_.wanted(input))
+        if (std::error_code error; fs::exists(path, error))
+          throw Error(ErrorCode::usage, "this result exists already, and no prepare.json says what made it")
+              .file(path)
+              .hint("choose another folder, or --force");
   }
 
   // Two files that would be one result, and a result that would be an input: nobody can say which is meant.

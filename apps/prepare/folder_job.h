@@ -49,6 +49,7 @@ class FileWork {
 //   Results appear whole under their names or not at all. `out`/prepare.json says what made them.
 //   A file of a folder whose result exists and fits, where prepare.json names the same settings, is finished before;
 //   any other result that exists is an error of its file, unless `force`.
+// Results without a prepare.json are refused, unless `force`: nobody knows what made them.
 // Errors: ErrorCode::malformed that lists every file that failed (the others are done), or of one file named by itself
 // its own; ErrorCode::usage where `out` holds results of other settings, and where no file is wanted.
 int run_folder(const FolderOptions& options, const FileWork& work, const cli::Common& common);

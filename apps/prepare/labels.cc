@@ -1,6 +1,5 @@
 #include "apps/prepare/labels.h"
 
-#include <algorithm>
 #include <filesystem>
 #include <sstream>
 
@@ -20,14 +19,6 @@ constexpr const char* kBisenet =
 constexpr const char* kCelebamask =
     "background skin nose eye_g l_eye r_eye l_brow r_brow l_ear r_ear mouth u_lip l_lip hair hat ear_r neck_l neck "
     "cloth";
-
-std::vector<std::pair<std::string, int>> names_of(const std::string& order) {
-  std::vector<std::pair<std::string, int>> names;
-  std::istringstream words(
-      choose<const char*>("--class-order", order, {{"bisenet", kBisenet}, {"celebamask", kCelebamask}}));
-  for (std::string word; words >> word;) names.emplace_back(word, static_cast<int>(names.size()));
-  return names;
-}
 
 // numpy.save of a [height, width] array of any type, as long as it holds labels.
 io::Image labels_of_npy(const std::string& path, const io::Limits& limits) {
@@ -73,15 +64,17 @@ io::Image read_label_map(const std::string& path, const io::Limits& limits) {
 }  // namespace
 
 std::vector<int> kept_of(const std::string& list, const std::string& order) {
-  const auto names = names_of(order);
-  std::vector<int> kept;
+  const char* names = cli::choose_word("--class-order", order, "bisenet celebamask") == 0 ? kBisenet : kCelebamask;
+  bool flags[256] = {};
   std::stringstream words(list);
   for (std::string word; std::getline(words, word, ',');) {
     const bool number = word.find_first_not_of("0123456789") == std::string::npos;
-    kept.push_back(number ? parse_labels(word.empty() ? "," : word).at(0) : choose<int>("--keep", word, names));
+    flags[number ? static_cast<size_t>(parse_labels(word.empty() ? "," : word).at(0))
+                 : cli::choose_word("--keep", word, names)] = true;
   }
-  std::ranges::sort(kept);
-  kept.erase(std::ranges::unique(kept).begin(), kept.end());
+  std::vector<int> kept;
+  for (int label = 0; label < 256; ++label)
+    if (flags[label]) kept.push_back(label);
   if (kept.empty()) throw Error(ErrorCode::usage, "--keep names no label").hint("e.g. --keep skin,nose or --keep 1,10");
   return kept;
 }

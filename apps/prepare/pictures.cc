@@ -7,7 +7,6 @@
 #include <sstream>
 
 #include "apps/cli/text.h"
-#include "apps/cli/words.h"
 #include "apps/prepare/labels.h"
 #include "data/pairs_header.h"
 #include "io/mapped_file.h"
@@ -87,15 +86,14 @@ class MaskWork : public PictureWork {
   }
 };
 
+constexpr io::TextureRecipe kRecipes[] = {io::TextureRecipe::closest, io::TextureRecipe::closest,
+                                          io::TextureRecipe::authors, io::TextureRecipe::authors_inverse};
+
 class TextureWork : public PictureWork {
  public:
   explicit TextureWork(const PictureOptions& options)
       : PictureWork(options, "texture"),
-        recipe_(choose<io::TextureRecipe>("--recipe", options.recipe,
-                                          {{"best", io::TextureRecipe::closest},
-                                           {"closest", io::TextureRecipe::closest},
-                                           {"authors", io::TextureRecipe::authors},
-                                           {"inverse", io::TextureRecipe::authors_inverse}})) {
+        recipe_(kRecipes[cli::choose_word("--recipe", options.recipe, "best closest authors inverse")]) {
     if (!(options.sigma > 0 && options.sigma <= 100)) throw Error(ErrorCode::usage, "--sigma is outside (0, 100]");
     std::ostringstream text;
     text << (options.recipe == "best" ? "closest" : options.recipe) << ", sigma " << options.sigma << " at 1024";

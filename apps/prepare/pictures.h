@@ -13,10 +13,10 @@ struct PictureOptions {
   std::string keep = "skin,nose", order = "bisenet";
   std::string recipe = "best";  // texture: authors, inverse, best (closest); align: ffhq, ffhq-aging
   double sigma = 5;             // texture: of photos of 1024 pixels
-  int64_t size = 0;             // mask: side the photo is resized to first; 0: as it is; align: of the result
+  int size = 0;                 // mask: side the photo is resized to first; 0: as it is; align: of the result
   std::string masks;            // collect: folder of masks
   std::string landmarks, padding = "on";  // align: the JSON file; on, off
-  int64_t transform = 4096;               // align: side at which the face is sampled
+  int transform = 4096;                   // align: side at which the face is sampled
 };
 
 // The photo where its label is kept, 0 elsewhere. Source: face_masking.py of the seed (docs/prepare.md).

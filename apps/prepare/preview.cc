@@ -6,7 +6,6 @@
 
 #include "apps/cli/signals.h"
 #include "apps/cli/text.h"
-#include "apps/cli/words.h"
 #include "apps/prepare/datasets.h"
 #include "apps/prepare/folder_job.h"
 #include "data/dataset.h"
@@ -24,12 +23,12 @@ int prepare_preview(const PreviewWords& words, const cli::Common& common) {
   within("--count", words.count, 1, 1000);
   within("--versions", words.versions, 1, 99);
   within("--side", words.side, 16, 4096);
-  within("--seed", words.seed, 0, INT64_MAX);
+  within("--seed", words.seed, 0, INT32_MAX);
   within("--patch", words.crop, 0, 65535);
-  const data::AugmentRecipe recipe = data::augment_recipe(
-      words.recipe, choose<data::AugmentFlavour>("--flavour", words.flavour,
-                                                 {{"intended", data::AugmentFlavour::intended},
-                                                  {"as-pinned", data::AugmentFlavour::as_pinned}}));
+  const data::AugmentRecipe recipe =
+      data::augment_recipe(words.recipe, cli::choose_word("--flavour", words.flavour, "intended as-pinned") == 0
+                                             ? data::AugmentFlavour::intended
+                                             : data::AugmentFlavour::as_pinned);
   const data::MaskRule rule = mask_rule_of(words.mask_kind);
   const data::Dataset set(data::find_pairs({.images = words.images,
                                             .masks = words.masks,
@@ -43,11 +42,11 @@ int prepare_preview(const PreviewWords& words, const cli::Common& common) {
   std::error_code error;
   std::filesystem::create_directories(words.out, error);
   if (error) throw Error(ErrorCode::io, "cannot create the folder for results: " + error.message()).file(words.out);
-  const data::PreviewOptions options{.versions = static_cast<int>(words.versions),
+  const data::PreviewOptions options{.versions = words.versions,
                                      .longest_side = words.side,
                                      .threshold = static_cast<uint8_t>(rule.kind == data::MaskKind::weak ? 128 : 1),
                                      .crop = words.crop};
-  const int64_t count = std::min(words.count, set.size());
+  const int64_t count = std::min<int64_t>(words.count, set.size());
   std::string changes;
   for (int64_t i = 0; i < count && cli::interrupted() == 0; ++i) {
     const std::string path = words.out + "/" + set.id(i) + ".png";

@@ -58,7 +58,7 @@ data::Split made_of(const SplitOptions& o) {
   if (o.official) return data::split_official(ids);
   if (o.by_hash) return data::split_by_hash(ids, o.val, o.test);
   if (o.folds != 0) return data::split_by_folds(ids, seed, o.folds, o.fold, o.test);
-  return data::split_by_permutation(ids, seed, static_cast<int>(o.draw), o.val, o.test);
+  return data::split_by_permutation(ids, seed, o.draw, o.val, o.test);
 }
 
 }  // namespace

@@ -99,6 +99,9 @@ std::string CpuBackend::algorithm(const Step& step) const {
   if (const auto* up = std::get_if<UpconvStep>(&step)) return way_of(*up, memory_).algorithm(machine_, *up);
   if (std::holds_alternative<UpsampleStep>(step)) return "bilinear portable nChw16c";
   if (std::holds_alternative<GateStep>(step)) return "gate portable nChw16c";
+  if (std::holds_alternative<NearestStep>(step)) return "nearest portable nChw16c";
+  if (std::holds_alternative<MeanStep>(step)) return "mean portable nChw16c";
+  if (std::holds_alternative<ChannelGateStep>(step)) return "channel gate portable nChw16c";
   if (std::get<PoolStep>(step).window == 3) return "max portable nChw16c";
   return std::string("max ") + machine_.rows->isa + " nChw16c";
 }
@@ -107,6 +110,7 @@ size_t CpuBackend::workspace_bytes(const Step& step) const {
   if (const auto* conv = std::get_if<ConvStep>(&step)) return way_of(*conv, memory_).workspace(machine_, *conv);
   if (const auto* up = std::get_if<UpconvStep>(&step)) return way_of(*up, memory_).workspace(machine_, *up);
   if (const auto* upsample = std::get_if<UpsampleStep>(&step)) return upsample_workspace(*upsample);
+  if (const auto* gate = std::get_if<ChannelGateStep>(&step)) return channel_gate_workspace(*gate);
   return 0;
 }
 
@@ -137,6 +141,9 @@ void CpuBackend::run(const Step& step, const Packed* packed, const StepBuffers& 
     return way_of(*up, memory_).run(machine_, *up, weights_of(packed), buffers);
   if (const auto* upsample = std::get_if<UpsampleStep>(&step)) return run_upsample(machine_, *upsample, buffers);
   if (const auto* gate = std::get_if<GateStep>(&step)) return run_gate(machine_, *gate, buffers);
+  if (const auto* nearest = std::get_if<NearestStep>(&step)) return run_nearest(machine_, *nearest, buffers);
+  if (const auto* mean = std::get_if<MeanStep>(&step)) return run_mean(machine_, *mean, buffers);
+  if (const auto* gate = std::get_if<ChannelGateStep>(&step)) return run_channel_gate(machine_, *gate, buffers);
   const auto& pool = std::get<PoolStep>(step);
   if (pool.window == 3) return run_pool3x3(machine_, pool, buffers);
   run_pool(machine_, pool, buffers);

@@ -55,6 +55,15 @@ class CpuBackend : public Backend {
   // gate.cc
   void gate(const Tensor& x, const Tensor& z, Tensor& y) override;
   void gate_grad(const Tensor& x, const Tensor& z, const Tensor& dy, Tensor* dx, Tensor* dz, Grad mode) override;
+  // channels.cc
+  void channel_gate(const Tensor& x, const Tensor& z, Tensor& y) override;
+  void channel_gate_grad(const Tensor& x, const Tensor& z, const Tensor& dy, Tensor* dx, Tensor* dz,
+                         Grad mode) override;
+  void global_mean(const Tensor& x, Tensor& y) override;
+  void global_mean_grad(const Tensor& dy, Tensor& dx, Grad mode) override;
+  // nearest.cc
+  void upsample_nearest(const Tensor& x, Tensor& y) override;
+  void upsample_nearest_grad(const Tensor& dy, Tensor& dx, Grad mode) override;
   // pool3x3.cc
   void max_pool3x3(const Tensor& x, Tensor& y) override;
   void max_pool3x3_grad(const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode) override;

@@ -58,6 +58,8 @@ class CudaBackend : public Backend {
   void add(const Tensor& a, const Tensor& b, Tensor& y) override;
   void gate(const Tensor& x, const Tensor& z, Tensor& y) override;
   void gate_grad(const Tensor& x, const Tensor& z, const Tensor& dy, Tensor* dx, Tensor* dz, Grad mode) override;
+  void channel_gate(const Tensor& x, const Tensor& z, Tensor& y) override;
+  void channel_gate_grad(const Tensor& x, const Tensor& z, const Tensor& dy, Tensor* dx, Tensor* dz, Grad mode) override;
   void dropout(const Tensor& x, const Dropout& draw, Tensor& y, Grad mode) override;
   void max_pool2x2(const Tensor& x, Tensor& y) override;
   void max_pool2x2_grad(const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode) override;
@@ -65,6 +67,10 @@ class CudaBackend : public Backend {
   void max_pool3x3_grad(const Tensor& x, const Tensor& dy, Tensor& dx, Grad mode) override;
   void upsample_bilinear(const Tensor& x, Tensor& y) override;
   void upsample_bilinear_grad(const Tensor& dy, Tensor& dx, Grad mode) override;
+  void upsample_nearest(const Tensor& x, Tensor& y) override;
+  void upsample_nearest_grad(const Tensor& dy, Tensor& dx, Grad mode) override;
+  void global_mean(const Tensor& x, Tensor& y) override;
+  void global_mean_grad(const Tensor& dy, Tensor& dx, Grad mode) override;
   void pad(const Tensor& x, int64_t top, int64_t left, Tensor& y, Grad mode) override;
   void zero(Tensor& t) override;
   void scale(Tensor& t, double factor) override;
@@ -130,6 +136,8 @@ class CudaBackend : public Backend {
   void run_conv(const ConvStep& step, const Packed* packed, const StepBuffers& buffers);
   int pitch_of(int64_t channels) const;
   Image image(const Placed& placed) const;
+  void resize(ResizeRule rule, const Tensor& x, Tensor& y);
+  void resize_grad(ResizeRule rule, const Tensor& dy, Tensor& dx, Grad mode);
 
   std::shared_ptr<Runtime> runtime_;
   const KernelApi& kernels_;

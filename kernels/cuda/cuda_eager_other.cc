@@ -10,6 +10,8 @@ void same(const Tensor& a, const Tensor& b, const Tensor& c, const char* what) {
 
 bool accumulates(Grad mode) { return mode == Grad::accumulate; }
 
+size_t mean_workspace(const Shape& x) { return global_mean_workspace(x.n, x.h * x.w, x.c); }
+
 }  // namespace
 
 void CudaBackend::relu(const Tensor& x, Tensor& y) {
@@ -66,6 +68,24 @@ void CudaBackend::gate_grad(const Tensor& x, const Tensor& z, const Tensor& dy, 
   staged.done();
 }
 
+void CudaBackend::channel_gate(const Tensor& x, const Tensor& z, Tensor& y) {
+  same(x, y, y, "channel_gate: shapes");
+  Staged staged(*this);
+  kernels_.elementwise->channel_gate(stream_, {.x = staged.in(x), .logits = staged.in(z), .y = staged.out(y)});
+  staged.done();
+}
+
+void CudaBackend::channel_gate_grad(const Tensor& x, const Tensor& z, const Tensor& dy, Tensor* dx, Tensor* dz, Grad mode) {
+  require((dx == nullptr || dx->shape() == x.shape()) && (dz == nullptr || dz->shape() == z.shape()), "channel_gate_grad: results");
+  Staged staged(*this);
+  const auto to = [&](Tensor* t) { return t == nullptr ? Image{} : staged.out(*t, accumulates(mode)); };
+  float* const sums = dz == nullptr ? nullptr : static_cast<float*>(staged.scratch(mean_workspace(x.shape())));
+  kernels_.elementwise->channel_gate_grad(stream_, {.x = staged.in(x), .logits = staged.in(z), .dy = staged.in(dy), .dx = to(dx),
+                                                    .dlogits = to(dz), .accumulate_x = accumulates(mode),
+                                                    .accumulate_logits = accumulates(mode), .workspace = sums});
+  staged.done();
+}
+
 void CudaBackend::dropout(const Tensor& x, const Dropout& draw, Tensor& y, Grad mode) {
   same(x, y, y, "dropout: shapes");
   Staged staged(*this);
@@ -117,20 +137,47 @@ void CudaBackend::max_pool3x3_grad(const Tensor& x, const Tensor& dy, Tensor& dx
   staged.done();
 }
 
-void CudaBackend::upsample_bilinear(const Tensor& x, Tensor& y) {
-  require(x.shape().n == y.shape().n && x.shape().c == y.shape().c, "upsample_bilinear: shapes");
+void CudaBackend::resize(ResizeRule rule, const Tensor& x, Tensor& y) {
+  require(x.shape().n == y.shape().n && x.shape().c == y.shape().c, "upsample: shapes");
   Staged staged(*this);
   const Image to = staged.out(y);
-  kernels_.resample->resize(stream_, {.x = staged.in(x), .y = to, .rule = ResizeRule::align_corners, .h = to.h, .w = to.w});
+  kernels_.resample->resize(stream_, {.x = staged.in(x), .y = to, .rule = rule, .h = to.h, .w = to.w});
   staged.done();
 }
 
-void CudaBackend::upsample_bilinear_grad(const Tensor& dy, Tensor& dx, Grad mode) {
-  require(dx.shape().n == dy.shape().n && dx.shape().c == dy.shape().c, "upsample_bilinear_grad: shapes");
+void CudaBackend::resize_grad(ResizeRule rule, const Tensor& dy, Tensor& dx, Grad mode) {
+  require(dx.shape().n == dy.shape().n && dx.shape().c == dy.shape().c, "upsample_grad: shapes");
   Staged staged(*this);
   const ConstImage from = staged.in(dy);
-  kernels_.resample->resize_grad(stream_, {.dy = from, .dx = staged.out(dx, accumulates(mode)), .rule = ResizeRule::align_corners,
-                                           .h = from.h, .w = from.w, .accumulate = accumulates(mode)});
+  kernels_.resample->resize_grad(stream_, {.dy = from, .dx = staged.out(dx, accumulates(mode)), .rule = rule, .h = from.h,
+                                           .w = from.w, .accumulate = accumulates(mode)});
+  staged.done();
+}
+
+void CudaBackend::upsample_bilinear(const Tensor& x, Tensor& y) { resize(ResizeRule::align_corners, x, y); }
+void CudaBackend::upsample_bilinear_grad(const Tensor& dy, Tensor& dx, Grad mode) {
+  resize_grad(ResizeRule::align_corners, dy, dx, mode);
+}
+void CudaBackend::upsample_nearest(const Tensor& x, Tensor& y) { resize(ResizeRule::nearest, x, y); }
+void CudaBackend::upsample_nearest_grad(const Tensor& dy, Tensor& dx, Grad mode) {
+  resize_grad(ResizeRule::nearest, dy, dx, mode);
+}
+
+void CudaBackend::global_mean(const Tensor& x, Tensor& y) {
+  const Shape& s = x.shape();
+  require(s.h > 0 && s.w > 0 && y.shape() == Shape{s.n, 1, 1, s.c}, "global_mean: shapes");
+  Staged staged(*this);
+  kernels_.resample->global_mean(stream_, {.x = staged.in(x), .y = staged.out(y),
+                                           .workspace = static_cast<float*>(staged.scratch(mean_workspace(s)))});
+  staged.done();
+}
+
+void CudaBackend::global_mean_grad(const Tensor& dy, Tensor& dx, Grad mode) {
+  const Shape& s = dx.shape();
+  require(s.h > 0 && s.w > 0 && dy.shape() == Shape{s.n, 1, 1, s.c}, "global_mean_grad: shapes");
+  Staged staged(*this);
+  kernels_.resample->global_mean_grad(stream_, {.dy = staged.in(dy), .dx = staged.out(dx, accumulates(mode)),
+                                                .accumulate = accumulates(mode)});
   staged.done();
 }
 

@@ -159,6 +159,7 @@ std::string CudaBackend::algorithm(const Step& step) const {
 }
 
 size_t CudaBackend::workspace_bytes(const Step& step) const {
+  if (const auto* mean = std::get_if<MeanStep>(&step)) return global_mean_workspace(mean->x.n, mean->x.h * mean->x.w, mean->x.c);
   const auto* conv = std::get_if<ConvStep>(&step);
   if (conv == nullptr || !separate_head(*conv, precision_)) return 0;
   const size_t y = placed_bytes(conv->y()), wide = storage() == DType::f32 ? 0 : 2 * y;   // y again in float32
@@ -268,6 +269,13 @@ void CudaBackend::run(const Step& step, const Packed* packed, const StepBuffers&
                                         .w = to_int(resize->w), .top = to_int(resize->top), .left = to_int(resize->left)});
   } else if (std::holds_alternative<GateStep>(step)) {
     kernels_.elementwise->gate(stream_, {.x = x, .logits = image(buffers.x[1]), .y = y});
+  } else if (const auto* nearest = std::get_if<NearestStep>(&step)) {
+    kernels_.resample->resize(stream_, {.x = x, .y = y, .rule = ResizeRule::nearest, .h = to_int(nearest->h), .w = to_int(nearest->w)});
+  } else if (std::holds_alternative<MeanStep>(step)) {
+    kernels_.resample->global_mean(stream_, {.x = x, .y = y, .workspace = reinterpret_cast<float*>(buffers.workspace)});
+  } else if (const auto* gated = std::get_if<ChannelGateStep>(&step)) {
+    kernels_.elementwise->channel_gate(stream_, {.x = x, .logits = image(buffers.x[1]),
+                                                 .residual = gated->residual ? image(buffers.residual) : Image{}, .y = y});
   } else if (std::get<PoolStep>(step).window == 3) {
     kernels_.resample->pool3x3(stream_, {.x = x, .y = y});
   } else {

@@ -5,20 +5,15 @@
 // may be the image of an input.
 #include <cmath>
 
-#include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/elementwise_launch.h"
 #include "kernels/cuda/lanes.h"
 #include "kernels/cuda/philox.h"
+#include "kernels/cuda/sigmoid.h"
 #include "kernels/cuda/simt.h"
 
 namespace furrow::SIMT_NS {
 namespace {
 
-// Neither form overflows: the exponent is never positive. NaN takes the second, and stays.
-SIMT_BOTH float stable_sigmoid(float x) {
-  if (x >= 0) return 1.0f / (1.0f + expf(-x));
-  const float e = expf(x);
-  return e / (1.0f + e);
-}
 SIMT_BOTH float relu_of(float x) { return x <= 0 ? 0 : x; }
 SIMT_BOTH float relu_gradient(float y, float dy) { return y <= 0 ? 0 : dy; }
 
@@ -301,6 +296,8 @@ const gpu::ElementwiseKernels elementwise_kernels{.relu = relu,
                                                   .gate = gate,
                                                   .gate_grad = gate_grad,
                                                   .combine = combine,
-                                                  .dropout = dropout};
+                                                  .dropout = dropout,
+                                                  .channel_gate = channel_gate,
+                                                  .channel_gate_grad = channel_gate_grad};
 
 }  // namespace furrow::SIMT_NS

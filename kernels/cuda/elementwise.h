@@ -50,6 +50,19 @@ struct GateGradArgs {
   bool accumulate_x = false, accumulate_logits = false;
 };
 
+// Channel attention (Yu et al. 2018): s = sigmoid(logits) {N,1,1,C}, y = x * s + residual, that where it has data.
+struct ChannelGateArgs {
+  ConstImage x, logits, residual;
+  Image y;
+};
+// dx = dy * s;  dlogits = s * (1 - s) * sum over h, w of dy * x. Either may be without data.
+struct ChannelGateGradArgs {
+  ConstImage x, logits, dy;
+  Image dx, dlogits;
+  bool accumulate_x = false, accumulate_logits = false;
+  float* workspace = nullptr;  // for dlogits: global_mean_workspace(n, h*w, c) bytes (kernels/cuda/resample.h)
+};
+
 // y = alpha * a + beta * b; without b, alpha * a.
 struct CombineArgs {
   ConstImage a, b;
@@ -84,6 +97,8 @@ struct ElementwiseKernels {
   void (*gate_grad)(Stream, const GateGradArgs&);
   void (*combine)(Stream, const CombineArgs&);
   void (*dropout)(Stream, const DropoutArgs&);
+  void (*channel_gate)(Stream, const ChannelGateArgs&);
+  void (*channel_gate_grad)(Stream, const ChannelGateGradArgs&);
 };
 
 }  // namespace furrow::gpu

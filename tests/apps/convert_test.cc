@@ -145,5 +145,30 @@ TEST(Convert, AnyOtherFileIsNotTakenForTheKnownOne) {
   expect_unknown(info, said);
 }
 
+TEST(Convert, AFaceParserTakesNothingOfWrinklesAlong) {
+  const TemporaryFile file("convert_parser.pth"), out("convert_parser_copy.safetensors");
+  write_checkpoint(file.path(), {"bisenet", 1, 3, 19});
+  const auto manifest = parse_manifest(
+      R"({"schema": "furrow.weights/1", "files": [{"name": "p", "file": "p.pth", "what": "w", "origin": "o",
+      "licence": "l", "citation": "c", "sha256": ")" +
+          hash_of(file.path()) + R"(", "preprocessing": {"normalisation": "imagenet", "output": "logits"}}]})",
+      "m");
+  std::string said;
+  for (const ModelInfo& info : {converted(file.path(), {}, said), converted(file.path(), manifest, said)}) {
+    EXPECT_EQ(info.resize, "pillow-bilinear");
+    EXPECT_EQ(info.size, 512);
+    EXPECT_EQ(info.normalisation, Normalisation::imagenet);
+    EXPECT_FALSE(to_metadata(info).contains("furrow.threshold"));
+  }
+  EXPECT_EQ(said, "furrow: by its SHA-256 this is the published file p: its preprocessing is written down\n");
+  EXPECT_EQ(converted(file.path(), {}, said, {.resize = "lanczos", .size = 448}).resize, "pillow-lanczos");
+  for (const ConvertOptions& wrong : {ConvertOptions{.threshold = 0.25}, ConvertOptions{.labels = "1,10"},
+                                      ConvertOptions{.output = "sigmoid"}, ConvertOptions{.as = "seed-2025-04"}}) {
+    ConvertOptions options = wrong;
+    options.in = file.path(), options.out = out.path(), options.force = true;
+    EXPECT_THROW(convert_model(options, {}, {}, {}), Error);
+  }
+}
+
 }  // namespace
 }  // namespace furrow::apps

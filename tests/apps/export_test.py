@@ -26,7 +26,7 @@ class Export(program.Program):
         result = subprocess.run([python, program.ROOT / "scripts" / "check_export.py", program.FURROW, "--base", "2"], capture_output=True, cwd=self.folder)
         self.assertEqual(result.returncode, 0, result.stdout.decode() + result.stderr.decode())
         rows = result.stdout.decode().splitlines()[2:]
-        self.assertEqual(len(rows), 12)
+        self.assertEqual(len(rows), 14)
         for row in rows:
             self.assertEqual(row.count("| equal "), 4, row)
 

@@ -150,6 +150,19 @@ TEST(Preset, KnowsAPublishedFileByItsSizeAndTheFirstDigitsOfItsHash) {
   EXPECT_FALSE(known_file(hash, 207'287'608, unet, manifest).has_value());
 }
 
+TEST(Preset, KnowsThePublishedFaceParser) {
+  const auto manifest = builtin_manifest();
+  const PublishedFile& published = find_published(manifest, "79999_iter.pth");
+  EXPECT_EQ(published.name, "bisenet");
+  const auto known = known_file(published.sha256, 53289463, {"bisenet", 64, 3, 19}, manifest);
+  ASSERT_TRUE(known.has_value());
+  EXPECT_EQ(known->metadata.at("furrow.name"), "bisenet");
+  EXPECT_EQ(known->metadata.at("furrow.resize"), "pillow-bilinear 512");
+  EXPECT_EQ(known->metadata.at("furrow.normalisation"), "imagenet");
+  EXPECT_NE(known->metadata.at("furrow.licence").find("research use only"), std::string::npos);
+  EXPECT_EQ(known->metadata.at("furrow.output"), "logits");
+}
+
 TEST(Preset, AnEncoderIsNoNetwork) {
   auto manifest = builtin_manifest();
   auto& encoder = *std::ranges::find(manifest, "resnet50", &PublishedFile::name);

@@ -8,6 +8,7 @@ What the original scripts make lies in tests/data/prepare (make_prepare_golden.p
 import hashlib
 import json
 import os
+import resource
 import shutil
 import signal
 import struct
@@ -139,13 +140,17 @@ class GoingOn(PrepareCase):
 
     def test_results_that_are_not_ours_stay(self):
         path = self.put("out/00000/00007.png", png(64, 64))
-        self.refused(self.run_furrow("prepare", "mask", IMAGES, LABELS, "-o", "out"), 4, "1 of 5 inputs failed", "exists already", stdout_empty=False)
-        self.assertEqual(path.read_bytes(), png(64, 64))
+        for _ in range(2):      # the second time neither
+            self.refused(self.run_furrow("prepare", "mask", IMAGES, LABELS, "-o", "out"), 2, "out/00000/00007.png", "exists already", "--force")
+            self.assertEqual(path.read_bytes(), png(64, 64))
+        self.assertEqual([p.name for p in (self.folder / "out").rglob("*") if p.is_file()], ["00007.png"])
+        self.prepare("mask", IMAGES, LABELS, "-o", "out", "--force")
+        self.same_pictures("out", EXPECTED / "masked")
         path.write_bytes(png(10, 10))     # prepare.json is there now, but this is no result of a photo of 64
         self.refused(self.run_furrow("prepare", "mask", IMAGES, LABELS, "-o", "out"), 4, "with another size", stdout_empty=False)
         self.assertEqual(path.read_bytes(), png(10, 10))
-        self.prepare("mask", IMAGES, LABELS, "-o", "out", "--force")
-        self.same_pictures("out", EXPECTED / "masked")
+        path.write_bytes(b"")
+        self.refused(self.run_furrow("prepare", "mask", IMAGES, LABELS, "-o", "out"), 4, "00007.png", "is empty", stdout_empty=False)
 
     def test_other_settings_are_not_mixed(self):
         self.prepare("mask", IMAGES, LABELS, "-o", "out")
@@ -231,6 +236,13 @@ class Damage(PrepareCase):
         self.assertEqual({p.suffix for p in (self.folder / "out").rglob("*") if p.is_file()}, {".png", ".json"})   # nothing half-written
         self.refused(self.run_furrow("prepare", "mask", "photos", "labels", "-o", "out"), 4, "16 of 21 inputs failed", stdout_empty=False)
 
+    def test_photos_that_exif_turns(self):
+        whole = (IMAGES / "00000/00007.png").read_bytes()
+        turned = chunk(b"eXIf", b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0")
+        for name, at in (("before", 33), ("after", len(whole) - 12)):      # in front of the pixels and behind them
+            photo = self.put(f"{name}/00007.png", whole[:at] + turned + whole[at:])
+            self.refused(self.run_furrow("prepare", "mask", photo, LABELS, "-o", "out"), 5, "EXIF turns this photo")
+
     def test_limits(self):
         words = ("prepare", "mask", IMAGES / "00000/00007.png", LABELS, "-o", "out")
         self.refused(self.run_furrow(*words, "--limit", "picture_pixels=4000"), 6, "limit 4000, found 4096")
@@ -240,6 +252,15 @@ class Damage(PrepareCase):
         with open("/dev/full", "wb") as full:
             result = subprocess.run([FURROW, "prepare", "mask", IMAGES, LABELS, "-o", "full"], cwd=self.folder, stdout=full, stderr=subprocess.PIPE, timeout=60)
         self.assertEqual(result.returncode, 7, result.stderr)
+
+    def test_a_disk_that_takes_no_more(self):
+        def small_files():      # as a full disk: writing fails in the middle of a result
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        result = self.run_furrow("prepare", "mask", IMAGES, LABELS, "-o", "out", preexec_fn=small_files)
+        self.refused(result, 4, "4 of 5 inputs failed", "error[io]", "too large", stdout_empty=False)
+        self.assertEqual([p.name for p in (self.folder / "out").rglob("*") if p.is_file()], ["prepare.json"])
+        self.assertEqual(self.report("mask", IMAGES, LABELS, "-o", "out")["done"], 4)
 
     def test_hostile_names(self):
         photo = (IMAGES / "00000/00007.png").read_bytes()

@@ -23,6 +23,9 @@ class SegmentAndModel(Program):
         face = data["faces"][0]
         self.assertGreater(face["percent_of_crop"], face["percent_of_frame"])
         self.assertGreater(face["wrinkles"]["count"], 0)
+        # The crop of 136 pixels is 0.27 of what the network looks at.
+        self.assertEqual((face["status"], face["quality"]["scale"]), ("too_small", 0.265625))
+        self.assertTrue(result.stdout.decode().rstrip().endswith("; the face is too small: wrinkles will be missed"))
         self.assertEqual(sorted(p.name for p in (self.folder / "out").iterdir()),
                          ["astronaut.json", "astronaut.mask.png", "astronaut.overlay.png", "astronaut.prob.png"])
 

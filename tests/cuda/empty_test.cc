@@ -51,6 +51,8 @@ TEST_F(Empty, Elementwise) {
   k.gate({}, {kNone, none(0, 4, 6, 1), y});
   k.gate_grad({}, {.x = kNone, .logits = none(0, 4, 6, 1), .dy = kNone, .dx = y});
   k.dropout({}, {.x = kNone, .y = y});
+  k.channel_gate({}, {.x = kNone, .logits = none(0, 1, 1), .residual = {}, .y = y});
+  k.channel_gate_grad({}, {.x = kNone, .logits = none(0, 1, 1), .dy = kNone, .dx = y});
   EXPECT_TRUE(refused("nothing to combine", [&] { k.combine({}, {kNone, kNone, y}); }));
 }
 

@@ -74,8 +74,9 @@ TEST(CudaPlan, ReadsTheInputWithTwiceTheDigits) {
 // is wide: the bounds of a U-Net hold for them.
 TEST(CudaPlan, OfEveryFamilyIsThePlanOnRef) {
   auto ref = ref_backend();
-  for (const char* family : {"attention-unet", "resnet50-unet", "resnet50-attention-unet"}) {
-    const auto network = random_network({family, 4, 3, 1, false}, 5, DType::f32);
+  for (const char* family : {"attention-unet", "resnet50-unet", "resnet50-attention-unet", "bisenet"}) {
+    const bool parser = std::string_view(family) == "bisenet";
+    const auto network = random_network({family, 4, 3, parser ? 19 : 1, false}, 5, DType::f32);
     const Shape shape{1, 33, 40, 3};
     const Tensor x = random_tensor(shape, 6).to(DType::f32);
     const Tensor want = Plan(*network, *ref, shape).run(x.to(DType::f64));

@@ -337,7 +337,7 @@ inline const KernelApi& separate_kernels() {
       Separate<&E::sigmoid_grad>::launch, Separate<&E::add>::launch,       Separate<&E::add_relu>::launch,
       Separate<&E::fill>::launch,         Separate<&E::convert>::launch,   Separate<&E::split>::launch,
       Separate<&E::gate>::launch,         Separate<&E::gate_grad>::launch, Separate<&E::combine>::launch,
-      Separate<&E::dropout>::launch};
+      Separate<&E::dropout>::launch,      Separate<&E::channel_gate>::launch, Separate<&E::channel_gate_grad>::launch};
   static const R resample{
       Separate<&R::pool2x2>::launch,      Separate<&R::pool2x2_grad>::launch, Separate<&R::pool3x3>::launch,
       Separate<&R::pool3x3_grad>::launch, Separate<&R::resize>::launch,       Separate<&R::resize_grad>::launch,

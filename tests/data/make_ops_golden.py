@@ -126,6 +126,26 @@ def gate(case, n, h, w, c, low=-3.0, high=3.0):
     save(case, x=x, z=z, y=y, dy=dy, dx=x.grad, dz=z.grad)
 
 
+def channel_gate(case, n, h, w, c, low=-3.0, high=3.0):
+    case = 'channel_gate/' + case
+    make = Inputs(case)
+    x, z = make('x', n, c, h, w), make('z', n, c, 1, 1, low=low, high=high)
+    y = x * torch.sigmoid(z)
+    dy = make('dy', *y.shape)
+    y.backward(dy)
+    save(case, x=x, z=z, y=y, dy=dy, dx=x.grad, dz=z.grad)
+
+
+def global_mean(case, n, h, w, c):
+    x = Inputs('global_mean/' + case)('x', n, c, h, w)
+    elementwise('global_mean', lambda t: F.adaptive_avg_pool2d(t, 1), case, x)
+
+
+def nearest(case, n, h, w, c, oh, ow):
+    x = Inputs('upsample_nearest/' + case)('x', n, c, h, w)
+    elementwise('upsample_nearest', lambda t: F.interpolate(t, (oh, ow), mode='nearest'), case, x)
+
+
 def upsample(case, n, h, w, c, oh, ow):
     x = Inputs('upsample_bilinear/' + case)('x', n, c, h, w)
     elementwise('upsample_bilinear', lambda t: F.interpolate(t, (oh, ow), mode='bilinear', align_corners=True), case, x)
@@ -190,6 +210,19 @@ def main():
     max_pool3('one_row', Inputs('max_pool3x3/one_row')('x', 1, 2, 1, 4))
     max_pool3('negative', Inputs('max_pool3x3/negative')('x', 1, 2, 4, 5, low=-2, high=-1))
     max_pool3('extremes', every_window())
+    channel_gate('ragged', 3, 5, 3, 19)
+    channel_gate('one_pixel', 1, 1, 1, 3)
+    channel_gate('one_channel', 2, 4, 3, 1)
+    channel_gate('far_from_zero', 1, 3, 2, 24, low=-900, high=900)
+    global_mean('ragged', 3, 5, 7, 19)
+    global_mean('one_pixel', 2, 1, 1, 3)
+    global_mean('one_channel', 1, 4, 9, 1)
+    nearest('double', 2, 3, 5, 3, 6, 10)
+    nearest('one_less_than_double', 3, 5, 7, 2, 9, 13)
+    nearest('from_one_pixel', 1, 1, 1, 24, 3, 4)
+    nearest('eightfold', 1, 2, 3, 1, 16, 24)
+    nearest('to_one_pixel', 1, 4, 3, 2, 1, 1)
+    nearest('down', 1, 8, 6, 3, 4, 2)
 
     os.makedirs(OUT, exist_ok=True)
     first = 0

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from make_unet_golden import DoubleConv, Down, OutConv
+from reference_bisenet import BiSeNet
 
 
 class Gate(nn.Module):
@@ -128,7 +129,10 @@ class ResNetUNet(nn.Module):
 
 
 def network(architecture):
-    """"resnet50-unet base 64, 3 -> 1, transposed" -> the network, without weights of its own."""
+    """"resnet50-unet base 64, 3 -> 1, transposed", "bisenet base 64, 3 -> 19" -> the network, without weights of its own."""
+    if parser := re.fullmatch(r'bisenet(-resnet34)? base (\d+), (\d+) -> (\d+)', architecture):
+        resnet34, base, cin, classes = parser.groups()
+        return BiSeNet(int(base), int(cin), int(classes), bool(resnet34))
     match = re.fullmatch(r'(resnet50-)?(attention-)?unet base (\d+), (\d+) -> (\d+), (transposed|bilinear)', architecture)
     resnet, attention, base, cin, classes, up = match.groups()
     kind = ResNetUNet if resnet else ClassicUNet

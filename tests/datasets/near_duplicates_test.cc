@@ -40,6 +40,21 @@ TEST(NearDuplicates, HashSaysWhichPixelsAreBrighterThanTheirLeftNeighbour) {
   EXPECT_EQ(print_of(half).hash & 0xffffff, 0u);
 }
 
+TEST(NearDuplicates, OneGrayLevelIsBrighterAndTheSameIsNot) {
+  io::Image image(9, 8, 3);  // of this size already: nothing is resized for the hash
+  uint64_t wanted = 0, state = 1;
+  for (int64_t y = 0; y < 8; ++y) {
+    int level = 100;
+    for (int64_t x = 0; x < 9; ++x) {
+      state = state * 6364136223846793005u + 1442695040888963407u;
+      const int step = static_cast<int>(state >> 33) % 3 - 1;  // -1, 0, 1
+      if (x > 0) level += step, wanted = wanted << 1 | (step > 0 ? 1u : 0u);
+      for (int64_t c = 0; c < 3; ++c) image.row(y)[3 * x + c] = static_cast<uint8_t>(level);
+    }
+  }
+  EXPECT_EQ(print_of(image).hash, wanted);
+}
+
 TEST(NearDuplicates, BothRulesMustHold) {
   std::vector<PhotoPrint> prints = {noise_print(1), noise_print(2), noise_print(1), noise_print(1), noise_print(1)};
   prints[2].hash ^= 0xff;   // 8 bits

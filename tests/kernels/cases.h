@@ -99,6 +99,12 @@ inline ConvStep with_residual(ConvStep s) {
   return s;
 }
 
+inline bool has_residual(const Step& step) {
+  if (const auto* conv = std::get_if<ConvStep>(&step)) return conv->residual;
+  const auto* gate = std::get_if<ChannelGateStep>(&step);
+  return gate != nullptr && gate->residual;
+}
+
 inline UpconvStep upconv(Shape x, int64_t oc) { return {.x = x, .y = {x.n, 2 * x.h, 2 * x.w, oc}}; }
 // The doubled picture laid at (top, left) of a frame of h x w.
 inline UpconvStep upconv_at(Shape x, int64_t oc, int64_t h, int64_t w, int64_t top, int64_t left) {
@@ -172,10 +178,26 @@ inline std::vector<Step> ragged_additions() {
   return steps;
 }
 
+// What the face parser adds: nearest pixels, global means, channel attention.
+inline std::vector<Step> ragged_channel_steps() {
+  std::vector<Step> steps;
+  for (const Shape& x : {Shape{1, 1, 1, 1}, {1, 1, 7, 16}, {2, 5, 7, 19}, {1, 31, 45, 24}, {3, 4, 4, 3}}) {
+    steps.push_back(NearestStep{x, 2 * x.h, 2 * x.w});
+    steps.push_back(NearestStep{x, 2 * x.h - 1, 2 * x.w - 1});
+    steps.push_back(NearestStep{x, 1, x.w + 3});
+    steps.push_back(MeanStep{x});
+    steps.push_back(NearestStep{MeanStep{x}.y(), x.h, x.w});
+    steps.push_back(ChannelGateStep{x});
+    steps.push_back(ChannelGateStep{x, true});
+  }
+  return steps;
+}
+
 inline std::vector<Step> ragged_steps() {
   std::vector<Step> steps = ragged_convolutions();
   for (const Step& s : ragged_resampling()) steps.push_back(s);
   for (const Step& s : ragged_additions()) steps.push_back(s);
+  for (const Step& s : ragged_channel_steps()) steps.push_back(s);
   return steps;
 }
 

@@ -43,6 +43,9 @@ TEST(CpuAllocation, RunningAStepTakesNoMemory) {
     cpu::CpuBackend backend(&pool);
     std::vector<Step> steps = cases::unet_steps(8, 32, 3, 2);
     steps.push_back(PoolStep{{1, 8, 8, 20}});
+    steps.push_back(NearestStep{{1, 5, 5, 20}, 9, 10});
+    steps.push_back(MeanStep{{1, 40, 40, 20}});
+    steps.push_back(ChannelGateStep{{1, 8, 8, 20}, true});
     steps.push_back(cases::upsample_at({1, 5, 5, 20}, 10, 10, 11, 11, 0, 1));
     steps.push_back(cases::upconv_at({1, 5, 5, 20}, 3, 9, 11, -1, 1));
     for (const Step& step : steps) {

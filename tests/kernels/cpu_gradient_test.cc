@@ -153,6 +153,80 @@ TEST(CpuGradient, Gates) {
   }
 }
 
+// More pixels than a chunk of a sum holds are among them.
+TEST(CpuGradient, MeansAndChannelGates) {
+  std::vector<Shape> shapes(std::begin(kShapes), std::end(kShapes));
+  for (const Shape& x : {Shape{1, 1, 1, 1}, {3, 1, 1, 19}, {2, 47, 61, 3}, {1, 33, 32, 64}}) shapes.push_back(x);
+  for (const Shape& x : shapes) {
+    const Shape z{x.n, 1, 1, x.c};
+    Tensor logits = random_values(z, 2);
+    for (double& v : logits.values<double>()) v *= 8;  // exact in float32
+    const Tensors in{random_values(x, 1), logits, random_values(x, 3)};
+    const std::string what = to_string(x);
+    // The sigmoid is six roundings, the product one, and an addition.
+    check({"channel_gate " + what,
+           in,
+           {x},
+           8 * 0x1p-24,
+           [](Backend& on, const Tensors& t, Tensors& out, Grad) { on.channel_gate(t[0], t[1], out[0]); },
+           false});
+    check({"channel_gate_grad " + what,
+           in,
+           {x, z},
+           12 * 0x1p-24,
+           [](Backend& on, const Tensors& t, Tensors& out, Grad mode) {
+             on.channel_gate_grad(t[0], t[1], t[2], &out[0], &out[1], mode);
+           }});
+    check({"channel_gate_grad of x alone " + what,
+           in,
+           {x},
+           8 * 0x1p-24,
+           [](Backend& on, const Tensors& t, Tensors& out, Grad mode) {
+             on.channel_gate_grad(t[0], t[1], t[2], &out[0], nullptr, mode);
+           }});
+    check({"channel_gate_grad of z alone " + what,
+           in,
+           {z},
+           12 * 0x1p-24,
+           [](Backend& on, const Tensors& t, Tensors& out, Grad mode) {
+             on.channel_gate_grad(t[0], t[1], t[2], nullptr, &out[0], mode);
+           }});
+    check({"global_mean " + what,
+           {in[0]},
+           {z},
+           1.0001 * 0x1p-24,  // in double, rounded once
+           [](Backend& on, const Tensors& t, Tensors& out, Grad) { on.global_mean(t[0], out[0]); },
+           false});
+    check({"global_mean_grad " + what,
+           {random_values(z, 4)},
+           {x},
+           2 * 0x1p-24,  // a division and an addition
+           [](Backend& on, const Tensors& t, Tensors& out, Grad mode) { on.global_mean_grad(t[0], out[0], mode); }});
+  }
+}
+
+TEST(CpuGradient, NearestPixels) {
+  for (const Shape& x : kShapes)
+    for (const auto& [h, w] : {std::pair<int64_t, int64_t>{2 * x.h, 2 * x.w}, {2 * x.h - 1, 2 * x.w - 1}, {1, 1},
+                               {x.h + 5, 3}, {x.h, 3 * x.w + 1}, {8 * x.h, 8 * x.w}}) {
+      const Shape y{x.n, h, w, x.c};
+      const std::string what = to_string(x) + " -> " + to_string(y);
+      check({"upsample_nearest " + what,
+             {random_values(x, 1)},
+             {y},
+             0,
+             [](Backend& on, const Tensors& t, Tensors& out, Grad) { on.upsample_nearest(t[0], out[0]); },
+             false});
+      check({"upsample_nearest_grad " + what,
+             {random_values(y, 2)},
+             {x},
+             1.0001 * 0x1p-24,  // any number of terms, in double and rounded once
+             [](Backend& on, const Tensors& t, Tensors& out, Grad mode) {
+               on.upsample_nearest_grad(t[0], out[0], mode);
+             }});
+    }
+}
+
 TEST(CpuGradient, MaximaOf3x3) {
   for (const Shape& x : kShapes) {
     const Shape y{x.n, (x.h + 1) / 2, (x.w + 1) / 2, x.c};

@@ -35,6 +35,10 @@ class CpuPlanned : public ::testing::TestWithParam<Kernels> {
 
 bool is_winograd(const Backend& backend, const Step& step) { return backend.algorithm(step).starts_with("winograd"); }
 
+bool is_gate(const Step& step) {
+  return std::holds_alternative<GateStep>(step) || std::holds_alternative<ChannelGateStep>(step);
+}
+
 // Terms of one sum: what the rounding errors of a float32 result add up over.
 int64_t reduction_length(const Step& step) {
   if (const auto* conv = std::get_if<ConvStep>(&step))
@@ -58,7 +62,11 @@ void expect_close(const Backend& backend, const StepResults& got, const StepResu
   const int64_t head_length = conv != nullptr ? length + conv->oc : 0;
   Tolerance tolerance = rounding(want.y, length, kDeviation);
   if (std::holds_alternative<UpsampleStep>(step)) tolerance = rounded_once(want.y);
-  if (std::holds_alternative<GateStep>(step)) tolerance.absolute = kGateRoundings * largest(want.y);
+  if (std::holds_alternative<MeanStep>(step)) tolerance = rounded_once(want.y);  // in double
+  if (std::holds_alternative<NearestStep>(step)) tolerance = {};
+  if (is_gate(step))  // the sum with a residual rounds once more; its terms are up to 1
+    tolerance.absolute = cases::has_residual(step) ? kGateRoundings + 0x1p-24 * largest(want.y)
+                                                   : kGateRoundings * largest(want.y);
   EXPECT_TRUE(close(got.y, want.y, tolerance)) << "y of " << problem(step);
   EXPECT_TRUE(close(got.pooled, want.pooled, rounding(want.pooled, length, kDeviation)))
       << "pooled of " << problem(step);
@@ -101,7 +109,8 @@ TEST_P(CpuPlanned, EqualsRefWhereSumsAreExact) {
   CpuBackend backend = backend_on(&pool);
   uint64_t seed = 1;
   for (const Step& step : cases::ragged_steps()) {
-    if (std::holds_alternative<UpsampleStep>(step) || std::holds_alternative<GateStep>(step)) continue;  // fractions
+    if (std::holds_alternative<UpsampleStep>(step) || std::holds_alternative<MeanStep>(step) || is_gate(step))
+      continue;  // fractions
     if (is_winograd(backend, step)) continue;  // points between the integers
     std::vector<Tensor> x = random_inputs(step, seed++);
     StepWeights weights = cases::random_weights(step, seed++);
@@ -159,6 +168,9 @@ Step single(Step step) {
   if (auto* up = std::get_if<UpsampleStep>(&step)) up->x.n = up->y.n = 1;
   if (auto* pool = std::get_if<PoolStep>(&step)) pool->x.n = 1;
   if (auto* gate = std::get_if<GateStep>(&step)) gate->x.n = 1;
+  if (auto* nearest = std::get_if<NearestStep>(&step)) nearest->x.n = 1;
+  if (auto* mean = std::get_if<MeanStep>(&step)) mean->x.n = 1;
+  if (auto* gate = std::get_if<ChannelGateStep>(&step)) gate->x.n = 1;
   return step;
 }
 
@@ -201,11 +213,14 @@ TEST_P(CpuPlanned, CarriesNaNAndInfinityAsRefDoes) {
     steps.push_back(PoolStep{x});
     steps.push_back(cases::upsample(x, 17, 61));  // every other line lies on a source line: weights of 0
     steps.push_back(cases::upsample_at(x, 18, 62, 20, 61, 1, -1));
+    steps.push_back(NearestStep{x, 17, 61});
+    steps.push_back(ChannelGateStep{x, true});
   }
   for (const Step& step : steps) {
     if (is_winograd(backend, step)) continue;
     std::vector<Tensor> x = random_inputs(step, 9);
     for (Tensor& t : x) {
+      if (t.shape().h == 1) continue;  // the logits of channels
       const auto values = t.values<double>();
       const auto at = [&](int64_t h, int64_t w) { return static_cast<size_t>((h * t.shape().w + w) * t.shape().c); };
       values[at(0, 0)] = nan, values[at(4, 13)] = inf, values[at(8, 30)] = nan, values[at(6, 24)] = -inf;
@@ -269,6 +284,9 @@ TEST_P(CpuPlanned, NamesTheAlgorithm) {
   EXPECT_EQ(tile(cases::conv({1, 8, 8, 16}, 2, 1)), tiles[2] + " in double");
   EXPECT_EQ(backend.algorithm(cases::upconv({1, 8, 8, 16}, 16)).rfind("gemm " + isa, 0), 0u);
   EXPECT_EQ(backend.algorithm(PoolStep{{1, 8, 8, 16}}), "max " + isa + " nChw16c");
+  EXPECT_EQ(backend.algorithm(NearestStep{{1, 8, 8, 16}, 16, 16}), "nearest portable nChw16c");
+  EXPECT_EQ(backend.algorithm(MeanStep{{1, 8, 8, 16}}), "mean portable nChw16c");
+  EXPECT_EQ(backend.algorithm(ChannelGateStep{{1, 8, 8, 16}}), "channel gate portable nChw16c");
 }
 
 TEST_P(CpuPlanned, RefusesBuffersOfAnotherShapeAndForeignWeights) {

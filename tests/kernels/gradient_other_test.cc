@@ -291,6 +291,55 @@ TEST(Gradient, Gate) {
   }
 }
 
+TEST(Gradient, ChannelGateAndGlobalMean) {
+  RefBackend ref(nullptr);
+  for (const Shape& s : kShapes) {
+    const Shape one{s.n, 1, 1, s.c};
+    const Tensor x = random_values(s, 1), dy = random_values(s, 3), dmean = random_values(one, 4);
+    Tensor z = random_values(one, 2);
+    for (double& value : z.values<double>()) value *= 4;
+    const auto gated = [&] {
+      Tensor y(s, DType::f64);
+      ref.channel_gate(x, z, y);
+      return y;
+    };
+    const auto mean = [&] {
+      Tensor y(one, DType::f64);
+      ref.global_mean(x, y);
+      return y;
+    };
+    const std::string what = to_string(s);
+    expect_gradient(both_modes(s, [&](Tensor& t, Grad mode) { ref.channel_gate_grad(x, z, dy, &t, nullptr, mode); }), x,
+                    dy, gated, kLinear, "dx " + what);
+    expect_gradient(both_modes(one, [&](Tensor& t, Grad mode) { ref.channel_gate_grad(x, z, dy, nullptr, &t, mode); }),
+                    z, dy, gated, kSmooth, "dz " + what);
+    expect_gradient(both_modes(s, [&](Tensor& t, Grad mode) { ref.global_mean_grad(dmean, t, mode); }), x, dmean, mean,
+                    kLinear, "mean " + what);
+  }
+}
+
+TEST(Gradient, UpsampleNearest) {
+  RefBackend ref(nullptr);
+  struct Problem {
+    Shape x;
+    int64_t h, w;
+  };
+  for (const Problem& p : {Problem{{2, 3, 5, 3}, 6, 10},
+                           {{1, 1, 1, 5}, 4, 3},
+                           {{1, 3, 4, 19}, 5, 7},
+                           {{1, 4, 3, 17}, 1, 1},
+                           {{3, 5, 3, 1}, 4, 7}}) {
+    const Tensor x = random_values(p.x, 1), dy = random_values({p.x.n, p.h, p.w, p.x.c}, 2);
+    const auto forward = [&] {
+      Tensor y(dy.shape(), DType::f64);
+      ref.upsample_nearest(x, y);
+      return y;
+    };
+    expect_gradient(both_modes(p.x, [&](Tensor& t, Grad mode) { ref.upsample_nearest_grad(dy, t, mode); }), x, dy,
+                    forward, kLinear, to_string(p.x) + " -> " + to_string(dy.shape()));
+  }
+}
+
 TEST(Gradient, UpsampleBilinear) {
   RefBackend ref(nullptr);
   struct Problem {

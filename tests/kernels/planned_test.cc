@@ -74,6 +74,34 @@ TEST(PlannedStep, NamesShapesAndCostsOfResidualsWindowsAndGates) {
   EXPECT_EQ(min_bytes(gate, 4), 4u * (2 * 4 * 6 * 8 + 4 * 6));
 }
 
+TEST(PlannedStep, NamesShapesAndCostsOfNearestPixelsMeansAndChannelGates) {
+  const NearestStep nearest{{2, 3, 4, 5}, 6, 7};
+  EXPECT_EQ(output_shape(nearest), (Shape{2, 6, 7, 5}));
+  EXPECT_EQ(op_name(nearest), "upsample_nearest");
+  EXPECT_EQ(problem(nearest), "2x3x4x5 -> 2x6x7x5");
+  EXPECT_EQ(flops(nearest), 0u);
+  EXPECT_EQ(min_bytes(nearest, 4), 4u * (2 * 3 * 4 * 5 + 2 * 6 * 7 * 5));
+
+  const MeanStep mean{{2, 3, 4, 5}};
+  EXPECT_EQ(output_shape(mean), (Shape{2, 1, 1, 5}));
+  EXPECT_EQ(op_name(mean), "global_mean");
+  EXPECT_EQ(problem(mean), "2x3x4x5 -> 2x1x1x5");
+  EXPECT_EQ(flops(mean), 2u * 3 * 4 * 5);
+  EXPECT_EQ(min_bytes(mean, 2), 2u * (2 * 3 * 4 * 5 + 2 * 5));
+
+  ChannelGateStep gate{{2, 4, 6, 8}};
+  EXPECT_EQ(output_shape(gate), gate.x);
+  EXPECT_EQ(op_name(gate), "channel_gate");
+  EXPECT_EQ(problem(gate), "2x4x6x8 by 2x1x1x8");
+  EXPECT_EQ(flops(gate), 2u * 4 * 6 * 8);
+  EXPECT_EQ(min_bytes(gate, 4), 4u * (2 * (2 * 4 * 6 * 8) + 2 * 8));
+  gate.residual = true;
+  EXPECT_EQ(op_name(gate), "channel_gate+add");
+  EXPECT_EQ(flops(gate), 2u * (2 * 4 * 6 * 8));
+  EXPECT_EQ(min_bytes(gate, 4), 4u * (3 * (2 * 4 * 6 * 8) + 2 * 8));
+  for (const Step& step : {Step(nearest), Step(mean), Step(gate)}) EXPECT_EQ(weight_elements(step), 0);
+}
+
 TEST(PlannedStep, CostsThatOverflowAreRefused) {
   const int64_t huge = int64_t{1} << 31;
   EXPECT_THROW(flops(cases::conv({1, huge, huge, 64}, 64)), Error);
@@ -204,6 +232,22 @@ struct Eager {
     ref.gate(x[0], x[1], r.y);
     return r;
   }
+  Results operator()(const NearestStep& s) const {
+    Results r{.y = Tensor(s.y(), DType::f64)};
+    ref.upsample_nearest(x[0], r.y);
+    return r;
+  }
+  Results operator()(const MeanStep& s) const {
+    Results r{.y = Tensor(s.y(), DType::f64)};
+    ref.global_mean(x[0], r.y);
+    return r;
+  }
+  Results operator()(const ChannelGateStep& s) const {
+    Results r{.y = Tensor(s.x, DType::f64)};
+    ref.channel_gate(x[0], x[1], r.y);
+    if (s.residual) ref.add(r.y, residual, r.y);
+    return r;
+  }
 };
 
 TEST(PlannedStep, DefaultRunsAreTheEagerOperationsOneAfterAnother) {
@@ -221,7 +265,8 @@ TEST(PlannedStep, DefaultRunsAreTheEagerOperationsOneAfterAnother) {
         step);
     Tensor x[2] = {random_values(in, 1), conv != nullptr && conv->x[1].c > 0 ? random_values(conv->x[1], 2) : Tensor()};
     if (const auto* gate = std::get_if<GateStep>(&step)) x[1] = random_values(gate->z(), 2);
-    const Tensor residual = conv != nullptr && conv->residual ? random_values(conv->y(), 4) : Tensor();
+    if (const auto* gate = std::get_if<ChannelGateStep>(&step)) x[1] = random_values(gate->z(), 2);
+    const Tensor residual = cases::has_residual(step) ? random_values(output_shape(step), 4) : Tensor();
     const StepWeights weights = cases::random_weights(step, 3);
     const Results got = run_planned(ref, step, x, residual, weights),
                   want = std::visit(Eager{ref, x, residual, weights}, step);

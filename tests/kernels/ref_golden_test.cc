@@ -167,6 +167,33 @@ TEST_F(RefGolden, Gate) {
   });
 }
 
+TEST_F(RefGolden, ChannelGate) {
+  each_case("channel_gate", [&] {
+    Tensor y = blank("y"), dx = blank("dx"), dz = blank("dz");
+    ref_.channel_gate(get("x"), get("z"), y);
+    expect(y, "y");
+    ref_.channel_gate_grad(get("x"), get("z"), get("dy"), &dx, &dz, Grad::overwrite);
+    expect(dx, "dx");
+    expect(dz, "dz");
+  });
+}
+
+TEST_F(RefGolden, GlobalMean) {
+  check_unary(
+      "global_mean", [&](const Tensor& x, Tensor& y) { ref_.global_mean(x, y); },
+      [&](const Tensor&, const Tensor&, const Tensor& dy, Tensor& dx) {
+        ref_.global_mean_grad(dy, dx, Grad::overwrite);
+      });
+}
+
+TEST_F(RefGolden, UpsampleNearest) {
+  check_unary(
+      "upsample_nearest", [&](const Tensor& x, Tensor& y) { ref_.upsample_nearest(x, y); },
+      [&](const Tensor&, const Tensor&, const Tensor& dy, Tensor& dx) {
+        ref_.upsample_nearest_grad(dy, dx, Grad::overwrite);
+      });
+}
+
 TEST_F(RefGolden, UpsampleBilinear) {
   check_unary(
       "upsample_bilinear", [&](const Tensor& x, Tensor& y) { ref_.upsample_bilinear(x, y); },

@@ -49,7 +49,7 @@ struct StepResults {
   Tensor y, pooled, head;
 };
 
-// The inputs of a step, float64; of a convolution with a residual, that comes last.
+// The inputs of a step, float64; of a step with a residual, that comes last.
 inline std::vector<Tensor> random_inputs(const Step& step, uint64_t seed) {
   if (const auto* conv = std::get_if<ConvStep>(&step)) {
     std::vector<Tensor> x{cases::random_values(conv->x[0], seed)};
@@ -61,6 +61,13 @@ inline std::vector<Tensor> random_inputs(const Step& step, uint64_t seed) {
   if (const auto* up = std::get_if<UpsampleStep>(&step)) return {cases::random_values(up->x, seed)};
   if (const auto* gate = std::get_if<GateStep>(&step))
     return {cases::random_values(gate->x, seed), cases::random_values(gate->z(), seed + 1)};
+  if (const auto* nearest = std::get_if<NearestStep>(&step)) return {cases::random_values(nearest->x, seed)};
+  if (const auto* mean = std::get_if<MeanStep>(&step)) return {cases::random_values(mean->x, seed)};
+  if (const auto* gate = std::get_if<ChannelGateStep>(&step)) {
+    std::vector<Tensor> x{cases::random_values(gate->x, seed), cases::random_values(gate->z(), seed + 1)};
+    if (gate->residual) x.push_back(cases::random_values(gate->x, seed + 2));
+    return x;
+  }
   return {cases::random_values(std::get<PoolStep>(step).x, seed)};
 }
 
@@ -117,7 +124,7 @@ inline StepResults run_step(Backend& backend, const Step& step, const std::vecto
   const Shape y = output_shape(step), half{y.n, y.h / 2, y.w / 2, y.c};
   StepBuffers buffers;
   const auto input = [&](size_t i) -> Placed& {
-    return conv != nullptr && conv->residual && i + 1 == x.size() ? buffers.residual : buffers.x[i];
+    return cases::has_residual(step) && i + 1 == x.size() ? buffers.residual : buffers.x[i];
   };
   for (size_t i = 0; i < x.size(); ++i) {
     input(i) = placed(x[i].shape(), stored(i));

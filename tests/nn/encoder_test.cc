@@ -1,6 +1,7 @@
 #include "nn/encoder.h"
 
 #include <cstring>
+#include <tuple>
 
 #include "tests/nn/support.h"
 
@@ -8,7 +9,7 @@ namespace furrow {
 namespace {
 
 // What torchvision would have saved of this network's encoder, in its own names, with its classifier.
-NamedTensors classifier_of(const Network& network) {
+NamedTensors torchvisions(const Network& network) {
   NamedTensors out;
   const std::pair<const char*, const char*> names[] = {{"input_layer.0.", "conv1."}, {"input_layer.1.", "bn1."},
                                                        {"encoder1.", "layer1."},     {"encoder2.", "layer2."},
@@ -32,8 +33,8 @@ const NamedTensor& tensor(const NamedTensors& tensors, const std::string& name) 
 TEST(Encoder, TakesEveryTensorOfAResNet50AndNothingElse) {
   for (const char* family : {"resnet50-unet", "resnet50-attention-unet"}) {
     const auto source = random_network({"resnet50-unet", 4}, 3), network = random_network({family, 4}, 4);
-    const NamedTensors classifier = classifier_of(*source), before = network->state(), wanted = source->state();
-    EXPECT_TRUE(is_resnet50_classifier(classifier));
+    const NamedTensors classifier = torchvisions(*source), before = network->state(), wanted = source->state();
+    EXPECT_EQ(furrow::classifier_of(classifier), Classifier::resnet50);
     EXPECT_EQ(load_encoder(*network, classifier, DType::f64), std::vector<std::string>{});
     size_t taken = 0;
     for (const NamedTensor& now : network->state()) {
@@ -46,9 +47,57 @@ TEST(Encoder, TakesEveryTensorOfAResNet50AndNothingElse) {
   }
 }
 
+// The same of the parsers: their encoder has the classifier's names behind cp.resnet.
+NamedTensors behind(const Network& parser) {
+  NamedTensors out;
+  constexpr const char* kPrefix = "cp.resnet.";
+  for (NamedTensor t : parser.state())
+    if (t.name.starts_with(kPrefix)) {
+      t.name = t.name.substr(std::strlen(kPrefix));
+      out.push_back(t);
+    }
+  NamedTensor fc = out[0];
+  fc.name = "fc.weight";
+  out.push_back(fc);
+  return out;
+}
+
+TEST(Encoder, TakesEveryTensorOfTheParsersResNetAndNothingElse) {
+  for (const auto& [family, kind, tensors] : {std::tuple{"bisenet", Classifier::resnet18, 120u},
+                                              std::tuple{"bisenet-resnet34", Classifier::resnet34, 216u}}) {
+    const auto source = random_network({family, 4, 3, 5}, 3), network = random_network({family, 4, 3, 19}, 4);
+    const NamedTensors classifier = behind(*source), before = network->state(), wanted = source->state();
+    EXPECT_EQ(furrow::classifier_of(classifier), kind);
+    EXPECT_EQ(load_encoder(*network, classifier, DType::f64), std::vector<std::string>{});
+    size_t taken = 0;
+    for (const NamedTensor& now : network->state()) {
+      const bool encoder = now.name.starts_with("cp.resnet.");
+      EXPECT_EQ(now.to<double>(), tensor(encoder ? wanted : before, now.name).to<double>()) << now.name;
+      taken += encoder;
+    }
+    EXPECT_EQ(taken, tensors);
+  }
+}
+
+TEST(Encoder, RefusesAnotherResNetByName) {
+  const auto reason = [](const NamedTensors& classifier, const Architecture& a) {
+    try {
+      load_encoder(*random_network(a, 4), classifier, DType::f64);
+      return std::string("accepted");
+    } catch (const Error& error) { return error.reason(); }
+  };
+  const NamedTensors of18 = behind(*random_network({"bisenet", 2, 3, 19}, 3));
+  const NamedTensors of34 = behind(*random_network({"bisenet-resnet34", 2, 3, 19}, 3));
+  EXPECT_EQ(reason(of34, {"bisenet", 2, 3, 19}),
+            "a ResNet34 initialises the encoder of a bisenet-resnet34 network; this is a bisenet base 2, 3 -> 19");
+  EXPECT_EQ(reason(of18, {"resnet50-unet", 2}),
+            "a ResNet18 initialises the encoder of a bisenet network; this is a resnet50-unet base 2, 3 -> 1, "
+            "transposed");
+}
+
 TEST(Encoder, KeepsAStemForOtherInputsAndCountersThatTheFileLacks) {
   const auto source = random_network({"resnet50-unet", 4}, 3), network = random_network({"resnet50-unet", 4, 4}, 4);
-  NamedTensors classifier = classifier_of(*source);
+  NamedTensors classifier = torchvisions(*source);
   std::erase_if(classifier, [](const NamedTensor& t) { return t.name.ends_with("num_batches_tracked"); });
   const NamedTensors before = network->state();
   EXPECT_EQ(load_encoder(*network, classifier, DType::f64), std::vector<std::string>{"input_layer.0.weight"});
@@ -61,7 +110,7 @@ TEST(Encoder, KeepsAStemForOtherInputsAndCountersThatTheFileLacks) {
 // A stem of another kernel is no ResNet50's, whatever channels it takes.
 TEST(Encoder, RefusesAStemOfAnotherKernel) {
   const auto source = random_network({"resnet50-unet", 4}, 3), network = random_network({"resnet50-unet", 4}, 4);
-  NamedTensors classifier = classifier_of(*source);
+  NamedTensors classifier = torchvisions(*source);
   NamedTensor& stem = *std::ranges::find(classifier, std::string("conv1.weight"), &NamedTensor::name);
   auto values = std::make_shared<const std::vector<double>>(4 * 4 * 3 * 3);
   stem = {stem.name, DType::f64, {4, 4, 3, 3}, std::as_bytes(std::span(*values)), values};
@@ -75,7 +124,7 @@ TEST(Encoder, RefusesAStemOfAnotherKernel) {
 
 TEST(Encoder, RefusesOtherNetworksAndHalfFilesAndChangesNothing) {
   const auto source = random_network({"resnet50-unet", 4}, 3);
-  NamedTensors classifier = classifier_of(*source);
+  NamedTensors classifier = torchvisions(*source);
   const auto reason = [&](const Architecture& a) {
     const auto network = random_network(a, 4);
     const NamedTensors before = network->state();

@@ -29,11 +29,12 @@ inline void expect_close(const Sums& got, double sum, double squares, double dot
 }
 
 // `golden`: lines of a key and its three sums. Of "logits", "input" and every parameter's gradient and every buffer
-// after one training step on x with dy = cos(1..n).
-inline void expect_training_step(Network& network, Backend& backend, const Tensor& x, const std::string& golden,
-                                 double noise = 1e-12) {
+// after one training step on x with dy = cos(1..n). The logits are forward(tape, input).
+template <class Forward>
+void expect_training_step_of(Network& network, Backend& backend, const Tensor& x, const std::string& golden,
+                             double noise, const Forward& forward) {
   Tape tape(backend, Mode::training);
-  const Var input = tape.input(x, true), y = network.forward(tape, input);
+  const Var input = tape.input(x, true), y = forward(tape, input);
   Tensor dy(y.shape(), DType::f64);
   for (size_t i = 0; i < dy.values<double>().size(); ++i) dy.values<double>()[i] = std::cos(static_cast<double>(i + 1));
   tape.backward(y, dy);
@@ -61,6 +62,13 @@ inline void expect_training_step(Network& network, Backend& backend, const Tenso
     ++compared;
   }
   EXPECT_EQ(compared, results.size());
+}
+
+// The same of the network's own forward.
+inline void expect_training_step(Network& network, Backend& backend, const Tensor& x, const std::string& golden,
+                                 double noise = 1e-12) {
+  expect_training_step_of(network, backend, x, golden, noise,
+                          [&](Tape& tape, Var input) { return network.forward(tape, input); });
 }
 
 }  // namespace furrow

@@ -14,9 +14,15 @@ class GraphEvaluator {
   Tensor operator()(const Tensor& input) {
     values_[graph_.input] = input;
     for (const GraphNode& node : graph_.nodes) run(node);
-    if (!graph_.cut) return values_.at(graph_.output);
+    const Tensor& last = values_.at(graph_.output);
+    if (graph_.resize) {
+      Tensor resized = make({last.shape().n, graph_.resize->h, graph_.resize->w, last.shape().c});
+      backend_.upsample_bilinear(last, resized);
+      return resized;
+    }
+    if (!graph_.cut) return last;
     Tensor part = make(*graph_.cut);
-    backend_.pad(values_.at(graph_.output), 0, 0, part, Grad::overwrite);
+    backend_.pad(last, 0, 0, part, Grad::overwrite);
     return part;
   }
 
@@ -59,6 +65,14 @@ class GraphEvaluator {
       backend_.add(x, values_.at(node.in[1]), y = make(s));
     } else if (node.op == OpKind::gate) {
       backend_.gate(x, values_.at(node.in[1]), y = make(s));
+    } else if (node.op == OpKind::channel_gate) {
+      backend_.channel_gate(x, values_.at(node.in[1]), y = make(s));
+      if (node.residual >= 0) backend_.add(y, values_.at(node.residual), y);
+    } else if (node.op == OpKind::global_mean) {
+      backend_.global_mean(x, y = make({s.n, 1, 1, s.c}));
+    } else if (node.op == OpKind::upsample_nearest) {
+      const auto size = std::get<ResizeAttrs>(node.attrs);
+      backend_.upsample_nearest(x, y = make({s.n, size.h, size.w, s.c}));
     } else if (node.op == OpKind::max_pool3x3) {
       backend_.max_pool3x3(x, y = make({s.n, (s.h + 1) / 2, (s.w + 1) / 2, s.c}));
     } else if (node.op == OpKind::max_pool2x2) {

@@ -192,12 +192,16 @@ TEST(Load, RefusesIntegersAsWeightsAndFractionsAsCounts) {
 
 TEST(Architecture, ReadsItsOwnText) {
   for (const Architecture& a :
-       {Architecture{}, Architecture{"unet", 16, 3, 1, true}, Architecture{"unet", 1, 4, 19, false}})
+       {Architecture{}, Architecture{"unet", 16, 3, 1, true}, Architecture{"unet", 1, 4, 19, false},
+        Architecture{"bisenet", 64, 3, 19}, Architecture{"bisenet-resnet34", 8, 3, 19}})
     EXPECT_EQ(Architecture::parse(a.text()), a);
   EXPECT_EQ(Architecture({.base = 16}).text(), "unet base 16, 3 -> 1, transposed");
+  EXPECT_EQ(Architecture({"bisenet", 64, 3, 19}).text(), "bisenet base 64, 3 -> 19");
   for (const char* text :
        {"", "unet", "unet base 16, 3 -> 1", "unet base x, 3 -> 1, bilinear", "unet base 16, 3 -> 1, transposed ",
         "unet base 99999999999999999999, 3 -> 1, bilinear", "resnet base 16, 3 -> 1, bilinear",
+        "bisenet base 64, 3 -> 19, bilinear", "bisenet base 64, 3 -> 19, transposed", "bisenet base 64, 3 -> 19 ",
+        "bisenet-resnet50 base 64, 3 -> 19",
         "unet base 0, 3 -> 1, bilinear", "unet base -4, 3 -> 1, bilinear", "unet base 1025, 3 -> 1, bilinear"})
     EXPECT_THROW(Architecture::parse(text), Error) << text;
 }

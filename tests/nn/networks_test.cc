@@ -1,22 +1,12 @@
 // The attention and ResNet50 U-Nets: keys and counts as published, logits, gradients and statistics as PyTorch has them
 // (files made by tests/data/make_networks_golden.py), plans that are their tapes, on `ref` and on `cpu`.
-#include <cstring>
-#include <sstream>
-
 #include "nn/plan.h"
 #include "nn/recognise.h"
-#include "tests/kernels/cases.h"
+#include "tests/nn/filled.h"
 #include "tests/nn/golden_sums.h"
-#include "tests/nn/support.h"
 
 namespace furrow {
 namespace {
-
-std::string key_list(const Module& m) {
-  std::string out;
-  for (const Module::Keyed& k : m.parameters()) out += k.key + " " + dims_to_string(k.parameter->dims) + "\n";
-  return out;
-}
 
 TEST(NetworkKeys, AreThoseOfTheFamiliesInTheirOrder) {
   const std::string folder = FURROW_SOURCE_DIR "/weights/";
@@ -90,56 +80,8 @@ const Golden kGoldens[] = {{"attention", {"attention-unet", 4, 3, 1, false}},
                            {"resnet50_attention_bilinear", {"resnet50-attention-unet", 4, 4, 2, true}}};
 const std::string kFolder = FURROW_TEST_DATA "/";
 
-// reference_networks.fill().
-std::unique_ptr<Network> filled(const Architecture& architecture, DType type) {
-  auto network = build(architecture);
-  NamedTensors tensors;
-  uint64_t k = 0;
-  for (const Module::Keyed& keyed : network->parameters()) {
-    const std::vector<int64_t>& dims = keyed.parameter->dims;
-    const auto count = static_cast<size_t>(keyed.parameter->shape().elements());
-    const bool counter = keyed.parameter->kind == ParameterKind::counter;
-    auto values = std::make_shared<std::vector<float>>(count);
-    for (size_t i = 0; i < count && !counter; ++i) {
-      const double u = static_cast<double>(cases::mixed((k << 32) + i) >> 11) * 0x1p-53;
-      const bool positive = keyed.key.ends_with("running_var") || keyed.key.ends_with(".weight");
-      const double value = dims.size() == 4
-                               ? (2 * u - 1) * std::sqrt(6.0 / static_cast<double>(dims[1] * dims[2] * dims[3]))
-                               : (positive ? 0.5 + u : 0.4 * (2 * u - 1));
-      (*values)[i] = static_cast<float>(value);
-    }
-    tensors.push_back({keyed.key, DType::f32, dims, std::as_bytes(std::span(*values)), values});
-    ++k;
-  }
-  network->load(tensors, type);
-  return network;
-}
-
-// Rows 20..64, columns 30..66 of the 101x77 picture, scaled to 0..1; a fourth channel is the mean of the three.
-Tensor picture(int64_t channels) {
-  const std::string bytes = read_text(kFolder + "unet/transposed.input.u8");
-  Tensor x({1, 45, 37, channels}, DType::f64);
-  if (bytes.size() != 77u * 101 * 3) {
-    ADD_FAILURE() << "the picture has " << bytes.size() << " bytes";
-    return x;
-  }
-  double* to = x.values<double>().data();
-  for (size_t row = 0; row < 45; ++row)
-    for (size_t column = 0; column < 37; ++column) {
-      double sum = 0;
-      for (size_t c = 0; c < 3; ++c)
-        sum += * to++ = static_cast<uint8_t>(bytes[((20 + row) * 101 + 30 + column) * 3 + c]) / 255.0;
-      if (channels == 4) *to++ = sum / 3;
-    }
-  return x;
-}
-
 Tensor golden_logits(const Golden& g) {
-  Tensor t({1, 45, 37, g.architecture.classes}, DType::f64);
-  const std::string bytes = read_text(kFolder + "networks/" + g.name + ".logits.f64");
-  EXPECT_EQ(bytes.size(), t.bytes());
-  if (bytes.size() == t.bytes()) std::memcpy(t.values<double>().data(), bytes.data(), bytes.size());
-  return t;
+  return golden_doubles(kFolder + "networks/" + g.name + ".logits.f64", {1, 45, 37, g.architecture.classes});
 }
 
 class NetworkGolden : public testing::TestWithParam<Golden> {};
@@ -150,7 +92,7 @@ TEST_P(NetworkGolden, LogitsAreThoseOfPyTorch) {
   EXPECT_EQ(recognise(network->state()), g.architecture);
   EXPECT_EQ(Architecture::parse(g.architecture.text()), g.architecture);
   auto backend = ref_backend();
-  const Tensor x = picture(g.architecture.in_channels), expected = golden_logits(g);
+  const Tensor x = golden_picture(g.architecture.in_channels), expected = golden_logits(g);
   Tape tape(*backend);
   EXPECT_LT(relative_error(network->forward(tape, tape.input(x)).value(), expected), 1e-12);
   Plan plan(*network, *backend, x.shape());
@@ -165,7 +107,7 @@ TEST_P(NetworkGolden, LogitsOnCpuAreWithinTheBound) {
   const auto network = filled(g.architecture, DType::f32);
   ThreadPool pool(2);
   auto backend = make_backend({DeviceKind::cpu, 0}, &pool);
-  const Tensor x = picture(g.architecture.in_channels).to(DType::f32), expected = golden_logits(g);
+  const Tensor x = golden_picture(g.architecture.in_channels).to(DType::f32), expected = golden_logits(g);
   const double rms = std::sqrt(dot(expected, expected) / static_cast<double>(expected.values<double>().size()));
   Tape tape(*backend);
   Plan plan(*network, *backend, x.shape());
@@ -178,21 +120,10 @@ TEST_P(NetworkGolden, LogitsOnCpuAreWithinTheBound) {
   }
 }
 
-Tensor crops(const Tensor& x) {
-  const Shape& s = x.shape();
-  Tensor out({2, 35, 33, s.c}, DType::f64);
-  for (int64_t n = 0; n < 2; ++n)
-    for (int64_t y = 0; y < 35; ++y)
-      std::ranges::copy(x.values<double>().subspan(static_cast<size_t>(((10 * n + y) * s.w + 4 * n) * s.c),
-                                                   static_cast<size_t>(33 * s.c)),
-                        out.values<double>().begin() + (n * 35 + y) * 33 * s.c);
-  return out;
-}
-
 TEST_P(NetworkGolden, OneTrainingStepHasPyTorchsGradientsAndStatistics) {
   const Golden g = GetParam();
   const auto network = filled(g.architecture, DType::f64);
-  const Tensor x = crops(picture(g.architecture.in_channels));
+  const Tensor x = golden_crops(golden_picture(g.architecture.in_channels));
   auto backend = ref_backend();
   expect_training_step(*network, *backend, x, read_text(kFolder + "networks/" + g.name + ".gradients.txt"));
 }

@@ -80,6 +80,32 @@ TEST(Passes, OfGatesAndBottlenecksKeepTheOutput) {
   }
 }
 
+TEST(Passes, OfTheFaceParserKeepTheOutput) {
+  auto backend = ref_backend();
+  const Stage stages[] = {{"take_cut", take_cut, OpKind::pad, 0},
+                          {"take_resize", take_resize, OpKind::upsample_bilinear, 0},
+                          {"fold_batch_norm", fold_batch_norm, OpKind::batch_norm, 0},
+                          {"fuse_add", fuse_add, OpKind::add, 0},
+                          {"fuse_relu", fuse_relu, OpKind::relu, 0},
+                          {"fuse_head", fuse_head, OpKind::conv2d, 31}};
+  const auto network = random_network({"bisenet", 2, 3, 19}, 5);
+  const Tensor x = random_tensor({2, 47, 51, 3}, 6);
+  Tape tape(*backend);
+  const Tensor expected = network->forward(tape, tape.input(x)).value();
+  Graph graph = graph_of(*network, x.shape());
+  EXPECT_EQ(relative_error(GraphEvaluator(graph, *backend)(x), expected), 0);
+  for (const Stage& stage : stages) {
+    graph = stage.pass(std::move(graph));
+    EXPECT_EQ(count(graph, stage.gone), stage.left) << stage.name;
+    EXPECT_LT(relative_error(GraphEvaluator(graph, *backend)(x), expected), 1e-12) << stage.name;
+    const Graph alone = stage.pass(graph_of(*network, x.shape()));
+    EXPECT_LT(relative_error(GraphEvaluator(alone, *backend)(x), expected), 1e-12) << stage.name << " alone";
+  }
+  ASSERT_TRUE(graph.resize.has_value());
+  EXPECT_EQ(graph.resize->h, 47);
+  EXPECT_EQ(graph.shapes[static_cast<size_t>(graph.output)], (Shape{2, 6, 7, 19}));
+}
+
 // A network in which nearly every fusion would be wrong: each convolution's plain result has a second reader.
 class Branchy : public Network {
  public:

@@ -121,6 +121,21 @@ TEST(Plan, OfTheOtherFamiliesAllocatesNothingEither) {
   }
 }
 
+// The small logits of a face parser; run() finds which rows and columns a resize mixes.
+TEST(Plan, OfTheFaceParserAllocatesNothingBeforeItsResize) {
+  ThreadPool pool(2);
+  const auto backend = make_backend({DeviceKind::cpu, 0}, &pool);
+  const auto network = build({"bisenet", 4, 3, 19});
+  network->initialise(1);
+  const Tensor x({1, 45, 33, 3});
+  Plan plan(*network, *backend, x.shape());
+  plan.run_small(x);
+  const int64_t before = test::allocations();
+  const Plan::SmallLogits small = plan.run_small(x);
+  EXPECT_EQ(test::allocations(), before);
+  EXPECT_EQ(small.logits.shape(), (Shape{1, 6, 5, 19}));
+}
+
 // 1 x 1024 x 1024 at base 64 in float32. 768 MiB is the least that two-source convolutions allow; a concat would need
 // 1024.
 TEST(Plan, NeedsTheLeastMemoryAtFullSize) {

@@ -32,9 +32,10 @@ TEST(PlanWatch, GivesTheBitsOfRunBeforeAndAfterIt) {
   ThreadPool pool(2);
   for (const DeviceKind kind : {DeviceKind::ref, DeviceKind::cpu}) {
     const auto backend = make_backend({kind, 0}, &pool);
-    for (const Architecture& a : {Architecture{.base = 4}, Architecture{.base = 4, .classes = 3, .bilinear = true},
-                                  Architecture{.family = "attention-unet", .base = 4},
-                                  Architecture{.family = "resnet50-unet", .base = 4}})
+    for (const Architecture& a :
+         {Architecture{.base = 4}, Architecture{.base = 4, .classes = 3, .bilinear = true},
+          Architecture{.family = "attention-unet", .base = 4}, Architecture{.family = "resnet50-unet", .base = 4},
+          Architecture{"bisenet", 4, 3, 19}})
       for (const Shape& shape : {Shape{1, 32, 32, 3}, Shape{a.resnet() ? 1 : 2, 47, 61, 3}}) {
         if (a.resnet() && kind == DeviceKind::ref) continue;  // half a minute
         const auto network = random_network(a, 3, backend->dtype());
@@ -48,10 +49,11 @@ TEST(PlanWatch, GivesTheBitsOfRunBeforeAndAfterIt) {
         EXPECT_TRUE(same_bits(watch(plan, x, second), before));
         EXPECT_EQ(first.names, second.names);
         EXPECT_TRUE(std::ranges::equal(first.values, second.values, same_bits));
-        // The last value is what the result is cut from.
+        // The last value is what the result is cut from, or resized from.
         const Tensor& last = first.values.back();
-        EXPECT_EQ(first.names.back(), "outc.conv");
+        EXPECT_EQ(first.names.back(), a.parser() ? "conv_out.conv_out" : "outc.conv");
         EXPECT_EQ(last.shape().h > watched.shape().h, a.resnet() && shape.h == 47);
+        EXPECT_EQ(last.shape().h < watched.shape().h, a.parser());
         EXPECT_EQ(plan.output_shape(), watched.shape());
       }
   }

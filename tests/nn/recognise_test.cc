@@ -25,6 +25,7 @@ TEST_P(Families, AreReadOffTheirKeysAtAnyWidth) {
   for (const bool bilinear : {false, true})
     for (const int64_t base : {1, 2, 5, 8, 16}) {
       const Architecture a{GetParam(), base, base + 2, 3, bilinear};
+      if (a.parser() && bilinear) continue;
       if (a.attention() && base % 2 != 0) {
         EXPECT_THROW(build(a), Error);  // a gate has half of an odd number of channels
         continue;
@@ -40,7 +41,8 @@ TEST_P(Families, AreReadOffTheirKeysAtAnyWidth) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Recognise, Families,
-                         testing::Values("unet", "attention-unet", "resnet50-unet", "resnet50-attention-unet"),
+                         testing::Values("unet", "attention-unet", "resnet50-unet", "resnet50-attention-unet",
+                                         "bisenet", "bisenet-resnet34"),
                          [](const auto& p) {
                            std::string name = p.param;
                            std::ranges::replace(name, '-', '_');
@@ -55,8 +57,8 @@ TEST(Recognise, NamesWhatItKnowsAndDoesNotBuild) {
   const Case cases[] = {
       {with_keys({{"swinViT.patch_embed.proj.weight", {48, 4, 4, 4}}}),
        "SwinUNETR: recognised, not supported by this version"},
-      {with_keys({{"cp.resnet.conv1.weight", {64, 3, 7, 7}}}),
-       "BiSeNet face parser: recognised, not supported by this version"},
+      {with_keys({{"cp.resnet.conv1.weight", {64, 3, 7, 7}}, {"sp.conv1.conv.weight", {64, 3, 7, 7}}}),
+       "BiSeNet in CoinCheung's layout (with a spatial path): recognised, a layout that Furrow does not have"},
       {with_keys({{"cp.x.weight", {1}}, {"sp.conv1.weight", {1}}}),
        "BiSeNet in CoinCheung's layout (with a spatial path): recognised, a layout that Furrow does not have"},
       {with_keys({{"aspp.conv1.weight", {1}}}), "DeepLabV3 of FFHQ-Aging: recognised, not supported by this version"},
@@ -74,6 +76,8 @@ TEST(Recognise, NamesWhatItKnowsAndDoesNotBuild) {
        "U-Net in jvanvugt's layout: recognised, a layout that Furrow does not have"},
       {with_keys({{"conv1.weight", {64, 3, 7, 7}}, {"layer4.2.conv3.weight", {1}}, {"fc.weight", {1000, 2048}}}),
        "ResNet50 classifier: recognised; it initialises an encoder and segments nothing by itself"},
+      {with_keys({{"conv1.weight", {64, 3, 7, 7}}, {"layer4.1.conv2.weight", {1}}, {"layer4.2.conv2.weight", {1}}}),
+       "ResNet34 classifier: recognised; it initialises an encoder and segments nothing by itself"},
       {with_keys({{"conv1.weight", {64, 3, 7, 7}}, {"layer4.1.conv2.weight", {1}}, {"fc.weight", {1000, 512}}}),
        "ResNet18 classifier: recognised; it initialises an encoder and segments nothing by itself"},
   };
@@ -95,6 +99,7 @@ TEST(Recognise, ListsTheFirstKeysOfAnythingElse) {
 TEST(Recognise, RefusesSizesThatNoFileOfThisKindHas) {
   EXPECT_EQ(refusal(with_keys({{"inc.double_conv.0.weight", {int64_t{1} << 40, 3, 3, 3}}})), "code limit");
   EXPECT_EQ(refusal(with_keys({{"inc.double_conv.0.weight", {}}})), "code limit");  // no width at all
+  EXPECT_EQ(refusal(with_keys({{"cp.resnet.bn1.weight", {64}}})), "code limit");    // likewise
 }
 
 TEST(Recognise, LeavesAHalfFileToTheStrictLoad) {
@@ -107,6 +112,20 @@ TEST(Recognise, LeavesAHalfFileToTheStrictLoad) {
     FAIL() << "loaded";
   } catch (const Error& error) {
     EXPECT_EQ(error.reason(), "the weights do not fit the network: 116 missing, 0 unexpected, 0 misshapen keys");
+  }
+}
+
+TEST(Recognise, LeavesHalfAFaceParserToTheStrictLoad) {
+  NamedTensors half = with_keys({{"cp.resnet.conv1.weight", {64, 3, 7, 7}}});
+  const Architecture a = recognise(half);
+  EXPECT_EQ(a.text(), "bisenet base 64, 3 -> 19");
+  half.push_back({"conv_out.bias", DType::f32, {19}, {}, nullptr});
+  half[0].dims[3] = 3;
+  try {
+    build(a)->load(half);
+    FAIL() << "loaded";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.reason(), "the weights do not fit the network: 190 missing, 1 unexpected, 1 misshapen keys");
   }
 }
 

@@ -267,5 +267,13 @@ TEST(LayerAudit, TheSyntheticPictureIsTheSameEverywhere) {
   for (const int64_t side : {32, 33, 512}) EXPECT_EQ(synthetic_picture(side).width, side);
 }
 
+TEST(Labels, AreTheFirstOfTheLargestLogits) {
+  Tensor logits({1, 1, 3, 3}, DType::f64);
+  const std::vector<double> values = {0, 2, 1, 5, 5, 5, -1, -3, -1};
+  std::ranges::copy(values, logits.values<double>().begin());
+  EXPECT_EQ(model_labels(logits), (std::vector<uint8_t>{1, 0, 0}));
+  EXPECT_EQ(model_labels(logits.to(DType::f32)), (std::vector<uint8_t>{1, 0, 0}));
+}
+
 }  // namespace
 }  // namespace furrow

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "io/checkpoint.h"
+#include "segment/segmenter.h"
 #include "tests/segment/pass_through.h"
 
 namespace furrow {
@@ -200,6 +201,45 @@ TEST(Model, InformationThatCouldNotBeStoredIsNotSet) {
   EXPECT_EQ(model.info().architecture, "unet base 2, 3 -> 1, transposed");
   EXPECT_EQ(model.info().sha256, sha256);
   EXPECT_EQ(model.info().name, "new name");
+}
+
+// What a face parser's file does not say is as its own program does it; of wrinkles it says nothing.
+TEST(Model, OfAFaceParserHasItsOwnDefaultsAndFindsNoWrinkles) {
+  const TemporaryFile file("parser.safetensors"), native("native parser.safetensors");
+  const Architecture architecture{"bisenet", 1, 3, 19};
+  write(file.path(), kUnchanged, architecture);
+  const Model model = Model::load(file.path());
+  save_native(native.path(), model, DType::f16);
+  const auto metadata = io::read_checkpoint(native.path()).metadata;
+  EXPECT_EQ(metadata.at("furrow.resize"), "pillow-bilinear 512");
+  for (const char* key : {"furrow.kept_labels", "furrow.input", "furrow.threshold"})
+    EXPECT_FALSE(metadata.contains(key));
+  for (const Model& each : {model, Model::load(native.path())}) {
+    EXPECT_TRUE(each.parses_faces());
+    EXPECT_EQ(each.info().architecture, "bisenet base 1, 3 -> 19");
+    EXPECT_EQ(each.info().resize, "pillow-bilinear");
+    EXPECT_EQ(each.info().size, 512);
+    EXPECT_EQ(each.info().normalisation, Normalisation::imagenet);
+    EXPECT_EQ(each.classes(), 19);
+    const Error error = refusal([&] { each.require_wrinkles(); });
+    EXPECT_EQ(error.code(), ErrorCode::unsupported);
+    EXPECT_EQ(error.reason(),
+              "a face parser (bisenet base 1, 3 -> 19): it labels parts of a face and finds no wrinkles");
+    EXPECT_THROW(Segmenter(std::make_shared<Model>(each)), Error);
+  }
+  write(
+      file.path(),
+      [](auto&, auto& said) {
+        said = {{"furrow.version", "1"}, {"furrow.resize", "pillow-lanczos 256"}};
+      },
+      architecture);
+  EXPECT_EQ(Model::load(file.path()).info().resize, "pillow-lanczos");
+  write(file.path(), kUnchanged, {"bisenet", 1, 4, 19});  // no texture map goes into it
+  EXPECT_NE(refusal([&] { Model::load(file.path()); }).line().find("4 input channels"), std::string::npos);
+  write(file.path(), kUnchanged);
+  const Model wrinkles = Model::load(file.path());
+  EXPECT_FALSE(wrinkles.parses_faces());
+  wrinkles.require_wrinkles();
 }
 
 }  // namespace
