@@ -228,7 +228,7 @@ void add_preview(CLI::App& prepare, Program& program) {
 
 void add_prepare(CLI::App& app, Program& program) {
   CLI::App* prepare =
-      app.add_subcommand("prepare", "Make data sets: collect, mask, texture maps, splits, checks, statistics");
+      app.add_subcommand("prepare", "Make data sets: face crops, collect, mask, texture maps, splits, checks, statistics");
   prepare->fallthrough();
   prepare->require_subcommand(1);
   prepare->footer(kPrepareExamples);

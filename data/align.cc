@@ -31,7 +31,7 @@ void shift(io::Quad& quad, double x, double y) {
 }
 
 void refuse_unless(bool good, const char* why) {
-  if (!good) throw Error(ErrorCode::malformed, why);
+  if (!good) throw Error(ErrorCode::malformed, why).hint("landmarks are x, y in pixels of their photo");
 }
 
 int64_t rounded(double value) { return std::llrint(value); }  // half to even, as np.rint
@@ -68,7 +68,8 @@ FaceSquare face_square(std::span<const double> points, double mouth) {
 io::Image align_face(const io::Image& photo, FaceSquare square, const AlignOptions& options) {
   require(photo.channels == 3 && options.size >= 1 && options.transform >= options.size, "align_face: sizes");
   double side = square.side();
-  refuse_unless(side >= 2 && side < 1e9, "the landmarks make no face: eyes and mouth give no square");
+  refuse_unless(side >= 2 && side < 1e9 && std::abs(square.centre[0]) < 1e9 && std::abs(square.centre[1]) < 1e9,
+                "the landmarks make no face: eyes and mouth give no square");
   io::Quad quad;
   for (size_t i = 0; i < 2; ++i) {
     const double c = square.centre[i], x = square.half[i], y = i == 0 ? -square.half[1] : square.half[0];
@@ -90,7 +91,7 @@ io::Image align_face(const io::Image& photo, FaceSquare square, const AlignOptio
   Bounds b = bounds(quad, border);
   const int64_t x0 = std::max<int64_t>(b.low[0], 0), y0 = std::max<int64_t>(b.low[1], 0),
                 x1 = std::min(b.high[0], from->width), y1 = std::min(b.high[1], from->height);
-  refuse_unless(x0 < x1 && y0 < y1, "the face lies outside the photo: landmarks of another?");
+  refuse_unless(x0 < x1 && y0 < y1, "the face lies outside the photo");
   image = cut(*from, x0, y0, x1, y1);
   shift(quad, static_cast<double>(-x0), static_cast<double>(-y0));
   b = bounds(quad, border);

@@ -37,7 +37,7 @@ struct AlignOptions {
 };
 
 // The square's pixels, size x size RGB, with the numbers of NumPy, SciPy and Pillow (docs/prepare.md):
-//   shrink  by n = floor(side / size / 2) where n > 1, LANCZOS
+//   shrink  by n = floor(side / size / 2) where n > 1, LANCZOS, x before y as Pillow before 13 does it
 //   cut     the square's upright box and a border of max(rint(.1 side), 3) pixels, as far as the photo goes
 //   pad     where that box comes within 4 pixels of what was cut, or leaves it: pad_softly() by what the border lacks,
 //           by rint(.3 side) at least, with a sigma of .02 side
@@ -54,7 +54,8 @@ struct Pads {
 // (np.pad, "reflect"); then with t = 1 - min(x / left, (w - 1 - x) / right), the same for y, and the larger of both,
 // img += (G - img) clip(3 t + 1, 0, 1), G by scipy.ndimage.gaussian_filter of `sigma` (its 'reflect', truncated at 4
 // sigma); img += (median(img) - img) clip(t, 0, 1), of each channel; rounded half to even. float32 as NumPy stores it,
-// sums of the filter in double in SciPy's order. Memory beside the photo: 11 bytes per padded pixel, 4 bytes per pixel of 8 sigma more rows.
+// sums of the filter in double in SciPy's order. Memory beside the photo: 11 bytes per padded pixel, 4 bytes per pixel
+// of 8 sigma more rows.
 io::Image pad_softly(const io::Image& photo, const Pads& pads, double sigma);
 
 }  // namespace furrow::data

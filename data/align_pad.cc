@@ -54,6 +54,14 @@ io::Image pad_softly(const io::Image& photo, const Pads& pads, double sigma) {
     blur_row(from, step, weights.data(), radius, static_cast<size_t>(w), weights.data() + radius + 1, to);
   };
 
+  std::vector<int64_t> columns(static_cast<size_t>(w));  // where they stand in a row of the photo
+  for (int64_t x = 0; x < w; ++x) columns[static_cast<size_t>(x)] = 3 * io::mirrored(x - pads.left, photo.width);
+  uint8_t* to = out.pixels.data();
+  for (int64_t y = 0; y < h; ++y) {
+    const uint8_t* row = photo.row(io::mirrored(y - pads.top, photo.height));
+    for (const int64_t x : columns) to = std::copy_n(row + x, 3, to);
+  }
+
   // A channel with `radius` rows more above and below; its blurred copy; a row with as many pixels more on both sides.
   std::vector<float> plane(static_cast<size_t>(w * (h + 2 * radius))), blurred(static_cast<size_t>(w * h)),
       line(static_cast<size_t>(w + 2 * radius));
@@ -61,8 +69,8 @@ io::Image pad_softly(const io::Image& photo, const Pads& pads, double sigma) {
   for (int64_t c = 0; c < 3; ++c) {
     float* at = plane.data();
     for (int64_t y = -radius; y < h + radius; ++y) {
-      const uint8_t* row = photo.row(io::mirrored(folded(y, h) - pads.top, photo.height)) + c;
-      for (int64_t x = 0; x < w; ++x) *at++ = row[3 * io::mirrored(x - pads.left, photo.width)];
+      const uint8_t* row = out.row(folded(y, h)) + c;
+      for (int64_t x = 0; x < w; ++x) *at++ = row[3 * x];
     }
     for (int64_t y = 0; y < h; ++y) blur(first + y * w, w, blurred.data() + y * w);
     at = first;
@@ -78,7 +86,7 @@ io::Image pad_softly(const io::Image& photo, const Pads& pads, double sigma) {
     std::copy(first, at, blurred.data());
     const float middle = median_of(blurred);
     at = first;
-    uint8_t* to = out.pixels.data() + c;
+    to = out.pixels.data() + c;
     for (int64_t y = 0; y < h; ++y) {
       for (int64_t x = 0; x < w; ++x, ++at, to += 3) {
         const float t = std::clamp(std::max(tx[static_cast<size_t>(x)], ty[static_cast<size_t>(y)]), 0.0F, 1.0F);

@@ -69,7 +69,7 @@ class LandmarkReader : public io::JsonEvents {
     throw Error(ErrorCode::malformed, out_of_range ? "a number that is too large" : "not JSON").at(byte);
   }
   [[noreturn]] void refuse(const char* why) const { throw Error(ErrorCode::malformed, why).in(keys_[0]); }
-  FaceSquares found;  // 
+  FaceSquares found;
 
  private:
   static constexpr const char* kPoint = "a point is two numbers, [x, y]";

@@ -22,12 +22,12 @@ struct FaceSquares {
 };
 
 // Takes a JSON text part by part. Two layouts, told apart by what the first key has:
-//   plain   {"NAME": [[x, y] x 68], ...}   NAME: a file name; folders and the suffix, from the last dot on, are left off
+//   plain   {"NAME": [[x, y] x 68], ...}   NAME: a file name; folders and suffix, from the last dot on, are left off
 //   FFHQ    {"0": {"in_the_wild": {"file_path": "a/b/NAME.png", "face_landmarks": [[x, y] x 68], ...}, ...}, ...}
 //           (ffhq-dataset-v2.json); everything else in it is passed over
 // `mouth`: of face_square(). Errors: malformed with the entry, where a part is missing, stands twice or is of another
-// kind, a coordinate is over kLandmarkRange, values lie over 8 deep, two faces have one name, or there is none; with the
-// byte, where it is not JSON; limit for more than kLandmarkBytes.
+// kind, a coordinate is over kLandmarkRange, values lie over 8 deep, two faces have one name, or there is none; with
+// the byte, where it is not JSON; limit for more than kLandmarkBytes.
 FaceSquares parse_landmarks(std::string_view text, double mouth = kFfhqMouth);
 // The same for a file, which is mapped, not copied. Errors name it; adds ErrorCode::io.
 FaceSquares read_landmarks(const std::string& path, double mouth = kFfhqMouth);

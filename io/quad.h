@@ -12,7 +12,7 @@ namespace furrow::io {
 // lower left, lower right and upper right one.
 using Quad = std::array<double, 8>;
 
-// Image.transform((width, height), Image.QUAD, corners, Image.BILINEAR), byte for byte (Pillow 9.4 and 13.0 were tried):
+// Image.transform((width, height), Image.QUAD, corners, Image.BILINEAR), byte for byte (Pillow 9.5 and 13.0 tried):
 // with u = x + .5, v = y + .5 and As = 1 / width, At = 1 / height, result pixel (x, y) is taken at
 //   nw + (ne - nw) As u + (sw - nw) At v + (se - sw - ne + nw) As At u v,
 // in double, from left to right. Bilinear between the four pixels about it (x first, edge pixels repeated), cut to 8

@@ -1,7 +1,5 @@
 #include "apps/prepare/align.h"
 
-#include <map>
-
 #include "data/align.h"
 #include "data/landmarks.h"
 #include "data/pairs_header.h"
@@ -36,39 +34,30 @@ class AlignWork : public FileWork {
     refuse(!align_.padding && options.padding != "off", "--padding takes on, off");
     refuse(align_.size < 16, "--size is outside 16..4096");
     refuse(align_.transform < align_.size || align_.transform > 16384, "--transform-size is outside --size..16384");
-    command = "align", without = "without landmarks";
+    command = "align", without = "without landmarks", one_of_a_name = true;
     settings = options.recipe;
     settings.append(" ").append(std::to_string(align_.size)).append(" of ").append(std::to_string(align_.transform));
     settings.append(", padding ").append(options.padding);
     faces_ = data::read_landmarks(options.landmarks, aging ? data::kFfhqAgingMouth : data::kFfhqMouth);
-    for (const cli::Input& input : cli::expand_inputs(options.folder.inputs, options.folder.out))
-      ++photos_[stem_of(input.path)];
   }
   bool wanted(const cli::Input& input) const override { return faces_.index.contains(stem_of(input.path)); }
-  bool fits(const cli::Input& input, const std::string& path) const override {
-    square(input);
+  bool fits(const cli::Input&, const std::string& path) const override {
     const data::PictureHeader result = data::read_picture_header(path);
     return result.png && result.width == align_.size && result.height == align_.size;
   }
   std::vector<std::byte> make(const cli::Input& input) const override {
-    const data::FaceSquare& face = square(input);
+    const int face = faces_.index.at(stem_of(input.path));
     io::Picture photo = io::read_picture(input.path, io::Background::drop, align_.limits);
     if (photo.info.orientation != 1 && !faces_.ffhq)
       throw Error(ErrorCode::unsupported,
-                  "EXIF turns this photo, and whether its landmarks were found before or after is not known");
-    return io::encode_png(data::align_face(as_stored(photo), face, align_));
+                  "EXIF turns this photo, and whether its landmarks were found before or after is not known")
+          .hint("save it upright");
+    return io::encode_png(data::align_face(as_stored(photo), faces_.squares[static_cast<size_t>(face) - 1], align_));
   }
 
  private:
-  const data::FaceSquare& square(const cli::Input& input) const {
-    const std::string stem = stem_of(input.path);
-    if (photos_.at(stem) > 1)
-      throw Error(ErrorCode::malformed, "several photos have this name, and landmarks are of one");
-    return faces_.squares[static_cast<size_t>(faces_.index.at(stem)) - 1];
-  }
   data::AlignOptions align_;
   data::FaceSquares faces_;
-  std::map<std::string, int> photos_;  // of a stem
 };
 
 }  // namespace

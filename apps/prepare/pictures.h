@@ -1,4 +1,4 @@
-// `furrow prepare mask`, `texture` and `collect`: a picture from each photo.
+// `furrow prepare mask`, `texture` and `collect`: a picture from each photo. PictureOptions: `align` too.
 #pragma once
 
 #include <string>

@@ -10,6 +10,7 @@ from program import *  # noqa: F403: run_furrow, read_png, refused and the rest
 
 DATA = ROOT / "tests" / "data" / "align"
 PHOTOS, EXPECTED, FFHQ, PLAIN = (DATA / name for name in ("in-the-wild-images", "expected", "ffhq.json", "plain.json"))
+NAMES = ("00000/00000", "00000/00001", "00000/00002", "00000/00003", "01000/01003")   # thousands stay
 AT_64 = ("--size", "64", "--transform-size", "256")
 
 
@@ -32,8 +33,8 @@ class Align(Program):
     def test_recipes_and_layouts(self):
         for i, landmarks in enumerate((FFHQ, PLAIN)):
             report = self.align(PHOTOS, "-o", f"out{i}", landmarks=landmarks)
-            self.assertEqual((report["done"], report["command"], report["settings"]), (4, "align", "ffhq 64 of 256, padding on"))
-            for name in ("00000/00000", "00000/00001", "00000/00002", "01000/01003"):   # thousands stay
+            self.assertEqual((report["done"], report["command"], report["settings"]), (5, "align", "ffhq 64 of 256, padding on"))
+            for name in NAMES:
                 self.same(f"out{i}/{name}.png", f"ffhq/{name[6:]}.png")
         self.align(PHOTOS, "-o", "aging", "--recipe", "ffhq-aging")
         self.same("aging/00000/00002.png", "ffhq-aging/00002.png")
@@ -48,7 +49,7 @@ class Align(Program):
         self.align(PHOTOS, "-o", "out")
         (self.folder / "out/00000/00001.png").unlink()
         report = self.align(PHOTOS, "-o", "out")
-        self.assertEqual((report["done"], report["finished_before"]), (1, 3))
+        self.assertEqual((report["done"], report["finished_before"]), (1, 4))
         self.same("out/00000/00001.png", "ffhq/00001.png")
         for words in ([*AT_64, "--recipe", "ffhq-aging"], [*AT_64, "--padding", "off"], ["--size", "32", *AT_64[2:]], [*AT_64[:2], "--transform-size", "300"]):
             self.refused(self.run_furrow("prepare", "align", PHOTOS, "-o", "out", "--landmarks", FFHQ, *words), 2, "prepare.json", "--force")
@@ -71,13 +72,13 @@ class Align(Program):
         faces["away"], faces["point"] = [[x + 5000, y] for x, y in faces["00002"]], [[7, 7]] * 68
         (self.folder / "faces.json").write_text(json.dumps(faces))
         report = self.align("photos", "-o", "out", landmarks="faces.json", status=4)
-        self.assertEqual((report["done"], [pathlib.Path(p).name for p in report["without"]]), (4, ["alone.png"]))
+        self.assertEqual((report["done"], [pathlib.Path(p).name for p in report["without"]]), (5, ["alone.png"]))
         reasons = {pathlib.Path(e["file"]).name: (e["exit"], e["reason"]) for e in report["failed"]}
-        for name, exit_status, part in (("cut", 4, ""), ("text", 5, "not PNG or JPEG"), ("away", 4, "outside the photo"), ("point", 4, "make no face"), ("turned", 5, "EXIF"), ("two", 4, "several photos")):
+        for name, exit_status, part in (("cut", 4, ""), ("text", 5, "not PNG or JPEG"), ("away", 4, "outside the photo"), ("point", 4, "make no face"), ("turned", 5, "EXIF"), ("two", 4, "several photos have this file name")):
             self.assertEqual(reasons[f"{name}.png"][0], exit_status, name)
             self.assertIn(part, reasons[f"{name}.png"][1])
         self.assertEqual(len(report["failed"]), 7)
-        for name in ("00000/00000", "00000/00001", "00000/00002", "01000/01003"):
+        for name in NAMES:
             self.same(f"out/{name}.png", f"ffhq/{name[6:]}.png")
         self.assertEqual({p.suffix for p in (self.folder / "out").rglob("*") if p.is_file()}, {".png", ".json"})
 
@@ -99,7 +100,7 @@ class Align(Program):
         self.assertFalse((self.folder / "out").exists())
         (self.folder / "other.json").write_text(json.dumps({"other": json.loads(PLAIN.read_text())["00002"]}))
         self.refused(self.run_furrow(*words, "other.json"), 2, "without landmarks", stdout_empty=False)
-        for bad in (["--recipe", "best"], ["--padding", "yes"], ["--size", "8"], ["--size", "0"], ["--size", "5000"], ["--transform-size", "1000"], ["--transform-size", "20000"]):
+        for bad in (["--recipe", "best"], ["--padding", "yes"], ["--size", "8"], ["--size", "0"], ["--size", "5000", "--transform-size", "8192"], ["--transform-size", "1000"], ["--transform-size", "20000"]):
             self.refused(self.run_furrow(*words, FFHQ, *bad), 2, bad[0])
         self.refused(self.run_furrow("prepare", "align", PHOTOS, "-o", "out"), 2, "--landmarks")
         self.refused(self.run_furrow("prepare", "align", PHOTOS / "00000/00001.png", "-o", "limit", "--landmarks", FFHQ, *AT_64, "--limit", "picture_pixels=15000"), 6, "padded photo; limit 15000")

@@ -5,7 +5,8 @@ The crop (download_ffhq.py -a of the FFHQ data set, Karras et al. 2019; FFHQ-Agi
 below from its description; where that one calls NumPy, SciPy and Pillow, so does this.
 
     make_align_golden.py            writes tests/data/align anew
-    make_align_golden.py --beside FURROW N      N random faces more, in a temporary folder, beside that program
+    make_align_golden.py --beside FURROW N             N random faces more, in a temporary folder, beside that program
+    make_align_golden.py --beside FURROW N --literal   the same with the padding's weights in the type that NumPy gives them
 
 Nothing here is anybody's photo.
 """
@@ -26,8 +27,12 @@ FOLDER = pathlib.Path(__file__).resolve().parent / "align"
 MOUTH = {"ffhq": 1.8, "ffhq-aging": 2.2}
 
 
-def align(photo, points, recipe="ffhq", size=1024, transform=4096, padding=True):
-    """The crop of one face: an Image. `padding` blends in float32, as NumPy before 2.0 does with whole numbers of pads."""
+def align(photo, points, recipe="ffhq", size=1024, transform=4096, padding=True, literal=False):
+    """The crop of one face: an Image; None where it lies outside the photo. As the script does it with libraries of its time:
+    - weights of the padding in float32, as NumPy before 2.0 has them; `literal`: as the NumPy here has them
+    - a photo shrunk in x before y, as Pillow before 13 does it (13 begins with y where that is the smaller part)
+    - np.pad mirrors again and again; NumPy 1.26 does it unevenly where only one side's padding is far wider than the photo
+    """
     points = np.array(points)
     left, right = points[36:42].mean(axis=0), points[42:48].mean(axis=0)
     eyes, mouth = (left + right) * 0.5, (points[48] + points[54]) * 0.5
@@ -42,12 +47,15 @@ def align(photo, points, recipe="ffhq", size=1024, transform=4096, padding=True)
 
     shrink = int(np.floor(side / size * 0.5))
     if shrink > 1:
-        photo = photo.resize([int(np.rint(float(n) / shrink)) for n in photo.size], Image.LANCZOS)
+        width, height = (int(np.rint(float(n) / shrink)) for n in photo.size)
+        photo = photo.resize((width, photo.height), Image.LANCZOS).resize((width, height), Image.LANCZOS)
         quad, side = quad / shrink, side / shrink
 
     border = max(int(np.rint(side * 0.1)), 3)
     low, high = np.floor(quad.min(axis=0)).astype(int), np.ceil(quad.max(axis=0)).astype(int)
     box = (*np.maximum(low - border, 0).tolist(), *np.minimum(high + border, photo.size).tolist())
+    if box[0] >= box[2] or box[1] >= box[3]:
+        return None
     if box != (0, 0, *photo.size):
         photo = photo.crop(box)
         quad = quad - box[:2]
@@ -59,7 +67,7 @@ def align(photo, points, recipe="ffhq", size=1024, transform=4096, padding=True)
         image = np.pad(np.float32(photo), ((pad[1], pad[3]), (pad[0], pad[2]), (0, 0)), "reflect")
         rows, columns = image.shape[:2]
         v, h = np.arange(rows)[:, None, None], np.arange(columns)[None, :, None]
-        edges = [np.float32(at) / np.float32(n) for at, n in zip((h, v, columns - 1 - h, rows - 1 - v), pad)]
+        edges = [np.float32(at) / (n if literal else np.float32(n)) for at, n in zip((h, v, columns - 1 - h, rows - 1 - v), pad)]
         mask = np.maximum(1.0 - np.minimum(edges[0], edges[2]), 1.0 - np.minimum(edges[1], edges[3]))
         sigma = side * 0.02
         image += (ndimage.gaussian_filter(image, [sigma, sigma, 0]) - image) * np.clip(mask * 3.0 + 1.0, 0.0, 1.0)
@@ -101,7 +109,8 @@ def photo_of(width, height, points, rng, steps=16):
 FACES = {"00000": (150, 140, 76, 60, 22, 4),      # inside
          "00001": (110, 96, 16, 20, 25, 20),      # at the corner: padding
          "00002": (190, 170, 100, 80, 28, -38),   # turned
-         "01003": (330, 300, 170, 205, 100, 9)}   # large: shrunk first at 64, and at the lower border
+         "01003": (330, 300, 170, 205, 100, 9),   # large: shrunk first at 64, and at the lower border
+         "00003": (12, 90, 7, 44, 30, 15)}        # larger than the photo, which is mirrored again and again
 EXPECTED = [(name, "ffhq", True) for name in FACES] + [("00002", "ffhq-aging", True), ("01003", "ffhq-aging", True), ("00001", "ffhq", False)]
 
 
@@ -136,30 +145,35 @@ def write():
     print(sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()), "bytes")
 
 
-def beside(furrow, count):
-    """Random faces, half of them at borders: pixels that differ, by recipe."""
-    total, different, most = 0, 0, 0
+def beside(furrow, count, literal):
+    """Random faces, many at borders, some with a strip of the photo or none of it: values that differ."""
+    total, different, most, none = 0, 0, 0, 0
     for recipe, size, transform in (("ffhq", 128, 512), ("ffhq-aging", 256, 256), ("ffhq", 256, 1024), ("ffhq-aging", 100, 333)):
         with tempfile.TemporaryDirectory() as name:
             folder, faces = pathlib.Path(name), {}
             (folder / "photos").mkdir()
             for i in range(count):
                 rng = np.random.default_rng(i)
-                width, height = (int(n) for n in rng.integers(60, 700, 2))
+                width, height = (int(n) for n in rng.integers(2 if i % 3 == 2 else 60, 700, 2))
                 eyes = float(rng.uniform(8, 220))
-                faces[f"{i}"] = landmarks(float(rng.uniform(0, width)), float(rng.uniform(0, height)), eyes, float(rng.uniform(-60, 60)), rng)
+                faces[f"{i}"] = landmarks(float(rng.uniform(-.3, 1.3) * width), float(rng.uniform(-.3, 1.3) * height), eyes, float(rng.uniform(-60, 60)), rng)
                 noise = rng.integers(-20, 21, (height, width, 3))
                 image = np.asarray(photo_of(width, height, faces[f"{i}"], rng, 1)).astype(int) + noise
                 Image.fromarray(np.uint8(np.clip(image, 0, 255))).save(folder / f"photos/{i}.png")
             (folder / "faces.json").write_text(json.dumps(faces))
             subprocess.run([furrow, "prepare", "align", "photos", "--landmarks", "faces.json", "-o", "out", "--recipe", recipe, "--size",
-                            str(size), "--transform-size", str(transform)], cwd=folder, check=True)
+                            str(size), "--transform-size", str(transform)], cwd=folder)   # exit 4 where a face lies outside
             for stem, points in faces.items():
-                mine = np.asarray(align(Image.open(folder / f"photos/{stem}.png"), points, recipe, size, transform)).astype(int)
-                apart = np.abs(mine - np.asarray(Image.open(folder / f"out/{stem}.png")))
+                mine = align(Image.open(folder / f"photos/{stem}.png"), points, recipe, size, transform, literal=literal)
+                path = folder / f"out/{stem}.png"
+                assert (mine is None) == (not path.exists()), f"face {stem}: one makes it, the other not"
+                if mine is None:
+                    none += 1
+                    continue
+                apart = np.abs(np.asarray(mine).astype(int) - np.asarray(Image.open(path)))
                 total, different, most = total + apart.size, different + int((apart > 0).sum()), max(most, int(apart.max()))
-    print(f"{different} of {total} values differ, by at most {most}")
+    print(f"{different} of {total} values differ, by at most {most}; outside their photos: {none} of {4 * count} faces")
 
 
 if __name__ == "__main__":
-    beside(sys.argv[2], int(sys.argv[3])) if sys.argv[1:2] == ["--beside"] else write()
+    beside(sys.argv[2], int(sys.argv[3]), "--literal" in sys.argv) if sys.argv[1:2] == ["--beside"] else write()

@@ -27,7 +27,8 @@ inline std::string ffhq_json(const std::string& wild) {
 }
 
 inline std::vector<LandmarkCase> landmark_cases() {
-  const std::string good = points_json(), path = R"("file_path": "a/b/00007.png")", marks = "\"face_landmarks\": " + good;
+  const std::string good = points_json(), path = R"("file_path": "a/b/00007.png")",
+                    marks = "\"face_landmarks\": " + good;
   const std::string point = "a point is two numbers", none = "no landmarks: a list of points";
   return {
       {"Plain", "{\"7\": " + good + "}", ""},
