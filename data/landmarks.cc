@@ -11,6 +11,7 @@ namespace furrow::data {
 namespace {
 
 constexpr size_t kDepth = 8;
+constexpr const char* kLayouts = "write {\"NAME\": [[x, y] x 68], ...}, or take FFHQ's ffhq-dataset-v2.json";
 
 class LandmarkReader : public io::JsonEvents {
  public:
@@ -66,9 +67,13 @@ class LandmarkReader : public io::JsonEvents {
     return true;
   }
   bool parse_error(size_t byte, const std::string&, bool out_of_range, const std::string&) override {
-    throw Error(ErrorCode::malformed, out_of_range ? "a number that is too large" : "not JSON").at(byte);
+    throw Error(ErrorCode::malformed, out_of_range ? "a number that is too large" : "not JSON")
+        .at(byte)
+        .hint(out_of_range ? "x, y are pixels" : "the file is cut, or of another kind");
   }
-  [[noreturn]] void refuse(const char* why) const { throw Error(ErrorCode::malformed, why).in(keys_[0]); }
+  [[noreturn]] void refuse(const char* why, const char* hint = kLayouts) const {
+    throw Error(ErrorCode::malformed, why).in(keys_[0]).hint(hint);
+  }
   FaceSquares found;
 
  private:
@@ -78,7 +83,7 @@ class LandmarkReader : public io::JsonEvents {
   // A value that is nobody's landmark: passed over where FFHQ's layout has other things.
   bool other() const {
     if (points_depth_ != 0) refuse(kPoint);
-    if (depth_ < 2) refuse("no landmarks: a list of points, or an object with in_the_wild");
+    if (depth_ < 2) refuse("no landmarks");
     return true;
   }
   // A face.
@@ -95,7 +100,7 @@ class LandmarkReader : public io::JsonEvents {
     if (points_depth_ == 0 || depth_ != points_depth_ + 1) return other();
     if (count_ == 2 * points_ + 2) refuse(kPoint);
     if (count_ == values_.size()) refuse("other than 68 points");
-    if (!(std::abs(value) <= kLandmarkRange)) refuse("a coordinate is no place in a photo");
+    if (!(std::abs(value) <= kLandmarkRange)) refuse("a coordinate is no place in a photo", "x, y are pixels");
     values_[count_++] = value;
     return true;
   }
@@ -104,7 +109,7 @@ class LandmarkReader : public io::JsonEvents {
     const std::string stem = name.substr(slash, dot > slash ? dot - slash : name.npos);
     if (stem.empty()) refuse("no file name: in_the_wild needs a file_path");
     int& index = found.index[stem];  // 0: a new one
-    if (index != 0) refuse("two faces of one file name");
+    if (index != 0) refuse("two faces of one file name", "keep one of them");
     found.squares.push_back(face_square(values_, mouth_));
     index = static_cast<int>(found.squares.size());
   }

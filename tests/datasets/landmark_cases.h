@@ -29,7 +29,7 @@ inline std::string ffhq_json(const std::string& wild) {
 inline std::vector<LandmarkCase> landmark_cases() {
   const std::string good = points_json(), path = R"("file_path": "a/b/00007.png")",
                     marks = "\"face_landmarks\": " + good;
-  const std::string point = "a point is two numbers", none = "no landmarks: a list of points";
+  const std::string point = "a point is two numbers", none = "no landmarks; write {\"NAME\": [[x, y] x 68]";
   return {
       {"Plain", "{\"7\": " + good + "}", ""},
       {"PlainNames", "{\"a/b.c/7.png\": " + good + ", \".x\": " + good + ", \"d\": " + good + "}", ""},
@@ -52,7 +52,7 @@ inline std::vector<LandmarkCase> landmark_cases() {
       {"PointBoolean", "{\"7\": " + points_json(68, "[true, 1]") + "}", point},
       {"PointObject", "{\"7\": " + points_json(68, "{\"x\": 1, \"y\": 2}") + "}", point},
       {"PointsFlat", "{\"7\": [1, 2, 3]}", point},
-      {"Twice", "{\"7\": " + good + ", \"a/7.jpg\": " + good + "}", "in a/7.jpg: two faces of one file name"},
+      {"Twice", "{\"7\": " + good + ", \"a/7.jpg\": " + good + "}", "in a/7.jpg: two faces of one file name; keep one"},
       {"NoName", "{\"a/\": " + good + "}", "no file name"},
       {"Mixed", "{\"7\": " + good + ", \"8\": {}}", "in 8: faces in two layouts"},
       {"Scalar", "{\"7\": 5}", none},
