@@ -10,12 +10,13 @@
 namespace furrow::apps {
 namespace {
 
+using Json = nlohmann::ordered_json;
 
 bool is_hex(const std::string& text) {
   return std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
-std::string text_of(const nlohmann::json& entry, const char* key, bool required) {
+std::string text_of(const Json& entry, const char* key, bool required) {
   const auto it = entry.find(key);
   if (it == entry.end() || it->is_null()) {
     if (required) throw Error(ErrorCode::configuration, std::string("'") + key + "' is missing");
@@ -27,8 +28,8 @@ std::string text_of(const nlohmann::json& entry, const char* key, bool required)
 
 // {"resize": "pillow-lanczos 512", "labels": [1, 14], "threshold": 0.5, ...}: texts and numbers as they are, lists by
 // commas.
-std::map<std::string, std::string> parse_preprocessing(const nlohmann::json& entry) {
-  const auto text = [](const nlohmann::json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); };
+std::map<std::string, std::string> parse_preprocessing(const Json& entry) {
+  const auto text = [](const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); };
   std::map<std::string, std::string> out;
   const auto it = entry.find("preprocessing");
   if (it == entry.end()) return out;
@@ -36,13 +37,13 @@ std::map<std::string, std::string> parse_preprocessing(const nlohmann::json& ent
   for (const auto& [key, value] : it->items()) {
     std::string joined;
     if (value.is_array())
-      for (const nlohmann::json& one : value) joined += (joined.empty() ? "" : ",") + text(one);
+      for (const Json& one : value) joined += (joined.empty() ? "" : ",") + text(one);
     out["furrow." + (key == "labels" ? "kept_labels" : key)] = value.is_array() ? joined : text(value);
   }
   return out;
 }
 
-PublishedFile parse_entry(const nlohmann::json& entry) {
+PublishedFile parse_entry(const Json& entry) {
   PublishedFile file{.name = text_of(entry, "name", true),
                      .file = text_of(entry, "file", true),
                      .what = text_of(entry, "what", true),
@@ -68,13 +69,13 @@ PublishedFile parse_entry(const nlohmann::json& entry) {
 
 std::vector<PublishedFile> parse_manifest(std::string_view text, const std::string& file) {
   return with_file(file, [&] {
-    const nlohmann::json root = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+    const Json root = Json::parse(text, nullptr, /*allow_exceptions=*/false);
     if (!root.is_object() || !root.contains("schema") || root["schema"] != "furrow.weights/1" ||
         !root.contains("files") || !root["files"].is_array())
       throw Error(ErrorCode::configuration, "not a weight manifest")
           .hint("it is a JSON object with \"schema\": \"furrow.weights/1\" and \"files\"");
     std::vector<PublishedFile> files;
-    for (const nlohmann::json& entry : root["files"]) {
+    for (const Json& entry : root["files"]) {
       if (!entry.is_object())
         throw Error(ErrorCode::configuration, "not an object").in("files[" + std::to_string(files.size()) + "]");
       try {

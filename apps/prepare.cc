@@ -5,6 +5,8 @@
 #include "apps/cli/words.h"
 #include "apps/prepare/align.h"
 #include "apps/prepare/datasets.h"
+#include "apps/prepare/label_sets.h"
+#include "apps/prepare/parse.h"
 #include "apps/prepare/pictures.h"
 #include "apps/verbs.h"
 
@@ -15,6 +17,7 @@ constexpr const char* kPrepareExamples =
     "Examples:\n"
     "  furrow prepare align in-the-wild-images --landmarks ffhq-dataset-v2.json -o images1024x1024\n"
     "  furrow prepare collect images1024x1024 manual_wrinkle_masks -o face_images      photos that have a mask\n"
+    "  furrow prepare parse face_images -o labels --parser face-parser.safetensors     a label map of each\n"
     "  furrow prepare mask face_images face_parsed_labels -o masked_face_images        skin and nose of each, the rest "
     "black\n"
     "  furrow prepare texture images1024x1024 --labels labels -o weak_wrinkle_masks    texture maps: the weak labels\n"
@@ -28,6 +31,14 @@ constexpr const char* kKeepHelp = "Labels that are kept: names or numbers, e.g. 
 constexpr const char* kOrderHelp =
     "Numbers of the names of --keep: bisenet (default: background 0, skin 1, nose 10 ...) or celebamask (skin 1, nose "
     "2 ...)";
+
+constexpr const char* kMapOrderHelp =
+    "Whose numbers the maps hold: bisenet (default: background 0, skin 1, nose 10 ...) or celebamask (skin 1, nose 2 "
+    "...)";
+
+std::string photos_help() {
+  return std::string("A folder of photos (") + cli::kPhotoSuffixes + "), a photo, or @LIST (a path per line)";
+}
 
 void check_threads(int threads) {
   if (threads < 0 || threads > kMostThreads)
@@ -70,9 +81,8 @@ void run_pictures(CLI::App& step, Program& program, std::shared_ptr<PictureOptio
 
 void add_pictures(CLI::App& prepare, Program& program) {
   auto mask = std::make_shared<PictureOptions>(), texture = std::make_shared<PictureOptions>(),
-       collect = std::make_shared<PictureOptions>();
-  const std::string photos =
-      std::string("A folder of photos (") + cli::kPhotoSuffixes + "), a photo, or @LIST (a path per line)";
+       collect = std::make_shared<PictureOptions>(), overlay = std::make_shared<PictureOptions>();
+  const std::string photos = photos_help();
   CLI::App* step =
       add_step(prepare, "collect", "Copy the photos that have a mask of their name, byte for byte, into one folder");
   collect->folder.inputs.resize(1);
@@ -91,6 +101,13 @@ void add_pictures(CLI::App& prepare, Program& program) {
   step->add_option("--size", mask->size,
                    "Resize square photos to this side first, 16..4096, as Pillow's BILINEAR (default: as they are)");
   run_pictures(*step, program, mask, prepare_mask);
+
+  step = add_step(prepare, "overlay", "Each photo under the colours of its labels, to look at");
+  overlay->folder.inputs.resize(1);
+  step->add_option("PHOTOS", overlay->folder.inputs[0], photos)->required();
+  step->add_option("LABELS", overlay->labels, "A folder of label maps, as `mask` takes them")->required();
+  step->add_option("--class-order", overlay->order, kMapOrderHelp);
+  run_pictures(*step, program, overlay, prepare_overlay);
 
   step = add_step(prepare, "texture", "Texture maps, the weak labels of the two-stage recipe");
   texture->folder.inputs.resize(1);
@@ -113,8 +130,7 @@ void add_align(CLI::App& prepare, Program& program) {
   options->folder.inputs.resize(1);
   options->recipe = "ffhq", options->size = 1024;
   CLI::App* step = add_step(prepare, "align", "FFHQ's face crop of each photo, by 68 landmarks");
-  step->add_option("PHOTOS", options->folder.inputs[0], "A folder of photos, a photo, or @LIST (a path per line)")
-      ->required();
+  step->add_option("PHOTOS", options->folder.inputs[0], photos_help())->required();
   step->add_option("--landmarks", options->landmarks,
                    "JSON: {\"NAME\": [[x, y] x 68], ...}, or FFHQ's ffhq-dataset-v2.json")
       ->required();
@@ -125,6 +141,45 @@ void add_align(CLI::App& prepare, Program& program) {
   step->add_option("--transform-size", options->transform,
                    "Side at which the face is sampled before LANCZOS makes --size of it, up to 16384 (default: 4096)");
   run_pictures(*step, program, options, prepare_align);
+}
+
+void add_parse(CLI::App& prepare, Program& program) {
+  auto options = std::make_shared<ParseOptions>();
+  CLI::App* step = add_step(prepare, "parse", "A label map of each photo, by a network that parses faces");
+  options->folder.inputs.resize(1);
+  step->add_option("PHOTOS", options->folder.inputs[0], photos_help() + ": square ones, of a face")->required();
+  step->add_option("--parser", options->parser, "Weights of a face parser (furrow model get face-parser)")->required();
+  step->add_option("--format", options->format, "png (default: palette indices) or npy (of uint8)");
+  step->add_option("--device", options->compute.device, "auto (default), cpu, cuda, cuda:N, cpu-emulated, ref");
+  step->add_option("--memory", options->compute.memory, "Of --device cpu: normal (default), low");
+  add_folder(*step, options->folder);
+  step->callback([&program, options] {
+    program.run = [&program, options] {
+      check_threads(options->folder.threads);
+      if (options->folder.out.empty()) throw Error(ErrorCode::usage, "-o takes a name, not an empty word");
+      options->folder.limits = program.limits;
+      options->compute.threads = options->folder.threads;
+      return prepare_parse(*options, program.common);
+    };
+  });
+}
+
+void add_labels(CLI::App& prepare, Program& program) {
+  auto options = std::make_shared<LabelSetOptions>();
+  CLI::App* step =
+      add_step(prepare, "labels", "Share of each class in a folder of label maps; how far another folder agrees");
+  step->add_option("MAPS", options->folder, "A folder of label maps: .npy, .png")->required();
+  step->add_option("--class-order", options->order, kMapOrderHelp);
+  step->add_option("--against", options->against, "A folder of other label maps, by the same names");
+  step->add_option("--against-order", options->against_order, "As --class-order, of those");
+  step->add_option("--threads", options->threads, kThreadsHelp);
+  step->callback([&program, options] {
+    program.run = [&program, options] {
+      check_threads(options->threads);
+      options->limits = program.limits;
+      return prepare_labels(*options, program.common);
+    };
+  });
 }
 
 void add_split(CLI::App& prepare, Program& program) {
@@ -234,6 +289,8 @@ void add_prepare(CLI::App& app, Program& program) {
   prepare->footer(kPrepareExamples);
   add_align(*prepare, program);
   add_pictures(*prepare, program);
+  add_parse(*prepare, program);
+  add_labels(*prepare, program);
   add_split(*prepare, program);
   add_check(*prepare, program);
   add_stats(*prepare, program);

@@ -15,7 +15,7 @@ namespace furrow::data {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
 constexpr uint64_t kLargestOfFolder = uint64_t{1} << 20, kLargestMerged = uint64_t{1} << 30;
 
@@ -87,8 +87,6 @@ void add_faces(const json& faces, const std::string& id, Attributes& out) {
   }
 }
 
-json read_json(const std::string& path, uint64_t largest) { return json::parse(read_json_text(path, largest)); }
-
 Attributes read_folder(const std::string& folder, const std::set<std::string>* only) {
   std::set<std::string> paths;
   std::error_code error, ignored;
@@ -102,7 +100,9 @@ Attributes read_folder(const std::string& folder, const std::set<std::string>* o
   if (error) throw Error(ErrorCode::io, "cannot list the folder: " + error.message()).file(folder);
   Attributes out;
   for (const std::string& path : paths)
-    with_file(path, [&] { add_faces(read_json(path, kLargestOfFolder), fs::path(path).stem().string(), out); });
+    with_file(path, [&] {
+      add_faces(json::parse(read_json_text(path, kLargestOfFolder)), fs::path(path).stem().string(), out);
+    });
   return out;
 }
 
@@ -126,11 +126,12 @@ Attributes read_ffhq_features(const std::string& path, const std::set<std::strin
   std::error_code error;
   if (fs::is_directory(path, error)) return read_folder(path, only);
   return with_file(path, [&] {
-    const json merged = read_json(path, kLargestMerged);
-    if (!merged.is_object()) throw Error(ErrorCode::malformed, "not an object of image ids");
+    const std::string text = read_json_text(path, kLargestMerged, 8, kLargestMerged);
+    const auto merged = json_members(text);
+    if (!merged) throw Error(ErrorCode::malformed, "not an object of image ids");
     Attributes out;
-    for (const auto& [id, faces] : merged.items())
-      if (only == nullptr || only->contains(id)) add_faces(faces, id, out);
+    for (const auto& [id, faces] : *merged)
+      if (only == nullptr || only->contains(id)) add_faces(json::parse(faces), id, out);
     return out;
   });
 }

@@ -14,7 +14,7 @@
 namespace furrow::data {
 namespace {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
 constexpr uint64_t kLargestFile = uint64_t{64} << 20;
 
@@ -50,7 +50,7 @@ void write_split(const std::string& path, const Split& split) {
     for (const std::string& id : *part)
       if (!io::is_utf8(id))
         throw Error(ErrorCode::unsupported, "an id that is not UTF-8 cannot be stored: " + printable(id)).file(path);
-  nlohmann::ordered_json file;
+  json file;
   file["rule"] = split.rule;
   file["train"] = split.train;
   file["val"] = split.val;

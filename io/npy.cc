@@ -91,26 +91,39 @@ class FortranPlaces {
   size_t place_ = 0;
 };
 
-}  // namespace
-
-void write_npy(const std::string& path, std::span<const int64_t> dims, std::span<const float> values) {
+// All before the values of a file of format 1.0, by rows.
+std::string header_of(const char* type, std::span<const int64_t> dims, size_t values) {
   int64_t elements = 1;
-  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (";
+  std::string header = std::string("{'descr': '") + type + "', 'fortran_order': False, 'shape': (";
   for (const int64_t d : dims) {
     elements *= d;
     header += std::to_string(d) + ", ";
   }
-  require(dims.size() <= Limits{}.rank && elements == static_cast<int64_t>(values.size()), "write_npy: the dims");
+  require(dims.size() <= Limits{}.rank && elements == static_cast<int64_t>(values), "write_npy: the dims");
   header += "), }";
   constexpr size_t kAlignment = 64;
   header.resize((header.size() + 1 + kBeforeHeader + kAlignment - 1) / kAlignment * kAlignment - kBeforeHeader, ' ');
   header.back() = '\n';
-  AtomicFile file(path);
   const auto size = static_cast<uint16_t>(header.size());
-  file.write(std::string(kNpyMagic) + std::string("\x01\x00", 2) + static_cast<char>(size & 255) +
-             static_cast<char>(size >> 8) + header);
+  return std::string(kNpyMagic) + std::string("\x01\x00", 2) + static_cast<char>(size & 255) +
+         static_cast<char>(size >> 8) + header;
+}
+
+}  // namespace
+
+void write_npy(const std::string& path, std::span<const int64_t> dims, std::span<const float> values) {
+  AtomicFile file(path);
+  file.write(header_of("<f4", dims, values.size()));
   file.write(std::as_bytes(values));
   file.commit();
+}
+
+std::vector<std::byte> encode_npy(std::span<const int64_t> dims, std::span<const uint8_t> values) {
+  const std::string header = header_of("|u1", dims, values.size());
+  const auto front = std::as_bytes(std::span(header.data(), header.size())), back = std::as_bytes(values);
+  std::vector<std::byte> out(front.begin(), front.end());
+  out.insert(out.end(), back.begin(), back.end());
+  return out;
 }
 
 NpyArray parse_npy(std::span<const std::byte> bytes, const Limits& limits) {

@@ -2,6 +2,7 @@
 // Source: numpy.lib.format, "Format Version 1.0", "2.0" and "3.0".
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -19,6 +20,9 @@ struct NpyArray {
 // Whole or not at all, over a file that is there; '<f4'. dims: up to 8, whose product is the number of values. Throws
 // ErrorCode::io.
 void write_npy(const std::string& path, std::span<const int64_t> dims, std::span<const float> values);
+
+// The same in memory, of bytes: '|u1'.
+std::vector<std::byte> encode_npy(std::span<const int64_t> dims, std::span<const uint8_t> values);
 
 // Reads format 1.0, 2.0 and 3.0, row-major or in Fortran's order (what it returns is row-major); truth values (all but
 // 0 is 1), whole numbers of 1 to 8 bytes with and without sign, floats of 2, 4 and 8 bytes, little-endian and

@@ -39,13 +39,13 @@ bool is_photo_name(const fs::path& path) {
 bool names_picture(const std::string& path, const std::string& picture) {
   if (!begins_with(path, std::string(R"({"schema":")") + kResultSchema + '"')) return false;
   try {
-    const nlohmann::json result = nlohmann::json::parse(data::read_json_text(path, kResultBytes));
+    const nlohmann::ordered_json result = nlohmann::ordered_json::parse(data::read_json_text(path, kResultBytes));
     const auto files = result.find("files");
     return files != result.end() && files->is_object() &&
-           std::ranges::any_of(*files, [&](const nlohmann::json& name) { return name == picture; });
+           std::ranges::any_of(*files, [&](const nlohmann::ordered_json& name) { return name == picture; });
   } catch (const Error&) {  // damaged, or not to be read: no word for it
     return false;
-  } catch (const nlohmann::json::exception&) {
+  } catch (const nlohmann::ordered_json::exception&) {
     return false;
   }
 }

@@ -12,12 +12,13 @@ namespace furrow::apps {
 namespace {
 
 namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
 
 constexpr uint64_t kLargestFile = uint64_t{256} << 20;
 constexpr const char* kIdColumns[] = {"id", "image_number", "image_id", "image", "file", "filename", "name", "stem"};
 
 // Numbers, booleans and texts; objects within by their path; lists and nulls are passed over.
-void add_fields(const nlohmann::json& object, const std::string& prefix, data::Attributes::Fields& fields) {
+void add_fields(const Json& object, const std::string& prefix, data::Attributes::Fields& fields) {
   for (const auto& [key, value] : object.items()) {
     if (value.is_object()) add_fields(value, prefix + key + ".", fields);
     if (value.is_boolean()) fields[prefix + key] = value.get<bool>() ? 1.0 : 0.0;
@@ -26,13 +27,13 @@ void add_fields(const nlohmann::json& object, const std::string& prefix, data::A
   }
 }
 
-std::string text_of(const nlohmann::json& value, const std::string& place) {
+std::string text_of(const Json& value, const std::string& place) {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_number_integer()) return value.dump();
   throw Error(ErrorCode::malformed, "an id that is neither a text nor a whole number").in(place);
 }
 
-void add_list(const nlohmann::json& list, data::Attributes& out) {
+void add_list(const Json& list, data::Attributes& out) {
   for (size_t i = 0; i < list.size(); ++i) {
     const std::string place = "entry " + std::to_string(i + 1);
     if (!list[i].is_object()) throw Error(ErrorCode::malformed, "not an object").in(place);
@@ -50,22 +51,22 @@ data::Attributes from_json(const std::string& path, std::string_view text, const
   const size_t value = colon == std::string_view::npos ? colon : text.find_first_not_of(" \t\r\n", colon + 1);
   if (first != std::string_view::npos && text[first] == '{' && value != std::string_view::npos && text[value] == '[')
     return data::read_ffhq_features(path, only.empty() ? nullptr : &only);
-  data::check_json(text, kLargestFile);
-  const nlohmann::json parsed = nlohmann::json::parse(text);
+  data::check_json(text, kLargestFile, 8, kLargestFile);
   data::Attributes out;
-  if (parsed.is_array()) {
-    add_list(parsed, out);
-  } else if (parsed.is_object()) {
-    for (const auto& [id, fields] : parsed.items()) {
+  if (const auto members = data::json_members(text)) {
+    for (const auto& [id, text_of_fields] : *members) {
+      const Json fields = Json::parse(text_of_fields);
       if (!fields.is_object()) throw Error(ErrorCode::malformed, "not an object of fields").in(id);
       const std::string picture = data::image_id(id);
       if (out.rows().contains(picture))
         throw Error(ErrorCode::malformed, "id " + printable(picture) + " stands twice").in(id);
       add_fields(fields, "", out.row(picture));
     }
-  } else {
-    throw Error(ErrorCode::malformed, "neither an object of ids nor a list of objects");
+    return out;
   }
+  const Json list = Json::parse(text);
+  if (!list.is_array()) throw Error(ErrorCode::malformed, "neither an object of ids nor a list of objects");
+  add_list(list, out);
   return out;
 }
 

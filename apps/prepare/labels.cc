@@ -1,5 +1,6 @@
 #include "apps/prepare/labels.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <sstream>
 
@@ -7,18 +8,11 @@
 #include "apps/cli/words.h"
 #include "io/npy.h"
 #include "io/picture.h"
-#include "io/texture.h"
 #include "kernels/error.h"
+#include "segment/face_classes.h"
 
 namespace furrow::apps {
 namespace {
-
-constexpr const char* kBisenet =
-    "background skin l_brow r_brow l_eye r_eye eye_g l_ear r_ear ear_r nose mouth u_lip l_lip neck neck_l cloth hair "
-    "hat";
-constexpr const char* kCelebamask =
-    "background skin nose eye_g l_eye r_eye l_brow r_brow l_ear r_ear mouth u_lip l_lip hair hat ear_r neck_l neck "
-    "cloth";
 
 // numpy.save of a [height, width] array of any type, as long as it holds labels.
 io::Image labels_of_npy(const std::string& path, const io::Limits& limits) {
@@ -51,6 +45,8 @@ io::Image labels_of_npy(const std::string& path, const io::Limits& limits) {
   return out;
 }
 
+}  // namespace
+
 io::Image read_label_map(const std::string& path, const io::Limits& limits) {
   if (std::filesystem::path(path).extension() != ".png" && std::filesystem::path(path).extension() != ".PNG")
     return labels_of_npy(path, limits);
@@ -61,10 +57,33 @@ io::Image read_label_map(const std::string& path, const io::Limits& limits) {
   return out;
 }
 
-}  // namespace
+io::Image replicate(const io::Image& labels, int64_t width, int64_t height, const char* of) {
+  const int64_t k = width / labels.width;
+  if (k < 1 || k * labels.width != width || k * labels.height != height)
+    throw Error(ErrorCode::malformed, cli::Text() << "the label map is " << labels.width << "x" << labels.height
+                                                  << ", its " << of << " " << width << "x" << height)
+        .hint(cli::Text() << "the " << of << " must be a whole number of times as large, the same along both sides");
+  io::Image out(width, height, 1);
+  for (int64_t y = 0; y < height; ++y)
+    for (int64_t x = 0; x < width; ++x) out.row(y)[x] = labels.row(y / k)[x / k];
+  return out;
+}
+
+const std::array<std::string_view, 19>& class_names(std::string_view option, std::string_view order) {
+  return cli::choose_word(option, order, "bisenet celebamask") == 0 ? kFaceClasses : kCelebAMaskClasses;
+}
+
+std::array<uint8_t, 19> by_name(const std::array<std::string_view, 19>& order) {
+  std::array<uint8_t, 19> numbers;
+  for (size_t i = 0; i < order.size(); ++i)
+    numbers[i] = static_cast<uint8_t>(std::ranges::find(kFaceClasses, order[i]) - kFaceClasses.begin());
+  return numbers;
+}
 
 std::vector<int> kept_of(const std::string& list, const std::string& order) {
-  const char* names = cli::choose_word("--class-order", order, "bisenet celebamask") == 0 ? kBisenet : kCelebamask;
+  std::string names;
+  for (const std::string_view name : class_names("--class-order", order)) (names += name) += ' ';
+  names.pop_back();
   bool flags[256] = {};
   std::stringstream words(list);
   for (std::string word; std::getline(words, word, ',');) {
@@ -79,10 +98,9 @@ std::vector<int> kept_of(const std::string& list, const std::string& order) {
   return kept;
 }
 
-LabelFolder::LabelFolder(const std::string& folder, std::vector<int> kept, const io::Limits& limits)
+LabelFolder::LabelFolder(const std::string& folder, const io::Limits& limits)
     : files_(files_by_stem(folder, {".npy", ".png"})), limits_(limits) {
   if (files_.empty()) throw Error(ErrorCode::usage, "no label map (.npy or .png) in this folder").file(folder);
-  for (const int label : kept) kept_[label] = true;
 }
 
 std::vector<std::string> LabelFolder::maps_of(const cli::Input& photo) const {
@@ -93,24 +111,13 @@ std::vector<std::string> LabelFolder::maps_of(const cli::Input& photo) const {
   return maps;
 }
 
-io::Image LabelFolder::keep(const cli::Input& photo, int64_t width, int64_t height) const {
+io::Image LabelFolder::of(const cli::Input& photo, int64_t width, int64_t height) const {
   const std::vector<std::string> paths = maps_of(photo);
   if (paths.size() > 1)
     throw Error(ErrorCode::malformed, cli::Text() << paths.size() << " label maps have the name of this photo: "
                                                   << paths[0] << ", " << paths[1]);
-  return with_file(paths[0], [&] {
-    const io::Image labels = read_label_map(paths[0], limits_);
-    const int64_t k = width / labels.width;
-    if (k < 1 || k * labels.width != width || k * labels.height != height)
-      throw Error(ErrorCode::malformed, cli::Text() << "the label map is " << labels.width << "x" << labels.height
-                                                    << ", its photo " << width << "x" << height)
-          .hint("the photo must be a whole number of times as large, the same along both sides");
-    const io::Image small = io::kept_labels(labels, kept_);
-    io::Image out(width, height, 1);
-    for (int64_t y = 0; y < height; ++y)
-      for (int64_t x = 0; x < width; ++x) out.row(y)[x] = small.row(y / k)[x / k];
-    return out;
-  });
+  return with_file(paths[0],
+                   [&] { return replicate(read_label_map(paths[0], limits_), width, height, "photo"); });
 }
 
 }  // namespace furrow::apps

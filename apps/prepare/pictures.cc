@@ -1,5 +1,6 @@
 #include "apps/prepare/pictures.h"
 
+#include <array>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -15,11 +16,12 @@
 #include "io/resize.h"
 #include "io/texture.h"
 #include "kernels/error.h"
+#include "segment/face_classes.h"
 
 namespace furrow::apps {
 namespace {
 
-// What a photo is looked at for: labels say nothing of whether they were drawn before EXIF turned it or after.
+// What a photo is looked at for.
 data::PictureHeader upright_header(const std::string& path) {
   const data::PictureHeader header = data::read_picture_header(path);
   if (header.orientation != 1)
@@ -37,11 +39,13 @@ class PictureWork : public FileWork {
     command = name;
     without = "without a label map";
     if (options.labels.empty()) return;
-    const std::vector<int> kept = kept_of(options.keep, options.order);
-    labels_.emplace(options.labels, kept, options.folder.limits);
+    labels_.emplace(options.labels, options.folder.limits);
     partners = options.labels;
     settings = "labels";
-    for (const int label : kept) settings += " " + std::to_string(label);
+    for (const int label : kept_of(options.keep, options.order)) {
+      settings += " " + std::to_string(label);
+      kept_[label] = true;
+    }
   }
   bool wanted(const cli::Input& input) const override { return !labels_ || labels_->has(input); }
   bool fits(const cli::Input& input, const std::string& path) const override {
@@ -49,27 +53,27 @@ class PictureWork : public FileWork {
     return result.png && result.width == side(photo.width) && result.height == side(photo.height);
   }
   std::vector<std::byte> make(const cli::Input& input) const override {
-    upright_header(input.path);
-    io::Picture photo = io::read_picture(input.path, io::Background::drop, options_.folder.limits);
-    if (photo.info.orientation != 1)
-      throw Error(ErrorCode::unsupported, "EXIF turns this photo").hint("save it upright");
-    io::Image image = std::move(photo.image);
+    io::Image image = read_upright(input.path, options_.folder.limits);
     if (options_.size > 0 && (image.width != options_.size || image.height != options_.size)) {
       if (image.width != image.height)
         throw Error(ErrorCode::unsupported,
                     cli::Text() << "--size is for square photos; this one is " << image.width << "x" << image.height);
       image = io::resize(image, options_.size, options_.size, io::Filter::bilinear);
     }
-    const std::optional<io::Image> keep =
-        labels_ ? std::optional(labels_->keep(input, image.width, image.height)) : std::nullopt;
-    return io::encode_png(picture(image, keep ? &*keep : nullptr));
+    std::optional<io::Image> labels;
+    if (labels_) labels = labels_->of(input, image.width, image.height);
+    return io::encode_png(picture(image, labels ? &*labels : nullptr));
   }
 
  protected:
-  virtual io::Image picture(io::Image& photo, const io::Image* keep) const = 0;
+  // `labels`: of each pixel; null where there are no label maps.
+  virtual io::Image picture(io::Image& photo, const io::Image* labels) const = 0;
+  // 255 where the label is kept, else 0.
+  io::Image kept(const io::Image& labels) const { return io::kept_labels(labels, kept_); }
   int64_t side(int64_t photo) const { return options_.size > 0 ? options_.size : photo; }
   const PictureOptions& options_;
   std::optional<LabelFolder> labels_;
+  bool kept_[256] = {};
 };
 
 class MaskWork : public PictureWork {
@@ -79,9 +83,10 @@ class MaskWork : public PictureWork {
   }
 
  private:
-  io::Image picture(io::Image& photo, const io::Image* keep) const override {
-    for (size_t i = 0; i < keep->pixels.size(); ++i)
-      if (keep->pixels[i] == 0) photo.pixels[3 * i] = photo.pixels[3 * i + 1] = photo.pixels[3 * i + 2] = 0;
+  io::Image picture(io::Image& photo, const io::Image* labels) const override {
+    const io::Image keep = kept(*labels);
+    for (size_t i = 0; i < keep.pixels.size(); ++i)
+      if (keep.pixels[i] == 0) photo.pixels[3 * i] = photo.pixels[3 * i + 1] = photo.pixels[3 * i + 2] = 0;
     return std::move(photo);
   }
 };
@@ -101,11 +106,37 @@ class TextureWork : public PictureWork {
   }
 
  private:
-  io::Image picture(io::Image& photo, const io::Image* keep) const override {
+  io::Image picture(io::Image& photo, const io::Image* labels) const override {
+    std::optional<io::Image> keep;
+    if (labels != nullptr) keep = kept(*labels);
     return io::texture_map(photo, {recipe_, io::texture_sigma(options_.sigma, std::max(photo.width, photo.height))},
-                           keep);
+                           keep ? &*keep : nullptr);
   }
   io::TextureRecipe recipe_;
+};
+
+class OverlayWork : public PictureWork {
+ public:
+  explicit OverlayWork(const PictureOptions& options)
+      : PictureWork(options, "overlay"), number_(by_name(class_names("--class-order", options.order))) {
+    settings = "colours, " + options.order;  // no label is left out
+  }
+
+ private:
+  io::Image picture(io::Image& photo, const io::Image* labels) const override {
+    for (size_t i = 0; i < labels->pixels.size(); ++i) {
+      const uint8_t label = labels->pixels[i];
+      if (label >= number_.size())
+        throw Error(ErrorCode::malformed, cli::Text() << "its label map has label " << static_cast<int>(label)
+                                                      << ", which has no colour")
+            .hint("the classes are 0 to 18");
+      for (size_t c = 0; c < 3 && label != 0; ++c)
+        photo.pixels[3 * i + c] =
+            static_cast<uint8_t>((photo.pixels[3 * i + c] + kFaceColours[number_[label]][c] + 1) / 2);
+    }
+    return std::move(photo);
+  }
+  std::array<uint8_t, 19> number_;
 };
 
 class CollectWork : public FileWork {
@@ -151,11 +182,21 @@ class CollectWork : public FileWork {
 
 }  // namespace
 
+io::Image read_upright(const std::string& path, const io::Limits& limits) {
+  upright_header(path);
+  io::Picture photo = io::read_picture(path, io::Background::drop, limits);
+  if (photo.info.orientation != 1) throw Error(ErrorCode::unsupported, "EXIF turns this photo").hint("save it upright");
+  return std::move(photo.image);
+}
+
 int prepare_mask(const PictureOptions& options, const cli::Common& common) {
   return run_folder(options.folder, MaskWork(options), common);
 }
 int prepare_texture(const PictureOptions& options, const cli::Common& common) {
   return run_folder(options.folder, TextureWork(options), common);
+}
+int prepare_overlay(const PictureOptions& options, const cli::Common& common) {
+  return run_folder(options.folder, OverlayWork(options), common);
 }
 int prepare_collect(const PictureOptions& options, const cli::Common& common) {
   return run_folder(options.folder, CollectWork(options), common);

@@ -5,35 +5,10 @@ wrinkles are asked for. The file is made here from weights/bisenet_keys.txt at a
     parser_test.py PATH_TO_FURROW [unittest arguments]
 """
 import json
-import random
-import struct
 import unittest
 
+from parser_weights import parser_file
 from program import *  # noqa: F403: run_furrow, photo, refused and the rest
-
-
-def parser_file(path, leave_out=()):
-    """A native-looking file without metadata: random weights, running statistics of 0.5 to 1.5."""
-    draw, header, body = random.Random(3), {}, b""
-    for line in (ROOT / "weights" / "bisenet_keys.txt").read_text().splitlines():
-        key, dims = line.split()
-        if key in leave_out:
-            continue
-        shape = [] if dims == "scalar" else [int(d) // 32 if int(d) % 32 == 0 else int(d) for d in dims.split("x")]
-        count = 1
-        for extent in shape:
-            count *= extent
-        if not shape:
-            kind, data = "I64", struct.pack("<q", 7)
-        elif key.endswith("running_var"):
-            kind, data = "F32", struct.pack(f"<{count}f", *(draw.uniform(0.5, 1.5) for _ in range(count)))
-        else:
-            kind, data = "F32", struct.pack(f"<{count}f", *(draw.uniform(-0.5, 0.5) for _ in range(count)))
-        header[key] = {"dtype": kind, "shape": shape, "data_offsets": [len(body), len(body) + len(data)]}
-        body += data
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + body)
-    return path.name
 
 
 class Parser(Program):
