@@ -1,5 +1,6 @@
 #include "apps/prepare/align.h"
 
+#include "apps/cli/text.h"
 #include "data/align.h"
 #include "data/landmarks.h"
 #include "data/pairs_header.h"
@@ -25,15 +26,11 @@ class AlignWork : public FileWork {
  public:
   explicit AlignWork(const PictureOptions& options) {
     align_.size = options.size, align_.transform = options.transform, align_.limits = options.folder.limits;
-    align_.padding = options.padding == "on";
-    const bool aging = options.recipe == "ffhq-aging";
-    const auto refuse = [](bool wrong, const char* why) {
-      if (wrong) throw Error(ErrorCode::usage, why);
-    };
-    refuse(!aging && options.recipe != "ffhq", "--recipe takes ffhq, ffhq-aging");
-    refuse(!align_.padding && options.padding != "off", "--padding takes on, off");
-    refuse(align_.size < 16, "--size is outside 16..4096");
-    refuse(align_.transform < align_.size || align_.transform > 16384, "--transform-size is outside --size..16384");
+    align_.padding = cli::choose_word("--padding", options.padding, "on off") == 0;
+    const bool aging = cli::choose_word("--recipe", options.recipe, "ffhq ffhq-aging") == 1;
+    if (align_.size < 16) throw Error(ErrorCode::usage, "--size is outside 16..4096");
+    if (align_.transform < align_.size || align_.transform > 16384)
+      throw Error(ErrorCode::usage, "--transform-size is outside --size..16384");
     command = "align", without = "without landmarks", one_of_a_name = true;
     settings = options.recipe;
     settings.append(" ").append(std::to_string(align_.size)).append(" of ").append(std::to_string(align_.transform));
