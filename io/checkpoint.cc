@@ -107,6 +107,7 @@ Checkpoint read_checkpoint(const std::string& path, const Limits& limits) {
           .hint("if you trust where it comes from, rename it to .pth");
     Checkpoint out = read_checkpoint(file->bytes(), file, limits);
     file->check_unchanged();
+    out.mapped = file;
     return out;
   });
 }

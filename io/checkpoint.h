@@ -14,6 +14,8 @@
 
 namespace furrow::io {
 
+class MappedFile;
+
 struct Checkpoint {
   std::string container;        // "zip .pth", "legacy stream", "tar of 2017" or "safetensors"
   std::string nested_under;     // wrapper key that held the tensors ("model_state_dict"), or ""; of a checkpoint of
@@ -26,6 +28,7 @@ struct Checkpoint {
   std::vector<std::string> notes;  // warnings in words, for a person
   std::string sha256;              // of the whole file, 64 hexadecimal digits
   uint64_t file_bytes = 0;
+  std::shared_ptr<const MappedFile> mapped;  // where tensors may lie; null for memory
 };
 
 // Reads a zip `.pth` (io/pth.h), a legacy stream (io/pth_stream.h), a tar of 2017 (io/pth_tar.h) or a safetensors file;

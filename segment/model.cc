@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "io/checkpoint.h"
+#include "io/mapped_file.h"
 #include "io/safetensors.h"
 #include "kernels/half.h"
 #include "nn/network.h"
@@ -89,6 +90,7 @@ Model Model::from(io::Checkpoint file, const std::string& fallback_name) {
   }
   std::unique_ptr<Network> network = build(architecture);
   network->load(file.tensors, DType::f32);
+  if (file.mapped != nullptr) file.mapped->forget(file.mapped->bytes());  // the network has copies; few read on
   Model model;
   model.info_ = describe(file, architecture, fallback_name);
   model.tensors_ = std::move(file.tensors);

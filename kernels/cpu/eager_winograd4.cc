@@ -26,15 +26,8 @@ class DenseRun : public Winograd4Run {
   void run(Scratch& scratch) const { by_parts() ? run_parts(scratch) : run_whole(scratch); }
 
  private:
-  static constexpr int64_t kTogether = 2;  // panels of results in a task by parts; AVX-512 takes two at a time
-
-  // Whether weights are transformed anew for each chunk of tiles, where they are multiplied and a part of the sum at a
-  // time. For a few hundred tiles that costs less than writing all of them to memory and reading them back. There must
-  // be tasks enough, and more so where two chunks would transform twice.
-  bool by_parts() const {
-    const int64_t least_tasks = s_.tiles <= s_.chunk ? 8 : 16;
-    return !s_.fused && s_.oc_blocks >= kTogether * least_tasks;
-  }
+  // There must be tasks enough, and more so where two chunks would transform weights twice.
+  bool by_parts() const { return !s_.fused && s_.oc_blocks >= (s_.tiles <= s_.chunk ? 16 : 32); }
 
   void run_whole(Scratch& scratch) const {
     const int64_t packed = s_.group_floats(s_.oc_blocks);
@@ -50,52 +43,14 @@ class DenseRun : public Winograd4Run {
     Winograd4Run::run(u, use.take(work));
   }
 
-  // What a worker keeps: transformed weights of one part, and M.
-  struct Parts {
-    int64_t u_matrix, m_matrix, panel;  // floats from one matrix to the next; from one panel of M
-    int64_t floats() const { return kMatrices * (u_matrix + m_matrix); }
-  };
-
   void run_parts(Scratch& scratch) const {
-    const int64_t panel = s_.chunk * kPanel;
-    const Parts parts{kTogether * part_ * kPanel + kPanel, kTogether * panel + kPanel, panel};
-    const int64_t sources = kMatrices * s_.source_matrix, all = sources + thread_count(m_) * parts.floats();
-    if (scratch.counts(all)) return;
-    Scratch::Use use(scratch, all);
-    float* v = use.take(sources);
-    float* workers = use.take(thread_count(m_) * parts.floats());
-    for (int64_t from = 0; from < s_.tiles; from += s_.chunk) {
-      const int64_t to = std::min(from + s_.chunk, s_.tiles);
-      transform_all(from, to, v);
-      for_tasks(m_.pool, ceil_div(s_.oc_blocks, kTogether), [&](int64_t task, int worker) {
-        const int64_t first = task * kTogether, last = std::min(first + kTogether, s_.oc_blocks);
-        float* u = workers + worker * parts.floats();
-        float* results = u + kMatrices * parts.u_matrix;
-        for (int64_t k = 0; k < depth_; k += part_) add_part(parts, first, last, to - from, k, v, u, results);
-        for (int64_t block = first; block < last; ++block)
-          store(block, from, to, results + (block - first) * panel, parts.m_matrix);
-      });
-    }
+    if (scratch.counts(parts_floats())) return;
+    Scratch::Use use(scratch, parts_floats());
+    Winograd4Run::run_parts(use.take(parts_floats()));
   }
 
-  // M of result panels [first, last): the terms of their sums from `k` on, one part of them.
-  void add_part(const Parts& parts, int64_t first, int64_t last, int64_t rows, int64_t k, const float* v, float* u,
-                float* results) const {
-    const int64_t depth = std::min(part_, depth_ - k);
-    for (int64_t block = first; block < last; ++block)
-      op_.pack(block, k / kPanel, ceil_div(k + depth, kPanel), u + (block - first) * part_ * kPanel, parts.u_matrix);
-    for (int64_t matrix = 0; matrix < kMatrices; ++matrix)
-      m_.tiles->multiply({.a = v + matrix * s_.source_matrix + k * s_.chunk,
-                          .a_panel = s_.chunk * kPanel,
-                          .b = u + matrix * parts.u_matrix,
-                          .b_panel = part_ * kPanel,
-                          .c = results + matrix * parts.m_matrix,
-                          .c_panel = parts.panel,
-                          .rows = rows,
-                          .panels = last - first,
-                          .depth = depth,
-                          .part = part_,
-                          .accumulate = k > 0});
+  void transform_weights(int64_t block, int64_t first, int64_t last, float* u, int64_t matrix) const override {
+    op_.pack(block, first, last, u, matrix);
   }
 
   void transform(int64_t panel, int64_t begin, int64_t end, int64_t base, float* v) const override {
@@ -107,10 +62,7 @@ class DenseRun : public Winograd4Run {
     });
   }
 
-  void store(int64_t block, int64_t begin, int64_t end, const float* m, float*) const override {
-    store(block, begin, end, m, s_.result_matrix);
-  }
-  void store(int64_t block, int64_t begin, int64_t end, const float* m, int64_t matrix) const {
+  void store(int64_t block, int64_t begin, int64_t end, const float* m, int64_t matrix, float*) const override {
     const ResultPanel& to = op_.out[static_cast<size_t>(block)];
     const Shape& s = to.y->shape();
     Winograd4Result r;

@@ -12,9 +12,19 @@ constexpr int64_t kTileLanes = Winograd4Run::kLanes, kTileSide = Winograd4Run::k
                   kTilePixels = Winograd4Run::kPixels, kTileWindow = Winograd4Run::kWindow;
 constexpr int64_t kTileGroup = Winograd4Schedule::kGroup, kTileMatrices = Winograd4Schedule::kMatrices;
 
+constexpr int64_t kTaps = 9;
+
 int64_t blocks_of(int64_t channels) { return ceil_div(channels, kTileLanes); }
 // A cache line more than needed: the 36 addresses of one value would often fall into one set of the cache.
 int64_t padded_matrix(int64_t floats) { return floats + kTileLanes; }
+
+// Whether a step keeps its weights as they are and transforms them in each run (Winograd4Run::run_parts()): those of many
+// channels, which would take four times the memory, for pictures of a few tiles. A function of one image's shape.
+bool transforms_anew(const ConvStep& step) {
+  constexpr int64_t kMostTiles = 64, kLeastBlocks = 16;
+  const Winograd4Schedule s(step);
+  return !s.fused && step.head == 0 && s.high * s.wide <= kMostTiles && s.oc_blocks >= kLeastBlocks;
+}
 
 class PlannedRun : public Winograd4Run {
  public:
@@ -31,7 +41,10 @@ class PlannedRun : public Winograd4Run {
     if (step.head > 0) head_ = head.values<float>().data();
   }
 
-  void run() const { Winograd4Run::run(packed_.w.values<float>().data(), floats(b_.workspace)); }
+  void run() const {
+    transforms_anew(step_) ? run_parts(floats(b_.workspace))
+                           : Winograd4Run::run(packed_.w.values<float>().data(), floats(b_.workspace));
+  }
 
  private:
   template <class Body>
@@ -90,10 +103,17 @@ class PlannedRun : public Winograd4Run {
     m_.tiles->winograd4_source(source);
   }
 
+  // Of what pack_taps() packed.
+  void transform_weights(int64_t block, int64_t first, int64_t last, float* u, int64_t matrix) const override {
+    const float* w = packed_.w.values<float>().data() + (block * s_.k + first * kTileLanes) * kTaps * kTileLanes;
+    for (int64_t c = 0; c < (last - first) * kTileLanes; ++c)
+      m_.tiles->winograd4_weights_of(w + c * kTaps * kTileLanes, kTileLanes, u + c * kTileLanes, matrix);
+  }
+
   // y, its maxima, and where there is a head `held`, of one block of tiles [begin, end).
-  void store(int64_t block, int64_t begin, int64_t end, const float* m, float* held) const override {
+  void store(int64_t block, int64_t begin, int64_t end, const float* m, int64_t matrix, float* held) const override {
     Winograd4Result r;
-    r.matrix = s_.result_matrix;
+    r.matrix = matrix;
     r.bias = packed_.b.values<float>().data() + block * kTileLanes;
     r.relu = step_.act == Activation::relu;
     if (step_.head > 0) {
@@ -160,15 +180,23 @@ class PlannedRun : public Winograd4Run {
   float* head_ = nullptr;  // the head's tensor
 };
 
-// G g G^T of 16 x 16 channels: w {oc,3,3,ic} -> [matrix][ic][oc], zeros past `inputs` and `outputs`.
-void pack_tile(const TileKernels& tiles, const double* w, int64_t ic, int64_t inputs, int64_t outputs, float* to,
-               int64_t matrix) {
-  alignas(64) double g[kTileLanes][9][kTileLanes] = {};  // [ic][tap][oc]
-  for (int64_t oc = 0; oc < outputs; ++oc)
-    for (int64_t tap = 0; tap < 9; ++tap)
-      for (int64_t c = 0; c < inputs; ++c) g[c][tap][oc] = w[(oc * 9 + tap) * ic + c];
-  for (int64_t c = 0; c < kTileLanes; ++c) tiles.winograd4_weights(&g[c][0][0], to + c * kTileLanes, matrix);
-}
+// The weights of 16 x 16 channels, from w {oc,3,3,ic}; zeros past `inputs` and `outputs`.
+struct TapTile {
+  alignas(64) double g[kTileLanes][kTaps][kTileLanes] = {};  // [ic][tap][oc]
+  TapTile(const double* w, int64_t ic, int64_t inputs, int64_t outputs) {
+    for (int64_t oc = 0; oc < outputs; ++oc)
+      for (int64_t tap = 0; tap < kTaps; ++tap)
+        for (int64_t c = 0; c < inputs; ++c) g[c][tap][oc] = w[(oc * kTaps + tap) * ic + c];
+  }
+  // G g G^T, [matrix][ic][oc].
+  void transform(const TileKernels& tiles, float* to, int64_t matrix) const {
+    for (int64_t c = 0; c < kTileLanes; ++c) tiles.winograd4_weights(&g[c][0][0], to + c * kTileLanes, matrix);
+  }
+  // As they are, rounded.
+  void copy(float* to) const {
+    for (int64_t i = 0; i < kTileLanes * kTaps * kTileLanes; ++i) to[i] = static_cast<float>((&g[0][0][0])[i]);
+  }
+};
 
 }  // namespace
 
@@ -190,6 +218,11 @@ Winograd4Schedule::Winograd4Schedule(const ConvStep& step)
   source_matrix = padded_matrix(k * chunk);
   result_matrix = padded_matrix((fused ? std::min(kTileGroup, oc_blocks) : oc_blocks) * chunk * kTileLanes);
   if (step.head > 0) held_tiles = fused ? rows : kStrip;
+  // Halves of short sums, of 64 terms at least: longer chains were seen to err by more than kWinograd4Error of
+  // tests/kernels/compare.h. Fifths, as direct convolutions have them, would go through memory too often.
+  part = std::clamp<int64_t>(ceil_div(k / 2, kTileLanes) * kTileLanes, 64, 128);
+  part_u_matrix = padded_matrix(kTogether * part * kTileLanes);
+  part_m_matrix = padded_matrix(kTogether * chunk * kTileLanes);
 }
 
 int64_t Winograd4Schedule::held_floats() const { return oc_blocks * held_tiles * kTilePixels * kTileLanes; }
@@ -211,7 +244,8 @@ bool winograd4_fits(const ConvStep& step) {
 std::unique_ptr<PackedWeights> pack_winograd4(const Machine& m, const ConvStep& step, const StepWeights& weights) {
   auto packed = pack_epilogue(step, weights);
   const Winograd4Schedule s(step);
-  packed->block_floats = kTileMatrices * s.k * kTileLanes;
+  const bool anew = transforms_anew(step);
+  packed->block_floats = (anew ? kTaps : kTileMatrices) * s.k * kTileLanes;
   const int64_t all = s.oc_blocks * packed->block_floats;
   // Huge pages save time where there is much to touch; a whole one for a few weights would be mostly empty.
   constexpr int64_t kHugeFloats = int64_t{16 << 20} / sizeof(float);
@@ -223,24 +257,29 @@ std::unique_ptr<PackedWeights> pack_winograd4(const Machine& m, const ConvStep& 
   for_tasks(m.pool, s.oc_blocks * panels, [&](int64_t task, int) {
     const int64_t block = task / panels, panel = task % panels, which = panel < s.panels[0] ? 0 : 1;
     const int64_t channel = (which == 0 ? panel : panel - s.panels[0]) * kTileLanes;
+    const double* from = w + block * kTileLanes * kTaps * ic + (which == 0 ? 0 : step.x[0].c) + channel;
+    TapTile tile(from, ic, std::min(kTileLanes, step.x[which].c - channel),
+                 std::min(kTileLanes, step.oc - block * kTileLanes));
+    if (anew) return tile.copy(to + task * kTileLanes * kTaps * kTileLanes);
     const int64_t first = block / kTileGroup * kTileGroup, together = std::min(kTileGroup, s.oc_blocks - first);
-    pack_tile(*m.tiles, w + block * kTileLanes * 9 * ic + (which == 0 ? 0 : step.x[0].c) + channel, ic,
-              std::min(kTileLanes, step.x[which].c - channel), std::min(kTileLanes, step.oc - block * kTileLanes),
-              to + first * packed->block_floats + ((block - first) * s.k + panel * kTileLanes) * kTileLanes,
-              together * s.k * kTileLanes);
+    tile.transform(*m.tiles, to + first * packed->block_floats + ((block - first) * s.k + panel * kTileLanes) * kTileLanes,
+                   together * s.k * kTileLanes);
   });
   return packed;
 }
 
 size_t winograd4_packed_bytes(const ConvStep& step) {
   const Winograd4Schedule s(step);
-  return static_cast<size_t>(s.oc_blocks * kTileLanes * (kTileMatrices * s.k + 1)) * sizeof(float);
+  const int64_t values = transforms_anew(step) ? kTaps : kTileMatrices;
+  return static_cast<size_t>(s.oc_blocks * kTileLanes * (values * s.k + 1)) * sizeof(float);
 }
 
 size_t winograd4_workspace(const Machine& m, const ConvStep& step) {
   check_conv(step);
   const Winograd4Schedule s(step);
-  return static_cast<size_t>(s.shared_floats() + thread_count(m) * s.worker_floats()) * sizeof(float);
+  const int64_t all = transforms_anew(step) ? s.parts_floats(thread_count(m))
+                                            : s.shared_floats() + thread_count(m) * s.worker_floats();
+  return static_cast<size_t>(all) * sizeof(float);
 }
 
 void run_winograd4(const Machine& m, const ConvStep& step, const PackedWeights& packed, const StepBuffers& buffers) {
@@ -252,7 +291,7 @@ void run_winograd4(const Machine& m, const ConvStep& step, const PackedWeights& 
 std::string winograd4_algorithm(const Machine& m, const ConvStep& step) {
   check_conv(step);
   return std::string("winograd 4x4 ") + m.tiles->isa + " nChw16c " + std::to_string(m.tiles->rows) + "x" +
-         std::to_string(m.tiles->columns);
+         std::to_string(m.tiles->columns) + (transforms_anew(step) ? ", weights anew" : "");
 }
 
 }  // namespace furrow::cpu

@@ -58,21 +58,31 @@ class Winograd4Run {
   Winograd4Run(const Machine& m, const ConvStep& step);
   void run(const float* u, float* memory) const { s_.fused ? run_fused(u, memory) : run_staged(u, memory); }
 
+  // The same with weights that are transformed anew for each chunk of tiles, where they are multiplied and a part of the
+  // sum at a time, which for a few hundred tiles costs less than reading all of them from memory. Not for a head.
+  // `memory`: parts_floats().
+  void run_parts(float* memory) const;
+  int64_t parts_floats() const { return s_.parts_floats(thread_count(m_)); }
+
   // V of all source blocks and tiles [from, to), shared out; tile `from` is row 0 of `v`.
   void transform_all(int64_t from, int64_t to, float* v) const;
   // V of source block `panel` and tiles [begin, end); tile `base` is row 0 of `v`.
   virtual void transform(int64_t panel, int64_t begin, int64_t end, int64_t base, float* v) const = 0;
-  // The results of one block of tiles [begin, end), from M at `m`; for a head, into `held`.
-  virtual void store(int64_t block, int64_t begin, int64_t end, const float* m, float* held) const = 0;
+  // U of one result block and source blocks [first, last), for run_parts(): channel k to u + k * 16, its 36 values
+  // `matrix` apart.
+  virtual void transform_weights(int64_t block, int64_t first, int64_t last, float* u, int64_t matrix) const = 0;
+  // The results of one block of tiles [begin, end), from M at `m`, whose values are `matrix` apart; for a head, into
+  // `held`.
+  virtual void store(int64_t block, int64_t begin, int64_t end, const float* m, int64_t matrix, float* held) const = 0;
   // The head of tiles [begin, end), whose results all blocks have left in `held`.
   virtual void head(int64_t, int64_t, const float*, float*) const {}
 
   const Machine& m_;
   Winograd4Schedule s_;
   int64_t depth_;  // of the sums: without the last block's lanes that are no channels
-  int64_t part_;   // terms that are summed in registers
 
  private:
+  void add_part(int64_t first, int64_t last, int64_t rows, int64_t k, const float* v, float* u, float* results) const;
   void run_fused(const float* u, float* memory) const;
   void run_staged(const float* u, float* memory) const;
   void multiply(const float* u, int64_t matrix, int64_t block, int64_t begin, int64_t end, const float* v,

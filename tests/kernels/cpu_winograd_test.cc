@@ -25,7 +25,7 @@ class CpuWinograd : public ::testing::TestWithParam<Isa> {
   }
 };
 
-// Both schedules over several tasks and chunks: blocks that are full and not, one source and two, widths 24 and 40,
+// All three schedules over several tasks and chunks: blocks that are full and not, one source and two, widths 24 and 40,
 // pictures that end inside a tile by every remainder, batches; with all that may follow a convolution.
 std::vector<ConvStep> steps() {
   std::vector<ConvStep> out;
@@ -39,8 +39,11 @@ std::vector<ConvStep> steps() {
   add({1, 70, 68, 128}, 0, 24);
   add({1, 72, 72, 48}, 84, 24);   // 9 blocks: staged, 2 chunks
   add({3, 41, 50, 40}, 0, 24);    // staged: 429 tiles
-  add({1, 17, 14, 40}, 24, 300);  // staged, several tasks of products
+  add({1, 17, 14, 40}, 24, 300);  // by parts
   add({2, 13, 16, 160}, 0, 33);
+  add({1, 34, 32, 40}, 24, 264);  // 72 tiles: staged, several tasks of products
+  add({3, 21, 30, 24}, 0, 260);   // by parts, the last block of 4 channels
+  add({5, 30, 31, 150}, 0, 256);  // by parts, 2 chunks, sums of 2 parts
   for (const size_t plain : {1, 2, 5, 6, 7}) {
     const ConvStep s = out[plain];
     out.push_back(cases::with_pool(s));
@@ -54,15 +57,16 @@ std::vector<ConvStep> steps() {
 
 TEST_P(CpuWinograd, TakesTheseSteps) {
   CpuBackend backend(GetParam(), nullptr), low(GetParam(), nullptr, MemoryClass::low);
-  int fused = 0, staged = 0;
+  int fused = 0, staged = 0, by_parts = 0;
   for (const ConvStep& step : steps()) {
     const std::string name = backend.algorithm(step);
     EXPECT_TRUE(name.starts_with("winograd 4x4 " + std::string(cpu::name(GetParam())))) << name << problem(step);
     EXPECT_TRUE(low.algorithm(step).starts_with("direct ")) << low.algorithm(step);
-    cpu::Winograd4Schedule(step).fused ? ++fused : ++staged;
+    ++(cpu::Winograd4Schedule(step).fused ? fused : name.ends_with(", weights anew") ? by_parts : staged);
   }
   EXPECT_GE(fused, 12);
   EXPECT_GE(staged, 12);
+  EXPECT_GE(by_parts, 5);
 }
 
 TEST_P(CpuWinograd, LeavesOthersToOtherKernels) {
@@ -164,6 +168,15 @@ TEST_P(CpuWinograd, PacksThirtySixValuesForNineWeights) {
   constexpr size_t kBias = 64 * sizeof(float), kWeights = 64 * 64 * 9 * sizeof(float);
   EXPECT_EQ(low.prepare(step, weights)->bytes(), kBias + kWeights);
   EXPECT_EQ(backend.prepare(step, weights)->bytes(), kBias + 4 * kWeights);
+  EXPECT_EQ(backend.packed_bytes(step), kBias + 4 * kWeights);
+}
+
+TEST_P(CpuWinograd, PacksNineForManyChannelsOfASmallPicture) {
+  CpuBackend backend(GetParam(), nullptr);
+  const ConvStep step = cases::conv({1, 32, 32, 64}, 256);
+  constexpr size_t kBytes = (256 + 64 * 256 * 9) * sizeof(float);
+  EXPECT_EQ(backend.prepare(step, cases::random_weights(step, 1))->bytes(), kBytes);
+  EXPECT_EQ(backend.packed_bytes(step), kBytes);
 }
 
 TEST_P(CpuWinograd, RefusesBuffersOfAnotherShapeAndNoWorkspace) {
