@@ -75,7 +75,8 @@ endif()
 # What a failed check of the standard library says takes more code than the check. A header that is forced on a source
 # would keep a precompiled one from being used.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT FURROW_SANITIZE AND (NOT FURROW_PCH OR FURROW_PCH STREQUAL "TESTS"))
-  set(furrow_terse $<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-include${CMAKE_CURRENT_LIST_DIR}/terse_assertions.h>)
+  set(furrow_terse
+    $<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-include${CMAKE_CURRENT_LIST_DIR}/terse_assertions.h>)
 endif()
 
 # furrow_unite(TARGET): with FURROW_UNITY, the sources of a target are one compilation (files with flags of their own

@@ -53,9 +53,9 @@ class Watcher : public io::JsonEvents {
   std::vector<std::set<std::string>> keys_;
 };
 
-constexpr std::string_view kSpace = " \t\r\n";
-
-size_t after_space(std::string_view text, size_t at) { return std::min(text.find_first_not_of(kSpace, at), text.size()); }
+size_t after_space(std::string_view text, size_t at) {
+  return std::min(text.find_first_not_of(" \t\r\n", at), text.size());
+}
 
 // Behind the text whose opening quote is at `at`.
 size_t after_text(std::string_view text, size_t at) {

@@ -14,7 +14,7 @@
 #   --python PYTHON  that has them (default: python3)
 #   --add NAME=COMMAND   one more program that keeps to the protocol of bench/cpu/serve.h; in 8 bits where NAME ends
 #                    in int8, else in float32
-#   --networks LIST  of "default model,U-Net base 64,ResNet50-U-Net";  --sides LIST  512,1024;  --batches LIST  1,4
+#   --networks LIST  of "default model,U-Net base 64,ResNet50-U-Net,BiSeNet";  --sides LIST  512,1024;  --batches LIST  1,4
 #   --precisions LIST  fp32,int8: in 8 bits are ours, PyTorch, ONNX Runtime and OpenVINO, scales from the one input
 #   --threads LIST   1,2;  --rounds N  clean samples wanted of each (default 7, --quick 3); at most 3 N turns are taken
 #   --photo FILE     that `furrow segment` is timed on (default examples/astronaut.png)

@@ -1,7 +1,7 @@
 // furrow_cpu_turns: Furrow's side of scripts/bench_cpu.sh.
 //
 //   serve SETTING...             the network of a weight file, timed in turns (bench/cpu/serve.h), in 8 bits where the
-//                                file says how
+//                                file says how; a face parser to its label map
 //   quantise SETTING... FILE     the weight file as FILE, which says how: all layers that can be, scales from the input
 //   weights ARCHITECTURE FILE    a network of seeded random values, safetensors
 //   input FILE SIDE BATCH        pictures with structure, float32, N H W C
@@ -21,6 +21,7 @@
 #include "io/checkpoint.h"
 #include "io/safetensors.h"
 #include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/label_map.h"
 #include "nn/plan.h"
 #include "nn/recognise.h"
 #include "segment/calibrate.h"
@@ -34,12 +35,13 @@ int serve(const turns::Setting& setting) {
   ThreadPool pool(setting.threads);
   cpu::CpuBackend backend(&pool);
   std::string architecture;
+  bool parser = false;
   std::unique_ptr<Plan> plan;
   {
     const io::Checkpoint file = io::read_checkpoint(setting.weights);
     const std::unique_ptr<Network> network = build(recognise(file.tensors));
     network->load(file.tensors, DType::f32);  // as the program does
-    architecture = network->architecture().text();
+    architecture = network->architecture().text(), parser = network->architecture().parser();
     const Shape shape{setting.batch, setting.side, setting.side, network->architecture().in_channels};
     PlanOptions options;
     options.quantisation = from_metadata(file.metadata).quantisation;
@@ -57,7 +59,12 @@ int serve(const turns::Setting& setting) {
   std::snprintf(told, sizeof told,
                 "\"name\": \"Furrow\", \"version\": \"%s\", \"network\": \"%s\", \"flops\": %.17g, \"bytes\": %.17g",
                 backend.name().c_str(), architecture.c_str(), flops, bytes);
-  return turns::serve(setting, told, [&] { plan->run(input); });
+  if (!parser) return turns::serve(setting, told, [&] { plan->run(input); });
+  std::vector<uint8_t> labels(static_cast<size_t>(setting.batch * setting.side * setting.side));
+  return turns::serve(setting, told, [&] {
+    const Plan::SmallLogits small = plan->run_small(input);
+    cpu::upsample_argmax(&pool, small.logits, small.height, small.width, labels);
+  });
 }
 
 int quantise(const turns::Setting& setting, const std::string& out) {

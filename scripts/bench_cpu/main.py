@@ -153,7 +153,8 @@ def run(o, lab, told):
                 files = {"weights": weights, "input": lab.scratch / "input", "logits": lab.scratch / "logits", "models": models}
                 lab.own("input", files["input"], side, batch)
                 architecture = ""
-                for case in [Case(network, side, batch, threads, precision) for precision in o.precisions for threads in o.threads]:
+                for case in [Case(network, side, batch, threads, precision) for precision in o.precisions for threads in o.threads
+                             if precision == "fp32" or network != "BiSeNet"]:
                     architecture = one_case(o, lab, told, case, [s for s in settings if case.precision in s.precisions], files) or architecture
                 if architecture and "fp32" in o.precisions and side == o.sides[0] and batch == o.batches[0]:
                     case = Case(network, side, batch, max(o.threads))

@@ -37,7 +37,8 @@ class Case:
 
 
 # What a network is called here -> its architecture in Furrow's words, weights drawn from a seed; None: the model in the program.
-NETWORKS = {"default model": None, "U-Net base 64": "unet base 64, 3 -> 1, transposed", "ResNet50-U-Net": "resnet50-unet base 64, 3 -> 1, transposed"}
+NETWORKS = {"default model": None, "U-Net base 64": "unet base 64, 3 -> 1, transposed", "ResNet50-U-Net": "resnet50-unet base 64, 3 -> 1, transposed",
+            "BiSeNet": "bisenet base 64, 3 -> 19"}   # to its label map here and in PyTorch, to its logits elsewhere; in float32 alone
 PRECISIONS = ("fp32", "int8")
 DEFAULT_WEIGHTS = ROOT / "weights" / "furrow-mini-2.safetensors"
 

@@ -25,7 +25,7 @@ class CpuWinograd : public ::testing::TestWithParam<Isa> {
   }
 };
 
-// All three schedules over several tasks and chunks: blocks that are full and not, one source and two, widths 24 and 40,
+// All three schedules over several tasks and chunks: blocks that are full and not, one source and two, widths 24, 40,
 // pictures that end inside a tile by every remainder, batches; with all that may follow a convolution.
 std::vector<ConvStep> steps() {
   std::vector<ConvStep> out;
