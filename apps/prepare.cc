@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "apps/cli/words.h"
+#include "apps/prepare/align.h"
 #include "apps/prepare/datasets.h"
 #include "apps/prepare/fetch_options.h"
 #include "apps/prepare/label_sets.h"
@@ -15,6 +16,7 @@ namespace {
 
 constexpr const char* kPrepareExamples =
     "Examples:\n"
+    "  furrow prepare align in-the-wild-images --landmarks ffhq-dataset-v2.json -o images1024x1024\n"
     "  furrow prepare collect images1024x1024 manual_wrinkle_masks -o face_images      photos that have a mask\n"
     "  furrow prepare parse face_images -o labels --parser face-parser.safetensors     a label map of each\n"
     "  furrow prepare mask face_images face_parsed_labels -o masked_face_images        skin and nose of each, the rest "
@@ -122,6 +124,24 @@ void add_pictures(CLI::App& prepare, Program& program) {
   step->add_option("--sigma", texture->sigma,
                    "Of the blur, in pixels of a photo of 1024; goes with the photo's longer side (default: 5)");
   run_pictures(*step, program, texture, prepare_texture);
+}
+
+void add_align(CLI::App& prepare, Program& program) {
+  auto options = std::make_shared<PictureOptions>();
+  options->folder.inputs.resize(1);
+  options->recipe = "ffhq", options->size = 1024;
+  CLI::App* step = add_step(prepare, "align", "FFHQ's face crop of each photo, by 68 landmarks");
+  step->add_option("PHOTOS", options->folder.inputs[0], photos_help())->required();
+  step->add_option("--landmarks", options->landmarks,
+                   "JSON: {\"NAME\": [[x, y] x 68], ...}, or FFHQ's ffhq-dataset-v2.json")
+      ->required();
+  step->add_option("--recipe", options->recipe, "ffhq (default), or ffhq-aging, which shows more of the head");
+  step->add_option("--size", options->size, "Side of the results, 16..4096 (default: 1024)");
+  step->add_option("--padding", options->padding,
+                   "What lies outside the photo: on (default) is its mirror image, blurred and faded; off is black");
+  step->add_option("--transform-size", options->transform,
+                   "Side at which the face is sampled before LANCZOS makes --size of it, up to 16384 (default: 4096)");
+  run_pictures(*step, program, options, prepare_align);
 }
 
 void add_parse(CLI::App& prepare, Program& program) {
@@ -264,10 +284,11 @@ void add_preview(CLI::App& prepare, Program& program) {
 
 void add_prepare(CLI::App& app, Program& program) {
   CLI::App* prepare =
-      app.add_subcommand("prepare", "Make data sets: collect, mask, texture maps, splits, checks, statistics");
+      app.add_subcommand("prepare", "Make data sets: face crops, collect, mask, texture maps, splits, checks, statistics");
   prepare->fallthrough();
   prepare->require_subcommand(1);
   prepare->footer(kPrepareExamples);
+  add_align(*prepare, program);
   add_pictures(*prepare, program);
   add_parse(*prepare, program);
   add_labels(*prepare, program);

@@ -18,6 +18,7 @@ for corpus in "$source_dir"/fuzz/corpus/*; do
     png)  program=tests/pictures/pictures_test filter='ReplayCorpus.Png*' ;;
     jpeg) program=tests/pictures/pictures_test filter='ReplayCorpus.Jpeg*' ;;
     config|csv) program=tests/config/config_replay_${name}_test filter='FuzzReplay.*' ;;
+    landmarks) program=tests/datasets/datasets_replay_landmarks_test filter='FuzzReplay.*' ;;
     *)    program=tests/containers/containers_replay_${name}_test filter='FuzzReplay.*' ;;
   esac
   target=$(basename "$program")
@@ -42,7 +43,7 @@ for corpus in "$source_dir"/fuzz/corpus/*; do
   esac
 done
 # In the same library, but they read nothing that a stranger wrote, or only bytes as such.
-no_parsers='/(png_write|resize|mapped_file|sha256)[.]'
+no_parsers='/(png_write|quad|resize|mapped_file|sha256)[.]'
 llvm-profdata merge -o "$build_dir/all.profdata" "$build_dir"/*.profraw
 set -- $programs
 first=$1
@@ -75,7 +76,7 @@ python3 - "$build_dir/tests.json" <<'PYTHON'
 import json, re, sys
 LEAST = 95  # percent
 # Of io/, what reads nothing that a stranger wrote, only bytes as such, or settings (tests/config).
-NO_READER = re.compile(r"(atomic_file|closest|config.*|crc32c|csv|html|image|mapped_file|resize.*|sha256|texture|.*write)[.]")
+NO_READER = re.compile(r"(atomic_file|closest|config.*|crc32c|csv|html|image|mapped_file|quad|resize.*|sha256|texture|.*write)[.]")
 low = []
 for file in sorted(json.load(open(sys.argv[1]))["data"][0]["files"], key=lambda file: file["filename"]):
     name = re.search(r"/io/([^/]+)$", file["filename"])

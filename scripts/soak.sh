@@ -15,7 +15,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 
 executions=100000000 minutes=600 rest=yes work=""
-setup=yes targets="zip pickle pth stream tar npy safetensors png_walk png_decode jpeg config csv"
+setup=yes targets="zip pickle pth stream tar npy safetensors png_walk png_decode jpeg config csv landmarks"
 arguments=$*
 while [ $# -gt 0 ]; do
   case "$1" in

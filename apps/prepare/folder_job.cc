@@ -48,6 +48,7 @@ class FolderRun {
     for (const cli::Input& input : inputs_) {
       sources_.insert(canonical(input.path));
       ++results_[work_.result(input)];
+      if (work_.one_of_a_name) ++results_["/" + stem_of(input.path)];  // no result's name begins so
     }
     resumes_ = open_record();
   }
@@ -124,6 +125,9 @@ class FolderRun {
     const std::string base = fs::path(input.base).filename().string();
     if (results_.at(work_.result(input)) > 1 || base != own)
       throw Error(ErrorCode::malformed, "another input would have the same result").hint("rename one of them");
+    if (work_.one_of_a_name && results_.at("/" + own) > 1)
+      throw Error(ErrorCode::malformed, "several photos have this file name, and what goes with it is of one")
+          .hint("rename one of them");
     if (sources_.contains(canonical(path)))
       throw Error(ErrorCode::usage, "its result would overwrite an input: " + path)
           .hint("choose another folder with -o");

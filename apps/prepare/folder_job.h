@@ -1,4 +1,5 @@
-// One file in, one file out, for all pictures of a folder: what `furrow prepare mask`, `collect` and `texture` share.
+// One file in, one file out, for all pictures of a folder: what `furrow prepare align`, `mask`, `collect` and
+// `texture` share.
 #pragma once
 
 #include <cstddef>
@@ -41,7 +42,8 @@ class FileWork {
   std::string command;   // "mask"
   std::string settings;  // in words; results of other settings are refused, not mixed
   std::string without;   // "without a label map"
-  std::string partners;  // a folder of masks or label maps: no photos, should it lie within the photos' folder
+  bool one_of_a_name = false;  // photos of one file name, in whatever folders, are refused
+  std::string partners;        // a folder of masks or label maps: no photos, should it lie within the photos' folder
 };
 
 // Runs `work` over all inputs in parallel, prints what was done, and returns the exit status: 0; 130/143 after a

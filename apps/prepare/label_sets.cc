@@ -18,12 +18,12 @@ namespace {
 constexpr size_t kClasses = kFaceClasses.size();
 
 // Of one map, or of all.
-struct Counts {
+struct ClassCounts {
   std::array<uint64_t, kClasses> pixels{}, files{};
   std::array<std::array<uint64_t, kClasses>, kClasses> pairs{};  // [ours][theirs]; of maps that are compared alone
   int64_t maps = 0, compared = 0;
 
-  void operator+=(const Counts& other) {
+  void operator+=(const ClassCounts& other) {
     for (size_t i = 0; i < kClasses; ++i) {
       pixels[i] += other.pixels[i], files[i] += other.files[i];
       for (size_t j = 0; j < kClasses; ++j) pairs[i][j] += other.pairs[i][j];
@@ -38,7 +38,7 @@ struct Agreement {
   std::array<std::optional<double>, kClasses> iou{};  // of classes that either set has
   int classes = 0;
 
-  explicit Agreement(const Counts& counts) {
+  explicit Agreement(const ClassCounts& counts) {
     uint64_t all = 0, same = 0;
     for (size_t i = 0; i < kClasses; ++i) {
       uint64_t ours = 0, theirs = 0;
@@ -81,7 +81,7 @@ class LabelSetRun {
     ThreadPool pool(options_.threads);
     std::mutex mutex;
     for_files(pool, stems.size(), "label maps", common_, [&](size_t i) {
-      Counts one;
+      ClassCounts one;
       const auto& [stem, paths] = *stems[i];
       failed_[i] = failure_of(paths[0], [&] { count(stem, paths, one); });
       if (!failed_[i].empty()) return FileEnd::failed;
@@ -124,7 +124,7 @@ class LabelSetRun {
     }
   }
 
-  void count(const std::string& stem, const std::vector<std::string>& paths, Counts& out) const {
+  void count(const std::string& stem, const std::vector<std::string>& paths, ClassCounts& out) const {
     io::Image ours = read_label_map(single(paths), options_.limits);
     rename(ours, number_);
     ++out.maps;
@@ -203,7 +203,7 @@ class LabelSetRun {
   LabelFolder maps_;
   std::optional<LabelFolder> against_;
   std::array<uint8_t, kClasses> number_, their_number_;
-  Counts total_;
+  ClassCounts total_;
   std::vector<std::string> failed_, without_;
 };
 

@@ -1,4 +1,4 @@
-// `furrow prepare mask`, `texture`, `overlay` and `collect`: a picture from each photo.
+// `furrow prepare mask`, `texture`, `overlay` and `collect`: a picture from each photo. PictureOptions: `align` too.
 #pragma once
 
 #include <string>
@@ -12,10 +12,12 @@ struct PictureOptions {
   FolderOptions folder;
   std::string labels;  // folder of label maps; "": none (texture)
   std::string keep = "skin,nose", order = "bisenet";
-  std::string recipe = "best";  // texture: authors, inverse, best (closest)
+  std::string recipe = "best";  // texture: authors, inverse, best (closest); align: ffhq, ffhq-aging
   double sigma = 5;             // texture: of photos of 1024 pixels
-  int size = 0;                 // mask: side the photo is resized to first; 0: as it is
+  int size = 0;                 // mask: side the photo is resized to first; 0: as it is; align: of the result
   std::string masks;            // collect: folder of masks
+  std::string landmarks, padding = "on";  // align: the JSON file; on, off
+  int transform = 4096;                   // align: side at which the face is sampled
 };
 
 // An RGB photo without its transparency. ErrorCode::unsupported where EXIF turns it: labels say nothing of whether they
