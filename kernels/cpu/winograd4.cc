@@ -12,7 +12,7 @@ constexpr int64_t kTileLanes = Winograd4Run::kLanes, kTileSide = Winograd4Run::k
                   kTilePixels = Winograd4Run::kPixels, kTileWindow = Winograd4Run::kWindow;
 constexpr int64_t kTileGroup = Winograd4Schedule::kGroup, kTileMatrices = Winograd4Schedule::kMatrices;
 
-constexpr int64_t kTaps = 9;
+constexpr int64_t kTileTaps = 9;
 
 int64_t blocks_of(int64_t channels) { return ceil_div(channels, kTileLanes); }
 // A cache line more than needed: the 36 addresses of one value would often fall into one set of the cache.
@@ -105,9 +105,9 @@ class PlannedRun : public Winograd4Run {
 
   // Of what pack_taps() packed.
   void transform_weights(int64_t block, int64_t first, int64_t last, float* u, int64_t matrix) const override {
-    const float* w = packed_.w.values<float>().data() + (block * s_.k + first * kTileLanes) * kTaps * kTileLanes;
+    const float* w = packed_.w.values<float>().data() + (block * s_.k + first * kTileLanes) * kTileTaps * kTileLanes;
     for (int64_t c = 0; c < (last - first) * kTileLanes; ++c)
-      m_.tiles->winograd4_weights_of(w + c * kTaps * kTileLanes, kTileLanes, u + c * kTileLanes, matrix);
+      m_.tiles->winograd4_weights_of(w + c * kTileTaps * kTileLanes, kTileLanes, u + c * kTileLanes, matrix);
   }
 
   // y, its maxima, and where there is a head `held`, of one block of tiles [begin, end).
@@ -182,11 +182,11 @@ class PlannedRun : public Winograd4Run {
 
 // The weights of 16 x 16 channels, from w {oc,3,3,ic}; zeros past `inputs` and `outputs`.
 struct TapTile {
-  alignas(64) double g[kTileLanes][kTaps][kTileLanes] = {};  // [ic][tap][oc]
+  alignas(64) double g[kTileLanes][kTileTaps][kTileLanes] = {};  // [ic][tap][oc]
   TapTile(const double* w, int64_t ic, int64_t inputs, int64_t outputs) {
     for (int64_t oc = 0; oc < outputs; ++oc)
-      for (int64_t tap = 0; tap < kTaps; ++tap)
-        for (int64_t c = 0; c < inputs; ++c) g[c][tap][oc] = w[(oc * kTaps + tap) * ic + c];
+      for (int64_t tap = 0; tap < kTileTaps; ++tap)
+        for (int64_t c = 0; c < inputs; ++c) g[c][tap][oc] = w[(oc * kTileTaps + tap) * ic + c];
   }
   // G g G^T, [matrix][ic][oc].
   void transform(const TileKernels& tiles, float* to, int64_t matrix) const {
@@ -194,7 +194,7 @@ struct TapTile {
   }
   // As they are, rounded.
   void copy(float* to) const {
-    for (int64_t i = 0; i < kTileLanes * kTaps * kTileLanes; ++i) to[i] = static_cast<float>((&g[0][0][0])[i]);
+    for (int64_t i = 0; i < kTileLanes * kTileTaps * kTileLanes; ++i) to[i] = static_cast<float>((&g[0][0][0])[i]);
   }
 };
 
@@ -245,7 +245,7 @@ std::unique_ptr<PackedWeights> pack_winograd4(const Machine& m, const ConvStep& 
   auto packed = pack_epilogue(step, weights);
   const Winograd4Schedule s(step);
   const bool anew = transforms_anew(step);
-  packed->block_floats = (anew ? kTaps : kTileMatrices) * s.k * kTileLanes;
+  packed->block_floats = (anew ? kTileTaps : kTileMatrices) * s.k * kTileLanes;
   const int64_t all = s.oc_blocks * packed->block_floats;
   // Huge pages save time where there is much to touch; a whole one for a few weights would be mostly empty.
   constexpr int64_t kHugeFloats = int64_t{16 << 20} / sizeof(float);
@@ -257,10 +257,10 @@ std::unique_ptr<PackedWeights> pack_winograd4(const Machine& m, const ConvStep& 
   for_tasks(m.pool, s.oc_blocks * panels, [&](int64_t task, int) {
     const int64_t block = task / panels, panel = task % panels, which = panel < s.panels[0] ? 0 : 1;
     const int64_t channel = (which == 0 ? panel : panel - s.panels[0]) * kTileLanes;
-    const double* from = w + block * kTileLanes * kTaps * ic + (which == 0 ? 0 : step.x[0].c) + channel;
+    const double* from = w + block * kTileLanes * kTileTaps * ic + (which == 0 ? 0 : step.x[0].c) + channel;
     TapTile tile(from, ic, std::min(kTileLanes, step.x[which].c - channel),
                  std::min(kTileLanes, step.oc - block * kTileLanes));
-    if (anew) return tile.copy(to + task * kTileLanes * kTaps * kTileLanes);
+    if (anew) return tile.copy(to + task * kTileLanes * kTileTaps * kTileLanes);
     const int64_t first = block / kTileGroup * kTileGroup, together = std::min(kTileGroup, s.oc_blocks - first);
     tile.transform(*m.tiles, to + first * packed->block_floats + ((block - first) * s.k + panel * kTileLanes) * kTileLanes,
                    together * s.k * kTileLanes);
@@ -270,7 +270,7 @@ std::unique_ptr<PackedWeights> pack_winograd4(const Machine& m, const ConvStep& 
 
 size_t winograd4_packed_bytes(const ConvStep& step) {
   const Winograd4Schedule s(step);
-  const int64_t values = transforms_anew(step) ? kTaps : kTileMatrices;
+  const int64_t values = transforms_anew(step) ? kTileTaps : kTileMatrices;
   return static_cast<size_t>(s.oc_blocks * kTileLanes * (values * s.k + 1)) * sizeof(float);
 }
 
