@@ -49,7 +49,7 @@ SegmentJob to_job(SegmentWords words, const io::Limits& limits, const cli::Commo
   SegmentOptions& options = job.options;
   parse_save(words.save, job);
   options.faces = choose<FaceChoice>("--faces", words.faces, {{"largest", FaceChoice::largest}, {"all", FaceChoice::all}});
-  options.crop = choose<CropMode>("--crop", words.crop, {{"face", CropMode::face}, {"none", CropMode::none}});
+  options.crop = choose<CropMode>("--crop", words.crop, {{"face", CropMode::face}, {"none", CropMode::none}, {"ffhq-uv", CropMode::ffhq_uv}});
   options.flip = choose<bool>("--tta", words.tta, {{"none", false}, {"flip", true}});
   job.background = choose<io::Background>("--background", words.background,
       {{"drop", io::Background::drop}, {"black", io::Background::black}, {"white", io::Background::white}});
@@ -81,7 +81,7 @@ void add_segment(CLI::App& app, Program& program) {
   verb->add_option("--save", words->save, "What to write: mask,prob,overlay,json (default: mask,overlay,json)");
   verb->add_option("--prob-bits", words->prob, "Depth of the probability picture: 8 (default) or 16");
   verb->add_option("--faces", words->faces, "largest (default) or all");
-  verb->add_option("--crop", words->crop, "face (default): find faces and cut them out; none: the photo is a crop already");
+  verb->add_option("--crop", words->crop, "face (default): find faces and cut them out; none: the photo is a crop already; ffhq-uv: it is a texture map in FFHQ-UV's layout");
   verb->add_option("--labels", words->job.labels, "Face-parsing label map of the photo (PNG), or a folder of them by name, auto (of --parser), or none");
   verb->add_option("--parser", words->job.parser, "Weights of a face parser: finds the labels itself");
   verb->add_option("--keep", words->keep, "Labels in which marks count, by name or number, e.g. skin,nose or 1,10 (default: the model's)");

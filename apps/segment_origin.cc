@@ -41,6 +41,8 @@ const char* background_name(io::Background background) {
   return background == io::Background::black ? "black" : "white";
 }
 
+constexpr const char* kCropNames[] = {"face", "none", "ffhq-uv"};  // in the order of CropMode
+
 // `labels`: the label map, null without one.
 Json settings_json(const SegmentJob& job, const ModelInfo& model, const Json& labels) {
   const SegmentOptions& o = job.options;
@@ -48,7 +50,7 @@ Json settings_json(const SegmentJob& job, const ModelInfo& model, const Json& la
                    {"model", model.sha256},
                    {"threshold", o.threshold.value_or(model.threshold)},
                    {"size", o.size.value_or(model.size)},
-                   {"crop", o.crop == CropMode::face ? "face" : "none"},
+                   {"crop", kCropNames[static_cast<size_t>(o.crop)]},
                    {"faces", o.faces == FaceChoice::largest ? "largest" : "all"},
                    {"tile", o.tile},
                    {"tta", o.flip ? "flip" : "none"},

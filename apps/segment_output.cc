@@ -31,7 +31,8 @@ Json number(double value) {
   return Json::parse(text);
 }
 
-Json region_json(const FaceRegionResult& region, const Face& face) {
+// `width`: of the face, or of the texture map, by which lengths are told as `per`.
+Json region_json(const FaceRegionResult& region, const char* per, double width) {
   const MaskMeasures& m = region.measures;
   const double percent = 100.0 * static_cast<double>(m.mask_pixels) / static_cast<double>(region.pixels);
   Json out = {{"name", region.name},
@@ -39,7 +40,7 @@ Json region_json(const FaceRegionResult& region, const Face& face) {
               {"percent", number(percent)},
               {"count", m.count},
               {"length_px", number(m.length)},
-              {"length_per_face_width", number(m.length / face.w)},
+              {per, number(m.length / width)},
               {"mean_width_px", number(m.mean_width)}};
   for (const Point& corner : region.outline) out["outline"].push_back({number(corner.x), number(corner.y)});
   return out;
@@ -71,7 +72,9 @@ Json face_json(const FaceResult& face) {
     if (face.width_per_face_width) wrinkles["mean_width_per_face_width"] = number(*face.width_per_face_width);
     out["wrinkles"] = std::move(wrinkles);
   }
-  for (const FaceRegionResult& region : face.regions) out["regions"].push_back(region_json(region, *face.face));
+  for (const FaceRegionResult& region : face.regions)
+    out["regions"].push_back(face.face ? region_json(region, "length_per_face_width", face.face->w)
+                                       : region_json(region, "length_per_map_width", static_cast<double>(face.crop.side_w)));
   return out;
 }
 

@@ -81,12 +81,12 @@ void NetworkPicture::window(int64_t x, int64_t y, io::Image& rgb, io::Image& tex
 Grid grid_of(const Crop& crop, const SegmentOptions& options, const ModelInfo& info) {
   const int64_t side = options.size.value_or(info.size);
   if (!options.tile) return {crop, side, side};
-  if (options.crop == CropMode::none) return {crop, crop.side_w, crop.side_h};
+  if (options.crop != CropMode::face) return {crop, crop.side_w, crop.side_h};
   return {crop, std::min(crop.side_w, info.size), std::min(crop.side_h, info.size)};
 }
 
 int64_t texture_side(const Grid& grid, const SegmentOptions& options, const ModelInfo& info) {
-  if (options.tile && options.crop == CropMode::none) return info.size;
+  if (options.tile && options.crop != CropMode::face) return info.size;
   return std::max(grid.crop.side_w, grid.crop.side_h);
 }
 

@@ -160,6 +160,10 @@ void Segmenter::State::add_region(const io::Image& photo, const std::optional<Fa
     else
       result.notes.push_back("no regions: " + why_not);
   }
+  if (options.crop == CropMode::ffhq_uv) {
+    Timed time(result.timings.measure);
+    found.regions = measure_regions(ffhq_uv_points(photo.width), mask, visible, kept, options.measures);
+  }
   if (face) {
     Timed time(result.timings.measure);
     found.quality = face_quality(photo, *face, crop.side_w, size());
@@ -177,7 +181,7 @@ io::LabelMap Segmenter::State::parse(const io::Image& photo, const std::vector<F
   const Timed time(timings.parse);
   std::vector<Crop> crops;
   for (const Face& face : faces) crops.push_back(face_crop(face, photo.width, photo.height));
-  if (options.crop == CropMode::none) crops.push_back(whole_photo(photo.width, photo.height));
+  if (options.crop != CropMode::face) crops.push_back(whole_photo(photo.width, photo.height));
   return parser->parse(photo, crops);
 }
 
@@ -202,6 +206,9 @@ SegmentResult Segmenter::run(const io::Image& photo, const io::LabelMap* labels)
   require(photo.channels == 3 && photo.width > 0 && photo.height > 0, "Segmenter::run: an RGB photo");
   const SegmentOptions& options = state_->options;
   const ModelInfo& info = state_->model->info();
+  if (options.crop == CropMode::ffhq_uv && photo.width != photo.height)
+    throw Error(ErrorCode::malformed, "a texture map in FFHQ-UV's layout is square; this picture is " +
+                                          std::to_string(photo.width) + "x" + std::to_string(photo.height));
   SegmentResult result;
   result.width = photo.width;
   result.height = photo.height;
@@ -226,7 +233,7 @@ SegmentResult Segmenter::run(const io::Image& photo, const io::LabelMap* labels)
     result.probability16.resize(static_cast<size_t>(photo.width * photo.height));
   if (options.crop == CropMode::face) result.mask = io::Image(photo.width, photo.height, 1);
   for (const Face& face : faces) state_->add_region(photo, face, kept, labels, result);
-  if (options.crop == CropMode::none) state_->add_region(photo, std::nullopt, kept, labels, result);
+  if (options.crop != CropMode::face) state_->add_region(photo, std::nullopt, kept, labels, result);
   result.timings.total = total.milliseconds();
   return result;
 }

@@ -23,6 +23,9 @@ namespace furrow {
 enum class CropMode : uint8_t {
   face,  // cut the square around each face (segment/crop.h)
   none,  // the photo is a crop already: the whole frame is squashed to size x size, as the seed's demo does
+  // The picture is a texture map in FFHQ-UV's layout (ffhq_uv_points()), square: as none, and its regions are measured.
+  // Another shape: ErrorCode::malformed.
+  ffhq_uv,
 };
 enum class FaceChoice : uint8_t { largest, all };
 enum class ProbabilityDepth : uint8_t { none, gray8, gray16 };
@@ -74,7 +77,8 @@ struct FaceResult {
   // Where labels are given: 100 * mask pixels / pixels of the photo inside the crop with a kept label (NaN if there
   // are none).
   std::optional<double> percent_of_region;
-  // Where labels are given and show both eyes, nose, mouth and chin (else a note says what is missing): kFaceRegions.
+  // Where labels are given and show both eyes, nose, mouth and chin (else a note says what is missing), and of texture
+  // maps: kFaceRegions.
   std::vector<FaceRegionResult> regions;
   std::optional<MaskMeasures> measures;         // of the mask inside the crop, in pixels of the photo
   std::optional<double> length_per_face_width;  // measures->length / face->w

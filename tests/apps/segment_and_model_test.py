@@ -29,6 +29,19 @@ class SegmentAndModel(Program):
         self.assertEqual(sorted(p.name for p in (self.folder / "out").iterdir()),
                          ["astronaut.json", "astronaut.mask.png", "astronaut.overlay.png", "astronaut.prob.png"])
 
+    def test_texture_maps_have_regions_without_labels(self):
+        result = self.run_furrow("segment", PHOTO, "--crop", "ffhq-uv", "--size", "64", "-o", "out", "--save", "json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        data = json.loads((self.folder / "out/astronaut.json").read_text())
+        face = data["faces"][0]
+        self.assertEqual((data["settings"]["crop"], len(face["regions"]), face["regions"][0]["name"]), ("ffhq-uv", 11, "forehead"))
+        self.assertNotIn("box", face)
+        for region in face["regions"]:
+            self.assertAlmostEqual(region["length_per_map_width"], region["length_px"] / 512, places=5)
+            self.assertGreater(region["pixels"], 0)
+        (self.folder / "wide.png").write_bytes(png(64, 48))
+        self.refused(self.run_furrow("segment", "wide.png", "--crop", "ffhq-uv", "-o", "out"), 4, "wide.png", "is square; this picture is 64x48")
+
     def test_json_on_standard_output_is_one_line_per_photo(self):
         self.photo("a.png"), self.photo("b.png")
         result = self.run_furrow("--json", "segment", "--crop", "none", "--size", "32", "-o", "out", "a.png", "b.png")

@@ -37,6 +37,39 @@ std::vector<float> plane_of(const io::Image& rgb) {
 class OnDevice : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Devices, OnDevice, testing::Values("ref", "cpu"));
 
+// Every map has its parts in one place: no face is looked for, and regions are those of the layout.
+TEST_P(OnDevice, TextureMapsAreMeasuredByTheRegionsOfTheirLayout) {
+  io::Image map(256, 256, 3);
+  std::ranges::fill(map.pixels, uint8_t{20});
+  const auto outlines = region_outlines(ffhq_uv_points(256));
+  const auto line = [&](double x0, double x1, double y) {  // bright, three pixels high
+    for (int64_t x = std::lround(x0); x < std::lround(x1); ++x)
+      for (int64_t i = -1; i <= 1; ++i) map.pixels[static_cast<size_t>(3 * ((std::lround(y) + i) * 256 + x))] = 250;
+  };
+  line(100, 155, 50);  // of the forehead
+  SegmentOptions options;
+  options.crop = CropMode::ffhq_uv, options.size = 256;
+  Segmenter segmenter(pass_through(), {GetParam(), 1}, options);
+  const SegmentResult result = segmenter.run(map);
+  ASSERT_EQ(result.faces.size(), 1u);
+  const FaceResult& face = result.faces[0];
+  EXPECT_FALSE(face.face.has_value() || face.quality.has_value() || face.percent_of_region.has_value());
+  ASSERT_EQ(face.regions.size(), kFaceRegions.size());
+  int64_t marked = 0;
+  for (size_t i = 0; i < kFaceRegions.size(); ++i) {
+    const FaceRegionResult& region = face.regions[i];
+    EXPECT_EQ(region.name, kFaceRegions[i]);
+    EXPECT_GT(region.pixels, 0) << region.name;
+    ASSERT_EQ(region.outline.size(), outlines[i].size());
+    EXPECT_EQ(region.outline[0].x, outlines[i][0].x);
+    EXPECT_EQ(region.measures.count, region.name == "forehead" ? 1 : 0) << region.name;
+    marked += region.measures.mask_pixels;
+  }
+  EXPECT_EQ(marked, face.measures->mask_pixels);
+  EXPECT_GT(marked, 100);
+  EXPECT_THROW(segmenter.run(io::Image(256, 255, 3)), Error);
+}
+
 TEST_P(OnDevice, WholeFrameIsSquashedAndCountedAsTheSeedDoes) {
   const io::Image photo = pattern(150, 97);
   const io::Image squashed = io::resize(photo, 64, 64, io::Filter::lanczos);
