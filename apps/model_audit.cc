@@ -113,9 +113,7 @@ std::string as_text(const Audit& audit, const std::string& device) {
 }  // namespace
 
 int audit_model(const AuditOptions& options, const io::Limits& limits, const cli::Common& common) {
-  if (options.threads < 0 || options.threads > kMostThreads)
-    throw Error(ErrorCode::usage,
-                "--threads " + std::to_string(options.threads) + " is outside 0.." + std::to_string(kMostThreads));
+  check_range("--threads", options.threads, 0, kMostThreads);
   const ChosenDevice chosen = choose_device(options.device);
   ThreadPool pool(options.threads);
   BackendOptions compute;  // gradients are compared, so no precision below float32

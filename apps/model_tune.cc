@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "apps/cli/words.h"
 #include "apps/embedded_model.h"
 #include "kernels/cuda/vendor/vendor_backend.h"
 #include "kernels/device.h"
@@ -25,10 +26,8 @@ int tune_model(const TuneOptions& options, const io::Limits& limits, const cli::
   const ChosenDevice chosen = choose_device(options.device);
   if (chosen.device.kind != DeviceKind::cuda)
     throw Error(ErrorCode::usage, "--device " + printable(options.device) + ": only cuda has kernels to choose from");
-  if (options.size && (*options.size < 32 || *options.size > 4096))
-    throw Error(ErrorCode::usage, "--size " + std::to_string(*options.size) + " is outside 32..4096");
-  if (options.rounds < 1 || options.rounds > 1000)
-    throw Error(ErrorCode::usage, "--rounds " + std::to_string(options.rounds) + " is outside 1..1000");
+  if (options.size) check_range("--size", *options.size, kSmallestSize, kLargestSize);
+  check_range("--rounds", options.rounds, 1, 1000);
   std::optional<Precision> precision;
   if (options.precision) {
     precision = precision_of(*options.precision);

@@ -41,12 +41,6 @@ std::string photos_help() {
   return std::string("A folder of photos (") + cli::kPhotoSuffixes + "), a photo, or @LIST (a path per line)";
 }
 
-void check_threads(int threads) {
-  if (threads < 0 || threads > kMostThreads)
-    throw Error(ErrorCode::usage,
-                "--threads " + std::to_string(threads) + " is outside 0.." + std::to_string(kMostThreads));
-}
-
 constexpr const char* kThreadsHelp = "Files worked on at once, up to 1024 (default, or 0: all usable processors)";
 constexpr const char* kKindHelp =
     "What masks hold: binary (0, 255), threshold (wrinkle above 127), unit (0, 1), weak (0..255), or the values that "
@@ -64,17 +58,20 @@ void add_folder(CLI::App& step, FolderOptions& options) {
   step.add_flag("--force", options.force, "Overwrite results that exist; nothing counts as finished");
 }
 
+void take_folder(FolderOptions& options, const Program& program) {
+  check_range("--threads", options.threads, 0, kMostThreads);
+  if (options.out.empty()) throw Error(ErrorCode::usage, "-o takes a name, not an empty word");
+  options.limits = program.limits;
+}
+
 using PictureJob = int (*)(const PictureOptions&, const cli::Common&);
 
 void run_pictures(CLI::App& step, Program& program, std::shared_ptr<PictureOptions> options, PictureJob job) {
   add_folder(step, options->folder);
   step.callback([&program, options, job] {
     program.run = [&program, options, job] {
-      check_threads(options->folder.threads);
-      if (options->size != 0 && (options->size < 16 || options->size > 4096))
-        throw Error(ErrorCode::usage, "--size is outside 16..4096");
-      if (options->folder.out.empty()) throw Error(ErrorCode::usage, "-o takes a name, not an empty word");
-      options->folder.limits = program.limits;
+      take_folder(options->folder, program);
+      if (options->size != 0) check_range("--size", options->size, 16, 4096);
       return job(*options, program.common);
     };
   });
@@ -156,9 +153,7 @@ void add_parse(CLI::App& prepare, Program& program) {
   add_folder(*step, options->folder);
   step->callback([&program, options] {
     program.run = [&program, options] {
-      check_threads(options->folder.threads);
-      if (options->folder.out.empty()) throw Error(ErrorCode::usage, "-o takes a name, not an empty word");
-      options->folder.limits = program.limits;
+      take_folder(options->folder, program);
       options->compute.threads = options->folder.threads;
       return prepare_parse(*options, program.common);
     };
@@ -176,7 +171,7 @@ void add_labels(CLI::App& prepare, Program& program) {
   step->add_option("--threads", options->threads, kThreadsHelp);
   step->callback([&program, options] {
     program.run = [&program, options] {
-      check_threads(options->threads);
+      check_range("--threads", options->threads, 0, kMostThreads);
       options->limits = program.limits;
       return prepare_labels(*options, program.common);
     };
@@ -224,8 +219,8 @@ void add_check(CLI::App& prepare, Program& program) {
   step->add_option("--threads", options->threads, kThreadsHelp);
   step->callback([&program, options] {
     program.run = [&program, options] {
-      check_threads(options->threads);
-      if (options->near < -1 || options->near > 16) throw Error(ErrorCode::usage, "--near is outside -1..16");
+      check_range("--threads", options->threads, 0, kMostThreads);
+      check_range("--near", options->near, -1, 16);
       options->limits = program.limits;
       return prepare_check(*options, program.common);
     };
@@ -247,7 +242,7 @@ void add_stats(CLI::App& prepare, Program& program) {
   step->add_option("--threads", options->threads, kThreadsHelp);
   step->callback([&program, options] {
     program.run = [&program, options] {
-      check_threads(options->threads);
+      check_range("--threads", options->threads, 0, kMostThreads);
       options->limits = program.limits;
       return prepare_stats(*options, program.common);
     };

@@ -55,8 +55,7 @@ SegmentJob to_job(SegmentWords words, const io::Limits& limits, const cli::Commo
       {{"drop", io::Background::drop}, {"black", io::Background::black}, {"white", io::Background::white}});
   options.probability = choose<ProbabilityDepth>("--prob-bits", words.prob, {{"8", ProbabilityDepth::gray8}, {"16", ProbabilityDepth::gray16}});
   if (!job.save_prob) options.probability = ProbabilityDepth::none;
-  if (words.threads < 0 || words.threads > kMostThreads)
-    throw Error(ErrorCode::usage, "--threads " + std::to_string(words.threads) + " is outside 0.." + std::to_string(kMostThreads));
+  check_range("--threads", words.threads, 0, kMostThreads);
   job.compute.threads = words.threads;
   if (!words.keep.empty()) options.kept_labels = parse_labels(words.keep);
   if (!job.parser.empty() && job.labels == "none") job.labels = "auto";

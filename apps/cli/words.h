@@ -26,6 +26,7 @@ T choose(const std::string& option, const std::string& word, const std::vector<s
   throw Error(ErrorCode::usage, option + " " + printable(word) + ": unknown").hint("it takes " + known);
 }
 
+// Throws ErrorCode::usage, which names option and value, outside [least, most].
 inline void check_range(const char* option, int64_t value, int64_t least, int64_t most) {
   if (value < least || value > most)
     throw Error(ErrorCode::usage, std::string(option) + " " + std::to_string(value) + " is outside " +

@@ -6,6 +6,7 @@
 
 #include "apps/cli/signals.h"
 #include "apps/cli/text.h"
+#include "apps/cli/words.h"
 #include "apps/prepare/datasets.h"
 #include "apps/prepare/folder_job.h"
 #include "data/dataset.h"
@@ -16,15 +17,11 @@
 namespace furrow::apps {
 
 int prepare_preview(const PreviewWords& words, const cli::Common& common) {
-  const auto within = [](const char* option, int64_t value, int64_t low, int64_t high) {
-    if (value < low || value > high)
-      throw Error(ErrorCode::usage, cli::Text() << option << " is outside " << low << ".." << high);
-  };
-  within("--count", words.count, 1, 1000);
-  within("--versions", words.versions, 1, 99);
-  within("--side", words.side, 16, 4096);
-  within("--seed", words.seed, 0, INT32_MAX);
-  within("--patch", words.crop, 0, 65535);
+  check_range("--count", words.count, 1, 1000);
+  check_range("--versions", words.versions, 1, 99);
+  check_range("--side", words.side, 16, 4096);
+  check_range("--seed", words.seed, 0, INT32_MAX);
+  check_range("--patch", words.crop, 0, 65535);
   const data::AugmentRecipe recipe =
       data::augment_recipe(words.recipe, cli::choose_word("--flavour", words.flavour, "intended as-pinned") == 0
                                              ? data::AugmentFlavour::intended

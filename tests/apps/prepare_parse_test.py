@@ -10,10 +10,9 @@ import struct
 import zlib
 
 from parser_weights import parser_file
-from program import *  # noqa: F403: run_furrow, photo, refused and the rest
+from preparing import *  # noqa: F403: PrepareCase, the folders and the rest
 
-DATA = ROOT / "tests" / "data" / "prepare"
-IMAGES, LABELS, CELEBAMASK, PARSED = DATA / "images", DATA / "labels", DATA / "labels_celebamask", DATA / "expected" / "parsed"
+CELEBAMASK, PARSED = DATA / "labels_celebamask", EXPECTED / "parsed"
 SIDE, SEED = 96, 26   # of make_parse_golden.py
 NAMES = ("background skin l_brow r_brow l_eye r_eye eye_g l_ear r_ear ear_r nose mouth u_lip l_lip neck neck_l cloth hair "
          "hat").split()
@@ -47,24 +46,16 @@ def array(path):
     return [list(data[start + y * width:start + (y + 1) * width]) for y in range(height)]
 
 
-class PrepareCase(Program):
+class ParserCase(PrepareCase):
     def setUp(self):
         super().setUp()
         self.weights = parser_file(self.folder / "parser.safetensors", size=SIDE, seed=SEED)
-
-    def prepare(self, *words, status=0):
-        result = self.run_furrow("prepare", *words)
-        self.assertEqual(result.returncode, status, result.stderr)
-        return result
-
-    def report(self, *words, status=0):
-        return json.loads(self.prepare(*words, "--json", status=status).stdout.splitlines()[0])
 
     def parse(self, *words, status=0):
         return self.prepare("parse", IMAGES, "--parser", self.weights, *words, status=status)
 
 
-class Parse(PrepareCase):
+class Parse(ParserCase):
     def test_label_maps_are_pytorchs(self):
         self.parse("-o", "maps", "--threads", "2")
         found = {path.name: path for path in (self.folder / "maps").rglob("*.png")}

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`furrow prepare align`: the pixels of tests/data/align (make_align_golden.py), both layouts of landmarks, damaged folders, going on.
 
-    align_test.py PATH_TO_FURROW [unittest arguments]
+    prepare_align_test.py PATH_TO_FURROW [unittest arguments]
 """
 import json
 import shutil
